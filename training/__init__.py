@@ -1,0 +1,4 @@
+"""How the weights of `streets-unet` are made: `python -m training --camvid DIR`.
+
+Not part of the library: nothing in `perturb` imports this package.
+"""

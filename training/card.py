@@ -1,0 +1,84 @@
+"""What goes next to the weights: the figures (`streets-unet.json`) and the model card made of them (`.md`)."""
+
+import hashlib
+import json
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from perturb.segmenters.streets_unet import CLASSES, STRIDE, StreetsUNet
+from training.data import Source
+from training.measure import confusion, iou, milliseconds, reach
+
+NAME = "streets-unet"
+
+
+def machine() -> str:
+    """The processor's name, torch's threads and torch's version, in words."""
+    model = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        names = [
+            line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")
+        ]
+        model = names[0] if names else model
+    return f"{model}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, torch {torch.__version__}"
+
+
+def _by_class(values: NDArray[np.float64]) -> dict[str, float]:
+    return {name: round(float(value), 4) for name, value in zip(CLASSES, values, strict=True)}
+
+
+def measure(network: StreetsUNet, camvid: Source, scenes: Source) -> dict[str, Any]:
+    """All figures of a network: on CamVid's validation frames, on unseen scenes, its reach and its speed."""
+    on_camvid = iou(confusion(network, camvid, len(CLASSES)))
+    on_scenes = iou(confusion(network, scenes, len(CLASSES)))
+    return {
+        "name": NAME,
+        "classes": list(CLASSES),
+        "parameters": sum(p.numel() for p in network.parameters()),
+        "stride": STRIDE,
+        "receptive_field_radius": reach(network, STRIDE),
+        "camvid_val_frames": len(camvid),
+        "miou_camvid_val": round(float(np.nanmean(on_camvid)), 4),
+        "iou_camvid_val": _by_class(on_camvid),
+        "unseen_scenes": len(scenes),
+        "miou_scenes": round(float(np.nanmean(on_scenes)), 4),
+        "iou_scenes": _by_class(on_scenes),
+        "milliseconds_per_picture_360x480": {
+            f"batch {batch}": round(milliseconds(network, batch), 1) for batch in (1, 4)
+        },
+        "machine": machine(),
+    }
+
+
+def table(figures: dict[str, Any]) -> str:
+    """The figures by class as a Markdown table."""
+    rows = [
+        f"| {name} | {figures['iou_camvid_val'][name]:.3f} | {figures['iou_scenes'][name]:.3f} |" for name in CLASSES
+    ]
+    mean = f"| **mean** | **{figures['miou_camvid_val']:.3f}** | **{figures['miou_scenes']:.3f}** |"
+    head = f"| class | CamVid val ({figures['camvid_val_frames']}) | unseen scenes ({figures['unseen_scenes']}) |"
+    return "\n".join([head, "|---|---|---|", *rows, mean])
+
+
+def write(folder: Path, figures: dict[str, Any]) -> None:
+    """Write `streets-unet.json` and `streets-unet.md` into `folder`, next to the weights."""
+    weights = folder / f"{NAME}.safetensors"
+    figures = {**figures, "bytes": weights.stat().st_size, "sha256": hashlib.sha256(weights.read_bytes()).hexdigest()}
+    (folder / f"{NAME}.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    template = Path(__file__).with_name("card.md").read_text(encoding="utf-8")
+    times = figures["milliseconds_per_picture_360x480"]
+    card = template.format(
+        **figures,
+        table=table(figures),
+        megabytes=figures["bytes"] / 1e6,
+        field=2 * figures["receptive_field_radius"] + 1,
+        times=", ".join(f"{value} ms ({batch})" for batch, value in times.items()),
+    )
+    (folder / f"{NAME}.md").write_text(card, encoding="utf-8")

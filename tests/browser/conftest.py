@@ -1,0 +1,88 @@
+"""A real server and a real browser for every test in this folder."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+
+from .driver import serve
+
+# The sandbox needs rights that containers lack; the rest keeps the browser from talking to anyone but the app.
+_FLAGS = "--no-sandbox --disable-background-networking --disable-component-update --disable-sync --no-first-run"
+
+
+@pytest.fixture(scope="session")
+def app_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of one server of the app, shared by all tests that ask for it."""
+    with serve(tmp_path_factory.mktemp("app") / "server.log") as url:
+        yield url
+
+
+@pytest.fixture
+def fresh_server(tmp_path: Path) -> Iterator[Callable[..., str]]:
+    """Start a server that nobody has visited: `fresh_server()` or `fresh_server("tests/browser/other_app.py")`."""
+    with ExitStack() as servers:
+
+        def start(script: str = "streamlit_app.py") -> str:
+            return servers.enter_context(serve(tmp_path / f"server-{os.urandom(4).hex()}.log", script))
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
+    if chromium is None:
+        # Not a skip: tests that are skipped wherever the browser is missing would guard nothing.
+        pytest.fail(
+            "the browser tests need Chromium: `apt-get install chromium`, or set CHROMIUM to the path of one",
+            pytrace=False,
+        )
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=chromium, args=[*_FLAGS.split(), "--disable-gpu"])
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def console_errors() -> list[str]:
+    """What the pages of this test wrote to the console as errors."""
+    return []
+
+
+@pytest.fixture
+def new_page(browser: Browser, console_errors: list[str]) -> Iterator[Callable[..., Page]]:
+    """Open a page in a context of its own; takes the options of `Browser.new_context`, and fails on uncaught errors.
+
+    A phone is `new_page(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)`; the dark theme is
+    `new_page(color_scheme="dark")`, as Streamlit follows the preference of the system.
+    """
+    uncaught: list[str] = []
+
+    def record(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            console_errors.append(message.text)
+
+    with ExitStack() as contexts:
+
+        def make(**options: Any) -> Page:
+            context = browser.new_context(**({"viewport": {"width": 1440, "height": 900}} | options))
+            contexts.callback(context.close)
+            page = context.new_page()
+            page.on("pageerror", lambda error: uncaught.append(str(error)))
+            page.on("console", record)
+            return page
+
+        yield make
+    assert not uncaught, f"uncaught errors in the page: {uncaught}; errors on its console: {console_errors}"
+
+
+@pytest.fixture
+def page(new_page: Callable[..., Page]) -> Page:
+    """A page of 1440 × 900 with a light theme."""
+    return new_page()

@@ -1,0 +1,53 @@
+"""What does a segmenter need to see? Hide parts of a picture, run it again, and look at what changed.
+
+image = perturb.sample("dark-car-bright-wall")
+segmenter = perturb.load_segmenter("streets-unet")
+result = perturb.explain(image, segmenter, perturb.Target("car"), method="occlusion", size=48, stride=24)
+curves = perturb.curves(result)
+result.save("out")
+"""
+
+from perturb.curves import Curve, Curves, curves
+from perturb.engine import Probe
+from perturb.errors import ExportError, ImageError, PerturbError, SegmenterError, SettingError, TargetError
+from perturb.explain import explain, probe
+from perturb.fills import FILLS
+from perturb.images import Image, load_image
+from perturb.methods import METHODS, Method
+from perturb.metrics import METRICS
+from perturb.results import Readings, Result, __version__
+from perturb.samples import SAMPLES, sample
+from perturb.segmenters import SEGMENTERS, Segmenter, TorchSegmenter, load_segmenter, register
+from perturb.targets import Target
+
+__all__ = [
+    "FILLS",
+    "METHODS",
+    "METRICS",
+    "SAMPLES",
+    "SEGMENTERS",
+    "Curve",
+    "Curves",
+    "ExportError",
+    "Image",
+    "ImageError",
+    "Method",
+    "PerturbError",
+    "Probe",
+    "Readings",
+    "Result",
+    "Segmenter",
+    "SegmenterError",
+    "SettingError",
+    "Target",
+    "TargetError",
+    "TorchSegmenter",
+    "__version__",
+    "curves",
+    "explain",
+    "load_image",
+    "load_segmenter",
+    "probe",
+    "register",
+    "sample",
+]

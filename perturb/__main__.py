@@ -1,0 +1,186 @@
+"""The command line: `python -m perturb explain …` and `python -m perturb list …`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from tqdm import tqdm
+
+import perturb
+from perturb.errors import PerturbError, SettingError
+from perturb.export import check_directory
+from perturb.images import MAX_SIDE, Image
+from perturb.metrics import METRICS
+from perturb.segmenters import DEFAULT
+from perturb.targets import REGIONS, SCORES
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line. Returns the exit code: 0, 2 for a user's mistake, 130 for an interrupt."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except PerturbError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped; nothing was written", file=sys.stderr)
+        return 130
+    return 0
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        # One line, as for every other mistake; argparse would print the usage above it.
+        self.exit(2, f"error: {message}. See '{self.prog} --help'.\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="python -m perturb", description="What does a segmenter need to see?", allow_abbrev=False)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    explain = commands.add_parser("explain", help="explain one class of one picture", allow_abbrev=False)
+    explain.add_argument("image", metavar="PHOTO_OR_SAMPLE", help="a picture file, or the name of a bundled sample")
+    explain.add_argument("--segmenter", default=DEFAULT, help="by name; see 'list segmenters' (default: %(default)s)")
+    explain.add_argument("--target", required=True, metavar="CLASS", help="class name or index")
+    explain.add_argument("--region", default="class", help=f"which pixels: {' | '.join(REGIONS)} (default: class)")
+    explain.add_argument("--score", default="logit", help=f"{' | '.join(SCORES)} (default: logit)")
+    explain.add_argument("--method", default="occlusion", help="by name; see 'list methods' (default: %(default)s)")
+    explain.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the method")
+    explain.add_argument("--seed", type=int, default=0, help="of everything drawn by chance (default: 0)")
+    explain.add_argument("--truth", metavar="FILE", help="ground truth: a PNG of class indices, 255 = none")
+    explain.add_argument(
+        "--max-side",
+        type=int,
+        default=MAX_SIDE,
+        help="scale a photograph down to this many pixels (default: %(default)s)",
+    )
+    explain.add_argument("--out", required=True, metavar="DIR", help="a new folder, or an earlier result to replace")
+    explain.set_defaults(run=_explain)
+
+    listing = commands.add_parser("list", help="list what there is", allow_abbrev=False)
+    listing.add_argument("what", choices=tuple(_LISTS))
+    listing.add_argument("--json", action="store_true", help="as JSON")
+    listing.set_defaults(run=_list)
+    return parser
+
+
+def _explain(options: argparse.Namespace) -> None:
+    target = perturb.Target(options.target, region=options.region, score=options.score)
+    settings = _settings(options.set)
+    check_directory(options.out)  # before the work, not after it
+    image = _image(options.image, options.truth, options.max_side)
+    for note in image.notes:
+        print(note, file=sys.stderr)
+    segmenter = perturb.load_segmenter(options.segmenter)
+    with _Bar("explain") as bar:
+        result = perturb.explain(
+            image, segmenter, target, method=options.method, seed=options.seed, progress=bar, **settings
+        )
+    with _Bar("curves") as bar:
+        areas = perturb.curves(result, progress=bar).metrics()
+    folder = result.save(options.out)
+    record = result.as_dict()
+    heatmap = record["heatmap"]
+    print(f"{folder}: {record['forwards']} forward passes in {record['seconds']:.1f} s")
+    print(f"heat map from {heatmap['min']:+.4g} to {heatmap['max']:+.4g} ({heatmap['unit']})")
+    for note in result.notes:
+        print(note)
+    for name, value in areas.items():
+        print(f"{name} {value:.4f} {METRICS[name].arrow}".rstrip())
+
+
+def _image(text: str, truth: str | None, max_side: int) -> Image:
+    if text in perturb.SAMPLES and not Path(text).exists():
+        return perturb.sample(text)
+    if not Path(text).exists() and Path(text).suffix == "":
+        raise SettingError(
+            f"There is no picture file and no sample '{text}'; the samples are {', '.join(perturb.SAMPLES)}."
+        )
+    return perturb.load_image(text, truth=truth, max_side=max_side)
+
+
+def _settings(pairs: Sequence[str]) -> dict[str, Any]:
+    settings: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise SettingError(f"'--set {pair}' is not a setting: expected NAME=VALUE, such as --set size=48.")
+        settings[name.strip()] = value.strip()
+    return settings
+
+
+class _Bar:
+    """A progress bar on standard error that takes fractions."""
+
+    def __init__(self, title: str) -> None:
+        self._bar = tqdm(
+            total=100, desc=title, file=sys.stderr, bar_format="{desc} {percentage:3.0f} % |{bar:30}| {remaining} left"
+        )
+
+    def __call__(self, fraction: float) -> None:
+        self._bar.update(100 * fraction - self._bar.n)
+
+    def __enter__(self) -> _Bar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+
+def _methods() -> list[dict[str, Any]]:
+    return [
+        {
+            "name": method.name,
+            "title": method.title,
+            "summary": method.summary,
+            "citation": method.citation,
+            "settings": [
+                {
+                    "name": setting.name,
+                    "kind": setting.kind,
+                    "default": setting.default,
+                    "help": setting.help,
+                    **({"low": setting.low, "high": setting.high} if setting.kind in ("int", "float") else {}),
+                    **({"choices": [name for name, _ in setting.choices]} if setting.choices else {}),
+                }
+                for setting in method.settings
+            ],
+        }
+        for method in perturb.METHODS.values()
+    ]
+
+
+_LISTS: dict[str, Callable[[], list[dict[str, Any]]]] = {
+    "methods": _methods,
+    "segmenters": lambda: [{"name": s.name, "summary": s.summary} for s in perturb.SEGMENTERS.values()],
+    "fills": lambda: [
+        {"name": f.name, "title": f.title, "summary": f.summary, "citation": f.citation} for f in perturb.FILLS.values()
+    ],
+    "samples": lambda: [{"name": n, "title": s.title, "summary": s.sentence} for n, s in perturb.SAMPLES.items()],
+    "metrics": lambda: [
+        {"name": m.name, "title": m.title, "better": m.better, "summary": m.summary, "citation": m.citation}
+        for m in METRICS.values()
+    ],
+}
+
+
+def _list(options: argparse.Namespace) -> None:
+    rows = _LISTS[options.what]()
+    if options.json:
+        print(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    wide = max(len(row["name"]) for row in rows)
+    for row in rows:
+        print(f"{row['name']:<{wide}}  {row['summary']}")
+        for setting in row.get("settings", []):
+            print(f"{'':<{wide}}    --set {setting['name']}={setting['default']}  {setting['help']}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

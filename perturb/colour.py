@@ -1,0 +1,141 @@
+"""Numbers to colours. Display never changes numbers: the range that a colour stands for is always said.
+
+Signed maps use RdBu_r, symmetric about zero; magnitudes use viridis; both from matplotlib, without pyplot.
+"""
+
+from __future__ import annotations
+
+import colorsys
+from typing import Any
+
+import cv2
+import matplotlib
+import numpy as np
+import numpy.typing as npt
+import PIL.Image
+import PIL.ImageDraw
+import PIL.ImageFont
+
+SIGNED = "RdBu_r"
+MAGNITUDE = "viridis"
+
+Pixels = npt.NDArray[np.uint8]
+
+
+def limit_of(values: npt.NDArray[Any]) -> float:
+    """The largest magnitude of a map: what the ends of its colour bar stand for. 0 for a constant-zero map."""
+    return float(np.abs(values).max()) if values.size else 0.0
+
+
+def colour_map(values: npt.NDArray[Any], *, limit: float, signed: bool = True) -> Pixels:
+    """Colours of a map.
+
+    Args:
+        values: `(H, W)`.
+        limit: the value at the end of the bar; the bar runs from −limit (0 for magnitudes) to limit.
+        signed: diverging about zero, or a magnitude from 0 up.
+
+    Returns:
+        uint8 RGB `(H, W, 3)`. With a limit of 0 everything has the neutral colour.
+    """
+    scaled = np.zeros(values.shape) if limit <= 0 else np.clip(values / limit, -1.0, 1.0)
+    table = matplotlib.colormaps[SIGNED if signed else MAGNITUDE]
+    rgba = table((scaled + 1) / 2 if signed else scaled, bytes=True)
+    return np.ascontiguousarray(rgba[:, :, :3])
+
+
+def to_uint8(pixels: npt.NDArray[np.float32]) -> Pixels:
+    """Float RGB in [0, 1] to uint8, rounded."""
+    return np.asarray(np.clip(np.rint(pixels * 255.0), 0, 255), dtype=np.uint8)
+
+
+def overlay(
+    pixels: npt.NDArray[np.float32],
+    values: npt.NDArray[Any],
+    *,
+    limit: float,
+    opacity: float = 0.6,
+    signed: bool = True,
+) -> Pixels:
+    """A map laid over its picture, made grey so that the map owns the colours.
+
+    Args:
+        pixels: float32 RGB `(H, W, 3)` in [0, 1].
+        values: `(H, W)`.
+        limit: as in `colour_map`.
+        opacity: of the map, 0 to 1.
+        signed: as in `colour_map`.
+
+    Returns:
+        uint8 RGB `(H, W, 3)`.
+    """
+    grey = cv2.cvtColor(np.array(pixels), cv2.COLOR_RGB2GRAY)[:, :, None]
+    colours = colour_map(values, limit=limit, signed=signed).astype(np.float32) / 255.0
+    return to_uint8(grey * (1 - opacity) + colours * opacity)
+
+
+def label_colours(labels: npt.NDArray[Any], palette: Pixels) -> Pixels:
+    """Class indices `(H, W)` to uint8 RGB `(H, W, 3)`."""
+    return np.ascontiguousarray(palette[labels])
+
+
+def blend(pixels: npt.NDArray[np.float32], colours: Pixels, opacity: float) -> Pixels:
+    """Colours `(H, W, 3)` laid over a picture with an opacity of 0 to 1."""
+    return to_uint8(pixels * (1 - opacity) + colours.astype(np.float32) / 255.0 * opacity)
+
+
+def outline(canvas: Pixels, mask: npt.NDArray[np.bool_], colour: tuple[int, int, int], width: int = 1) -> Pixels:
+    """The same picture with the inner edge of a mask drawn on it; what lies on the picture's border counts as edge."""
+    padded = np.pad(mask.astype(np.uint8), width)
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * width + 1, 2 * width + 1))
+    core = cv2.erode(padded, kernel)[width:-width, width:-width]
+    drawn = canvas.copy()
+    drawn[mask & (core == 0)] = colour
+    return drawn
+
+
+def tint(canvas: Pixels, mask: npt.NDArray[np.bool_], colour: tuple[int, int, int], opacity: float = 0.55) -> Pixels:
+    """The same picture with the pixels of a mask tinted."""
+    drawn = canvas.astype(np.float32)
+    drawn[mask] = drawn[mask] * (1 - opacity) + np.array(colour, dtype=np.float32) * opacity
+    return np.asarray(np.rint(drawn), dtype=np.uint8)
+
+
+def distinct_palette(count: int) -> Pixels:
+    """Colours for any number of classes: hues a golden angle apart, in three lightnesses. uint8 `(count, 3)`."""
+    colours = [
+        colorsys.hls_to_rgb((index * 0.381966) % 1.0, (0.45, 0.62, 0.32)[index % 3], (0.65, 0.75, 0.55)[index % 3])
+        for index in range(count)
+    ]
+    return np.asarray(np.rint(np.array(colours) * 255), dtype=np.uint8).reshape(count, 3)
+
+
+def with_colour_bar(canvas: Pixels, *, limit: float, unit: str, signed: bool = True) -> Pixels:
+    """A picture with a numeric colour bar at its right.
+
+    Args:
+        canvas: uint8 RGB `(H, W, 3)`.
+        limit: value at the bar's end.
+        unit: written above the bar.
+        signed: as in `colour_map`.
+
+    Returns:
+        uint8 RGB, wider than the canvas and at least 120 px high.
+    """
+    height, width = max(120, canvas.shape[0]), canvas.shape[1]
+    bar_height, top, left = height - 56, 36, width + 14
+    page = PIL.Image.new("RGB", (width + 110, height), "white")
+    page.paste(PIL.Image.fromarray(canvas), (0, 0))
+    ramp = np.linspace(1.0, -1.0 if signed else 0.0, bar_height)[:, None].repeat(18, axis=1)
+    page.paste(PIL.Image.fromarray(colour_map(ramp, limit=1.0, signed=signed)), (left, top))
+    draw = PIL.ImageDraw.Draw(page)
+    font = PIL.ImageFont.load_default(11)
+    draw.rectangle((left - 1, top - 1, left + 18, top + bar_height), outline="#666666")
+    draw.text((left - 4, 8), unit, fill="black", font=font)
+    for share in (0.0, 0.25, 0.5, 0.75, 1.0):
+        value = limit * (1 - 2 * share) if signed else limit * (1 - share)
+        y = top + share * (bar_height - 1)
+        draw.line((left + 18, y, left + 22, y), fill="#666666")
+        text = f"{value:+.3g}" if signed and value else f"{value:.3g}"
+        draw.text((left + 25, y), text, fill="black", font=font, anchor="lm")
+    return np.asarray(page)

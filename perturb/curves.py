@@ -1,0 +1,181 @@
+"""Deletion and insertion: does the map deserve belief?
+
+Hide the most important pixels first and watch the score fall (deletion); start from the filled picture, restore them
+first and watch it rise (insertion). Random orders stand beside as the control.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from perturb import engine
+from perturb.engine import Progress
+from perturb.errors import SettingError
+from perturb.explain import masks_and_fill
+from perturb.masks import Chain, Ranked, order_by
+from perturb.metrics import auc
+from perturb.results import Readings, Result
+from perturb.targets import Score
+
+STEPS = 20
+DRAWS = 3
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """One curve, or the draws of a random control.
+
+    Attributes:
+        fraction: exact fraction of pixels hidden (deletion) or restored (insertion), float64 `(n,)`, from 0 to 1.
+        score: S(x')/S(x) of the mean probability or IoU; S(x') itself for logits, which may cross zero.
+            float64 `(draws, n)`; one draw for a map's own curve.
+        iou: with the reference mask, float64 `(draws, n)` in [0, 1].
+    """
+
+    fraction: Floats
+    score: Floats
+    iou: Floats
+
+    @property
+    def auc(self) -> float:
+        """Area under the score, mean over the draws."""
+        return auc(self.fraction, self.score.mean(0))
+
+    @property
+    def iou_auc(self) -> float:
+        """Area under the IoU, mean over the draws."""
+        return auc(self.fraction, self.iou.mean(0))
+
+
+@dataclass(frozen=True, eq=False)
+class Curves:
+    """Deletion and insertion of a map, with their random controls.
+
+    Attributes:
+        deletion, insertion: the map's.
+        random_deletion, random_insertion: of random orders, several draws.
+        score: `probability`, `iou` or `logit`: what was measured.
+        clean_score: S(x), which the score is divided by unless it is a logit.
+        forwards: pictures the segmenter was run on.
+        seconds: wall time.
+    """
+
+    deletion: Curve
+    insertion: Curve
+    random_deletion: Curve
+    random_insertion: Curve
+    score: Score
+    clean_score: float
+    forwards: int
+    seconds: float
+
+    def items(self) -> list[tuple[str, Curve]]:
+        """The four curves by name."""
+        names = ("deletion", "insertion", "random_deletion", "random_insertion")
+        return [(name, getattr(self, name)) for name in names]
+
+    def metrics(self) -> dict[str, float]:
+        """The areas under the curves; see `perturb.metrics.METRICS`."""
+        areas = {f"{name}_auc": curve.auc for name, curve in self.items()}
+        return areas | {"deletion_iou_auc": self.deletion.iou_auc, "insertion_iou_auc": self.insertion.iou_auc}
+
+    def as_dict(self) -> dict[str, Any]:
+        """How they were made, for the record."""
+        return {
+            "score": self.score,
+            "relative": self.score != "logit",
+            "clean_score": self.clean_score,
+            "steps": len(self.deletion.fraction) - 1,
+            "draws": len(self.random_deletion.score),
+            "forwards": self.forwards,
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def curve_forwards(steps: int = STEPS, draws: int = DRAWS) -> int:
+    """Forward passes that `curves` takes."""
+    return 2 + (steps - 1) * (2 + draws)
+
+
+def curves(
+    result: Result,
+    *,
+    steps: int = STEPS,
+    draws: int = DRAWS,
+    score: Score = "probability",
+    progress: Progress | None = None,
+    batch: int | None = None,
+) -> Curves:
+    """Deletion and insertion curves of a result's map, with the result's own fill, in one run.
+
+    Source: Petsiuk et al. 2018 (RISE), sec. 3.3, with the target's region in place of the class score. Equal values are
+    ordered by a seeded draw, and step i hides exactly ⌊i/steps · H·W⌋ pixels.
+
+    Args:
+        result: from `explain`. It remembers the curves; `save` writes them.
+        steps: intervals on the fraction axis.
+        draws: random orders in the control.
+        score: what to measure in the region.
+        progress: called once a batch with the fraction done.
+        batch: pictures a forward pass.
+
+    Raises:
+        SettingError: fewer than two steps, or no draw.
+    """
+    if steps < 2 or draws < 1:
+        raise SettingError(f"Curves need at least 2 steps and 1 draw: got {steps} steps and {draws} draws.")
+    began = time.perf_counter()
+    total = result.heatmap.size
+    counts = np.arange(steps + 1, dtype=np.int64) * total // steps
+    inner = counts[1:-1]
+    rank = order_by(result.heatmap, result.seed)
+    orders = [
+        order_by(np.zeros_like(result.heatmap), int(child.generate_state(1)[0]))
+        for child in np.random.SeedSequence(result.seed).spawn(draws)
+    ]
+    chain = Chain(
+        Ranked(rank, counts[[0, -1]]),  # both ends, shared by all curves
+        Ranked(rank, inner),
+        Ranked(rank, total - inner, from_end=True),
+        *(Ranked(order, inner) for order in orders),
+    )
+    _, fill = masks_and_fill(result)
+    frozen = result.frozen.with_score(score)
+    readings = engine.run(result.image, chain, fill, result.segmenter, frozen, batch=batch, progress=progress)
+    clean_score = float(readings.score[0])
+    # A probability is positive; one that rounds to nothing must not blow up the curve.
+    scale = clean_score if score != "logit" and clean_score > 1e-6 else 1.0
+
+    def part(index: int, *, first: int, last: int) -> tuple[Floats, Floats]:
+        """Score and IoU of the stretch `index`, between the end points `first` and `last`."""
+        start = 2 + index * len(inner)
+        piece = Readings.concatenate(
+            [readings[first : first + 1], readings[start : start + len(inner)], readings[last : last + 1]]
+        )
+        return piece.score / scale, piece.iou
+
+    deleted = part(0, first=0, last=1)
+    inserted = part(1, first=1, last=0)
+    random = [part(2 + draw, first=0, last=1) for draw in range(draws)]
+    scores, ious = np.stack([s for s, _ in random]), np.stack([i for _, i in random])
+    hidden = counts / total
+    made = Curves(
+        deletion=Curve(hidden, deleted[0][None], deleted[1][None]),
+        insertion=Curve(hidden, inserted[0][None], inserted[1][None]),
+        random_deletion=Curve(hidden, scores, ious),
+        # Restoring an order from its end shows the very pictures that hiding it from the front shows: no new passes.
+        random_insertion=Curve(1.0 - hidden[::-1], scores[:, ::-1], ious[:, ::-1]),
+        score=score,
+        clean_score=clean_score,
+        forwards=len(readings),
+        seconds=time.perf_counter() - began,
+    )
+    result.latest_curves = made
+    return made

@@ -1,0 +1,188 @@
+"""Runs (picture, masks, fill, segmenter, target) in batches and yields readings; knows nothing of methods."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from perturb.fills import Fill
+from perturb.images import Image
+from perturb.masks import Masks
+from perturb.results import Readings
+from perturb.segmenters.base import Segmenter
+from perturb.targets import Frozen
+
+Progress = Callable[[float], None]
+"""Called once a batch with the fraction done in [0, 1]. What it raises ends the run and leaves nothing behind."""
+
+MEMORY = 512_000_000
+"""Bytes that one batch may take for its pictures, logits and readings."""
+CPU_BATCHES = (1, 2, 4, 8)
+ACCELERATOR_BATCH = 64
+
+
+def clean_logits(image: Image, segmenter: Segmenter) -> torch.Tensor:
+    """The segmenter's logits of the clean picture, `(K, H, W)` on its device."""
+    with torch.inference_mode():
+        return segmenter(to_tensor(image, segmenter.device)[None])[0]
+
+
+def to_tensor(image: Image, device: torch.device) -> torch.Tensor:
+    """The picture as float32 `(3, H, W)` in [0, 1] on a device."""
+    return torch.from_numpy(np.ascontiguousarray(image.pixels.transpose(2, 0, 1))).to(device)
+
+
+def run(
+    image: Image,
+    masks: Masks,
+    fill: Fill,
+    segmenter: Segmenter,
+    frozen: Frozen,
+    *,
+    batch: int | None = None,
+    memory: int = MEMORY,
+    progress: Progress | None = None,
+) -> Readings:
+    """Hide, run the segmenter, read; once for each mask.
+
+    Args:
+        image: the clean picture.
+        masks: what to hide.
+        fill: what to put there.
+        segmenter: what to run.
+        frozen: what to read.
+        batch: pictures a forward pass; by default as many as are fast on this machine and fit `memory`.
+            The readings do not depend on it.
+        memory: bytes one batch may take.
+        progress: called once a batch.
+
+    Returns:
+        Readings of all masks, in their order. `len(masks)` forward passes of one picture each.
+
+    Raises:
+        SegmenterError: the segmenter broke its contract.
+        torch.OutOfMemoryError: one single picture does not fit the accelerator.
+    """
+    device = segmenter.device
+    picture = to_tensor(image, device)
+    reader = frozen.reader(device)
+    # Input, perturbed copy and softmax in float32, masks in bool: what the lab itself holds of one picture.
+    each = image.height * image.width * 4 * (6 + 2 * len(segmenter.classes))
+    sizes = BatchSizes(device, batch, most=max(1, memory // each))
+    parts: list[Readings] = []
+    start, total = 0, len(masks)
+    with torch.inference_mode():
+        while start < total:
+            stop = min(start + sizes.next(), total)
+            began = time.perf_counter()
+            try:
+                hidden = masks.hidden(start, stop).to(device)
+                logits = segmenter(fill.paint(picture, hidden, start))
+                parts.append(reader.read(logits, hidden))
+            except torch.OutOfMemoryError:
+                if stop - start == 1:
+                    raise
+                hidden = logits = None  # type: ignore[assignment]  # freed before the smaller batch is tried
+                sizes.halve(stop - start)
+                continue
+            sizes.took(stop - start, time.perf_counter() - began)
+            start = stop
+            if progress is not None:
+                progress(start / total)
+    return Readings.concatenate(parts)
+
+
+class BatchSizes:
+    """How many pictures to run at once.
+
+    On a processor larger batches are often *slower* (they leave the cache), so the first batches of a run try 1, 2, 4
+    and 8 and the rest keep the fastest. On an accelerator the largest that fits the memory is taken, and halved
+    when it does not.
+    """
+
+    def __init__(self, device: torch.device, fixed: int | None, *, most: int) -> None:
+        self._fixed = None if fixed is None else max(1, fixed)
+        if self._fixed is None and device.type != "cpu":
+            self._fixed = min(most, ACCELERATOR_BATCH)
+        self._trials = [size for size in CPU_BATCHES if size <= most] if self._fixed is None else []
+        self._warm = False
+        self._seconds: dict[int, float] = {}
+
+    def next(self) -> int:
+        """Size of the next batch."""
+        if self._fixed is not None:
+            return self._fixed
+        if self._trials:
+            return self._trials[0]
+        self._fixed = min(self._seconds, key=self._seconds.__getitem__)
+        return self._fixed
+
+    def took(self, size: int, seconds: float) -> None:
+        """Note the seconds of a batch of `size` pictures."""
+        if not self._trials or size != self._trials[0]:
+            return
+        if not self._warm:  # the first pass of a shape pays for allocations and is no measure
+            self._warm = True
+            return
+        self._warm = False
+        self._seconds[size] = seconds / size
+        self._trials.pop(0)
+        # Going on to larger ones pays only while they get faster.
+        if len(self._seconds) > 1 and self._seconds[size] > 1.1 * min(self._seconds.values()):
+            self._trials = []
+
+    def halve(self, size: int) -> None:
+        """A batch of `size` pictures did not fit."""
+        self._trials = []
+        self._fixed = max(1, size // 2)
+
+
+@dataclass(frozen=True, eq=False)
+class Probe:
+    """One perturbation, looked at closely.
+
+    Attributes:
+        pixels: the perturbed picture, float32 `(H, W, 3)` in [0, 1].
+        hidden: what was hidden, bool `(H, W)`.
+        labels: the new segmentation, int64 `(H, W)`.
+        lost: pixels of the region that were the class and are no longer, bool `(H, W)`.
+        gained: pixels that were not the class and are now, bool `(H, W)`.
+        reading: the same as numbers; one entry.
+    """
+
+    pixels: npt.NDArray[np.float32]
+    hidden: npt.NDArray[np.bool_]
+    labels: npt.NDArray[np.int64]
+    lost: npt.NDArray[np.bool_]
+    gained: npt.NDArray[np.bool_]
+    reading: Readings
+
+
+def probe(image: Image, masks: Masks, fill: Fill, segmenter: Segmenter, frozen: Frozen, index: int) -> Probe:
+    """Run one mask of a stream again and keep everything. One forward pass.
+
+    Raises:
+        IndexError: `index` is not in 0 … len(masks) − 1.
+    """
+    if not 0 <= index < len(masks):
+        raise IndexError(f"There is no perturbation {index}; expected 0 to {len(masks) - 1}.")
+    with torch.inference_mode():
+        hidden = masks.hidden(index, index + 1).to(segmenter.device)
+        painted = fill.paint(to_tensor(image, segmenter.device), hidden, index)
+        logits = segmenter(painted)
+        reader = frozen.reader(segmenter.device)
+        now = reader.mask(logits)[0].cpu().numpy()
+        reading = reader.read(logits, hidden)
+    return Probe(
+        pixels=painted[0].permute(1, 2, 0).cpu().numpy(),
+        hidden=(hidden[0] > 0).cpu().numpy(),
+        labels=logits[0].argmax(0).cpu().numpy(),
+        lost=frozen.clean & frozen.region & ~now,
+        gained=now & ~frozen.clean,
+        reading=reading,
+    )

@@ -1,0 +1,106 @@
+"""The one way through: picture, segmenter, target, method in; result out."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import torch
+
+from perturb import engine
+from perturb.engine import Probe, Progress
+from perturb.fills import Fill, make_fill
+from perturb.images import Image
+from perturb.masks import Masks
+from perturb.methods import METHODS, Method
+from perturb.results import Result
+from perturb.segmenters.base import Segmenter
+from perturb.settings import check_settings, lookup
+from perturb.targets import Target
+
+
+def explain(
+    image: Image,
+    segmenter: Segmenter,
+    target: Target,
+    *,
+    method: str = "occlusion",
+    seed: int = 0,
+    progress: Progress | None = None,
+    batch: int | None = None,
+    **settings: object,
+) -> Result:
+    """Explain one class of one picture.
+
+    Args:
+        image: from `load_image` or `sample`.
+        segmenter: from `load_segmenter`, or your own.
+        target: what to explain.
+        method: a name in `METHODS`.
+        seed: of everything drawn by chance. Same settings and seed, same result, whatever the batch size.
+        progress: called once a batch with the fraction done; raise from it to cancel.
+        batch: pictures a forward pass; by default what is fast on this machine.
+        settings: the method's own; see `python -m perturb list methods`.
+
+    Returns:
+        The result; its `heatmap` is float32 `(H, W)`, signed, in units of the target's score.
+
+    Raises:
+        SettingError: an unknown method or setting, or a value out of bounds.
+        TargetError: a class absent from the picture, or an empty region.
+        SegmenterError: the segmenter broke its contract.
+    """
+    chosen: Method = lookup(METHODS, method, "method")
+    checked = check_settings(chosen.settings, settings, method)
+    began = time.perf_counter()
+    logits = engine.clean_logits(image, segmenter)
+    frozen = target.freeze(image, logits, segmenter.classes)
+    masks = chosen.masks(image, frozen, checked, seed)
+    nothing = torch.zeros((1, image.height, image.width), dtype=torch.bool, device=logits.device)
+    clean = frozen.reader(logits.device).read(logits[None], nothing)
+    fill = make_fill(image, checked, seed)
+    readings = engine.run(image, masks, fill, segmenter, frozen, batch=batch, progress=progress)
+    maps = chosen.read(masks, readings, clean)
+    heatmap = maps["score"]
+    notes: tuple[str, ...] = ()
+    if not np.any(heatmap != heatmap.flat[0]):
+        notes = (
+            f"The map is constant ({heatmap.flat[0]:g}): hiding any part changes the score equally, or not at all.",
+        )
+    return Result(
+        image=image,
+        segmenter=segmenter,
+        frozen=frozen,
+        method=method,
+        settings=checked,
+        seed=seed,
+        heatmap=heatmap,
+        maps=maps,
+        labels=logits.argmax(0).cpu().numpy(),
+        clean=clean,
+        readings=readings,
+        forwards=1 + len(readings),
+        seconds=time.perf_counter() - began,
+        notes=notes,
+    )
+
+
+def masks_and_fill(result: Result) -> tuple[Masks, Fill]:
+    """The masks and the fill that made a result, drawn again from its settings and seed."""
+    method = METHODS[result.method]
+    masks = method.masks(result.image, result.frozen, result.settings, result.seed)
+    return masks, make_fill(result.image, result.settings, result.seed)
+
+
+def probe(result: Result, index: int) -> Probe:
+    """Look at one perturbation of a result closely: its picture, its segmentation, what was lost and gained.
+
+    Args:
+        result: from `explain`.
+        index: of the perturbation, 0 to `len(result.readings) − 1`.
+
+    Raises:
+        IndexError: no such perturbation.
+    """
+    masks, fill = masks_and_fill(result)
+    return engine.probe(result.image, masks, fill, result.segmenter, result.frozen, index)

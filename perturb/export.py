@@ -1,0 +1,185 @@
+"""Writing a result: a whole folder, or nothing."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import PIL.Image
+
+from perturb.colour import limit_of, overlay, with_colour_bar
+from perturb.curves import Curves, curves
+from perturb.errors import ExportError
+from perturb.results import COLUMNS, Result
+
+FILES = (
+    "heatmap.npy",
+    "lost.npy",
+    "gained.npy",
+    "overlay.png",
+    "curves.csv",
+    "readings.csv",
+    "result.json",
+    "reproduce.py",
+)
+"""What a folder may hold besides other maps of the method; one that holds anything else is never replaced."""
+
+UNITS = {"logit": "drop in logit", "probability": "drop in probability", "iou": "drop in IoU"}
+"""What a heat map is measured in."""
+
+
+def check_directory(directory: str | Path) -> Path:
+    """Whether results may be written to a folder: it is new, empty, or holds an earlier result.
+
+    Raises:
+        ExportError: it holds something else, or is a file.
+    """
+    path = Path(directory)
+    if path.exists() and not path.is_dir():
+        raise ExportError(f"'{path}' is a file; expected a folder to write to. Choose another name.")
+    if path.is_dir():
+        names = {entry.name for entry in path.iterdir()}
+        if names and "result.json" not in names:
+            raise ExportError(
+                f"The folder '{path}' holds other files ({', '.join(sorted(names)[:3])}), which would be lost; expected "
+                "a new folder, an empty one, or an earlier result."
+            )
+        foreign = sorted(name for name in names if name not in FILES and not name.endswith(".npy"))
+        if foreign:
+            raise ExportError(
+                f"The folder '{path}' holds files besides an earlier result ({', '.join(foreign[:3])}), which would be "
+                "lost. Choose another folder."
+            )
+    return path
+
+
+def save(result: Result, directory: str | Path) -> Path:
+    """Write a result into a folder, replacing an earlier result; the folder is whole or as it was before.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ExportError: the folder holds something else, or cannot be written.
+    """
+    path = check_directory(directory)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Beside its destination, so that the last step is a rename on one file system.
+        with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
+            new = Path(folder) / "new"
+            new.mkdir()
+            for name, data in contents(result).items():
+                (new / name).write_bytes(data)
+            if path.exists():
+                path.rename(Path(folder) / "old")
+            try:
+                new.rename(path)
+            except OSError:
+                if (Path(folder) / "old").exists():
+                    shutil.move(Path(folder) / "old", path)
+                raise
+    except OSError as error:
+        raise ExportError(f"The results cannot be written to '{path}': {error.strerror or error}.") from error
+    return path
+
+
+def to_zip(result: Result) -> bytes:
+    """The same files as one zip archive."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in contents(result).items():
+            archive.writestr(name, data)
+    return buffer.getvalue()
+
+
+def contents(result: Result) -> dict[str, bytes]:
+    """All files of a result by name. Curves that were not computed yet are computed with their defaults."""
+    made = result.latest_curves or curves(result)
+    limit = limit_of(result.heatmap)
+    painted = with_colour_bar(
+        overlay(result.image.pixels, result.heatmap, limit=limit), limit=limit, unit=UNITS[result.frozen.target.score]
+    )
+    arrays = {"heatmap.npy": result.heatmap} | {f"{name}.npy": m for name, m in result.maps.items() if name != "score"}
+    return {
+        **{name: _npy(array) for name, array in arrays.items()},
+        "overlay.png": png(painted),
+        "curves.csv": curves_csv(made).encode(),
+        "readings.csv": readings_csv(result).encode(),
+        "result.json": (json.dumps(result.as_dict(), indent=2, ensure_ascii=False) + "\n").encode(),
+        "reproduce.py": python_lines(result).encode(),
+    }
+
+
+def png(pixels: npt.NDArray[Any]) -> bytes:
+    """uint8 `(H, W, 3)` or `(H, W)` as a PNG file."""
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(pixels).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def curves_csv(made: Curves) -> str:
+    """The four curves as `curve,fraction,score,iou`; a control is the mean of its draws."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(("curve", "fraction", "score", "iou"))
+    for name, curve in made.items():
+        for row in zip(curve.fraction, curve.score.mean(0), curve.iou.mean(0), strict=True):
+            writer.writerow((name, *(f"{value:.9g}" for value in row)))
+    return buffer.getvalue()
+
+
+def readings_csv(result: Result) -> str:
+    """Every perturbation's readings, a row each."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(("index", *COLUMNS))
+    columns = [getattr(result.readings, column) for column in COLUMNS]
+    for index, row in enumerate(zip(*columns, strict=True)):
+        writer.writerow((index, *(f"{value:.9g}" if isinstance(value, float) else value for value in row)))
+    return buffer.getvalue()
+
+
+def python_lines(result: Result) -> str:
+    """The Python lines that make this result again."""
+    target = result.frozen.target
+    settings = "".join(f", {name}={value!r}" for name, value in result.settings.items())
+    if result.image.name in _samples():
+        image = f'perturb.sample("{result.image.name}")'
+    else:
+        image = f'perturb.load_image("PATH OF YOUR PICTURE", max_side={max(result.image.height, result.image.width)})'
+    return "\n".join(
+        (
+            "import perturb",
+            "",
+            f"image = {image}",
+            f'assert image.digest == "{result.image.digest}", "another picture"',
+            f'segmenter = perturb.load_segmenter("{result.segmenter.name}")',
+            f'target = perturb.Target("{result.frozen.name}", region="{target.region}", score="{target.score}")',
+            f'result = perturb.explain(image, segmenter, target, method="{result.method}", seed={result.seed}{settings})',
+            "curves = perturb.curves(result)",
+            "print(curves.metrics())",
+            'result.save("out")',
+            "",
+        )
+    )
+
+
+def _samples() -> dict[str, object]:
+    from perturb.samples import SAMPLES
+
+    return dict(SAMPLES)
+
+
+def _npy(array: npt.NDArray[Any]) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()

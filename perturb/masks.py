@@ -1,0 +1,204 @@
+"""Which pixels each perturbation hides, as lazy streams: nothing is made before its batch is due.
+
+4,096 full-size masks of a 520 × 520 picture would take 1.1 GB; a stream takes what one batch takes.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from perturb.errors import SettingError
+
+SHAPES = ("square", "rectangle", "disc")
+
+
+class Masks(ABC):
+    """A stream of masks over one picture.
+
+    Attributes:
+        height, width: size of the picture in pixels.
+    """
+
+    height: int
+    width: int
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """How many masks there are, which is how many forward passes they cost."""
+
+    @abstractmethod
+    def hidden(self, start: int, stop: int) -> Tensor:
+        """Masks `start` to `stop` (half-open): bool `(stop − start, H, W)`, True where a pixel is hidden."""
+
+    def spread(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+        """Give each pixel the mean of the values of the masks that hide it.
+
+        Args:
+            values: float64 `(N, M)`: M values for each of the N masks.
+
+        Returns:
+            float32 `(M, H, W)`; 0 where no mask hides a pixel.
+        """
+        total = np.zeros((values.shape[1], self.height, self.width))
+        count = np.zeros((self.height, self.width))
+        for index in range(len(self)):
+            mask = self.hidden(index, index + 1)[0].numpy()
+            total[:, mask] += values[index][:, None]
+            count[mask] += 1
+        return np.asarray(total / np.maximum(count, 1), dtype=np.float32)
+
+
+class Windows(Masks):
+    """Windows that slide over the picture, the last one of each row and column clipped at the border.
+
+    Windows start at 0, stride, 2·stride, … until one reaches the border, as in captum's Occlusion.
+
+    Args:
+        height, width: the picture's size.
+        size: the window's width in pixels; also its height unless `shape` is "rectangle".
+        stride: pixels between starts, at most the window's size: every pixel is hidden at least once.
+        shape: "square", "rectangle" or "disc" (the disc inscribed in the square).
+        rectangle_height: the height of a "rectangle".
+
+    Raises:
+        SettingError: a window that is empty or larger than the picture, or a stride that would leave gaps.
+    """
+
+    def __init__(
+        self, height: int, width: int, *, size: int, stride: int, shape: str = "square", rectangle_height: int = 0
+    ) -> None:
+        if shape not in SHAPES:
+            raise SettingError(f"There is no occluder shape '{shape}'; expected one of {', '.join(SHAPES)}.")
+        tall = rectangle_height if shape == "rectangle" else size
+        if not (1 <= size <= width and 1 <= tall <= height):
+            raise SettingError(
+                f"The window does not fit the picture: got {size} × {tall} px for a picture of {width} × {height} px; "
+                f"expected 1 to {width} px wide and 1 to {height} px high. Choose a smaller size."
+            )
+        if not 1 <= stride <= min(size, tall):
+            raise SettingError(
+                f"The stride must lie between 1 and the window's size: got {stride} px for a window of {size} × {tall} px; "
+                "a larger one would leave stripes that are never hidden."
+            )
+        self.height, self.width, self.size, self.tall, self.stride, self.shape = (
+            height,
+            width,
+            size,
+            tall,
+            stride,
+            shape,
+        )
+        self.rows = -(-(height - tall) // stride) + 1
+        self.columns = -(-(width - size) // stride) + 1
+        self._stencil = _stencil(shape, tall, size)
+
+    def __len__(self) -> int:
+        return self.rows * self.columns
+
+    def box(self, index: int) -> tuple[int, int, int, int]:
+        """The window's bounding box `x0, y0, x1, y1` (half-open), clipped at the border."""
+        row, column = divmod(index, self.columns)
+        x0, y0 = column * self.stride, row * self.stride
+        return x0, y0, min(x0 + self.size, self.width), min(y0 + self.tall, self.height)
+
+    def at(self, x: int, y: int) -> int:
+        """Index of the window whose centre is nearest to a pixel."""
+        column = round((x - (self.size - 1) / 2) / self.stride)
+        row = round((y - (self.tall - 1) / 2) / self.stride)
+        return min(max(row, 0), self.rows - 1) * self.columns + min(max(column, 0), self.columns - 1)
+
+    def hidden(self, start: int, stop: int) -> Tensor:
+        masks = torch.zeros((stop - start, self.height, self.width), dtype=torch.bool)
+        stencil = torch.from_numpy(self._stencil)
+        for row, index in enumerate(range(start, stop)):
+            x0, y0, x1, y1 = self.box(index)
+            masks[row, y0:y1, x0:x1] = stencil[: y1 - y0, : x1 - x0]
+        return masks
+
+    def spread(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+        # The same sum as the general one, but each window only touches its own box.
+        total = np.zeros((values.shape[1], self.height, self.width))
+        count = np.zeros((self.height, self.width))
+        for index in range(len(self)):
+            x0, y0, x1, y1 = self.box(index)
+            stencil = self._stencil[: y1 - y0, : x1 - x0]
+            total[:, y0:y1, x0:x1] += values[index][:, None, None] * stencil
+            count[y0:y1, x0:x1] += stencil
+        return np.asarray(total / np.maximum(count, 1), dtype=np.float32)
+
+
+class Ranked(Masks):
+    """Hide the first `count` pixels of an order, for each of a list of counts.
+
+    Args:
+        rank: each pixel's place in the order, int `(H, W)`, a permutation of 0 … H·W − 1.
+        counts: how many pixels each mask hides, int `(N,)`.
+        from_end: hide the *last* `count` pixels instead: what an insertion curve has not restored yet.
+    """
+
+    def __init__(
+        self, rank: npt.NDArray[np.integer], counts: npt.NDArray[np.integer], *, from_end: bool = False
+    ) -> None:
+        self.height, self.width = rank.shape
+        self._rank = torch.from_numpy(np.ascontiguousarray(rank.astype(np.int32)))
+        self._counts = torch.from_numpy(np.asarray(counts, dtype=np.int32))
+        self._from_end = from_end
+
+    def __len__(self) -> int:
+        return len(self._counts)
+
+    def hidden(self, start: int, stop: int) -> Tensor:
+        counts = self._counts[start:stop, None, None]
+        if self._from_end:
+            return self._rank[None] >= self._rank.numel() - counts
+        return self._rank[None] < counts
+
+
+class Chain(Masks):
+    """Several streams, one after the other, so that they share batches."""
+
+    def __init__(self, *streams: Masks) -> None:
+        self.height, self.width = streams[0].height, streams[0].width
+        self._streams = streams
+        self._ends = np.cumsum([0, *(len(stream) for stream in streams)]).tolist()
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    def hidden(self, start: int, stop: int) -> Tensor:
+        parts = [
+            stream.hidden(max(start, first) - first, min(stop, last) - first)
+            for stream, (first, last) in zip(self._streams, pairwise(self._ends), strict=True)
+            if max(start, first) < min(stop, last)
+        ]
+        return torch.cat(parts) if parts else torch.zeros((0, self.height, self.width), dtype=torch.bool)
+
+
+def _stencil(shape: str, height: int, width: int) -> npt.NDArray[np.bool_]:
+    if shape != "disc":
+        return np.ones((height, width), dtype=np.bool_)
+    y, x = np.mgrid[:height, :width]
+    return np.asarray((x - (width - 1) / 2) ** 2 + (y - (height - 1) / 2) ** 2 <= (width / 2) ** 2)
+
+
+def order_by(values: npt.NDArray[np.floating], seed: int) -> npt.NDArray[np.int64]:
+    """Each pixel's place when pixels are sorted by value, largest first; ties are broken by a seeded draw.
+
+    Args:
+        values: `(H, W)`, finite.
+        seed: of the draw.
+
+    Returns:
+        int64 `(H, W)`: 0 for the most important pixel. Hiding the first n hides exactly n pixels, however many are equal.
+    """
+    draw = np.random.default_rng(seed).permutation(values.size)
+    order = np.lexsort((draw, -values.ravel().astype(np.float64)))
+    rank = np.empty(values.size, dtype=np.int64)
+    rank[order] = np.arange(values.size)
+    return rank.reshape(values.shape)

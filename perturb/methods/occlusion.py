@@ -1,0 +1,100 @@
+"""Occlusion: slide a window over the picture and see what its absence changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import numpy as np
+
+from perturb import fills
+from perturb.images import Image
+from perturb.masks import Masks, Windows
+from perturb.methods.base import Maps, Method
+from perturb.results import Readings
+from perturb.settings import Setting, Value
+from perturb.targets import Frozen
+
+
+class Occlusion(Method):
+    """A pixel's value is the mean of S(x) − S(x') over the windows that cover it.
+
+    On an additive model S = Σ w·x with fill b it is the mean over covering windows of Σ_window w·(x − b).
+    """
+
+    name: ClassVar[str] = "occlusion"
+    title: ClassVar[str] = "Occlusion"
+    summary: ClassVar[str] = (
+        "A window slides over the picture; a pixel's value is how much the score drops when it is hidden."
+    )
+    citation: ClassVar[str] = "Zeiler & Fergus 2014, sec. 3.2; for segmenters Gipiškis & Kurasova 2023"
+    settings: ClassVar[tuple[Setting, ...]] = (
+        Setting(
+            "size",
+            "int",
+            64,
+            "Width of the window in pixels. Larger windows hide whole objects and cost fewer forward passes; smaller ones "
+            "show more detail.",
+            low=1,
+            high=1024,
+            step=8,
+            unit="px",
+        ),
+        Setting(
+            "stride",
+            "int",
+            32,
+            "Pixels from one window to the next, at most the window's size. Half the stride costs four times the forward "
+            "passes.",
+            low=1,
+            high=1024,
+            step=4,
+            unit="px",
+        ),
+        Setting(
+            "shape",
+            "choice",
+            "square",
+            "Shape of the window. The shape of the hole can itself be a cue.",
+            choices=(("square", "Square"), ("rectangle", "Rectangle"), ("disc", "Disc")),
+        ),
+        Setting(
+            "height",
+            "int",
+            32,
+            "Height of a rectangular window in pixels.",
+            low=1,
+            high=1024,
+            step=8,
+            unit="px",
+            only=("shape", ("rectangle",)),
+        ),
+        *fills.SETTINGS,
+    )
+
+    def masks(self, image: Image, frozen: Frozen | None, settings: Mapping[str, Value], seed: int) -> Masks:  # noqa: ARG002
+        return windows(image, settings)
+
+    def read(self, masks: Masks, readings: Readings, clean: Readings) -> Maps:
+        values = np.stack(
+            [clean.score[0] - readings.score, readings.lost.astype(np.float64), readings.gained.astype(np.float64)],
+            axis=1,
+        )
+        score, lost, gained = masks.spread(values)
+        return {"score": score, "lost": lost, "gained": gained}
+
+
+def windows(image: Image, settings: Mapping[str, Value]) -> Windows:
+    """The windows that checked settings ask for on a picture.
+
+    Raises:
+        SettingError: a window that does not fit the picture, or a stride larger than the window.
+    """
+    return Windows(
+        image.height,
+        image.width,
+        size=int(settings["size"]),
+        stride=int(settings["stride"]),
+        shape=str(settings["shape"]),
+        rectangle_height=int(settings["height"]),
+    )

@@ -1,0 +1,158 @@
+"""What comes out: readings of single perturbations, and the result of a whole explanation."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from perturb.curves import Curves
+    from perturb.images import Image
+    from perturb.segmenters.base import Segmenter
+    from perturb.settings import Value
+    from perturb.targets import Frozen
+
+__version__ = "0.1.0"
+STACK = ("torch", "torchvision", "numpy", "opencv-python-headless", "pillow")
+
+
+@dataclass(frozen=True, eq=False)
+class Readings:
+    """What N perturbations did, one entry each.
+
+    Attributes:
+        score: the target's score S(x'), float64 `(N,)`, in logits, probability or IoU.
+        lost: pixels of the region that were the class and are no longer, int64 `(N,)`.
+        gained: pixels that were not the class and are now, int64 `(N,)`, anywhere in the picture.
+        lost_hidden, gained_hidden: how many of them lie under the occluder itself, int64 `(N,)`.
+        iou: of the new mask with the reference mask, float64 `(N,)` in [0, 1].
+        hidden: pixels that were hidden, int64 `(N,)`.
+
+    Lost and gained compare with the clean prediction, so that hiding nothing loses and gains nothing, also in a region
+    that the segmenter gets wrong.
+    """
+
+    score: npt.NDArray[np.float64]
+    lost: npt.NDArray[np.int64]
+    gained: npt.NDArray[np.int64]
+    lost_hidden: npt.NDArray[np.int64]
+    gained_hidden: npt.NDArray[np.int64]
+    iou: npt.NDArray[np.float64]
+    hidden: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.score)
+
+    def __getitem__(self, key: slice) -> Readings:
+        return Readings(**{column: getattr(self, column)[key] for column in COLUMNS})
+
+    @staticmethod
+    def concatenate(parts: Sequence[Readings]) -> Readings:
+        """Readings of batches, joined in order."""
+        return Readings(**{column: np.concatenate([getattr(part, column) for part in parts]) for column in COLUMNS})
+
+
+COLUMNS: tuple[str, ...] = tuple(f.name for f in fields(Readings))
+
+
+@dataclass(eq=False)
+class Result:
+    """An explanation, with all it takes to make it again.
+
+    Attributes:
+        image, segmenter: what was explained.
+        frozen: the target, fixed on the clean picture.
+        method: the method's name.
+        settings: all of its settings, the defaults too.
+        seed: of everything drawn by chance.
+        heatmap: the signed map, float32 `(H, W)`, in units of the target's score: how much the score drops when a pixel
+            is hidden. Positive: the class needs it. Negative: it stands in the way.
+        maps: all maps of the method by name, float32 `(H, W)` each; `score` is the heat map, `lost` and `gained` are
+            in pixels.
+        labels: the clean segmentation, int64 `(H, W)`.
+        clean: the readings of the clean picture; one entry.
+        readings: of every perturbation.
+        forwards: pictures the segmenter was run on, the clean one included.
+        seconds: wall time of the run.
+        notes: what a reader should know, in sentences.
+    """
+
+    image: Image
+    segmenter: Segmenter
+    frozen: Frozen
+    method: str
+    settings: dict[str, Value]
+    seed: int
+    heatmap: npt.NDArray[np.float32]
+    maps: dict[str, npt.NDArray[np.float32]]
+    labels: npt.NDArray[np.int64]
+    clean: Readings
+    readings: Readings
+    forwards: int
+    seconds: float
+    notes: tuple[str, ...] = ()
+    latest_curves: Curves | None = field(default=None, repr=False)
+    """The curves that were computed last, by `perturb.curves`; `save` writes them."""
+
+    def save(self, directory: str | Path) -> Path:
+        """Write the heat map, overlay, curves, readings and record into a folder; all of them or nothing.
+
+        Curves that were not computed yet are computed with their defaults.
+
+        Raises:
+            ExportError: the folder holds something else, or cannot be written.
+        """
+        from perturb.export import save
+
+        return save(self, directory)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything but the arrays: what `result.json` holds."""
+        low, high = float(self.heatmap.min()), float(self.heatmap.max())
+        record: dict[str, Any] = {
+            "image": {
+                "name": self.image.name,
+                "digest": self.image.digest,
+                "width": self.image.width,
+                "height": self.image.height,
+                "notes": list(self.image.notes),
+            },
+            "segmenter": {
+                "name": self.segmenter.name,
+                "digest": self.segmenter.digest,
+                "classes": list(self.segmenter.classes),
+                "device": str(self.segmenter.device),
+            },
+            "target": self.frozen.as_dict(),
+            "method": self.method,
+            "settings": dict(self.settings),
+            "seed": self.seed,
+            "clean": {"score": float(self.clean.score[0]), "iou": float(self.clean.iou[0])},
+            "heatmap": {"unit": self.frozen.target.score, "min": low, "max": high},
+            "forwards": self.forwards,
+            "seconds": round(self.seconds, 3),
+            "notes": list(self.notes),
+            "versions": versions(),
+        }
+        if self.latest_curves is not None:
+            record["curves"] = self.latest_curves.as_dict()
+            record["metrics"] = self.latest_curves.metrics()
+            record["forwards"] += self.latest_curves.forwards
+            record["seconds"] = round(self.seconds + self.latest_curves.seconds, 3)
+        return record
+
+
+def versions() -> dict[str, str]:
+    """Versions of the lab, Python and what the numbers stand on."""
+    return {
+        "perturbation-lab": __version__,
+        "python": platform.python_version(),
+        **{name: version(name) for name in STACK},
+    }

@@ -1,0 +1,55 @@
+"""The segmenters whose weights lie in this repository."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+from perturb.errors import SegmenterError
+from perturb.scenes import CLASSES
+from perturb.segmenters.base import Segmenter, TorchSegmenter, weights_digest
+from perturb.segmenters.streets_unet import StreetsUNet
+
+WEIGHTS = Path(__file__).parent / "weights"
+
+# Light enough for labels, far enough apart for the common kinds of colour blindness; legends carry names as well.
+PALETTE = np.array(
+    [
+        (135, 206, 235),  # sky
+        (166, 118, 94),  # building
+        (240, 228, 66),  # pole
+        (105, 92, 120),  # road
+        (222, 165, 200),  # pavement
+        (44, 140, 80),  # tree
+        (230, 120, 20),  # sign
+        (190, 186, 140),  # fence
+        (0, 92, 190),  # car
+        (214, 39, 40),  # pedestrian
+        (0, 190, 190),  # bicyclist
+    ],
+    dtype=np.uint8,
+)
+
+
+def streets_unet(device: torch.device) -> Segmenter:
+    """`streets-unet`: a small U-Net without global pooling, for street scenes.
+
+    Raises:
+        SegmenterError: the weights file is missing or does not fit.
+    """
+    path = WEIGHTS / "streets-unet.safetensors"
+    module = StreetsUNet()
+    try:
+        module.load_state_dict(load_file(path), strict=True)
+    except (OSError, RuntimeError) as error:
+        raise SegmenterError(
+            f"The weights of 'streets-unet' cannot be loaded from '{path.name}' ({error}); expected the file of this "
+            "repository. Check it out again, or make it with `python -m training`."
+        ) from error
+    digest = weights_digest(module)  # of the weights as published, before batch normalisation is folded in
+    return TorchSegmenter(
+        module.eval().fuse(), classes=CLASSES, name="streets-unet", palette=PALETTE, digest=digest, device=device
+    )

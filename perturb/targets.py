@@ -1,0 +1,270 @@
+"""What is explained: a class, a region of pixels frozen on the clean picture, and how the region is scored."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from perturb.errors import TargetError
+from perturb.images import Image
+from perturb.results import Readings
+
+SCORES = ("logit", "probability", "iou")
+REGIONS = ("class", "all", "truth", "pixel:x,y", "box:x0,y0,x1,y1", "component:x,y")
+Score = Literal["logit", "probability", "iou"]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A class, a region and a score, as a user says them.
+
+    Attributes:
+        label: the class by name or index.
+        region: which pixels R are explained, taken once from the clean picture:
+            `class` (all pixels predicted as the class), `all` (the whole picture), `truth` (the class in the ground
+            truth), `pixel:x,y`, `box:x0,y0,x1,y1` (half-open), or `component:x,y` (the 8-connected part of the class
+            under that pixel).
+        score: `logit` (mean logit over R, Humer et al. 2022, divided by the region's size), `probability` (mean
+            softmax over R), or `iou` (of the class's new mask with its clean mask: inside the box for a box, inside
+            the region's bounding box for a pixel or component, with the ground truth for `truth`).
+    """
+
+    label: str | int
+    region: str = "class"
+    score: Score = "logit"
+
+    def __post_init__(self) -> None:
+        if self.score not in SCORES:
+            raise TargetError(f"There is no score '{self.score}'; expected one of {', '.join(SCORES)}.")
+        self.parts()
+
+    def parts(self) -> tuple[str, tuple[int, ...]]:
+        """The region's kind and its coordinates.
+
+        Raises:
+            TargetError: a region that is none of `REGIONS`.
+        """
+        kind, _, rest = self.region.partition(":")
+        wanted = {"class": 0, "all": 0, "truth": 0, "pixel": 2, "component": 2, "box": 4}.get(kind)
+        numbers = [part.strip() for part in rest.split(",")] if rest else []
+        if wanted != len(numbers) or not all(re.fullmatch(r"-?\d{1,9}", number) for number in numbers):
+            raise TargetError(f"There is no region '{self.region}'; expected one of {', '.join(REGIONS)}.")
+        return kind, tuple(int(number) for number in numbers)
+
+    def freeze(self, image: Image, logits: Tensor, classes: tuple[str, ...]) -> Frozen:
+        """Fix the region on the clean picture.
+
+        Args:
+            image: the clean picture.
+            logits: its clean logits, `(K, H, W)`.
+            classes: the segmenter's K class names.
+
+        Raises:
+            TargetError: an unknown class, a class absent from the picture, a region that is empty or outside it.
+        """
+        index = class_index(self.label, classes)
+        labels = logits.argmax(0).cpu().numpy()
+        mask = labels == index
+        kind, at = self.parts()
+        height, width = labels.shape
+        window = (0, 0, width, height)
+        reference = mask
+        if kind == "all":
+            region = np.ones_like(mask)
+        elif kind == "class":
+            region = mask
+            if not mask.any():
+                raise TargetError(_absent(classes[index], labels, classes))
+        elif kind == "truth":
+            region = reference = _truth_mask(image, classes[index], index)
+        elif kind == "box":
+            window = _clip_box(at, width, height)
+            region = np.zeros_like(mask)
+            region[window[1] : window[3], window[0] : window[2]] = True
+        else:
+            x, y = at
+            if not (0 <= x < width and 0 <= y < height):
+                raise TargetError(
+                    f"The pixel ({x}, {y}) lies outside the picture; expected x in 0 … {width - 1}, y in 0 … {height - 1}."
+                )
+            region = np.zeros_like(mask)
+            region[y, x] = True
+            if kind == "component":
+                if not mask[y, x]:
+                    raise TargetError(
+                        f"The pixel ({x}, {y}) is predicted as '{classes[int(labels[y, x])]}', not '{classes[index]}', so "
+                        f"no part of '{classes[index]}' lies under it. Pick another pixel or the other class."
+                    )
+                parts = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)[1]
+                region = reference = parts == parts[y, x]
+            window = _bounding_box(region)
+        return Frozen(self, index, classes[index], region, mask, reference, window)
+
+
+@dataclass(frozen=True, eq=False)
+class Frozen:
+    """A target fixed on one picture; the mask that is explained is the mask that is shown.
+
+    Attributes:
+        target: what the user said.
+        index: the class's index c.
+        name: its name.
+        region: R, bool `(H, W)`.
+        clean: {A = c} on the clean picture, bool `(H, W)`.
+        reference: what the IoU compares with, bool `(H, W)`.
+        window: where the IoU is taken, `x0, y0, x1, y1`, half-open.
+    """
+
+    target: Target
+    index: int
+    name: str
+    region: npt.NDArray[np.bool_]
+    clean: npt.NDArray[np.bool_]
+    reference: npt.NDArray[np.bool_]
+    window: tuple[int, int, int, int]
+
+    def with_score(self, score: Score) -> Frozen:
+        """The same region under another score."""
+        target = Target(self.target.label, self.target.region, score)
+        return Frozen(target, self.index, self.name, self.region, self.clean, self.reference, self.window)
+
+    def reader(self, device: torch.device) -> Reader:
+        """What reads batches of logits, with the masks already on the device."""
+        return Reader(self, device)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The target and the size of its region, for the record."""
+        return {**asdict(self.target), "label": self.name, "region_pixels": int(self.region.sum())}
+
+
+class Reader:
+    """Turns batches of logits `(N, K, H, W)` into readings. One forward pass answers all of them."""
+
+    def __init__(self, frozen: Frozen, device: torch.device) -> None:
+        self.frozen = frozen
+        self.clean = torch.from_numpy(frozen.clean).to(device)
+        self.region_index = torch.from_numpy(np.flatnonzero(frozen.region)).to(device)
+        self.was = torch.from_numpy(frozen.clean & frozen.region).to(device)
+        x0, y0, x1, y1 = frozen.window
+        self.window = (slice(None), slice(y0, y1), slice(x0, x1))
+        self.reference = torch.from_numpy(frozen.reference).to(device)[self.window[1:]]
+        self.reference_pixels = int(self.reference.sum())
+
+    def read(self, logits: Tensor, hidden: Tensor) -> Readings:
+        """Readings of N perturbed pictures.
+
+        Args:
+            logits: `(N, K, H, W)`.
+            hidden: which pixels were hidden, `(N, H, W)`, bool, or float with anything above 0 counted as hidden.
+        """
+        now = self.mask(logits)
+        hidden = hidden if hidden.dtype == torch.bool else hidden > 0
+        lost = self.was & ~now
+        gained = now & ~self.clean
+        inside = now[self.window]
+        common = (inside & self.reference).sum((1, 2))
+        union = inside.sum((1, 2)) + self.reference_pixels - common
+        # Both masks empty: nothing was there and nothing is, which is agreement.
+        iou = torch.where(union > 0, common / union.clamp(min=1), 1.0)
+        return Readings(
+            score=_numpy(iou if self.frozen.target.score == "iou" else self._mean(logits), np.float64),
+            lost=_numpy(lost.sum((1, 2)), np.int64),
+            gained=_numpy(gained.sum((1, 2)), np.int64),
+            lost_hidden=_numpy((lost & hidden).sum((1, 2)), np.int64),
+            gained_hidden=_numpy((gained & hidden).sum((1, 2)), np.int64),
+            iou=_numpy(iou, np.float64),
+            hidden=_numpy(hidden.sum((1, 2)), np.int64),
+        )
+
+    def mask(self, logits: Tensor) -> Tensor:
+        """{A' = c}, bool `(N, H, W)`; of equal logits the first class wins, as in argmax."""
+        c = self.frozen.index
+        own = logits[:, c]
+        now = torch.ones_like(own, dtype=torch.bool)
+        # Two maxima are several times faster than an argmax over the class axis.
+        if c > 0:
+            now &= own > logits[:, :c].amax(1)
+        if c + 1 < logits.shape[1]:
+            now &= own >= logits[:, c + 1 :].amax(1)
+        return now
+
+    def _mean(self, logits: Tensor) -> Tensor:
+        """Mean logit or softmax over R, `(N,)`."""
+        c = self.frozen.index
+        # Summed in float64, so that a score does not depend on how the pictures were batched.
+        if self.frozen.target.score == "logit":
+            return logits[:, c].flatten(1).index_select(1, self.region_index).double().mean(1)
+        picked = logits.flatten(2).index_select(2, self.region_index)
+        return picked.softmax(1)[:, c].double().mean(1)
+
+
+def class_index(label: str | int, classes: tuple[str, ...]) -> int:
+    """Index of a class given by name or index.
+
+    Raises:
+        TargetError: the segmenter has no such class.
+    """
+    if isinstance(label, int) or (isinstance(label, str) and label.isdecimal()):
+        if 0 <= int(label) < len(classes):
+            return int(label)
+    elif label in classes:
+        return classes.index(label)
+    shown = ", ".join(classes[:24]) + (", …" if len(classes) > 24 else "")
+    raise TargetError(f"The segmenter has no class '{label}'; expected one of: {shown}.")
+
+
+def shares(labels: npt.NDArray[Any], classes: tuple[str, ...]) -> list[tuple[str, float]]:
+    """Class names and their shares of the picture in [0, 1], largest first, absent ones left out."""
+    counts = np.bincount(labels.ravel(), minlength=len(classes))[: len(classes)]
+    order = np.argsort(-counts, kind="stable")
+    return [(classes[k], counts[k] / labels.size) for k in order if counts[k] > 0]
+
+
+def _absent(name: str, labels: npt.NDArray[Any], classes: tuple[str, ...]) -> str:
+    found = ", ".join(f"{other} ({share:.1%})" for other, share in shares(labels, classes)[:6])
+    return (
+        f"No pixel of this picture is predicted as '{name}', so there is nothing to explain; predicted are: {found}. "
+        "Choose one of these, another picture, or the region 'all', 'pixel' or 'box'."
+    )
+
+
+def _truth_mask(image: Image, name: str, index: int) -> npt.NDArray[np.bool_]:
+    if image.truth is None:
+        raise TargetError(f"The picture '{image.name}' has no ground truth; give one, or choose another region.")
+    if image.truth_classes:
+        if name not in image.truth_classes:
+            raise TargetError(f"The ground truth of '{image.name}' knows no class '{name}'; choose another region.")
+        index = image.truth_classes.index(name)
+    mask = image.truth == index
+    if not mask.any():
+        raise TargetError(
+            f"No pixel of '{image.name}' is '{name}' in the ground truth; choose another class or region."
+        )
+    return np.asarray(mask)
+
+
+def _clip_box(at: tuple[int, ...], width: int, height: int) -> tuple[int, int, int, int]:
+    x0, y0, x1, y1 = at
+    clipped = (max(0, x0), max(0, y0), min(width, x1), min(height, y1))
+    if clipped[0] >= clipped[2] or clipped[1] >= clipped[3]:
+        raise TargetError(
+            f"The box {x0},{y0},{x1},{y1} holds no pixel of the picture; expected x0 < x1 within 0 … {width} and "
+            f"y0 < y1 within 0 … {height}."
+        )
+    return clipped
+
+
+def _bounding_box(mask: npt.NDArray[np.bool_]) -> tuple[int, int, int, int]:
+    ys, xs = np.nonzero(mask)
+    return int(xs.min()), int(ys.min()), int(xs.max()) + 1, int(ys.max()) + 1
+
+
+def _numpy(tensor: Tensor, dtype: Any) -> npt.NDArray[Any]:
+    return tensor.detach().cpu().numpy().astype(dtype)

@@ -1,0 +1,81 @@
+"""The segmenter's contract, and answers to those that break it."""
+
+import pytest
+import torch
+from numpy.testing import assert_allclose
+from torch import nn
+
+import perturb
+from perturb.segmenters import SEGMENTERS
+from tests.analytic import Constant, dark_square
+
+
+class Hostile(perturb.Segmenter):
+    """Returns what it is told to."""
+
+    def __init__(self, answer):
+        super().__init__("hostile", classes=["a", "b"])
+        self.answer = answer
+
+    def logits(self, batch):
+        return self.answer(batch)
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (lambda x: (x[:, :2],), "returned a tuple, expected one tensor of logits"),
+        (lambda x: {"out": x[:, :2]}, "returned a dict"),
+        (lambda x: None, "returned a NoneType"),
+        (lambda x: x[:, :2] * float("nan"), "not finite"),
+        (lambda x: x[:, :2] / 0, "not finite"),
+        (lambda x: x[:, :2, ::2, ::2], "returned 27 × 19 px for a picture of 53 × 37 px.*Upsample"),
+        (lambda x: x, r"returned shape \(1, 3, 37, 53\), expected logits \(N=1, K=2"),
+        (lambda x: x[0, :2], "returned shape"),
+        (lambda x: x[:, :2].argmax(1), "returned shape"),
+        (lambda x: (x[:, :2] * 9).long(), "not finite numbers"),
+    ],
+)
+def test_a_broken_contract_is_answered_in_words(answer, words):
+    with pytest.raises(perturb.SegmenterError, match=words):
+        perturb.explain(dark_square(), Hostile(answer), perturb.Target("a", region="all"), size=8, stride=8)
+
+
+def test_five_lines_make_a_segmenter():
+    class Mine(perturb.Segmenter):
+        def logits(self, batch):
+            return torch.cat([batch[:, :1], 1 - batch[:, :1]], 1)
+
+    segmenter = Mine("mine", classes=["red", "other"])
+    result = perturb.explain(dark_square(), segmenter, perturb.Target("red"), size=8, stride=8, fill="black")
+    assert result.heatmap.max() > 0
+    assert segmenter.palette.shape == (2, 3)
+
+
+def test_any_torch_module_is_a_segmenter_and_normalises_inside():
+    module = nn.Conv2d(3, 4, 1)
+    segmenter = perturb.TorchSegmenter(module, classes=list("abcd"), mean=(0.5, 0.4, 0.3), std=(0.2, 0.2, 0.1))
+    batch = torch.rand(2, 3, 5, 7)
+    by_hand = module(
+        (batch - torch.tensor([0.5, 0.4, 0.3]).view(3, 1, 1)) / torch.tensor([0.2, 0.2, 0.1]).view(3, 1, 1)
+    )
+    assert_allclose(segmenter(batch).detach(), by_hand.detach(), atol=1e-5)
+    assert segmenter.name == "Conv2d"
+    assert not module.training
+    other = perturb.TorchSegmenter(nn.Conv2d(3, 4, 1), classes=list("abcd"))
+    assert segmenter.digest != other.digest
+
+
+def test_class_names_must_differ():
+    with pytest.raises(perturb.SegmenterError, match="class names that differ"):
+        perturb.TorchSegmenter(nn.Conv2d(3, 2, 1), classes=["a", "a"])
+
+
+def test_own_segmenters_are_offered_by_name():
+    perturb.register("constant", lambda device: Constant(), "Always the same.")
+    try:
+        assert isinstance(perturb.load_segmenter("constant"), Constant)
+        with pytest.raises(perturb.SegmenterError, match="already a segmenter 'constant'"):
+            perturb.register("constant", lambda device: Constant())
+    finally:
+        del SEGMENTERS["constant"]

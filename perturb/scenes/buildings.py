@@ -7,6 +7,7 @@ import numpy as np
 from perturb.scenes import labels
 from perturb.scenes.canvas import Array, Colour, mix, scaled
 from perturb.scenes.stage import Plane, Stage
+from perturb.scenes.view import NEAR
 
 WALLS: tuple[tuple[Colour, ...], ...] = (
     ((196, 116, 88), (222, 202, 168), (178, 96, 76), (206, 168, 128), (232, 222, 204), (160, 128, 112)),
@@ -60,12 +61,15 @@ class Facade:
             self.plane = Plane(np.array([house.start, 0.08, end]), np.array([1.0, 0, 0]), np.array([0, 0.0, -1]))
         n = self.plane.normal
         self.normal = (float(n[0]), float(n[1]), float(n[2]))
+        o, a = self.plane.origin, self.plane.along
+        self._origin = (float(o[0]), float(o[1]), float(o[2]))
+        self._along = (float(a[0]), float(a[1]), float(a[2]))
         gain = stage.light.gains(n)
         self.gain = (float(gain[0]), float(gain[1]), float(gain[2]))
 
     def z(self, u: float) -> float:
         """Distance of the wall at u."""
-        return max(0.8, float(self.plane.origin[2] + u * self.plane.along[2]))
+        return max(0.8, self._origin[2] + u * self._along[2])
 
     def detail(self, u: float) -> float:
         """Canvas pixels of a metre at u, the measure of how much is worth drawing."""
@@ -79,7 +83,19 @@ class Facade:
 
     def rect(self, u0: float, u1: float, v0: float, v1: float, colour: Colour, out: float = 0.0, gain: float = 1.0) -> None:
         """A flat rectangle on (or ``out`` metres before) the wall."""
-        self.stage.face(self.plane.rect(u0, u1, v0, v1, out), self.tone(colour, (u0 + u1) / 2, gain))
+        self.bare(u0, u1, v0, v1, self.tone(colour, (u0 + u1) / 2, gain), out)
+
+    def bare(self, u0: float, u1: float, v0: float, v1: float, tone: Colour, out: float = 0.0) -> None:
+        """A rectangle in a colour which is already lit and hazed."""
+        o, a, n, cam = self._origin, self._along, self.normal, self.stage.cam
+        x0, z0 = o[0] + u0 * a[0] + out * n[0], o[2] + u0 * a[2] + out * n[2]
+        x1, z1 = o[0] + u1 * a[0] + out * n[0], o[2] + u1 * a[2] + out * n[2]
+        if (u1 - u0 > 4 and cam.bend) or min(z0, z1) < NEAR:
+            self.stage.face(self.plane.rect(u0, u1, v0, v1, out), tone)
+            return
+        y0, y1 = o[1] + v0, o[1] + v1
+        corners = [cam.corner(x0, y0, z0), cam.corner(x0, y1, z0), cam.corner(x1, y1, z1), cam.corner(x1, y0, z1)]
+        self.stage.canvas.fill_corners(corners, tone)
 
     def strips(self, v0: float, v1: float, colour: Colour, gain: float = 1.0) -> None:
         """The whole width in pieces, so that haze and curve follow the distance."""
@@ -171,7 +187,7 @@ class Facade:
                 middle, radius = (u0 + u1) / 2, (u1 - u0) / 2 + 0.12
                 cap = self.plane.at(middle + radius * np.cos(angle), v1 + 0.15 + 0.45 * radius * np.sin(angle))
                 self.stage.face(cap, self.tone(h.trim, u0))
-        self.stage.face(self.plane.rect(u0, u1, v0, v1), pane)
+        self.bare(u0, u1, v0, v1, pane)
         if px < 9:
             return
         low, high = v0 + (v1 - v0) * 0.12, v1

@@ -78,6 +78,18 @@ class Canvas:
         cv2.fillPoly(self.rgb, [fixed], colour, cv2.LINE_8, _SHIFT)
         cv2.fillPoly(self.owner, [fixed], (self.pen,), cv2.LINE_8, _SHIFT)
 
+    def fill_corners(self, corners: Sequence[tuple[float, float]], colour: Colour) -> None:
+        """`fill` for a few corners given as plain numbers: most of a façade, so it avoids small arrays."""
+        xs = [corner[0] for corner in corners]
+        ys = [corner[1] for corner in corners]
+        if max(xs) < 0 or max(ys) < 0 or min(xs) >= self.width or min(ys) >= self.height:
+            return
+        scale, limit = 1 << _SHIFT, _LIMIT
+        whole = [(round(max(-limit, min(limit, x)) * scale), round(max(-limit, min(limit, y)) * scale)) for x, y in corners]
+        fixed = np.array(whole, np.int32)
+        cv2.fillPoly(self.rgb, [fixed], colour, cv2.LINE_8, _SHIFT)
+        cv2.fillPoly(self.owner, [fixed], (self.pen,), cv2.LINE_8, _SHIFT)
+
     def fill_many(self, polygons: Array, colours: Array) -> None:
         """Fill small convex polygons of equal length, float (M, N, 2), in order; ``colours`` is (M, 3), 0..255."""
         low, high = polygons.min(1), polygons.max(1)

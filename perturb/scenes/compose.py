@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from perturb.scenes import furniture, layout, light, people, plants, road, sky, vehicles
+from perturb.scenes import furniture, labels, layout, light, people, plants, road, sky, vehicles
 from perturb.scenes.buildings import House, paint_house
 from perturb.scenes.canvas import SUPERSAMPLE, Canvas
 from perturb.scenes.finish import finish
@@ -68,11 +68,12 @@ def draw(seed: int, *, height: int = 360, width: int = 480, **settings: Any) -> 
     for actor in asked.actors:
         plan.add(actor)
 
-    stage = Stage(canvas, cam, scene_light, street, road.Shadows(canvas, cam, scene_light))
+    stage = Stage(canvas, cam, scene_light, street, road.Shadows(canvas, cam, scene_light, street.end))
     stage.roofs = [(h.side, h.start, h.far, h.height) for h in plan.houses if h.side and h.setback == 0]
     sky.paint_sky(canvas, cam, scene_light, looks)
     sky.paint_skyline(canvas, cam, scene_light, looks, kind in ("suburb", "park"))
     road.paint_ground(canvas, cam, street, scene_light, looks)
+    road.paint_marks(canvas, cam, street, looks)
     _shadows(stage, plan)
     _objects(stage, plan, looks)
     classes, instances = canvas.labels()
@@ -174,7 +175,11 @@ def _objects(stage: Stage, plan: layout.Layout, rng: np.random.Generator) -> Non
     # Each object has its own stream, so one more pedestrian does not change the cars' wheels.
     seeds = rng.integers(1 << 30, size=len(todo))
     order = sorted(range(len(todo)), key=lambda k: -todo[k][0])
+    fronts = end > 0
     for k in order:
+        if fronts and todo[k][0] < end:
+            stage.shadows.apply_wall(stage.canvas.take(labels.BUILDING))
+            fronts = False
         thing = todo[k][1]
         own = np.random.default_rng(int(seeds[k]))
         if isinstance(thing, House):

@@ -36,9 +36,9 @@ class Figure:
         metre = cam.scale(self.z)
         lit = stage.lit(self.x, self.z, ground + 0.9)
         across = float(light.sun[0])
-        front = light.gains(np.array([np.sign(across) * 0.6, 0.3, -0.75]), lit)
-        shade = light.gains(np.array([-np.sign(across) * 0.7, 0.1, -0.7]), lit) * 0.80
-        high = light.gains(np.array([np.sign(across) * 0.6, 0.75, -0.25]), lit) * 1.08
+        front = light.gains(np.array([np.sign(across) * 0.6, 0.3, -0.75]), lit) * 0.78
+        shade = light.gains(np.array([-np.sign(across) * 0.7, 0.1, -0.7]), lit) * 0.68
+        high = light.gains(np.array([np.sign(across) * 0.6, 0.75, -0.25]), lit) * 0.86
         lean = np.array([np.sign(across) * 0.8, -0.6])
         for points, width, colour in self.rings:
             path = cam.project(turned(points, self.angle, self.x, self.z, ground))

@@ -21,9 +21,9 @@ def finish(
     rgb = _bloom(rgb, light)
     if light.wet or light.snow:
         rgb = _falling(rgb, light, rng)
-    paper = noise(rng, height, width, width / 5, octaves=2)[:, :, None]
+    paper = noise(rng, height, width, width / 2.5, octaves=2)[:, :, None]
     wash = noise(rng, height, width, 4, octaves=3)[:, :, None]
-    rgb = rgb * (1 + 0.035 * paper + 0.035 * wash)
+    rgb = rgb * (1 + 0.026 * paper + 0.03 * wash)
     rows = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
     columns = np.linspace(-1, 1, width, dtype=np.float32)[None, :]
     corner = (rows**2 + columns**2)[:, :, None]
@@ -33,7 +33,7 @@ def finish(
     if soft > 0.25:
         rgb = np.asarray(cv2.GaussianBlur(rgb, (3, 3), soft), np.float32)
     # A gentle shoulder keeps sunlit walls from burning out.
-    x = np.clip(rgb / 255 * rng.uniform(0.94, 1.06), 0, 1.35)
+    x = np.clip(rgb / 255 * rng.uniform(1.0, 1.12), 0, 1.35)
     toned = np.where(x < 0.7, x, 0.7 + 0.3 * np.tanh((x - 0.7) / 0.3))
     warm = np.array([1 + rng.uniform(-0.015, 0.025), 1.0, 1 - rng.uniform(-0.02, 0.03)], np.float32)
     return np.asarray(np.clip(toned * warm * 255, 0, 255), np.uint8)

@@ -43,8 +43,8 @@ def plan(rng: np.random.Generator, asked: Settings) -> tuple[Street, str]:
     street = Street(half, paves, int(rng.choice([-1, 1], p=[0.6, 0.4])), green=green)
     if rng.random() < 0.5:
         street.green = (street.green[1], street.green[0])
-    tones: tuple[Colour, ...] = ((100, 99, 104), (112, 108, 108), (88, 90, 98), (120, 118, 116))
-    slabs: tuple[Colour, ...] = ((178, 170, 158), (166, 164, 162), (188, 174, 160), (156, 150, 148))
+    tones: tuple[Colour, ...] = ((122, 120, 122), (134, 129, 126), (108, 109, 115), (142, 138, 132))
+    slabs: tuple[Colour, ...] = ((196, 187, 172), (182, 179, 175), (204, 188, 170), (172, 165, 160))
     street.asphalt, street.slab = tones[int(rng.integers(4))], slabs[int(rng.integers(4))]
     street.lines = str(rng.choice(["dashed", "long", "double", "none"], p=[0.55, 0.2, 0.1, 0.15]))
     street.edge = str(rng.choice(["none", "yellow", "white"], p=[0.45, 0.3, 0.25]))
@@ -122,7 +122,7 @@ def houses(rng: np.random.Generator, layout: Layout, kind: str, season: str, wal
             high = float(rng.uniform(6.5, 11))
             house = make_house(rng, palette, 0, x, width, high, str(rng.choice(["terrace", "shop", "terrace", "block"])))
             if wall is not None:
-                house.kind, house.wall, house.height, house.pitched = "wall", wall, 5.2, False
+                house.kind, house.wall, house.height, house.pitched = "wall", wall, 3.9, False
                 house.trim = (206, 200, 190)
             layout.houses.append(house)
             x += width

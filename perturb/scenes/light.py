@@ -1,5 +1,6 @@
 """Sun, sky and air: the one place which knows the weather and the hour."""
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -49,7 +50,7 @@ class Light:
 
     def veil(self, z: float) -> float:
         """Share of haze in what is seen at ``z`` metres, 0..1."""
-        return float(1 - np.exp(-max(z, 0.0) * self.haze_per_metre))
+        return 1 - math.exp(-max(z, 0.0) * self.haze_per_metre)
 
     def air(self, colour: Colour, z: float) -> Colour:
         """Atmospheric perspective for an already lit colour."""
@@ -69,7 +70,7 @@ def make(rng: np.random.Generator, time: str, weather: str, sun: str) -> Light:
     direction = np.array([side, height, along])
     direction /= np.linalg.norm(direction)
     warm = {"day": (1.0, 0.95, 0.84), "golden": (1.08, 0.84, 0.56), "dusk": (0.30, 0.18, 0.16)}[time]
-    cool = {"day": (0.50, 0.55, 0.66), "golden": (0.50, 0.48, 0.58), "dusk": (0.36, 0.36, 0.52)}[time]
+    cool = {"day": (0.50, 0.54, 0.63), "golden": (0.56, 0.52, 0.58), "dusk": (0.36, 0.36, 0.52)}[time]
     tops: dict[str, list[Colour]] = {
         "day": [(78, 140, 205), (96, 160, 214), (62, 120, 190), (120, 172, 210)],
         "golden": [(120, 150, 190), (140, 140, 180)],
@@ -82,8 +83,8 @@ def make(rng: np.random.Generator, time: str, weather: str, sun: str) -> Light:
     }
     light = Light(
         sun=direction,
-        sun_rgb=np.array(warm) * rng.uniform(0.80, 0.95),
-        sky_rgb=np.array(cool) * rng.uniform(0.85, 1.05),
+        sun_rgb=np.array(warm) * rng.uniform(0.86, 1.0),
+        sky_rgb=np.array(cool) * rng.uniform(0.98, 1.12),
         sky_top=tops[time][int(rng.integers(len(tops[time])))],
         sky_low=lows[time][int(rng.integers(len(lows[time])))],
         cloud={"day": (255, 253, 246), "golden": (255, 226, 190), "dusk": (160, 108, 128)}[time],
@@ -105,7 +106,7 @@ def make(rng: np.random.Generator, time: str, weather: str, sun: str) -> Light:
         light.cloud = mix(light.cloud, mix(flat, (255, 255, 255), 0.35), 0.7 if time != "dusk" else 0.2)
         light.cloudiness = float(rng.uniform(0.6, 0.9))
         light.sun_rgb = light.sun_rgb * {"overcast": 0.30, "rain": 0.18, "fog": 0.16, "snow": 0.30}[weather]
-        light.sky_rgb = mix_gain(light.sky_rgb, 0.5) * {"overcast": 1.28, "rain": 1.08, "fog": 1.35, "snow": 1.35}[weather]
+        light.sky_rgb = mix_gain(light.sky_rgb, 0.5) * {"overcast": 1.28, "rain": 1.16, "fog": 1.35, "snow": 1.35}[weather]
         light.shadow *= {"overcast": 0.28, "rain": 0.18, "fog": 0.12, "snow": 0.3}[weather]
         light.wet = 1.0 if weather == "rain" else 0.0
         light.snow = 1.0 if weather == "snow" else 0.0

@@ -9,7 +9,7 @@ from perturb.scenes.canvas import Colour, mix
 from perturb.scenes.figure import Figure, darker
 from perturb.scenes.stage import Stage
 
-SKINS: tuple[Colour, ...] = ((244, 206, 178), (226, 178, 144), (196, 142, 106), (150, 100, 72), (104, 68, 50))
+SKINS: tuple[Colour, ...] = ((232, 190, 160), (216, 166, 132), (190, 136, 102), (146, 98, 72), (104, 70, 52))
 HAIRS: tuple[Colour, ...] = ((38, 30, 28), (74, 50, 36), (122, 84, 50), (196, 158, 98), (150, 70, 40), (176, 172, 170))
 CLOTHES: tuple[Colour, ...] = (
     (42, 58, 92), (164, 50, 48), (208, 158, 60), (70, 96, 82), (228, 222, 210), (58, 58, 64), (116, 84, 66),
@@ -74,7 +74,7 @@ def _walker(stage: Stage, walker: Walker) -> Figure:
     skin, top, legs = _pick(rng, SKINS), _pick(rng, CLOTHES), _pick(rng, TROUSERS)
     shoes = _pick(rng, ((36, 32, 32), (88, 60, 44), (226, 222, 214), (60, 60, 70)))
     dress = rng.random()
-    phase = 0.05 if walker.standing else rng.uniform(0.2, 0.52) * rng.choice([-1, 1])
+    phase = 0.05 if walker.standing else rng.uniform(0.16, 0.40) * rng.choice([-1, 1])
     long_coat = dress < 0.3
     skirt = 0.3 <= dress < 0.48
     bare = skirt and rng.random() < 0.6

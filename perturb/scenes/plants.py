@@ -93,7 +93,7 @@ def paint_tree(stage: Stage, tree: Tree) -> None:
     _trunk(stage, tree, rng, base, metre)
     if tree.shape == "bare":
         return
-    count = int(np.clip((wide * tree.height * metre) ** 2 * 0.045, 70, 620))
+    count = int(np.clip((wide * tree.height * metre) ** 2 * 0.06, 90, 900))
     # Leaf masses: a few clumps on the crown's surface, each filled with dabs.
     clumps = 16 if tree.shape != "poplar" else 12
     lobes = rng.normal(0, 1, (clumps, 3))
@@ -108,15 +108,21 @@ def paint_tree(stage: Stage, tree: Tree) -> None:
     local = np.concatenate([ball[: count // 4], local])
     if tree.shape == "cone":
         ball[:, [0, 2]] *= (0.55 - 0.62 * ball[:, 1:2]).clip(0.05, 1.2)
-    size = max(2.2, 0.115 * metre * (tree.height / 7) ** 0.5, wide * tree.height * metre * 0.055)
+    size = max(2.0, 0.085 * metre * (tree.height / 7) ** 0.5, wide * tree.height * metre * 0.042)
+    # Under the leaves: the dark inside of every clump, so that only the rim lets the sky through.
+    inside = light.tone(scaled(tree.leaf, 0.78), (0.0, 0.0, -1.0), tree.z, 0.4 * lit)
+    ring = np.linspace(0, 2 * np.pi, 12)[:-1]
+    for lobe in lobes:
+        shrink = float((0.55 - 0.62 * lobe[1]).clip(0.05, 1.2)) if tree.shape == "cone" else 1.0
+        bumps = 0.25 * (1 + 0.16 * rng.standard_normal(11))
+        spot = np.stack([lobe[0] * shrink + bumps * np.cos(ring) * max(shrink, 0.3), lobe[1] * 0.9 + bumps * np.sin(ring)], -1)
+        canvas.fill(base + (spot * (wide, -high) - (0, middle)) * tree.height * metre, inside)
     x = base[0] + ball[:, 0] * wide * tree.height * metre
     y = base[1] - (middle + ball[:, 1] * high) * tree.height * metre
     normal = 0.6 * local + 0.7 * ball
     normal /= np.linalg.norm(normal, axis=1, keepdims=True) + 1e-6
     normal[:, 2] = -np.abs(normal[:, 2])
     _foliage(stage, rng, normal, np.stack([x, y], -1), size, tree.leaf, tree.z, lit)
-    if light.lamps:
-        return
 
 
 def _trunk(stage: Stage, tree: Tree, rng: np.random.Generator, base: Array, metre: float) -> None:
@@ -193,10 +199,10 @@ def cast_tree(stage: Stage, tree: Tree) -> None:
     middle, wide, high = _FORMS[tree.shape]
     trunk = np.array([[a, y, 0.0] for a in (-0.1, 0.1) for y in (0.0, middle * tree.height)])
     stage.shadows.cast(turned(trunk[:, [2, 1, 0]], 0.0, tree.x, tree.z))
-    blobs = 22 if tree.shape != "bare" else 6
+    blobs = 44 if tree.shape != "bare" else 6
     angle = np.linspace(0, 2 * np.pi, 8)[:-1]
     for _ in range(blobs):
         spot = rng.normal(0, 0.42, 3) * (wide, high, wide) * tree.height
-        radius = tree.height * wide * rng.uniform(0.16, 0.36) * (0.25 if tree.shape == "bare" else 1)
+        radius = tree.height * wide * rng.uniform(0.10, 0.30) * (0.25 if tree.shape == "bare" else 1)
         ring = np.stack([radius * np.cos(angle), 0 * angle, radius * np.sin(angle)], -1)
         stage.shadows.cast(ring + spot + (tree.x, middle * tree.height, tree.z))

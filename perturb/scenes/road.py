@@ -16,6 +16,7 @@ from perturb.scenes.view import Camera
 
 TILE = 512  # side of the texture tile in texels
 TILE_METRES = 7.0
+BAND = 32
 
 
 @dataclass
@@ -48,6 +49,20 @@ def _wave(value: Array, period: float) -> Array:
 def paint_ground(canvas: Canvas, cam: Camera, street: Street, light: Light, rng: np.random.Generator) -> None:
     """Fill everything below the horizon with the street's surfaces and their classes."""
     x, z, top = cam.ground(canvas.height, canvas.width)
+    texture = _texture(rng)
+    pens = (canvas.take(labels.PAVEMENT), canvas.take(labels.ROAD), canvas.take(labels.TREE))
+    # In bands of rows: the many intermediate fields then stay in the processor's cache.
+    for start in range(0, len(z), BAND):
+        band = slice(start, start + BAND)
+        rgb, owner = _band(x[band], z[band], cam, street, light, texture, pens)
+        canvas.rgb[top:][band] = rgb
+        canvas.owner[top:][band] = owner
+
+
+def _band(
+    x: Array, z: Array, cam: Camera, street: Street, light: Light, texture: Array, pens: tuple[int, int, int]
+) -> tuple[Array, Array]:
+    """Colours uint8 and owners int32 of some rows of ground."""
     pixel = z / cam.focal  # metres across one canvas pixel
     pixel_z = z * z / (cam.focal * cam.eye)  # metres along the road in one canvas pixel
 
@@ -57,7 +72,7 @@ def paint_ground(canvas: Canvas, cam: Camera, street: Street, light: Light, rng:
     ax = np.abs(x)
     left = x < 0
     pave = np.where(left, np.float32(street.paves[0]), np.float32(street.paves[1]))
-    crossing: Any = np.zeros(z.shape, bool)
+    crossing: Array = np.zeros(z.shape, bool)
     if street.cross:
         crossing = (z > street.cross[0]) & (z < street.cross[1])
     carriage = (ax < street.half) | crossing
@@ -65,7 +80,6 @@ def paint_ground(canvas: Canvas, cam: Camera, street: Street, light: Light, rng:
         carriage &= z < street.end - 3.0
     lawn = (ax > street.half + pave) & np.where(left, street.green[0], street.green[1]) & ~carriage
 
-    texture = _texture(rng)
     grain = _sample(texture, x, z)
     blotch = _sample(texture, x * 0.13 + 1.7, z * 0.13)
     fade = 1 / (1 + pixel_z * 3.0)
@@ -97,7 +111,12 @@ def paint_ground(canvas: Canvas, cam: Camera, street: Street, light: Light, rng:
     # The foot of walls and the inside of the kerb gather shade.
     walk *= 1 - 0.18 * np.clip(1 - np.abs(ax - street.half - pave) / 0.5, 0, 1)
     paving = walk[:, :, None] * slab
-    kerb = np.clip(1 - np.abs(ax - street.half - 0.09) / (0.09 + pixel), 0, 1) ** 0.3
+    kerb = np.sqrt(np.clip(1 - np.abs(ax - street.half - 0.09) / (0.09 + pixel), 0, 1))
+    if street.cross:
+        if street.end is not None:
+            kerb = kerb * (z < street.cross[0])
+        for edge, way in ((street.cross[0], -1), (street.cross[1], 1)):
+            kerb = np.maximum(kerb, np.sqrt(np.clip(1 - np.abs((z - edge) * way - 0.09) / (0.09 + pixel_z), 0, 1)))
     kerb_stone = slab * 0.55 + np.array([200, 198, 192], np.float32) * 0.45
     notch = line(_wave(z, 1.0), 0.02, pixel_z) * np.clip(1.2 - pixel_z * 2, 0, 1)
     paving += (kerb_stone * (1 + 0.2 * grain * fade - 0.25 * notch)[:, :, None] - paving) * kerb[:, :, None]
@@ -119,18 +138,34 @@ def paint_ground(canvas: Canvas, cam: Camera, street: Street, light: Light, rng:
     rgb *= gain.astype(np.float32)
     veil = (1 - np.exp(-z * light.haze_per_metre)).astype(np.float32)
     rgb += (np.asarray(light.haze, np.float32) - rgb) * veil[:, :, None]
-    canvas.rgb[top:] = np.clip(rgb, 0, 255).astype(np.uint8)
-    owner = np.full(x.shape, canvas.take(labels.PAVEMENT), np.int32)
-    owner[carriage] = canvas.take(labels.ROAD)
-    owner[lawn] = canvas.take(labels.TREE)
-    canvas.owner[top:] = owner
+    owner = np.full(x.shape, pens[0], np.int32)
+    owner[carriage] = pens[1]
+    owner[lawn] = pens[2]
+    return np.clip(rgb, 0, 255).astype(np.uint8), owner
+
+
+def paint_marks(canvas: Canvas, cam: Camera, street: Street, rng: np.random.Generator) -> None:
+    """Mended patches and manhole covers: the small things which tell asphalt from a grey plane."""
+    canvas.take(labels.ROAD)
+    for _ in range(int(rng.integers(2, 6))):
+        x, z = rng.uniform(-street.half + 0.6, street.half - 1.4), rng.uniform(4, 26)
+        wide, long = rng.uniform(0.5, 1.4), rng.uniform(0.8, 4.5)
+        patch = cam.polygon(np.array([[x, 0, z], [x + wide, 0, z], [x + wide, 0, z + long], [x, 0, z + long]]))
+        gain = float(rng.choice([0.84, 0.88, 1.07]))
+        canvas.shade(patch, (gain, gain, gain), 0.0)
+    angle = np.linspace(0, 2 * np.pi, 25)[:-1]
+    for _ in range(int(rng.integers(1, 4))):
+        x, z = rng.uniform(-street.half + 0.8, street.half - 0.8), 1 / rng.uniform(1 / 30, 1 / 5)
+        for radius, gain in ((0.36, 0.62), (0.31, 1.18), (0.27, 0.92)):
+            ring = np.stack([x + radius * np.cos(angle), 0 * angle, z + radius * np.sin(angle)], -1)
+            canvas.shade(cam.polygon(ring), (gain, gain, gain), 0.0)
 
 
 def _markings(
     x: Array, z: Array, ax: Array, pixel: Array, pixel_z: Array, street: Street, crossing: Array, line: Any
 ) -> Array:
     """Coverage 0..1 of white paint."""
-    plain = ~crossing * np.ones_like(x)
+    plain = (~crossing).astype(np.float32)
     if street.end is not None:
         plain = plain * (z < street.end - 12)
     paint: Array = np.zeros_like(x)
@@ -169,17 +204,20 @@ def _texture(rng: np.random.Generator) -> Array:
 
 def _sample(tile: Array, x: Array, z: Array) -> Array:
     texels = np.float32(TILE / TILE_METRES)
-    columns = np.mod(x * texels, np.float32(TILE - 1))
-    rows = np.mod(z * texels, np.float32(TILE - 1))
-    return np.asarray(cv2.remap(tile, columns.astype(np.float32), rows.astype(np.float32), cv2.INTER_LINEAR))
+    columns = np.mod(x * texels, np.float32(TILE - 1)).astype(np.float32)
+    rows = np.mod(z * texels, np.float32(TILE - 1)).astype(np.float32)
+    rows = np.ascontiguousarray(np.broadcast_to(rows, columns.shape))
+    return np.asarray(cv2.remap(tile, columns, rows, cv2.INTER_LINEAR))
 
 
 class Shadows:
     """Soft shadows on the ground: collected as polygons first, then multiplied into the painted ground once."""
 
-    def __init__(self, canvas: Canvas, cam: Camera, light: Light) -> None:
+    def __init__(self, canvas: Canvas, cam: Camera, light: Light, wall: float | None) -> None:
         self.canvas, self.cam, self.light = canvas, cam, light
         self._cast = np.zeros((canvas.height, canvas.width), np.uint8)
+        self._climb = np.zeros((canvas.height, canvas.width), np.uint8)
+        self.wall = wall
         self._contact = np.zeros((canvas.height // 2, canvas.width // 2), np.uint8)
 
     def cast(self, points: Array) -> None:
@@ -188,9 +226,31 @@ class Shadows:
         reach = points[:, 1:2] / max(sun[1], 0.12)
         ground = points - reach * sun
         ground[:, 1] = 0
+        if self.wall is not None and sun[2] < -0.1:
+            self._cast_wall(points)
         clipped = self.cam.polygon(_hull_xz(ground))
         if len(clipped) >= 3:
             cv2.fillPoly(self._cast, [np.rint(np.clip(clipped, -9e3, 9e3) * 16).astype(np.int32)], (255,), 8, 4)
+
+    def _cast_wall(self, points: Array) -> None:
+        """The part of the same shadow which climbs the wall at the street's end."""
+        sun, end = self.light.sun, float(self.wall or 0.0)
+        low = end + points[:, 1] * sun[2] / max(sun[1], 0.12)
+        if (points[:, 2] > low).sum() == 0 or points[:, 2].max() > end + 0.05:
+            return
+        reach = (points[:, 2:] - end) / sun[2]
+        pixels = self.cam.project(points - reach * sun)
+        outline = np.asarray(cv2.convexHull(pixels.astype(np.float32)))
+        cv2.fillPoly(self._climb, [np.rint(np.clip(outline, -9e3, 9e3) * 16).astype(np.int32)], (255,), 8, 4)
+
+    def apply_wall(self, owner: int) -> None:
+        """Darken the closing wall, painted by ``owner``; call it when nothing stands before it yet."""
+        if not self._climb.any():
+            return
+        soft = np.asarray(cv2.blur(self._climb, (5, 5)), np.float32) / 255
+        soft *= self.canvas.owner == owner
+        gain = 1 + soft[:, :, None] * (np.asarray(self.light.shadow_gain, np.float32) - 1)
+        self.canvas.rgb[:] = (self.canvas.rgb * gain).astype(np.uint8)
 
     def contact(self, x: float, z: float, half_x: float, half_z: float, strength: float = 0.8) -> None:
         """Occlusion below something that touches or nearly touches the ground."""

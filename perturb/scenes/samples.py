@@ -37,8 +37,11 @@ def _before_wall(paint: str) -> dict[str, Any]:
     return {
         **_BRIGHT_WALL,
         "actors": (
-            Car(0.1, 8.9, 90.0, "saloon", paint),
-            Tree(-7.4, 14.2, 6.4, "round", (96, 134, 62), 5),
+            Car(0.1, 7.4, 90.0, "saloon", paint),
+            Tree(-5.9, 13.2, 5.6, "round", (96, 134, 62), 5),
+            Tree(-9.5, 19.0, 8.5, "oval", (84, 120, 62), 14),
+            Tree(-1.6, 21.0, 9.0, "spread", (108, 138, 66), 15),
+            Tree(6.0, 19.0, 7.8, "round", (78, 118, 66), 17),
             Lamp(6.4, 13.4, 6.0, -1.2, 1),
             Walker(4.6, 13.3, -80.0, 1.0, 12),
             Sign(-4.9, 12.9, "parking", 2.4),

@@ -82,7 +82,10 @@ def parse(given: Mapping[str, Any]) -> Settings:
         raise ValueError(f"wall must be three numbers from 0 to 255, not {wall!r}.")
     if wall is not None and not given.get("end"):
         raise ValueError("wall needs end, the metres to where it stands.")
-    actors = tuple(given.get("actors", ()))
+    actors = given.get("actors", ())
+    if not isinstance(actors, (tuple, list)):
+        raise ValueError(f"actors must be a tuple of scene objects, not {actors!r}.")
+    actors = tuple(actors)
     for actor in actors:
         if not isinstance(actor, Actor):
             raise ValueError(f"actors must be scene objects such as Car or Walker, not {actor!r}.")

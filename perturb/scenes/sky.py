@@ -25,15 +25,16 @@ def paint_sky(canvas: Canvas, cam: Camera, light: Light, rng: np.random.Generato
 
     tile = noise(rng, 512, 512, 5, octaves=5)
     depth = 1 / (up + 0.10)
-    u = np.mod(columns * depth * 150 + rng.uniform(0, 400), 511)
-    v = np.mod(depth * 95 + rng.uniform(0, 400), 511)
-    u, v = u.astype(np.float32), v.astype(np.float32)
-    field = np.asarray(cv2.remap(tile, u, v, cv2.INTER_LINEAR), np.float32) * 2.2
+    u = (columns * depth * 150 + rng.uniform(100, 400)).astype(np.float32)
+    v = (depth * 45 + rng.uniform(0, 60) + 0 * columns).astype(np.float32)
+    # Mirrored at its borders the tile has no seams.
+    field = np.asarray(cv2.remap(tile, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT), np.float32) * 2.2
     threshold = 0.55 - light.cloudiness * 1.1
     cover = np.clip((field - threshold) / 0.42, 0, 1)
     cover = cover * cover * (3 - 2 * cover) * np.clip(up * 7, 0, 1)
     shift = 9.0 if light.sun[0] >= 0 else -9.0
-    body = np.asarray(cv2.remap(tile, np.mod(u + shift, 511), np.mod(v - 6, 511), cv2.INTER_LINEAR), np.float32) * 2.2
+    body = cv2.remap(tile, u + np.float32(shift), v - np.float32(6), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    body = np.asarray(body, np.float32) * 2.2
     shadow = np.clip((body - field) * 0.9 + 0.45, 0, 1)
     dark = np.asarray(mix(light.cloud, light.sky_top, 0.42), np.float32)
     cloud = np.asarray(light.cloud, np.float32) + (dark - np.asarray(light.cloud, np.float32)) * shadow[:, :, None]

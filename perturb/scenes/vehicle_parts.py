@@ -76,7 +76,7 @@ def flanks(painter: "_Painter") -> None:
         if painter.pixels > 22:
             _doors(painter, hand)
         mirror = shell.side(np.array([shell.w0 - 0.035]), np.array([shell.belt + 0.09]), hand)[0]
-        f, u, r = np.array([0.09, 0, 0]), np.array([0, 0.07, 0]), np.array([0, 0, 0.2 * hand])
+        f, u, r = np.array([0.06, 0, 0]), np.array([0, 0.09, 0]), np.array([0, 0, 0.17 * hand])
         painter.face(np.array([mirror, mirror + u, mirror + u + r, mirror + r]) - f, TRIM, (-1, 0.2, 0))
         painter.face(np.array([mirror - f, mirror + f, mirror + f + u + r, mirror - f + u + r]),
                      painter.paint, (0.2, 0.4, hand))  # fmt: skip
@@ -134,17 +134,17 @@ def ends(painter: "_Painter") -> None:
         points = np.array([[x + out * sign, y0, z0], [x + out * sign, y0, z1], [x + out * sign, y1, z1], [x + out * sign, y1, z0]])
         painter.face(points, colour, None if shines else normal)
 
-    panel(-0.9, 0.9, shell.sill - 0.04, shell.sill + 0.12, TRIM)
+    panel(-0.88, 0.88, shell.sill + 0.1, shell.sill + 0.2, TRIM)
     lamps_on = light.lamps or light.wet > 0 or light.haze_per_metre > 0.02
     if front:
         panel(-0.52, 0.52, nose - 0.12, nose + 0.02, (26, 27, 30))
         for k in range(3):
             panel(-0.5, 0.5, nose - 0.10 + k * 0.04, nose - 0.088 + k * 0.04, (120, 122, 126), 0.005)
-        panel(-0.7, 0.7, shell.sill + 0.08, shell.sill + 0.17, (30, 30, 34))
+        panel(-0.66, 0.66, shell.sill + 0.12, shell.sill + 0.19, (58, 60, 64), 0.01)
     else:
         panel(-0.30, 0.30, nose + 0.04, nose + 0.19, mix(painter.paint, (0, 0, 0), 0.25), -0.01)
     plate: Colour = (240, 238, 226) if front else (238, 206, 88)
-    plate_y = shell.sill + 0.19 if front else nose + 0.06
+    plate_y = shell.sill + 0.21 if front else nose + 0.06
     panel(-0.27, 0.27, plate_y, plate_y + 0.11, plate, 0.015)
     if painter.pixels > 60:
         for k in range(6):

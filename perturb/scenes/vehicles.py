@@ -95,7 +95,7 @@ class _Shell:
 
     def half(self, t: Array, y: Array) -> Array:
         """Half width at share ``t`` and height ``y``."""
-        ends = np.clip((np.abs(t) - 0.36) / 0.14, 0, 1)
+        ends = np.clip((np.abs(t) - 0.34) / 0.16, 0, 1)
         plan = self.width / 2 * (1 - (0.05 if self.boxy else 0.17) * ends**2.2)
         low = 1 - 0.07 * np.clip((0.55 - y) / 0.33, 0, 1) ** 1.5
         lean = 0.10 if self.boxy else 0.24
@@ -117,7 +117,9 @@ class _Shell:
         t = np.unique(np.concatenate([self._at, np.linspace(-0.48, 0.48, 13)]))
         top = self.top(t)
         belt = np.minimum(self.belt, top - 0.10)
-        rows = [np.full_like(t, self.sill), 0.45 * self.sill + 0.55 * 0.5 + 0 * t, self.sill * 0.2 + belt * 0.8]
+        # The underside rises towards both ends, so bumpers curve away from the road.
+        lift = 0.13 * np.clip((np.abs(t) - 0.40) / 0.10, 0, 1) ** 2
+        rows = [self.sill + lift, 0.45 * self.sill + 0.55 * 0.5 + 0.6 * lift, self.sill * 0.2 + belt * 0.8]
         rows[1] = np.minimum(rows[1], rows[2] - 0.02)
         rows += [belt, belt + 0.03]
         for share in (0.4, 0.75, 0.93):
@@ -251,8 +253,8 @@ class _Painter:
                 arch = arch[arch[:, 1] > self.shell.sill - 0.02]
                 self.face(arch, (16, 16, 18), normal)
                 self.face(self._circle(axle, hand, self.shell.radius, 0.0), (36, 36, 40), normal)
-                self.face(self._circle(axle, hand, self.shell.radius * 0.66, -0.01), (168, 170, 174), normal)
-                self.face(self._circle(axle, hand, self.shell.radius * 0.57, -0.01), (92, 94, 100), normal)
+                self.face(self._circle(axle, hand, self.shell.radius * 0.70, -0.01), (168, 170, 174), normal)
+                self.face(self._circle(axle, hand, self.shell.radius * 0.62, -0.01), (92, 94, 100), normal)
                 if self.pixels > 26:
                     start = self.rng.uniform(0, 1)
                     for k in range(5):

@@ -28,7 +28,9 @@ class Camera:
         z = np.maximum(points[..., 2], NEAR)
         x = self.centre + self.focal * (points[..., 0] - self.x + self.bend * z * z) / z
         y = self.horizon + self.focal * (self.eye - points[..., 1]) / z
-        return np.stack([x, y], -1)
+        pixels = np.empty((*np.shape(z), 2))
+        pixels[..., 0], pixels[..., 1] = x, y
+        return pixels
 
     def polygon(self, points: Array) -> Array:
         """A world polygon (N, 3), clipped at the near plane, as canvas pixels (M, 2); M may be 0."""
@@ -44,18 +46,23 @@ class Camera:
                 kept.append(here + t * (there - here))
         return self.project(np.array(kept)) if kept else np.zeros((0, 2))
 
+    def corner(self, x: float, y: float, z: float) -> tuple[float, float]:
+        """`project` for one point in front of the near plane."""
+        k = self.focal / z
+        return self.centre + k * (x - self.x + self.bend * z * z), self.horizon + k * (self.eye - y)
+
     def scale(self, z: float) -> float:
         """Canvas pixels of one metre at distance ``z``."""
         return self.focal / max(z, NEAR)
 
     def ground(self, height: int, width: int) -> tuple[Array, Array, int]:
-        """World x and z, float32, of every canvas pixel below the horizon, and the first such row."""
+        """World x (R, W) and z (R, 1), float32, of the canvas rows below the horizon, and the first such row."""
         top = max(0, int(np.ceil(self.horizon)) + 1)
         rows = np.arange(top, height, dtype=np.float32)
         z = (self.focal * self.eye / (rows - self.horizon)).astype(np.float32)[:, None]
         columns = np.arange(width, dtype=np.float32)[None, :]
         x = (columns - self.centre) * z / self.focal + self.x - self.bend * z * z
-        return x.astype(np.float32), np.broadcast_to(z, x.shape), top
+        return x.astype(np.float32), z, top
 
 
 def turned(points: Array, heading: float, x: float, z: float, y: float = 0.0) -> Array:

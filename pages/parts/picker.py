@@ -250,7 +250,8 @@ def picture_picker(
 
     `png` holds the bytes of a PNG, `width` and `height` its pixels. `box` is drawn as an outline, with `outline_label`
     as its name. With `cell=(w, h)` the picture is a grid of cells of that many pixels, counted from the upper left, and
-    only whole cells are picked. `key` must not contain a double underscore, and the picker cannot stand in a form.
+    only whole cells are picked. `key` must not contain a double underscore. The picker cannot stand in a form, and loses
+    the keyboard's focus in an `st.empty` that each run fills again; in a container it keeps it.
 
     Returns the pick that caused this run, or None: a pick is an event, so any later rerun returns None. `on_pick` gets
     the same pick before the script runs; it is the place to write widgets of the page. Use the one or the other.

@@ -87,7 +87,9 @@ def open_page(page: Page, url: str) -> None:
 
 def wait_idle(page: Page, seconds: float = 30) -> None:
     """Wait until the script has stopped and every widget is there; a chart may still be drawing its lines."""
-    # A press becomes a rerun only some ms later, and until then the script seems to have stopped already.
+    # A press becomes a rerun only when the server says so, and until then the script seems to have stopped already.
+    # On a busy machine that takes longer than any pause here: where a rerun must follow, wait for what it shows
+    # (`expect(locator).to_have_text(…)`) and use this only before asking that nothing more has happened.
     page.wait_for_timeout(150)
     page.wait_for_selector(_IDLE, timeout=1000 * seconds)
 

@@ -31,7 +31,8 @@ view = st.number_input("Width of the picture on the screen", 10, 2000, 388, key=
 cells = st.checkbox("Cells", key="pick_cells", bind="query-params")
 
 # Where the inputs stand on the page does not matter: the picker's callback has run before either is made.
-place = st.empty()
+# A container, as `st.empty` would take the picker away for a moment in each run, and the focus with it.
+place = st.container(width=int(view))
 state = st.session_state
 with st.container(horizontal=True):
     # Seeded by their default, the minimum, and by nothing else: a default in `session_state` would win over a link
@@ -40,7 +41,7 @@ with st.container(horizontal=True):
     y0 = st.number_input("y0", 0, H - 1, key="pick_y0", bind="query-params")
     x1 = st.number_input("x1", 1, W, key="pick_x1", bind="query-params")
     y1 = st.number_input("y1", 1, H, key="pick_y1", bind="query-params")
-with place.container(width=int(view)):
+with place:
     returned = picture_picker(
         picture(),
         width=W,

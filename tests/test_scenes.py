@@ -1,6 +1,6 @@
 """The drawn streets: repeatable, exactly labelled, and equal to their bundled copies."""
 
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ BUNDLED = Path(perturb.scenes.__file__).parent / "bundled"
 SEEDS = range(12)
 
 
-@lru_cache(maxsize=None)
+@cache
 def small(seed: int) -> Scene:
     """A scene at half size: the same code in a quarter of the time."""
     return draw(seed, height=180, width=240)
@@ -59,7 +59,9 @@ def test_each_instance_has_one_class(seed: int) -> None:
     things = scene.instances > 0
     pairs = np.unique(np.stack([scene.instances[things], scene.classes[things]]), axis=1)
     assert pairs.shape[1] == len(np.unique(scene.instances[things]))
-    assert not np.isin(pairs[1], [CLASSES.index(name) for name in ("sky", "building", "road", "pavement", "fence")]).any()
+    assert not np.isin(
+        pairs[1], [CLASSES.index(name) for name in ("sky", "building", "road", "pavement", "fence")]
+    ).any()
 
 
 def test_every_class_appears() -> None:
@@ -67,20 +69,31 @@ def test_every_class_appears() -> None:
     assert seen == set(range(len(CLASSES)))
 
 
-@pytest.mark.parametrize("height,width", [(64, 64), (121, 333), (200, 160)])
+@pytest.mark.parametrize(("height", "width"), [(64, 64), (121, 333), (200, 160)])
 def test_other_sizes(height: int, width: int) -> None:
     scene = draw(1, height=height, width=width)
     assert scene.pixels.shape == (height, width, 3)
     assert scene.classes.shape == scene.instances.shape == (height, width)
 
 
-@pytest.mark.parametrize("settings", [{"time": "dusk"}, {"weather": "rain"}, {"weather": "snow"}, {"street": "park", "season": "autumn"}])
+@pytest.mark.parametrize(
+    "settings", [{"time": "dusk"}, {"weather": "rain"}, {"weather": "snow"}, {"street": "park", "season": "autumn"}]
+)
 def test_settings_change_the_picture(settings: dict[str, Any]) -> None:
     assert (draw(8, height=120, width=160, **settings).pixels != draw(8, height=120, width=160).pixels).any()
 
 
 def test_an_actor_is_drawn_where_it_was_put() -> None:
-    settings: dict[str, Any] = {"crowd": 0, "traffic": 0, "furniture": 0, "street": "terrace", "end": 0, "zebra": 0, "bend": 0, "view": 0}
+    settings: dict[str, Any] = {
+        "crowd": 0,
+        "traffic": 0,
+        "furniture": 0,
+        "street": "terrace",
+        "end": 0,
+        "zebra": 0,
+        "bend": 0,
+        "view": 0,
+    }
     empty = draw(4, **settings)
     assert not (empty.classes == CLASSES.index("car")).any()
     car = draw(4, actors=(Car(0.0, 9.0, 90.0, "saloon", "red"),), **settings).classes == CLASSES.index("car")
@@ -91,7 +104,7 @@ def test_an_actor_is_drawn_where_it_was_put() -> None:
 
 
 @pytest.mark.parametrize(
-    "settings,word",
+    ("settings", "word"),
     [
         ({"time": "noonish"}, "time"),
         ({"weather": "hail"}, "weather"),
@@ -132,7 +145,9 @@ def test_bundled_files_equal_a_fresh_drawing(name: str) -> None:
     pixels = cv2.imread(str(BUNDLED / f"{name}.png"), cv2.IMREAD_COLOR)
     classes = cv2.imread(str(BUNDLED / f"{name}.classes.png"), cv2.IMREAD_UNCHANGED)
     instances = cv2.imread(str(BUNDLED / f"{name}.instances.png"), cv2.IMREAD_UNCHANGED)
-    assert pixels is not None and classes is not None and instances is not None
+    assert pixels is not None
+    assert classes is not None
+    assert instances is not None
     assert_array_equal(classes, scene.classes)
     assert_array_equal(instances, scene.instances)
     apart = np.abs(pixels[:, :, ::-1].astype(int) - scene.pixels).max(-1)

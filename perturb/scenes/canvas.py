@@ -20,7 +20,7 @@ _LIMIT: Final = 16000.0  # vertices further out are clamped, far outside any can
 
 
 def _fixed(points: Array) -> npt.NDArray[np.int32]:
-    return np.rint(np.clip(points, -_LIMIT, _LIMIT) * (1 << _SHIFT)).astype(np.int32)
+    return np.asarray(np.rint(np.clip(points, -_LIMIT, _LIMIT) * (1 << _SHIFT)), np.int32)
 
 
 def noise(rng: np.random.Generator, height: int, width: int, cells: float, octaves: int = 4) -> npt.NDArray[np.float32]:
@@ -85,7 +85,9 @@ class Canvas:
         if max(xs) < 0 or max(ys) < 0 or min(xs) >= self.width or min(ys) >= self.height:
             return
         scale, limit = 1 << _SHIFT, _LIMIT
-        whole = [(round(max(-limit, min(limit, x)) * scale), round(max(-limit, min(limit, y)) * scale)) for x, y in corners]
+        whole = [
+            (round(max(-limit, min(limit, x)) * scale), round(max(-limit, min(limit, y)) * scale)) for x, y in corners
+        ]
         fixed = np.array(whole, np.int32)
         cv2.fillPoly(self.rgb, [fixed], colour, cv2.LINE_8, _SHIFT)
         cv2.fillPoly(self.owner, [fixed], (self.pen,), cv2.LINE_8, _SHIFT)
@@ -144,7 +146,7 @@ class Canvas:
         if soft > 0.6:
             size = 2 * round(soft) + 1
             mask = np.asarray(cv2.blur(cv2.blur(mask, (size, size)), (size, size)), np.uint8)
-        return slice(y0, y1), slice(x0, x1), mask.astype(np.float32) / 255
+        return slice(y0, y1), slice(x0, x1), np.asarray(mask, np.float32) / np.float32(255)
 
     def labels(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]:
         """Class map uint8 and instance map int32 at the final size: the most frequent owner in each 2 x 2 block."""

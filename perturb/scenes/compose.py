@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from perturb.scenes import furniture, labels, layout, light, people, plants, road, sky, vehicles
-from perturb.scenes.buildings import House, paint_house
+from perturb.scenes import furniture, labels, layout, light, people, plants, population, road, sky, vehicles
+from perturb.scenes.buildings import paint_house
 from perturb.scenes.canvas import SUPERSAMPLE, Canvas
 from perturb.scenes.finish import finish
 from perturb.scenes.furniture import Bollard, Fence, Lamp, Sign, Signal
+from perturb.scenes.house import House
 from perturb.scenes.people import Rider, Walker
 from perturb.scenes.plants import SEASONS, Hedge, Tree
 from perturb.scenes.settings import Actor, Settings, parse
@@ -57,11 +58,11 @@ def draw(seed: int, *, height: int = 360, width: int = 480, **settings: Any) -> 
     cars = asked.traffic if asked.traffic is not None else amount[1]
     poles = asked.furniture if asked.furniture is not None else amount[2]
     if cars:
-        layout.traffic(things, plan, cars)
+        population.traffic(things, plan, cars)
     if crowd:
-        layout.people(things, plan, crowd)
+        population.people(things, plan, crowd)
     if poles:
-        layout.furniture(things, plan, poles, season)
+        population.furniture(things, plan, poles, season)
     canvas = Canvas(height, width)
     cam = _camera(view, canvas, street, asked)
     _clear_view(plan, cam)
@@ -95,11 +96,11 @@ def _mood(rng: np.random.Generator, asked: Settings) -> tuple[light.Light, str]:
 def _camera(rng: np.random.Generator, canvas: Canvas, street: road.Street, asked: Settings) -> Camera:
     focal = canvas.width * float(rng.uniform(0.80, 1.08))
     centre = canvas.width * float(np.clip(rng.normal(0.5, 0.09), 0.3, 0.7))
-    horizon = canvas.height * float(rng.uniform(0.40, 0.50))
-    own = street.drive * street.half * float(rng.uniform(0.15, 0.45))
+    horizon = canvas.height * float(rng.uniform(0.42, 0.54))
+    own = street.drive * street.half * float(rng.uniform(0.15, 0.55))
     bend = float(rng.choice([0.0, 1.0], p=[0.6, 0.4])) * float(rng.uniform(-1, 1))
     if asked.actors:
-        focal, centre, horizon = canvas.width * 0.92, canvas.width * 0.5, canvas.height * 0.45
+        focal, centre, horizon = canvas.width * 0.92, canvas.width * 0.5, canvas.height * 0.47
     if street.end is not None or street.cross:
         bend = 0.0
     bend = asked.bend if asked.bend is not None else bend
@@ -143,7 +144,12 @@ def _shadows(stage: Stage, plan: layout.Layout) -> None:
         # Only the sunward row throws its shade into the street; the closing row does when the sun is behind it.
         if house.side == side:
             x = street.line(side) + side * house.setback
-            corners = [(x + o * side, v, z) for o in (0, house.depth) for v in (0, house.height) for z in (house.start, house.far)]
+            corners = [
+                (x + o * side, v, z)
+                for o in (0, house.depth)
+                for v in (0, house.height)
+                for z in (house.start, house.far)
+            ]
             stage.shadows.cast(np.array(corners))
         elif house.side == 0 and sun[2] > 0 and street.end is not None:
             corners = [(x, v, street.end) for x in (house.start, house.far) for v in (0.0, house.height)]

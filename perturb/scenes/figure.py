@@ -54,7 +54,9 @@ class Figure:
                 continue
             centres = cam.project(world)
             sizes = np.maximum(radii * metre, 0.55)
-            dark, mid, pale = (light.air(tuple(np.minimum(255, np.asarray(colour) * g)), self.z) for g in (shade, front, high))
+            dark, mid, pale = (
+                light.air(tuple(np.minimum(255, np.asarray(colour) * g)), self.z) for g in (shade, front, high)
+            )
             smallest = float(sizes.max())
             stage.canvas.fill(_outline(centres, sizes), dark if smallest > 2.2 else mid)
             if smallest > 2.2:

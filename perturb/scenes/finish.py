@@ -68,7 +68,9 @@ def _mirror(rgb: Floats, classes: npt.NDArray[np.uint8], horizon: float, rng: np
     depth = np.clip(rows - horizon, 0, None)
     source = np.clip(horizon - depth * 0.92 + ripple * (1 + depth * 0.04), 0, height - 1).astype(np.float32)
     columns = np.arange(width, dtype=np.float32)[None, :] + ripple * 1.6
-    flipped = np.asarray(cv2.remap(rgb, columns.astype(np.float32), source, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT), np.float32)
+    flipped = np.asarray(
+        cv2.remap(rgb, columns.astype(np.float32), source, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT), np.float32
+    )
     flipped = np.asarray(cv2.blur(flipped, (3, 15)), np.float32)
     puddle = np.clip(noise(rng, height, width, 5, octaves=3) * 2.6 + 0.5, 0, 1)
     grazing = np.exp(-depth / (0.30 * height))
@@ -83,7 +85,9 @@ def _falling(rgb: Floats, light: Light, rng: np.random.Generator) -> Floats:
     height, width = rgb.shape[:2]
     layer = np.zeros((height, width), np.uint8)
     count = int(height * width / (900 if light.snow else 620))
-    for x, y, size in zip(rng.uniform(0, width, count), rng.uniform(0, height, count), rng.uniform(0.3, 1, count), strict=True):
+    for x, y, size in zip(
+        rng.uniform(0, width, count), rng.uniform(0, height, count), rng.uniform(0.3, 1, count), strict=True
+    ):
         start = (int(x * 16), int(y * 16))
         if light.snow:
             cv2.circle(layer, start, int(16 * (0.4 + size)), (int(255 * size),), -1, cv2.LINE_AA, 4)

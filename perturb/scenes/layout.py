@@ -4,14 +4,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from perturb.scenes.buildings import ACCENTS, ROOFS, TRIMS, WALLS, House
 from perturb.scenes.canvas import Colour
-from perturb.scenes.furniture import FENCES, SIGNS, Bollard, Fence, Lamp, Sign, Signal
-from perturb.scenes.people import Rider, Walker
+from perturb.scenes.furniture import FENCES, Fence
+from perturb.scenes.house import ACCENTS, ROOFS, TRIMS, WALLS, House
 from perturb.scenes.plants import LEAVES, Hedge, Tree
 from perturb.scenes.road import Street
 from perturb.scenes.settings import STREETS, Actor, Settings
-from perturb.scenes.vehicles import BODIES, PAINTS, Car
 
 FENCE_TINTS: tuple[Colour, ...] = (
     (62, 68, 72), (150, 112, 78), (222, 220, 212), (96, 74, 58), (70, 96, 84), (120, 124, 126), (178, 150, 116),
@@ -37,7 +35,7 @@ def plan(rng: np.random.Generator, asked: Settings) -> tuple[Street, str]:
     """The street's ground plan and kind."""
     kind = asked.street or str(rng.choice(STREETS, p=[0.27, 0.27, 0.18, 0.17, 0.11]))
     half = asked.half if asked.half is not None else float(rng.uniform(3.4, 5.6))
-    wide = {"terrace": (1.8, 3.2), "shops": (2.6, 4.6), "city": (3.0, 5.0), "suburb": (2.0, 3.2), "park": (2.2, 3.6)}
+    wide = {"terrace": (1.9, 3.6), "shops": (2.8, 5.2), "city": (3.2, 5.6), "suburb": (2.0, 3.4), "park": (2.4, 4.2)}
     paves = (float(rng.uniform(*wide[kind])), float(rng.uniform(*wide[kind])))
     green = (kind in ("suburb", "park"), kind == "suburb" or (kind == "park" and bool(rng.random() < 0.6)))
     street = Street(half, paves, int(rng.choice([-1, 1], p=[0.6, 0.4])), green=green)
@@ -120,7 +118,9 @@ def houses(rng: np.random.Generator, layout: Layout, kind: str, season: str, wal
         while x < 34:
             width = float(rng.uniform(6, 11)) if wall is None else 68.0
             high = float(rng.uniform(6.5, 11))
-            house = make_house(rng, palette, 0, x, width, high, str(rng.choice(["terrace", "shop", "terrace", "block"])))
+            house = make_house(
+                rng, palette, 0, x, width, high, str(rng.choice(["terrace", "shop", "terrace", "block"]))
+            )
             if wall is not None:
                 house.kind, house.wall, house.height, house.pitched = "wall", wall, 3.9, False
                 house.trim = (206, 200, 190)
@@ -129,7 +129,13 @@ def houses(rng: np.random.Generator, layout: Layout, kind: str, season: str, wal
 
 
 def make_house(
-    rng: np.random.Generator, palette: tuple[Colour, ...], side: int, start: float, width: float, height: float, kind: str
+    rng: np.random.Generator,
+    palette: tuple[Colour, ...],
+    side: int,
+    start: float,
+    width: float,
+    height: float,
+    kind: str,
 ) -> House:
     """A house in the street's palette."""
     base = palette[int(rng.integers(len(palette)))]
@@ -145,7 +151,9 @@ def make_house(
     return house
 
 
-def _garden(rng: np.random.Generator, layout: Layout, side: int, near: float, far: float, season: str, wild: bool) -> None:
+def _garden(
+    rng: np.random.Generator, layout: Layout, side: int, near: float, far: float, season: str, wild: bool
+) -> None:
     """Fence or hedge on the building line with trees behind."""
     street = layout.street
     x = street.line(side)
@@ -167,7 +175,7 @@ def _garden(rng: np.random.Generator, layout: Layout, side: int, near: float, fa
         hedge = Hedge(x + side * 0.1, near, far, float(rng.uniform(0.8, 1.6)), green[int(rng.integers(len(green)))],
                       int(rng.integers(1 << 20)))  # fmt: skip
         layout.add(hedge, key - 0.15)
-    elif roll < 0.94:
+    elif roll < 0.96:
         fence = Fence(x, near, far, str(rng.choice(FENCES[:4], p=[0.32, 0.34, 0.2, 0.14])), float(rng.uniform(0.9, 1.8)),
                       FENCE_TINTS[int(rng.integers(len(FENCE_TINTS)))])  # fmt: skip
         layout.add(fence, key - 0.15)
@@ -178,134 +186,3 @@ def shape(rng: np.random.Generator, season: str) -> str:
     if season == "winter" and rng.random() < 0.75:
         return "bare"
     return str(rng.choice(["round", "oval", "cone", "poplar", "spread"], p=[0.4, 0.25, 0.1, 0.08, 0.17]))
-
-
-def traffic(rng: np.random.Generator, layout: Layout, amount: float) -> None:
-    """Parked cars on both kerbs, oncoming and leading cars, crossing cars at junctions, bicyclists."""
-    street = layout.street
-    limit = street.cross[0] - 1.5 if street.cross else 70.0
-    paints = list(PAINTS)
-    bodies = list(BODIES)
-    spread = [0.32, 0.25, 0.14, 0.17, 0.10, 0.02]
-
-    def car(x: float, z: float, heading: float, moving: bool = False) -> Car:
-        return Car(x, z, heading + float(rng.normal(0, 1.5)), str(rng.choice(bodies, p=spread)), str(rng.choice(paints)), moving)
-
-    for side in (-1, 1):
-        if not street.parking[(side + 1) // 2]:
-            continue
-        z = float(rng.uniform(4.5, 12))
-        while z < 70:
-            clear = not street.zebra or not street.zebra[0] - 5 < z < street.zebra[1] + 5
-            clear = clear and (not street.cross or not street.cross[0] - 4 < z < street.cross[1] + 4)
-            if clear and rng.random() < 0.25 + 0.6 * amount and z < (street.end or 200.0) - 14:
-                heading = 0.0 if side == street.drive or rng.random() < 0.3 else 180.0
-                layout.add(car(side * (street.half - 1.02), z, heading))
-            z += float(rng.uniform(5.0, 7.0))
-    own, other = street.drive * street.half * 0.32, -street.drive * street.half * 0.32
-    if rng.random() < 0.25 + 0.65 * amount:
-        layout.add(car(own, float(rng.uniform(8, 34)), 0.0, True))
-    z = float(rng.uniform(9, 40))
-    while z < min(90.0, limit) and rng.random() < 0.25 + 0.6 * amount:
-        layout.add(car(other, z, 180.0, True))
-        z += float(rng.uniform(8, 30))
-    if street.cross and rng.random() < 0.3 + 0.6 * amount:
-        middle = sum(street.cross) / 2
-        for _ in range(int(rng.integers(1, 3))):
-            way = float(rng.choice([-1, 1]))
-            layout.add(car(float(rng.uniform(-12, 12)), middle + way * 1.4, 90.0 * way, True))
-
-
-def shape_z(rng: np.random.Generator, near: float, far: float) -> float:
-    """A distance which gives every apparent size a fair share."""
-    return float(1 / rng.uniform(1 / far, 1 / near))
-
-
-def people(rng: np.random.Generator, layout: Layout, amount: float) -> None:
-    """Pedestrians on the pavements and crossings, alone and in groups, and bicyclists."""
-    street = layout.street
-    far = (street.end or 62.0) - 4
-
-    def walker(x: float, z: float, heading: float, size: float | None = None) -> Walker:
-        tall = float(rng.normal(0.98, 0.05)) if size is None else size
-        return Walker(x, z, heading, tall, int(rng.integers(1 << 20)), bool(rng.random() < 0.2))
-
-    for _ in range(int(rng.poisson(1 + 6.5 * amount))):
-        side = int(rng.choice([-1, 1]))
-        pave = street.paves[(side + 1) // 2]
-        x = side * (street.half + float(rng.uniform(0.5, max(0.7, pave - 0.4))))
-        z = shape_z(rng, 5.5, far)
-        heading = float(rng.choice([0, 180, 90, -90], p=[0.38, 0.38, 0.12, 0.12])) + float(rng.normal(0, 14))
-        layout.add(walker(x, z, heading))
-        roll = rng.random()
-        if roll < 0.3:
-            layout.add(walker(x + float(rng.choice([-0.55, 0.55])), z + float(rng.uniform(-0.2, 0.3)), heading))
-        elif roll < 0.42:
-            layout.add(walker(x + 0.45, z - 0.1, heading, float(rng.uniform(0.55, 0.75))))
-    if street.zebra:
-        for _ in range(int(rng.poisson(0.4 + 3.2 * amount))):
-            way = float(rng.choice([-90, 90])) + float(rng.normal(0, 10))
-            layout.add(walker(float(rng.uniform(-street.half, street.half)), float(rng.uniform(*street.zebra)), way))
-    if rng.random() < 0.10 + 0.22 * amount:
-        layout.add(walker(float(rng.uniform(-2, 2)), shape_z(rng, 9, far), float(rng.choice([-90, 90]))))
-    for _ in range(int(rng.choice([0, 1, 2, 3], p=[0.25, 0.43, 0.22, 0.10]))):
-        way = int(rng.choice([-1, 1], p=[0.4, 0.6]))
-        x = street.drive * way * (street.half - float(rng.uniform(0.6, 2.4)))
-        layout.add(Rider(x, shape_z(rng, 5.0, far), (0.0 if way > 0 else 180.0) + float(rng.normal(0, 8)), int(rng.integers(1 << 20))))
-    if street.cross and rng.random() < 0.35 or rng.random() < 0.12:
-        z = sum(street.cross) / 2 if street.cross else float(rng.uniform(7, 16))
-        layout.add(Rider(float(rng.uniform(-4, 4)), z, float(rng.choice([-90, 90])), int(rng.integers(1 << 20))))
-
-
-def furniture(rng: np.random.Generator, layout: Layout, amount: float, season: str) -> None:
-    """Lamps, signals, signs, bollards, kerb railings and street trees."""
-    street = layout.street
-    far = (street.end or 84.0) - 5
-    style = int(rng.integers(3))
-    leaves = LEAVES[season]
-    alley = rng.random() < 0.4
-    form = shape(rng, season)
-
-    def busy(z: float) -> bool:
-        return street.cross is not None and street.cross[0] - 0.6 < z < street.cross[1] + 0.6
-
-    for side in (-1, 1):
-        kerb = side * (street.half + 0.42)
-        wide = street.paves[(side + 1) // 2]
-        z = float(rng.uniform(5, 16))
-        while z < far:
-            if not busy(z) and rng.random() < 0.35 + 0.6 * amount:
-                layout.add(Lamp(kerb, z, float(rng.uniform(4.2, 5) if style == 1 else rng.uniform(6, 8)),
-                                -side * float(rng.uniform(0.9, 1.8)), style))  # fmt: skip
-            z += float(rng.uniform(13, 22))
-        z = float(rng.uniform(5, 14))
-        while z < far and rng.random() < 0.3 + 0.7 * amount:
-            kind = str(rng.choice(SIGNS, p=[0.12, 0.18, 0.15, 0.09, 0.06, 0.12, 0.12, 0.08, 0.08]))
-            second = str(rng.choice(SIGNS[:7])) if rng.random() < 0.2 and kind not in ("poster", "direction") else ""
-            if not busy(z):
-                layout.add(Sign(kerb + side * float(rng.uniform(0, 0.3)), z, kind, float(rng.uniform(2.1, 2.8)), second))
-            z += float(rng.uniform(6, 20))
-        if alley and wide > 2.0:
-            z = float(rng.uniform(4, 12))
-            tint = leaves[int(rng.integers(len(leaves)))]
-            while z < far:
-                if not busy(z) and rng.random() < 0.75:
-                    layout.add(Tree(kerb + side * 0.25, z, float(rng.uniform(4.5, 7.5)), form, tint, int(rng.integers(1 << 20))))
-                z += float(rng.uniform(7, 11))
-        if rng.random() < 0.20 + 0.25 * amount:
-            near = float(rng.uniform(2.5, 18))
-            stop = min(near + float(rng.uniform(5, 14)), street.cross[0] - 1 if street.cross else 99.0)
-            if stop > near + 2:
-                kind = str(rng.choice(["railing", "barrier", "mesh"], p=[0.6, 0.25, 0.15]))
-                tint = FENCE_TINTS[int(rng.integers(len(FENCE_TINTS)))]
-                for part in np.arange(near, stop - 1.0, 2.5):
-                    layout.add(Fence(side * (street.half + 0.25), float(part), float(min(part + 2.5, stop)), kind, 1.05, tint))
-        elif rng.random() < 0.3:
-            for z in np.arange(rng.uniform(4, 8), rng.uniform(14, 24), 1.9):
-                if not busy(float(z)):
-                    layout.add(Bollard(side * (street.half + 0.3), float(z)))
-    spot = street.zebra[0] - 0.4 if street.zebra else street.cross[0] - 1.2 if street.cross else None
-    if spot is not None and spot > 3 and rng.random() < 0.3 + 0.5 * amount:
-        state = str(rng.choice(["red", "amber", "green"], p=[0.4, 0.15, 0.45]))
-        for side in (-1, 1):
-            layout.add(Signal(side * (street.half + 0.45), spot, state))

@@ -106,7 +106,9 @@ def make(rng: np.random.Generator, time: str, weather: str, sun: str) -> Light:
         light.cloud = mix(light.cloud, mix(flat, (255, 255, 255), 0.35), 0.7 if time != "dusk" else 0.2)
         light.cloudiness = float(rng.uniform(0.6, 0.9))
         light.sun_rgb = light.sun_rgb * {"overcast": 0.30, "rain": 0.18, "fog": 0.16, "snow": 0.30}[weather]
-        light.sky_rgb = mix_gain(light.sky_rgb, 0.5) * {"overcast": 1.28, "rain": 1.16, "fog": 1.35, "snow": 1.35}[weather]
+        light.sky_rgb = (
+            mix_gain(light.sky_rgb, 0.5) * {"overcast": 1.28, "rain": 1.16, "fog": 1.35, "snow": 1.35}[weather]
+        )
         light.shadow *= {"overcast": 0.28, "rain": 0.18, "fog": 0.12, "snow": 0.3}[weather]
         light.wet = 1.0 if weather == "rain" else 0.0
         light.snow = 1.0 if weather == "snow" else 0.0
@@ -117,4 +119,4 @@ def make(rng: np.random.Generator, time: str, weather: str, sun: str) -> Light:
 
 def mix_gain(gain: Array, t: float) -> Array:
     """Take the tint out of a gain by the share ``t``."""
-    return gain + (gain.mean() - gain) * t
+    return np.asarray(gain + (gain.mean() - gain) * t)

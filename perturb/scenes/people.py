@@ -1,5 +1,7 @@
 """Pedestrians and bicyclists."""
 
+# ruff: noqa: RUF005 - tuples are added to arrays of points here, not joined to them
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,7 +65,13 @@ def _head(figure: Figure, rng: np.random.Generator, skin: Colour, forward: float
         figure.limb([[forward + 0.05, y + 0.075, -0.05], [forward + 0.05, y + 0.075, 0.05]], 0.042, darker(hat), 0.08)
     if detail:
         for hand in (-1, 1):
-            figure.limb([[forward + 0.098, y + 0.015, hand * 0.035]], 0.011, (40, 32, 30), 0.03)
+            figure.limb([[forward + 0.098, y + 0.015, hand * 0.035]], 0.012, (40, 32, 30), 0.08)
+            figure.limb(
+                [[forward - 0.005, y, hand * 0.088], [forward - 0.01, y + 0.03, hand * 0.09]],
+                0.018,
+                darker(skin, 0.9),
+                0.06,
+            )
         figure.limb([[forward + 0.108, y - 0.012, 0]], 0.017, mix(skin, (220, 120, 100), 0.2), 0.03)
 
 
@@ -120,7 +128,11 @@ def _walker(stage: Stage, walker: Walker) -> Figure:
                         [0.02, 0.05, 0.05, 0.05], bag)  # fmt: skip
     extra = rng.random()
     if extra < 0.25:
-        figure.limb([[-0.15, 1.36, -0.08], [-0.15, 1.36, 0.08], [-0.17, 1.02, -0.09], [-0.17, 1.02, 0.09]], 0.075, _pick(rng, CLOTHES))
+        figure.limb(
+            [[-0.15, 1.36, -0.08], [-0.15, 1.36, 0.08], [-0.17, 1.02, -0.09], [-0.17, 1.02, 0.09]],
+            0.075,
+            _pick(rng, CLOTHES),
+        )
     elif extra < 0.45:
         figure.limb([[0.02, 1.45, -0.06], [0.03, 1.44, 0.06]], 0.055, _pick(rng, CLOTHES), 0.05)
     _head(figure, rng, skin, 0.02, 1.43, detail)
@@ -171,8 +183,8 @@ def _rider(stage: Stage, rider: Rider) -> Figure:
         pedal = np.array([-0.10 + 0.17 * np.cos(angle), 0.29 + 0.17 * np.sin(angle), 0.11 * hand])
         hip = np.array([-0.22, 0.99, 0.09 * hand])
         foot = pedal + (0.0, 0.08, 0)
-        middle, span = (hip + foot) / 2, np.linalg.norm(hip - foot)
-        bulge = np.sqrt(max(0.0, 0.44**2 - (span / 2) ** 2))
+        middle, span = (hip + foot) / 2, float(np.linalg.norm(hip - foot))
+        bulge = max(0.0, 0.44**2 - (span / 2) ** 2) ** 0.5
         across = np.array([foot[1] - hip[1], hip[0] - foot[0], 0])
         knee = middle - across / (np.linalg.norm(across) + 1e-6) * bulge
         if knee[0] < middle[0]:

@@ -1,6 +1,9 @@
 """Trees and hedges painted in leaf dabs, dark to light."""
 
+# ruff: noqa: RUF005 - tuples are added to arrays of points here, not joined to them
+
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -66,7 +69,9 @@ def _dabs(rng: np.random.Generator, centres: Array, size: float) -> Array:
     return np.asarray(_LEAF @ np.swapaxes(turn, 1, 2) + centres[:, None])
 
 
-def _foliage(stage: Stage, rng: np.random.Generator, unit: Array, centres: Array, size: float, leaf: Colour, z: float, lit: float) -> None:
+def _foliage(
+    stage: Stage, rng: np.random.Generator, unit: Array, centres: Array, size: float, leaf: Colour, z: float, lit: float
+) -> None:
     """Dabs at ``centres``; ``unit`` (N, 3) are outward directions which decide how much sun each one gets."""
     light = stage.light
     gain = light.gains(unit, lit)
@@ -106,6 +111,7 @@ def paint_tree(stage: Stage, tree: Tree) -> None:
     ball = lobes[pick] + local * spread * rng.uniform(0.3, 1, (count, 1)) ** 0.4
     ball = np.concatenate([rng.normal(0, 0.33, (count // 4, 3)), ball])
     local = np.concatenate([ball[: count // 4], local])
+    ball *= np.minimum(1, 1.02 / (np.linalg.norm(ball, axis=1, keepdims=True) + 1e-6))
     if tree.shape == "cone":
         ball[:, [0, 2]] *= (0.55 - 0.62 * ball[:, 1:2]).clip(0.05, 1.2)
     size = max(2.0, 0.085 * metre * (tree.height / 7) ** 0.5, wide * tree.height * metre * 0.042)
@@ -115,7 +121,9 @@ def paint_tree(stage: Stage, tree: Tree) -> None:
     for lobe in lobes:
         shrink = float((0.55 - 0.62 * lobe[1]).clip(0.05, 1.2)) if tree.shape == "cone" else 1.0
         bumps = 0.25 * (1 + 0.16 * rng.standard_normal(11))
-        spot = np.stack([lobe[0] * shrink + bumps * np.cos(ring) * max(shrink, 0.3), lobe[1] * 0.9 + bumps * np.sin(ring)], -1)
+        spot = np.stack(
+            [lobe[0] * shrink + bumps * np.cos(ring) * max(shrink, 0.3), lobe[1] * 0.9 + bumps * np.sin(ring)], -1
+        )
         canvas.fill(base + (spot * (wide, -high) - (0, middle)) * tree.height * metre, inside)
     x = base[0] + ball[:, 0] * wide * tree.height * metre
     y = base[1] - (middle + ball[:, 1] * high) * tree.height * metre
@@ -161,7 +169,17 @@ def _branch(stage: Stage, rng: np.random.Generator, start: Array, angle: float, 
     if depth <= 1 or length < 2.5:
         return
     for turn in (-0.5, 0.42):
-        _branch(stage, rng, tip, angle + turn + rng.normal(0, 0.18), length * rng.uniform(0.66, 0.84), width * 0.64, depth - 1, dark, mid)
+        _branch(
+            stage,
+            rng,
+            tip,
+            angle + turn + rng.normal(0, 0.18),
+            length * rng.uniform(0.66, 0.84),
+            width * 0.64,
+            depth - 1,
+            dark,
+            mid,
+        )
 
 
 def paint_hedge(stage: Stage, hedge: Hedge) -> None:
@@ -171,7 +189,7 @@ def paint_hedge(stage: Stage, hedge: Hedge) -> None:
     stage.canvas.take(labels.TREE)
     side = 1.0 if hedge.x > 0 else -1.0
     edges = np.geomspace(max(hedge.z, 1.2), hedge.far, 5)
-    for near, far in list(zip(edges[:-1], edges[1:], strict=True))[::-1]:
+    for near, far in list(pairwise(edges))[::-1]:
         z = float(near + far) / 2
         lit = stage.lit(hedge.x, z, 0.5)
         back = stage.light.tone(scaled(hedge.leaf, 0.6), (-side, 0, 0), z, lit)
@@ -180,12 +198,16 @@ def paint_hedge(stage: Stage, hedge: Hedge) -> None:
         top = stage.light.tone(hedge.leaf, (0, 1, 0), z, lit)
         stage.face(np.array([[x, h, near], [x + depth, h, near], [x + depth, h, far], [x, h, far]]), top)
         if near == edges[0]:
-            stage.face(np.array([[x, 0, near], [x, h, near], [x + depth, h, near], [x + depth, 0, near]]), scaled(back, 1.1))
+            stage.face(
+                np.array([[x, 0, near], [x, h, near], [x + depth, h, near], [x + depth, 0, near]]), scaled(back, 1.1)
+            )
         count = int(np.clip(cam.scale(z) * 3.0, 40, 180))
         y = rng.uniform(0.05, 1.04, count) * h
         at = rng.uniform(near, far, count)
         spots = cam.project(np.stack([np.full(count, x), y, at], -1))
-        unit = np.stack([np.full(count, -side * 0.8), y / h - 0.45, np.full(count, -0.3)], -1) + rng.normal(0, 0.25, (count, 3))
+        unit = np.stack([np.full(count, -side * 0.8), y / h - 0.45, np.full(count, -0.3)], -1) + rng.normal(
+            0, 0.25, (count, 3)
+        )
         unit /= np.linalg.norm(unit, axis=1, keepdims=True)
         _foliage(stage, rng, unit, spots, max(1.8, 0.09 * cam.scale(z)), hedge.leaf, z, lit)
 

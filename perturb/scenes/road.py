@@ -151,12 +151,12 @@ def paint_marks(canvas: Canvas, cam: Camera, street: Street, rng: np.random.Gene
         x, z = rng.uniform(-street.half + 0.6, street.half - 1.4), rng.uniform(4, 26)
         wide, long = rng.uniform(0.5, 1.4), rng.uniform(0.8, 4.5)
         patch = cam.polygon(np.array([[x, 0, z], [x + wide, 0, z], [x + wide, 0, z + long], [x, 0, z + long]]))
-        gain = float(rng.choice([0.84, 0.88, 1.07]))
+        gain = float(rng.choice([0.89, 0.92, 1.06]))
         canvas.shade(patch, (gain, gain, gain), 0.0)
     angle = np.linspace(0, 2 * np.pi, 25)[:-1]
     for _ in range(int(rng.integers(1, 4))):
         x, z = rng.uniform(-street.half + 0.8, street.half - 0.8), 1 / rng.uniform(1 / 30, 1 / 5)
-        for radius, gain in ((0.36, 0.62), (0.31, 1.18), (0.27, 0.92)):
+        for radius, gain in ((0.30, 0.70), (0.26, 1.22), (0.23, 0.90)):
             ring = np.stack([x + radius * np.cos(angle), 0 * angle, z + radius * np.sin(angle)], -1)
             canvas.shade(cam.polygon(ring), (gain, gain, gain), 0.0)
 
@@ -280,4 +280,4 @@ class Shadows:
 def _hull_xz(points: Array) -> Array:
     flat = points[:, [0, 2]].astype(np.float32)
     order = np.asarray(cv2.convexHull(flat, returnPoints=False))[:, 0]
-    return points[order]
+    return np.asarray(points[order])

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from perturb.scenes.canvas import Array, Canvas, Colour
 from perturb.scenes.light import Light
@@ -46,11 +47,11 @@ class Plane:
     along: Array
     normal: Array
 
-    def at(self, u: Array | float, v: Array | float, out: Array | float = 0.0) -> Array:
+    def at(self, u: npt.ArrayLike, v: npt.ArrayLike, out: npt.ArrayLike = 0.0) -> Array:
         """World points (..., 3)."""
-        u, v, out = np.broadcast_arrays(np.asarray(u, float), np.asarray(v, float), np.asarray(out, float))
-        points = self.origin + u[..., None] * self.along + out[..., None] * self.normal
-        points[..., 1] += v
+        us, vs, outs = np.broadcast_arrays(np.asarray(u, float), np.asarray(v, float), np.asarray(out, float))
+        points = self.origin + us[..., None] * self.along + outs[..., None] * self.normal
+        points[..., 1] += vs
         return np.asarray(points)
 
     def rect(self, u0: float, u1: float, v0: float, v1: float, out: float = 0.0) -> Array:

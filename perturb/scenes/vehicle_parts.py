@@ -1,24 +1,20 @@
 """What is set into a car's body: screens, side windows, doors, lamps, grille, plates, mirrors."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from perturb.scenes.canvas import Array, Colour, mix
-
-if TYPE_CHECKING:
-    from perturb.scenes.vehicles import _Painter
+from perturb.scenes.vehicle_shell import Pose
 
 GLASS: Colour = (34, 40, 48)
 TRIM: Colour = (28, 28, 31)
 
 
-def _mirrored(painter: "_Painter", share: float) -> Colour:
+def _mirrored(painter: Pose, share: float) -> Colour:
     light = painter.stage.light
     return mix(mix(GLASS, (0, 0, 0), 0.3 if light.lamps else 0.0), light.sky_low, share)
 
 
-def screens(painter: "_Painter") -> None:
+def screens(painter: Pose) -> None:
     """Windscreen and rear window."""
     shell = painter.shell
     for foot, head, sign in ((shell.w0, shell.w1, 1.0), (shell.r0, shell.r1, -1.0)):
@@ -50,10 +46,10 @@ def screens(painter: "_Painter") -> None:
 
 
 def _lift(points: Array, sign: float) -> Array:
-    return points + np.array([0.02 * sign, 0.01, 0.0])
+    return np.asarray(points + np.array([0.02 * sign, 0.01, 0.0]))
 
 
-def flanks(painter: "_Painter") -> None:
+def flanks(painter: Pose) -> None:
     """Side windows, door seams, handles, sill and mirror on the visible side."""
     shell = painter.shell
     for hand in (-1, 1):
@@ -71,7 +67,9 @@ def flanks(painter: "_Painter") -> None:
             )
             painter.face(outline, _mirrored(painter, 0.13))
             middle = low + (high - low) * 0.55
-            band = np.concatenate([shell.side(t[keep], middle[keep], hand), shell.side(t[keep][::-1], high[keep][::-1], hand)])
+            band = np.concatenate(
+                [shell.side(t[keep], middle[keep], hand), shell.side(t[keep][::-1], high[keep][::-1], hand)]
+            )
             painter.face(band, _mirrored(painter, 0.27))
         if painter.pixels > 22:
             _doors(painter, hand)
@@ -82,7 +80,7 @@ def flanks(painter: "_Painter") -> None:
                      painter.paint, (0.2, 0.4, hand))  # fmt: skip
 
 
-def _windows(painter: "_Painter") -> list[tuple[float, float]]:
+def _windows(painter: Pose) -> list[tuple[float, float]]:
     shell, body = painter.shell, painter.car.body
     if body == "bus":
         return [(a, a + 0.125) for a in np.arange(-0.46, 0.42, 0.14)]
@@ -93,7 +91,7 @@ def _windows(painter: "_Painter") -> list[tuple[float, float]]:
     return [(pillar + 0.012, front), (rear, pillar - 0.012)]
 
 
-def _doors(painter: "_Painter", hand: int) -> None:
+def _doors(painter: Pose, hand: int) -> None:
     shell = painter.shell
     width = max(0.004, 0.6 / painter.pixels / shell.length)
     seams = [shell.w0 - 0.06, (shell.w1 + shell.r1) / 2 + 0.015] + ([] if shell.boxy else [shell.r0 + 0.13])
@@ -106,15 +104,25 @@ def _doors(painter: "_Painter", hand: int) -> None:
         box_t = np.array([t + 0.02, t + 0.06, t + 0.06, t + 0.02])
         box_y = shell.belt - np.array([0.12, 0.12, 0.085, 0.085])
         painter.face(shell.side(box_t, box_y, hand, 0.03), mix(painter.paint, (230, 230, 230), 0.25), (0, 0.4, hand))
-    t = np.linspace(-0.44, 0.44, 8)
+    along = np.linspace(-0.44, 0.44, 8)
     # A crease along the flank catches the sky; the sill below stays dark.
-    crease = np.concatenate([shell.side(t, np.full(8, shell.belt - 0.2), hand), shell.side(t[::-1], np.full(8, shell.belt - 0.225), hand)])
+    crease = np.concatenate(
+        [
+            shell.side(along, np.full(8, shell.belt - 0.2), hand),
+            shell.side(along[::-1], np.full(8, shell.belt - 0.225), hand),
+        ]
+    )
     painter.face(crease, mix(painter.paint, (255, 255, 255), 0.14), (0, 0.8, hand * 0.6))
-    sill = np.concatenate([shell.side(t * 0.9, np.full(8, shell.sill), hand), shell.side(t[::-1] * 0.9, np.full(8, shell.sill + 0.07), hand)])
+    sill = np.concatenate(
+        [
+            shell.side(along * 0.9, np.full(8, shell.sill), hand),
+            shell.side(along[::-1] * 0.9, np.full(8, shell.sill + 0.07), hand),
+        ]
+    )
     painter.face(sill, TRIM, (0, 0, hand))
 
 
-def ends(painter: "_Painter") -> None:
+def ends(painter: Pose) -> None:
     """Lamps, grille, bumper and plate of the visible end."""
     shell, light = painter.shell, painter.stage.light
     front = painter.sees(np.array([shell.length / 2, 0.6, 0]), (1, 0, 0))
@@ -129,9 +137,13 @@ def ends(painter: "_Painter") -> None:
     normal = (sign, 0.15, 0.0)
     deck = float(shell.top(np.array([0.495 * sign]))[0])
 
-    def panel(a0: float, a1: float, y0: float, y1: float, colour: Colour, out: float = 0.0, shines: bool = False) -> None:
+    def panel(
+        a0: float, a1: float, y0: float, y1: float, colour: Colour, out: float = 0.0, shines: bool = False
+    ) -> None:
         z0, z1 = a0 * half, a1 * half
-        points = np.array([[x + out * sign, y0, z0], [x + out * sign, y0, z1], [x + out * sign, y1, z1], [x + out * sign, y1, z0]])
+        points = np.array(
+            [[x + out * sign, y0, z0], [x + out * sign, y0, z1], [x + out * sign, y1, z1], [x + out * sign, y1, z0]]
+        )
         painter.face(points, colour, None if shines else normal)
 
     panel(-0.88, 0.88, shell.sill + 0.1, shell.sill + 0.2, TRIM)
@@ -161,12 +173,14 @@ def ends(painter: "_Painter") -> None:
         face = np.array([[x, y0, hand * inner * half], [x, y1 - 0.03, hand * inner * half], [x - 0.02 * sign, y1, hand * outer * half],
                          wrap[0], wrap[1], [x, y0, hand * outer * half]])  # fmt: skip
         on = lamps_on and (front or light.lamps)
-        bright: Colour = ((255, 250, 228) if front else (255, 70, 52)) if on else ((214, 220, 224) if front else (158, 30, 30))
+        bright: Colour = (
+            ((255, 250, 228) if front else (255, 70, 52)) if on else ((214, 220, 224) if front else (158, 30, 30))
+        )
         painter.face(face, bright, None if on else normal)
         if not on and painter.pixels > 24:
             core = face * 0.55 + face.mean(0) * 0.45
             painter.face(core, (246, 248, 250) if front else (206, 66, 52), normal)
         if on:
             centre = painter.stage.cam.project(painter.world(face.mean(0)))
-            size = painter.pixels * (0.9 if front else 0.5)
-            light.glow(centre, size, (255, 236, 190) if front else (255, 60, 40), 0.6 if front else 0.3)
+            size = painter.pixels * (0.6 if front else 0.4)
+            light.glow(centre, size, (255, 236, 190) if front else (255, 60, 40), 0.55 if front else 0.3)

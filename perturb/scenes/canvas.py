@@ -148,6 +148,19 @@ class Canvas:
             mask = np.asarray(cv2.blur(cv2.blur(mask, (size, size)), (size, size)), np.uint8)
         return slice(y0, y1), slice(x0, x1), np.asarray(mask, np.float32) / np.float32(255)
 
+    @property
+    def owners(self) -> int:
+        """How many owner numbers are in use."""
+        return len(self._classes)
+
+    def shows(self, point: Array, first: int, last: int, pen: int) -> bool:
+        """Whether owners ``first`` to ``last`` (exclusive), or ``pen``, are on top near a canvas point x, y."""
+        x, y = round(float(point[0])), round(float(point[1]))
+        if not (0 <= x < self.width and 0 <= y < self.height):
+            return True  # the light of a lamp outside the picture still falls in
+        near = self.owner[max(0, y - 2) : y + 3, max(0, x - 2) : x + 3]
+        return bool((((near >= first) & (near < last)) | (near == pen)).any())
+
     def labels(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]:
         """Class map uint8 and instance map int32 at the final size: the most frequent owner in each 2 x 2 block."""
         a, b, c, d = (self.owner[i::2, j::2] for i in (0, 1) for j in (0, 1))

@@ -175,7 +175,10 @@ def _shadows(stage: Stage, plan: layout.Layout) -> None:
 
 
 def _objects(stage: Stage, plan: layout.Layout, rng: np.random.Generator) -> None:
-    end = stage.street.end or 0.0
+    canvas, end = stage.canvas, stage.street.end or 0.0
+    # A lamp glows only if something of the object it belongs to is still seen there in the end.
+    lights: list[tuple[light.Glow, int]] = []
+    pens: list[tuple[int, int]] = []
     todo: list[tuple[float, House | Actor]] = [(h.far + 0.3 if h.side else end + 1.0, h) for h in plan.houses]
     todo += plan.placed
     # Each object has its own stream, so one more pedestrian does not change the cars' wheels.
@@ -188,6 +191,7 @@ def _objects(stage: Stage, plan: layout.Layout, rng: np.random.Generator) -> Non
             fronts = False
         thing = todo[k][1]
         own = np.random.default_rng(int(seeds[k]))
+        first, lamps = canvas.owners, len(stage.light.glows)
         if isinstance(thing, House):
             paint_house(stage, thing, own)
         elif isinstance(thing, Car):
@@ -210,3 +214,8 @@ def _objects(stage: Stage, plan: layout.Layout, rng: np.random.Generator) -> Non
             furniture.paint_bollard(stage, thing)
         else:
             furniture.paint_fence(stage, thing)
+        lights += [(glow, first) for glow in stage.light.glows[lamps:]]
+        pens += [(canvas.owners, canvas.pen)] * (len(stage.light.glows) - lamps)
+    stage.light.glows = [
+        glow for (glow, first), (last, pen) in zip(lights, pens, strict=True) if canvas.shows(glow[0], first, last, pen)
+    ]

@@ -12,6 +12,9 @@ WEATHERS = ("sunny", "overcast", "rain", "fog", "snow")
 SUNS = ("left", "right", "ahead", "behind")
 
 
+Glow = tuple[Array, float, Colour, float]  # canvas point, radius in canvas pixels, colour, gain
+
+
 @dataclass
 class Light:
     """Colours are RGB 0..255; ``sun`` points from the ground to the sun; strengths are gains, 1 = full."""
@@ -29,7 +32,7 @@ class Light:
     wet: float = 0.0
     snow: float = 0.0
     lamps: bool = False
-    glows: list[tuple[Array, float, Colour, float]] = field(default_factory=list)  # canvas point, radius, colour, gain
+    glows: list[Glow] = field(default_factory=list)
 
     @property
     def shadow_gain(self) -> Colour:

@@ -71,7 +71,7 @@ def people(rng: np.random.Generator, layout: Layout, amount: float) -> None:
         side = int(rng.choice([-1, 1]))
         pave = street.paves[(side + 1) // 2]
         x = side * (street.half + float(rng.uniform(0.5, max(0.7, pave - 0.4))))
-        z = shape_z(rng, 5.5, far)
+        z = shape_z(rng, 7.0, far)
         heading = float(rng.choice([0, 180, 90, -90], p=[0.38, 0.38, 0.12, 0.12])) + float(rng.normal(0, 14))
         layout.add(walker(x, z, heading))
         roll = rng.random()
@@ -91,7 +91,7 @@ def people(rng: np.random.Generator, layout: Layout, amount: float) -> None:
         layout.add(
             Rider(
                 x,
-                shape_z(rng, 5.0, far),
+                shape_z(rng, 7.0, far),
                 (0.0 if way > 0 else 180.0) + float(rng.normal(0, 8)),
                 int(rng.integers(1 << 20)),
             )

@@ -155,6 +155,13 @@ def ends(painter: Pose) -> None:
         panel(-0.66, 0.66, shell.sill + 0.12, shell.sill + 0.19, (58, 60, 64), 0.01)
     else:
         panel(-0.30, 0.30, nose + 0.04, nose + 0.19, mix(painter.paint, (0, 0, 0), 0.25), -0.01)
+    if shell.boxy and not front:
+        # Two door windows, or the one wide pane of a bus, and the seam between the doors.
+        low, high = shell.high * 0.58, shell.high * 0.85
+        for a0, a1 in ((-0.76, -0.06), (0.06, 0.76)) if painter.car.body == "van" else ((-0.8, 0.8),):
+            panel(a0, a1, low, high, _mirrored(painter, 0.12), 0.03)
+            panel(a0, a0 + (a1 - a0) * 0.4, low, high, _mirrored(painter, 0.26), 0.03)
+        panel(-0.012, 0.012, shell.sill + 0.3, high + 0.05, mix(painter.paint, (0, 0, 0), 0.4), 0.03)
     plate: Colour = (240, 238, 226) if front else (238, 206, 88)
     plate_y = shell.sill + 0.21 if front else nose + 0.06
     panel(-0.27, 0.27, plate_y, plate_y + 0.11, plate, 0.015)

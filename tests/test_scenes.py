@@ -113,6 +113,7 @@ def test_an_actor_is_drawn_where_it_was_put() -> None:
         ({"height": 10}, "height"),
         ({"width": 2.5}, "width"),
         ({"planets": 3}, "planets"),
+        ({"end": 5.0}, "end"),
         ({"wall": (255, 255, 255)}, "end"),
         ({"end": 20.0, "wall": (1, 2)}, "wall"),
         ({"actors": ("car",)}, "actors"),

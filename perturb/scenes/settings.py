@@ -11,6 +11,7 @@ from perturb.scenes.plants import SEASONS, Hedge, Tree
 from perturb.scenes.vehicles import BODIES, PAINTS, Car
 
 Actor = Car | Walker | Rider | Lamp | Signal | Sign | Bollard | Fence | Tree | Hedge
+NEAREST_END = 14.0  # metres: the side road in front of the closing row needs its room
 STREETS: tuple[str, ...] = ("terrace", "shops", "city", "suburb", "park")
 
 
@@ -21,7 +22,7 @@ class Settings:
     ``time`` day, golden, dusk; ``weather`` sunny, overcast, rain, fog, snow; ``sun`` left, right, ahead, behind;
     ``season`` spring, summer, autumn, winter; ``street`` terrace, shops, city, suburb, park;
     ``crowd`` and ``traffic`` 0 (nobody) to 1 (full); ``furniture`` 0 to 1, how many poles, signs and fences;
-    ``end`` metres to a row of houses which closes the view, 0 for an open street; ``wall`` turns that row into one
+    ``end`` metres (14 or more) to a row of houses which closes the view, 0 for an open street; ``wall`` turns that row into one
     plain wall of this RGB colour; ``zebra`` metres to a crossing, 0 for none; ``bend`` curves the street, -1..1;
     ``view`` metres the camera stands right of the centre line; ``half`` metres from there to a kerb;
     ``actors`` objects placed by hand.
@@ -77,6 +78,8 @@ def parse(given: Mapping[str, Any]) -> Settings:
             low, high = _RANGES[name]
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
                 raise ValueError(f"{name} must be a number from {low:g} to {high:g}, not {value!r}.")
+    if given.get("end") and given["end"] < NEAREST_END:
+        raise ValueError(f"end must be 0 for an open street or at least {NEAREST_END:g} metres, not {given['end']!r}.")
     wall = given.get("wall")
     if wall is not None and (not isinstance(wall, tuple) or len(wall) != 3 or not all(0 <= c <= 255 for c in wall)):
         raise ValueError(f"wall must be three numbers from 0 to 255, not {wall!r}.")

@@ -119,18 +119,21 @@ class _Bar:
     """A progress bar on standard error that takes fractions."""
 
     def __init__(self, title: str) -> None:
-        self._bar = tqdm(
-            total=100, desc=title, file=sys.stderr, bar_format="{desc} {percentage:3.0f} % |{bar:30}| {remaining} left"
-        )
+        self._title = title
+        self._bar: tqdm[Any] | None = None
 
     def __call__(self, fraction: float) -> None:
+        if self._bar is None:  # not before the work begins: a mistake found first leaves one clean line
+            form = "{desc} {percentage:3.0f} % |{bar:30}| {remaining} left"
+            self._bar = tqdm(total=100, desc=self._title, file=sys.stderr, bar_format=form)
         self._bar.update(100 * fraction - self._bar.n)
 
     def __enter__(self) -> _Bar:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bar.close()
+        if self._bar is not None:
+            self._bar.close()
 
 
 def _methods() -> list[dict[str, Any]]:

@@ -54,7 +54,8 @@ def explain(
     checked = check_settings(chosen.settings, settings, method)
     began = time.perf_counter()
     logits = engine.clean_logits(image, segmenter)
-    frozen = target.freeze(image, logits, segmenter.classes)
+    labels = logits.argmax(0).cpu().numpy()
+    frozen = target.freeze(image, labels, segmenter.classes)
     masks = chosen.masks(image, frozen, checked, seed)
     nothing = torch.zeros((1, image.height, image.width), dtype=torch.bool, device=logits.device)
     clean = frozen.reader(logits.device).read(logits[None], nothing)
@@ -76,7 +77,7 @@ def explain(
         seed=seed,
         heatmap=heatmap,
         maps=maps,
-        labels=logits.argmax(0).cpu().numpy(),
+        labels=labels,
         clean=clean,
         readings=readings,
         forwards=1 + len(readings),

@@ -107,11 +107,17 @@ class Windows(Masks):
         x0, y0 = column * self.stride, row * self.stride
         return x0, y0, min(x0 + self.size, self.width), min(y0 + self.tall, self.height)
 
+    def centre(self, index: int) -> tuple[int, int]:
+        """The pixel `x, y` at the middle of a window, as clipped; `at` gives the window back."""
+        x0, y0, x1, y1 = self.box(index)
+        return (x0 + x1 - 1) // 2, (y0 + y1 - 1) // 2
+
     def at(self, x: int, y: int) -> int:
         """Index of the window whose centre is nearest to a pixel."""
-        column = round((x - (self.size - 1) / 2) / self.stride)
-        row = round((y - (self.tall - 1) / 2) / self.stride)
-        return min(max(row, 0), self.rows - 1) * self.columns + min(max(column, 0), self.columns - 1)
+        columns = [self.centre(column)[0] for column in range(self.columns)]
+        rows = [self.centre(row * self.columns)[1] for row in range(self.rows)]
+        row, column = int(np.argmin(np.abs(np.subtract(rows, y)))), int(np.argmin(np.abs(np.subtract(columns, x))))
+        return row * self.columns + column
 
     def hidden(self, start: int, stop: int) -> Tensor:
         masks = torch.zeros((stop - start, self.height, self.width), dtype=torch.bool)

@@ -58,19 +58,18 @@ class Target:
             raise TargetError(f"There is no region '{self.region}'; expected one of {', '.join(REGIONS)}.")
         return kind, tuple(int(number) for number in numbers)
 
-    def freeze(self, image: Image, logits: Tensor, classes: tuple[str, ...]) -> Frozen:
+    def freeze(self, image: Image, labels: npt.NDArray[np.int64], classes: tuple[str, ...]) -> Frozen:
         """Fix the region on the clean picture.
 
         Args:
             image: the clean picture.
-            logits: its clean logits, `(K, H, W)`.
+            labels: its clean segmentation, int64 `(H, W)`.
             classes: the segmenter's K class names.
 
         Raises:
             TargetError: an unknown class, a class absent from the picture, a region that is empty or outside it.
         """
         index = class_index(self.label, classes)
-        labels = logits.argmax(0).cpu().numpy()
         mask = labels == index
         kind, at = self.parts()
         height, width = labels.shape

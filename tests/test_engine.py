@@ -265,8 +265,18 @@ def test_batches_keep_to_the_memory_they_are_given():
             return super().logits(batch)
 
     segmenter, image = Widest(), dark_square()
-    frozen = perturb.Target("object").freeze(image, engine.clean_logits(image, segmenter), segmenter.classes)
+    labels = engine.clean_logits(image, segmenter).argmax(0).numpy()
+    frozen = perturb.Target("object").freeze(image, labels, segmenter.classes)
     masks = Windows(37, 53, size=6, stride=3)
     fill = Backdrop(np.zeros_like(image.pixels))
     engine.run(image, masks, fill, segmenter, frozen, memory=3 * 37 * 53 * 4 * 10)
     assert segmenter.widest <= 3
+
+
+@pytest.mark.parametrize(("size", "stride"), [(7, 5), (1, 1), (23, 23), (8, 1), (10, 9)])
+def test_the_window_at_its_own_centre_is_itself(size, stride):
+    windows = Windows(23, 31, size=size, stride=stride)
+    for index in range(len(windows)):
+        assert windows.at(*windows.centre(index)) == index
+    assert windows.at(0, 0) == 0
+    assert windows.at(10**6, 10**6) == len(windows) - 1

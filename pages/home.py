@@ -1,0 +1,73 @@
+"""Home: what the lab answers, the samples, and questions that open a page with everything set."""
+
+import streamlit as st
+
+from pages.parts import shell
+
+shell.require_entrypoint()
+
+import perturb  # noqa: E402 — the page may have to start over first
+from pages.parts.figures import show  # noqa: E402
+
+QUESTIONS = (
+    (
+        "Does it need the wheels to see a car?",
+        "Small grey windows over a dark car: where does the score drop most?",
+        {"sample": "dark-car-bright-wall", "occ_class": "car", "occ_size": "40", "occ_stride": "24"},
+    ),
+    (
+        "What does black do that grey does not?",
+        "The same picture with black windows: look at the pixels gained on the wall.",
+        {"sample": "dark-car-bright-wall", "occ_class": "car", "occ_fill": "black", "occ_map": "gained"},
+    ),
+    (
+        "Who is behind the pole?",
+        "A pedestrian, half hidden already: which half carries the decision?",
+        {
+            "sample": "pedestrian-behind-pole",
+            "occ_class": "pedestrian",
+            "occ_size": "32",
+            "occ_stride": "16",
+            "occ_fill": "blur",
+        },
+    ),
+    (
+        "Is a bicyclist a person or a bicycle?",
+        "Blur parts of rider and bicycle in turn and see which the class rests on.",
+        {
+            "sample": "bicyclist-close",
+            "occ_class": "bicyclist",
+            "occ_size": "48",
+            "occ_stride": "24",
+            "occ_fill": "blur",
+        },
+    ),
+)
+
+st.title("What does a segmenter need to see?")
+st.markdown(
+    "A segmenter colours every pixel of a picture: road, car, pedestrian. This lab hides parts of the picture, runs it "
+    "again, and shows **what changed**: a signed heat map, the pixels lost and gained, and curves that say whether the "
+    "map deserves belief."
+)
+st.subheader("Start with a question")
+for column, (question, detail, parameters) in zip(st.columns(len(QUESTIONS)), QUESTIONS, strict=True):
+    with column, st.container(border=True):
+        show(perturb.sample(parameters["sample"]).pixels, alt=perturb.SAMPLES[parameters["sample"]].title)
+        st.page_link(
+            "pages/occlusion.py", label=f"**{question}**", query_params=parameters, icon=":material/arrow_forward:"
+        )
+        st.caption(detail)
+st.subheader("Or with a picture")
+samples = list(perturb.SAMPLES.items())
+for first in range(0, len(samples), 4):
+    for column, (name, sample) in zip(st.columns(4), samples[first : first + 4], strict=False):
+        with column:
+            show(perturb.sample(name).pixels, alt=sample.title, caption=sample.sentence)
+            st.page_link(
+                "pages/occlusion.py", label=sample.title, query_params={"sample": name}, icon=":material/arrow_forward:"
+            )
+st.caption(
+    "Or bring your own photograph: choose *upload* or *camera* in the sidebar. The lab also works from Python and the "
+    "command line, without a browser: `python -m perturb explain --help`."
+)

@@ -1,0 +1,168 @@
+"""Widgets from a method's own spec, and the target's widgets. A widget's name in the address is its setting's name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import cast
+
+import cv2
+import numpy as np
+import streamlit as st
+
+from pages.parts.picker import Pick
+from pages.parts.shell import Scene
+from perturb import Target
+from perturb.settings import Setting, Value
+from perturb.targets import SCORES, Score, shares
+
+REGION_KINDS = ("class", "component", "pixel", "box", "all", "truth")
+# A photograph has hundreds of these; the things a visitor asks about come first.
+THINGS = ("car", "pedestrian", "bicyclist", "sign", "pole")
+
+
+def method_settings(settings: Iterable[Setting], prefix: str, limit: int) -> dict[str, Value]:
+    """Widgets for a method's settings, those that matter under the present values.
+
+    Args:
+        settings: from the method.
+        prefix: of the widgets' keys, such as `occ_`.
+        limit: largest number a slider in pixels offers, the picture's shorter side.
+    """
+    values: dict[str, Value] = {setting.name: setting.default for setting in settings}
+    columns = st.columns(4)
+    place = 0
+    for setting in settings:
+        if setting.only is None or str(values[setting.only[0]]) in setting.only[1]:
+            with columns[place % len(columns)]:
+                values[setting.name] = _widget(setting, prefix + setting.name, limit)
+            place += 1
+    return values
+
+
+def _widget(setting: Setting, key: str, limit: int) -> Value:
+    if setting.kind == "choice":
+        names = [name for name, _ in setting.choices]
+        chosen = st.selectbox(
+            setting.title,
+            names,
+            index=names.index(str(setting.default)),
+            key=key,
+            bind="query-params",
+            help=setting.help,
+        )
+        return str(chosen)
+    if setting.kind == "colour":
+        return str(
+            st.color_picker(setting.title, str(setting.default), key=key, bind="query-params", help=setting.help)
+        )
+    whole = setting.kind == "int"
+    kind = int if whole else float
+    high = min(setting.high, limit) if setting.unit == "px" else setting.high
+    return st.slider(
+        setting.title,
+        kind(max(setting.low, setting.step)),
+        kind(high),
+        kind(min(setting.default, high)),
+        kind(setting.step),
+        key=key,
+        bind="query-params",
+        help=setting.help,
+    )
+
+
+def default_class(scene: Scene) -> str:
+    """The first thing among the classes of the clean segmentation that is large enough to look at, else the largest."""
+    found = shares(scene.labels, scene.segmenter.classes)
+    large = {name for name, share in found if share > 0.002}
+    return next((name for name in THINGS if name in large), found[0][0])
+
+
+def target_widgets(scene: Scene, prefix: str) -> Target:
+    """Class, region and score. The coordinates are number inputs; a pick on the picture only writes them."""
+    classes = scene.segmenter.classes
+    first, second, third = st.columns(3)
+    with first:
+        label = st.selectbox(
+            "Class",
+            classes,
+            index=classes.index(default_class(scene)),
+            key=f"{prefix}class",
+            bind="query-params",
+            help="What the segmenter calls the pixels that are to be explained.",
+        )
+    with second:
+        kind = st.selectbox(
+            "Region",
+            REGION_KINDS,
+            key=f"{prefix}region",
+            bind="query-params",
+            on_change=_seed_region,
+            args=(scene, prefix),
+            help="Whose score is watched. class: all pixels predicted as the class. component: the connected part of it "
+            "under one pixel. pixel: a single one. box: a rectangle. all: the whole picture. truth: the class in the "
+            "ground truth. Click the picture below for a component, or drag a box on it.",
+        )
+    with third:
+        score = st.selectbox(
+            "Score",
+            SCORES,
+            key=f"{prefix}score",
+            bind="query-params",
+            help="How the region is scored. logit: mean output before the softmax, which does not saturate. probability: "
+            "mean after it. iou: overlap (intersection over union) of the new mask with the clean one.",
+        )
+    region = str(kind)
+    width, height = scene.image.width, scene.image.height
+    if kind in ("component", "pixel"):
+        x, y = _numbers(prefix, ("x", 0, width - 1), ("y", 0, height - 1))
+        region = f"{kind}:{x},{y}"
+    elif kind == "box":
+        corners = _numbers(prefix, ("x0", 0, width - 1), ("y0", 0, height - 1), ("x1", 1, width), ("y1", 1, height))
+        region = "box:" + ",".join(map(str, corners))
+    return Target(str(label), region=region, score=cast(Score, score))
+
+
+def _numbers(prefix: str, *inputs: tuple[str, int, int]) -> list[int]:
+    values = []
+    for column, (name, low, high) in zip(st.columns(len(inputs)), inputs, strict=True):
+        with column:
+            # No default beside the lowest value: a link leaves defaults out, and a pick writes the state instead.
+            value = st.number_input(
+                name, low, high, key=f"{prefix}{name}", bind="query-params", help=f"Picture pixels, {low} to {high}."
+            )
+            values.append(int(value))
+    return values
+
+
+def _seed_region(scene: Scene, prefix: str) -> None:
+    """Give a region chosen from the list coordinates that already show something: the largest part of the class."""
+    state = st.session_state
+    kind, label = state.get(f"{prefix}region"), state.get(f"{prefix}class")
+    if kind not in ("component", "pixel", "box"):
+        return
+    mask = (scene.labels == scene.segmenter.classes.index(label)).astype(np.uint8)
+    count, parts, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    if count < 2:
+        return
+    part = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
+    x0, y0, w, h = (int(value) for value in stats[part, :4])
+    # The pixel of the part that lies deepest inside it.
+    depth = cv2.distanceTransform(np.pad((parts == part).astype(np.uint8), 1), cv2.DIST_L2, 3)[1:-1, 1:-1]
+    y, x = divmod(int(np.argmax(depth)), depth.shape[1])
+    values = {"x0": x0, "y0": y0, "x1": x0 + w, "y1": y0 + h} if kind == "box" else {"x": x, "y": y}
+    for name, value in values.items():
+        state[f"{prefix}{name}"] = value
+
+
+def write_pick(pick: Pick, scene: Scene, prefix: str) -> None:
+    """Let a pick on the picture write the target's widgets: a drag a box, a click the part under it."""
+    state = st.session_state
+    if pick.kind == "box":
+        state[f"{prefix}region"] = "box"
+        for name in ("x0", "y0", "x1", "y1"):
+            state[f"{prefix}{name}"] = getattr(pick, name)
+        return
+    if state.get(f"{prefix}region") != "pixel":
+        state[f"{prefix}region"] = "component"
+        state[f"{prefix}class"] = scene.segmenter.classes[int(scene.labels[pick.y0, pick.x0])]
+    state[f"{prefix}x"], state[f"{prefix}y"] = pick.x0, pick.y0

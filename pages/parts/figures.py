@@ -1,0 +1,117 @@
+"""Pictures, bars and charts that pages share. Pictures are PNG: a heat map must not go through JPEG."""
+
+from __future__ import annotations
+
+import html
+from typing import Any
+
+import altair as alt
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import streamlit as st
+
+from perturb.colour import MAGNITUDE, SIGNED, colour_map, to_uint8
+from perturb.curves import Curves
+from perturb.targets import shares
+
+MAP_COLOUR = "#c2410c"
+CONTROL_COLOUR = "#8a8f98"
+
+
+def show(pixels: npt.NDArray[Any], *, alt: str, caption: str | None = None) -> None:
+    """A picture, uint8 or float in [0, 1], `(H, W, 3)`, as wide as its place."""
+    st.image(
+        pixels if pixels.dtype == np.uint8 else to_uint8(pixels),
+        caption=caption,
+        alt=alt,
+        width="stretch",
+        output_format="PNG",
+    )
+
+
+def colour_bar(limit: float, unit: str, *, signed: bool) -> None:
+    """A numeric colour bar: zero in the middle for signed maps, at the left for magnitudes."""
+    ramp = np.linspace(-1.0 if signed else 0.0, 1.0, 21)[None]
+    colours = colour_map(ramp, limit=1.0, signed=signed)[0]
+    stops = ", ".join(f"rgb({r},{g},{b})" for r, g, b in colours.tolist())
+    ticks = np.linspace(-limit if signed else 0.0, limit, 5)
+    labels = "".join(f"<span>{number(value, signed=signed)}</span>" for value in ticks)
+    name = f"{SIGNED if signed else MAGNITUDE} colour bar from {number(ticks[0])} to {number(ticks[-1])} {unit}"
+    st.html(
+        f"<div role='img' aria-label='{html.escape(name)}' style='font-size:.8rem'>"
+        f"<div style='height:.8rem;border-radius:.2rem;border:1px solid #8884;background:linear-gradient(90deg,{stops})'>"
+        f"</div><div style='display:flex;justify-content:space-between;font-variant-numeric:tabular-nums'>{labels}</div>"
+        f"<div style='opacity:.75'>{html.escape(unit)}</div></div>"
+    )
+
+
+def number(value: float, *, signed: bool = False) -> str:
+    """Three digits, a true minus sign, and a plus where signs matter."""
+    text = f"{abs(value):.3g}"
+    if float(text) == 0:
+        return "0"
+    return ("−" if value < 0 else "+" if signed else "") + text
+
+
+def legend(labels: npt.NDArray[Any], classes: tuple[str, ...], palette: npt.NDArray[np.uint8], chosen: str) -> None:
+    """The classes of a segmentation with their colours and shares, largest first; the chosen one stands out."""
+    items = []
+    for name, share in shares(labels, classes):
+        r, g, b = palette[classes.index(name)].tolist()
+        weight = "font-weight:700;text-decoration:underline" if name == chosen else ""
+        items.append(
+            f"<span style='white-space:nowrap;{weight}'><span style='display:inline-block;width:.75rem;height:.75rem;"
+            f"border-radius:.15rem;border:1px solid #8888;margin-right:.3rem;background:rgb({r},{g},{b})'></span>"
+            f"{html.escape(name)} {share:.1%}</span>"
+        )
+    st.html(f"<div style='display:flex;flex-wrap:wrap;gap:.15rem .8rem;font-size:.82rem'>{''.join(items)}</div>")
+
+
+def curve_chart(made: Curves, kind: str, measure: str) -> Any:
+    """Deletion or insertion, with the band of the random draws behind it.
+
+    Args:
+        made: from `perturb.curves`.
+        kind: "deletion" or "insertion".
+        measure: "score" or "iou".
+    """
+    own, control = getattr(made, kind), getattr(made, f"random_{kind}")
+    values, draws = getattr(own, measure)[0], getattr(control, measure)
+    frame = pd.DataFrame(
+        {
+            "fraction": own.fraction,
+            "map": values,
+            "random": draws.mean(0),
+            "low": draws.min(0),
+            "high": draws.max(0),
+        }
+    )
+    action = "hidden, most important first" if kind == "deletion" else "restored, most important first"
+    y_title = "IoU with the clean mask" if measure == "iou" else "share of the clean score"
+    x = alt.X("fraction:Q", title=f"share of pixels {action}", axis=alt.Axis(format="%", tickCount=5))
+    top = max(1.0, float(frame[["map", "high"]].max().max()))
+    scale = alt.Scale(domain=[min(0.0, float(frame[["map", "low"]].min().min())), top], nice=False)
+    tips = [
+        alt.Tooltip("fraction:Q", title="pixels " + ("hidden" if kind == "deletion" else "restored"), format=".1%"),
+        alt.Tooltip("map:Q", title="this map", format=".3f"),
+        alt.Tooltip("random:Q", title="random order, mean", format=".3f"),
+        alt.Tooltip("low:Q", title="random order, lowest", format=".3f"),
+        alt.Tooltip("high:Q", title="random order, highest", format=".3f"),
+    ]
+    base = alt.Chart(frame)
+    colours = alt.Scale(domain=["this map", "random order"], range=[MAP_COLOUR, CONTROL_COLOUR])
+    key = alt.Legend(title=None, orient="top")
+    return alt.layer(
+        base.mark_area(opacity=0.3, color=CONTROL_COLOUR).encode(
+            x=x, y=alt.Y("low:Q", title=y_title, scale=scale), y2="high:Q"
+        ),
+        base.transform_calculate(order="'random order'")
+        .mark_line(strokeDash=[5, 4])
+        .encode(x=x, y=alt.Y("random:Q", scale=scale), color=alt.Color("order:N", scale=colours, legend=key)),
+        base.transform_calculate(order="'this map'")
+        .mark_line(strokeWidth=2.5, point={"size": 28, "filled": True})
+        .encode(
+            x=x, y=alt.Y("map:Q", scale=scale), color=alt.Color("order:N", scale=colours, legend=key), tooltip=tips
+        ),
+    ).properties(height=210)

@@ -1,0 +1,186 @@
+"""What stands around every page: navigation, the picture and the segmenter in the sidebar, and the visit's state.
+
+The words in the address bar are the words of the command line: samples, classes, fills and regions go by their names.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import streamlit as st
+
+import perturb
+from pages.parts.figures import show
+from perturb.engine import clean_logits
+from perturb.samples import DEFAULT_SAMPLE
+from perturb.segmenters import DEFAULT
+
+SOURCES = ("sample", "upload", "camera")
+TYPES = ("png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff", "gif")
+
+
+def pages() -> list[Any]:
+    """The pages, in the order of the navigation; each page's address is its file name."""
+    return [
+        st.Page("pages/home.py", title="Home", icon=":material/home:", default=True, help="What the lab answers."),
+        st.Page(
+            "pages/occlusion.py",
+            title="Occlusion",
+            icon=":material/select_all:",
+            url_path="occlusion",
+            help="Slide a window over the picture and see what its absence changes.",
+        ),
+    ]
+
+
+def require_entrypoint() -> None:
+    """The first line of every page.
+
+    Until `st.navigation` has run once in a process, a first visit to a page's address runs that file alone, without
+    the entry point. Registering the pages and running again puts it right.
+    """
+    if not st.session_state.get("shell_ready"):
+        st.navigation(pages())
+        st.rerun()
+
+
+def enter(page: str) -> None:
+    """Note which page this run shows, and whether the visitor has just come to it."""
+    state = st.session_state
+    state["shell_ready"] = True
+    state["just_entered"] = state.get("page") != page
+    state["page"] = page
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """What the sidebar chose, and what the segmenter makes of it.
+
+    Attributes:
+        image, segmenter: the choice.
+        labels: the clean segmentation, int64 `(H, W)`.
+        seconds: of one forward pass at this size, measured.
+    """
+
+    image: perturb.Image
+    segmenter: perturb.Segmenter
+    labels: npt.NDArray[np.int64]
+    seconds: float
+
+
+def scene() -> Scene:
+    """The current picture and segmenter; the sidebar has chosen them before the page runs."""
+    image: perturb.Image = st.session_state["image"]
+    segmenter = load(st.session_state["segmenter_name"])
+    labels, seconds = _segment(segmenter.name, image.digest, segmenter, image)
+    return Scene(image, segmenter, labels, seconds)
+
+
+@st.cache_resource(max_entries=2, show_spinner="Loading the segmenter …")
+def load(name: str) -> perturb.Segmenter:
+    """A segmenter, loaded once and shared by all visitors."""
+    return perturb.load_segmenter(name)
+
+
+# Keyed by digests: Streamlit would hash a large array from a sample of it and take two pictures for one.
+@st.cache_resource(max_entries=64, show_spinner="Segmenting …")
+def _segment(
+    name: str,  # noqa: ARG001 — the key
+    digest: str,  # noqa: ARG001 — the key
+    _segmenter: perturb.Segmenter,
+    _image: perturb.Image,
+) -> tuple[npt.NDArray[np.int64], float]:
+    clean_logits(_image, _segmenter)  # the first pass of a size pays for allocations
+    began = time.perf_counter()
+    logits = clean_logits(_image, _segmenter)
+    return logits.argmax(0).cpu().numpy(), time.perf_counter() - began
+
+
+def sidebar() -> None:
+    """Choose the picture and the segmenter; leaves `image` and `segmenter_name` in the session's state."""
+    # Streamlit leaves a hand's breadth of empty page above the title.
+    st.html("<style>[data-testid=stMainBlockContainer] {padding-top: 3.2rem}</style>")
+    state = st.session_state
+    wanted = st.query_params.get("photo", "")
+    with st.sidebar:
+        source = st.segmented_control(
+            "Picture",
+            SOURCES,
+            default=SOURCES[0],
+            required=True,
+            key="source",
+            bind="query-params",
+            help="A drawn street with exact ground truth, a photograph of your own, or your device's camera. "
+            "Photographs stay in this session and are not stored.",
+        )
+        if source == "upload":
+            file = st.file_uploader("Your photograph", type=TYPES, key="upload", help="Up to 50 MB; scaled to 640 px.")
+            _take(file)
+        elif source == "camera":
+            _take(st.camera_input("Your camera", key="camera"))
+        photo = state.get("photo") if source != "sample" else None
+        if source == "sample" or photo is None:
+            name = st.selectbox(
+                "Sample",
+                tuple(perturb.SAMPLES),
+                index=tuple(perturb.SAMPLES).index(DEFAULT_SAMPLE),
+                key="sample",
+                bind="query-params",
+                disabled=source != "sample",
+                help="Drawn scenes, each chosen for a question. The same names work on the command line.",
+            )
+            image = perturb.sample(name if name in perturb.SAMPLES else DEFAULT_SAMPLE)
+            caption = perturb.SAMPLES[image.name].sentence
+            if source != "sample":
+                st.info(_invitation(wanted), icon=":material/upload:")
+        else:
+            image, caption = photo, " ".join(photo.notes)
+            if wanted and wanted != image.digest:
+                st.warning(_invitation(wanted), icon=":material/link:")
+        show(image.pixels, alt=f"The picture to explain: {image.name}", caption=caption or image.name)
+        # An upload cannot stand in a link, but its digest can, so that the link says which picture it needs.
+        if source == "sample":
+            st.query_params.pop("photo", None)
+        elif photo is not None and (not wanted or state.pop("photo_is_new", False)):
+            st.query_params["photo"] = image.digest
+        state["image"] = image
+        state["segmenter_name"] = st.selectbox(
+            "Segmenter",
+            tuple(perturb.SEGMENTERS),
+            index=tuple(perturb.SEGMENTERS).index(DEFAULT),
+            key="segmenter",
+            bind="query-params",
+            help="The network that colours every pixel, and whose needs are explained.",
+        )
+        st.caption(perturb.SEGMENTERS[state["segmenter_name"]].summary)
+
+
+def _take(file: Any) -> None:
+    """Decode a new upload; one that cannot be read leaves the picture that was there."""
+    state = st.session_state
+    if file is None or state.get("photo_file") == file.file_id:
+        if error := state.get("photo_error"):
+            st.error(error, icon=":material/broken_image:")
+        return
+    try:
+        state["photo"] = perturb.load_image(file.getvalue(), name=str(file.name).rsplit(".", 1)[0])
+        state["photo_is_new"] = True
+        state["photo_error"] = ""
+    except perturb.ImageError as error:
+        kept = " The picture before it is still here." if state.get("photo") else ""
+        state["photo_error"] = f"{error}{kept}"
+        st.error(state["photo_error"], icon=":material/broken_image:")
+    state["photo_file"] = file.file_id
+
+
+def _invitation(wanted: str) -> str:
+    if wanted:
+        return (
+            f"This link belongs to a photograph that is not in it, the one with the digest {wanted[:12]}…. "
+            "Upload it here to see the same result; until then another picture is shown."
+        )
+    return "Choose a photograph above; until then the sample is shown."

@@ -1,0 +1,196 @@
+"""What a result looks like: the picture and its segmentation, the heat map, the curves, the downloads."""
+
+from __future__ import annotations
+
+import shlex
+
+import numpy as np
+import streamlit as st
+
+import perturb
+from pages.parts import controls, figures
+from pages.parts.picker import Pick, picture_picker
+from pages.parts.shell import Scene
+from perturb.colour import blend, label_colours, limit_of, outline, overlay, to_uint8
+from perturb.export import UNITS, png, python_lines, to_zip
+from perturb.metrics import METRICS
+from perturb.targets import Frozen
+
+REGION_COLOUR = (255, 255, 255)
+MAPS = {
+    "score": "Drop of the score when a pixel is hidden: red pixels are needed, blue ones stand in the way.",
+    "lost": "How many pixels of the region stop being the class when a pixel is hidden.",
+    "gained": "How many other pixels turn into the class when a pixel is hidden. A score inside the region cannot see these.",
+}
+
+
+def segmentation(scene: Scene, frozen: Frozen | None, target: perturb.Target, prefix: str) -> None:
+    """The picture to pick a region on, and the clean segmentation with its legend."""
+    image = scene.image
+    st.markdown("**Picture** — click a part or drag a box to explain it alone")
+    canvas = to_uint8(image.pixels)
+    if frozen is not None:
+        # Dark beside bright, so that the outline shows on any picture.
+        canvas = outline(outline(canvas, frozen.region, (20, 20, 20), width=2), frozen.region, REGION_COLOUR)
+    box = frozen.window if frozen is not None and target.parts()[0] == "box" else None
+
+    def pick(picked: Pick) -> None:
+        controls.write_pick(picked, scene, prefix)
+
+    picture_picker(
+        png(canvas),
+        width=image.width,
+        height=image.height,
+        alt=f"{image.name}; the explained region is outlined",
+        key=f"{prefix}picker",
+        box=box,
+        outline_label="region",
+        on_pick=pick,
+    )
+    if frozen is not None:
+        st.caption(f"Outlined: the explained region, {int(frozen.region.sum()):,} pixels.")
+    st.markdown("**Clean segmentation** — what the segmenter sees")
+    colours = label_colours(scene.labels, scene.segmenter.palette)
+    figures.show(blend(image.pixels, colours, 0.7), alt=f"Clean segmentation of {image.name} by {scene.segmenter.name}")
+    figures.legend(scene.labels, scene.segmenter.classes, scene.segmenter.palette, str(target.label))
+
+
+@st.fragment
+def heat_map(result: perturb.Result, prefix: str) -> None:
+    """The map over the picture, with its numeric colour bar. A fragment: its controls compute nothing again."""
+    st.markdown("**Heat map** — click it to look at one window below")
+    kind = st.segmented_control(
+        "Map",
+        tuple(MAPS),
+        default="score",
+        required=True,
+        key=f"{prefix}map",
+        bind="query-params",
+        help=" ".join(f"**{name}**: {text}" for name, text in MAPS.items()),
+    )
+    kind = kind if kind in result.maps else "score"
+    values = result.maps[kind]
+    place = st.container()
+    opacity = st.slider(
+        "Opacity",
+        0.0,
+        1.0,
+        0.65,
+        0.05,
+        key=f"{prefix}opacity",
+        bind="query-params",
+        help="Of the map over the picture.",
+    )
+    limit, signed = limit_of(values), kind == "score"
+    unit = UNITS[result.frozen.target.score] if signed else f"pixels {kind}"
+    canvas = overlay(result.image.pixels, values, limit=limit, opacity=float(opacity), signed=signed)
+    canvas = outline(canvas, result.frozen.region, (20, 20, 20))
+    with place:
+        pick = picture_picker(
+            png(canvas),
+            width=result.image.width,
+            height=result.image.height,
+            alt=f"Heat map of {kind} for {result.frozen.name}, from {values.min():.3g} to {values.max():.3g} {unit}",
+            key=f"{prefix}map_picker",
+        )
+        figures.colour_bar(limit, unit, signed=signed)
+    st.caption(
+        f"Raw range: {figures.number(float(values.min()), signed=signed)} to "
+        f"{figures.number(float(values.max()), signed=signed)} {unit}; the clean score is "
+        f"{figures.number(float(result.clean.score[0]))}. {MAPS[kind]}"
+    )
+    for note in result.notes:
+        st.info(note, icon=":material/info:")
+    if pick is not None:
+        st.session_state[f"{prefix}picked"] = ((pick.x0 + pick.x1 - 1) // 2, (pick.y0 + pick.y1 - 1) // 2)
+        st.rerun(scope="app")  # the probe stands outside this fragment
+
+
+@st.fragment
+def curves(result: perturb.Result, prefix: str) -> None:
+    """Deletion and insertion with their control bands, and what they say in words."""
+    made = result.latest_curves
+    if made is None:
+        return
+    st.markdown("**Does the map deserve belief?**")
+    measure = st.segmented_control(
+        "Measured as",
+        ("score", "iou"),
+        default="score",
+        required=True,
+        key=f"{prefix}measure",
+        bind="query-params",
+        help="score: mean probability in the region, as a share of the clean one. iou: overlap of the new mask with the "
+        "clean one. The same forward passes give both.",
+    )
+    measure = "iou" if measure == "iou" else "score"
+    for kind in ("deletion", "insertion"):
+        own, control = getattr(made, kind), getattr(made, f"random_{kind}")
+        areas = (own.iou_auc, control.iou_auc) if measure == "iou" else (own.auc, control.auc)
+        metric = METRICS[f"{kind}_auc"]
+        st.markdown(
+            f"{kind.capitalize()}: area **{areas[0]:.3f}** {metric.arrow} ({metric.better} is better), "
+            f"random order {areas[1]:.3f}",
+            help=metric.summary,
+        )
+        chart = figures.curve_chart(made, kind, measure)
+        st.altair_chart(chart, width="stretch", alt=f"{kind} curve: area {areas[0]:.3f}, random order {areas[1]:.3f}")
+    st.caption(_verdict(made, measure))
+
+
+def _verdict(made: perturb.Curves, measure: str) -> str:
+    pairs = [
+        (made.deletion, made.random_deletion, -1),
+        (made.insertion, made.random_insertion, 1),
+    ]
+    wins = []
+    for own, control, sign in pairs:
+        draws = control.iou if measure == "iou" else control.score
+        area = own.iou_auc if measure == "iou" else own.auc
+        best = max(sign * float(np.trapezoid(draw, control.fraction)) for draw in draws)
+        wins.append(sign * area > best)
+    band = f"The grey band spans {len(made.random_deletion.score)} random orders; dashes are their mean."
+    if all(wins):
+        return f"Both curves beat every random order: the map points at pixels that matter. {band}"
+    if any(wins):
+        better = "deletion" if wins[0] else "insertion"
+        return f"Only the {better} curve beats every random order: believe the map with care. {band}"
+    return f"Neither curve beats every random order: this map says no more than chance. {band}"
+
+
+def downloads(result: perturb.Result, prefix: str) -> None:
+    """The zip with what the command line writes, and the lines that make the result again."""
+    st.subheader("Take it with you")
+    st.download_button(
+        "Download everything (zip)",
+        data=lambda: to_zip(result),
+        file_name=f"{result.image.name}-{result.frozen.name}-{result.method}.zip",
+        mime="application/zip",
+        key=f"{prefix}zip",
+        on_click="ignore",
+        icon=":material/download:",
+        help="The raw arrays (heatmap.npy, lost.npy, gained.npy), overlay.png, curves.csv, readings.csv, result.json and "
+        "reproduce.py: what the command line writes.",
+    )
+    st.caption("The address in your browser is a link to this very result.")
+    python, shell = st.tabs(["Python", "Command line"])
+    with python:
+        st.code(python_lines(result), language="python")
+    with shell:
+        st.code(command_line(result), language="bash")
+
+
+def command_line(result: perturb.Result) -> str:
+    """The command that writes the same files."""
+    target, method = result.frozen.target, perturb.METHODS[result.method]
+    picture = result.image.name if result.image.name in perturb.SAMPLES else "PATH_OF_YOUR_PICTURE"
+    parts = ["python", "-m", "perturb", "explain", picture, "--segmenter", result.segmenter.name]
+    parts += ["--target", result.frozen.name, "--method", result.method]
+    if target.region != "class":
+        parts += ["--region", target.region]
+    if target.score != "logit":
+        parts += ["--score", target.score]
+    for setting in method.settings:
+        if result.settings[setting.name] != setting.default:
+            parts += ["--set", f"{setting.name}={result.settings[setting.name]}"]
+    return shlex.join([*parts, "--seed", str(result.seed), "--out", "out"])

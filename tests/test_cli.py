@@ -1,0 +1,302 @@
+"""The command line, as a user types it."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+import perturb
+from perturb.__main__ import main
+from perturb.export import FILES
+
+
+def run(*arguments):
+    return main([str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """One real run in a process of its own: 12 windows on the default sample."""
+    folder = tmp_path_factory.mktemp("cli") / "deep" / "out"
+    command = [
+        sys.executable,
+        "-m",
+        "perturb",
+        "explain",
+        perturb.samples.DEFAULT_SAMPLE,
+        "--segmenter",
+        "streets-unet",
+    ]
+    command += ["--target", "car", "--method", "occlusion", "--set", "size=120", "--set", "stride=90"]
+    command += ["--set", "fill=grey", "--seed", "0", "--out", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return folder, done
+
+
+def test_it_writes_what_it_says(written):
+    folder, done = written
+    assert {path.name for path in folder.iterdir()} == set(FILES)
+    heatmap = np.load(folder / "heatmap.npy")
+    assert heatmap.dtype == np.float32
+    assert heatmap.shape == (360, 480)
+    assert heatmap.min() < heatmap.max()
+    record = json.loads((folder / "result.json").read_text())
+    assert record["target"]["label"] == "car"
+    assert record["settings"]["size"] == 120
+    assert record["settings"]["fill"] == "grey"
+    assert record["image"]["digest"] == perturb.sample().digest
+    assert record["segmenter"]["digest"] == perturb.load_segmenter().digest
+    assert record["forwards"] == 1 + len((folder / "readings.csv").read_text().splitlines()) - 1 + 97
+    assert record["seconds"] > 0
+    assert record["versions"]["torch"].startswith("2.14")
+    assert {"deletion_auc", "insertion_auc", "random_deletion_auc", "random_insertion_auc"} <= set(record["metrics"])
+    assert record["heatmap"]["min"] == pytest.approx(float(heatmap.min()))
+    assert "%" in done.stderr, "a progress bar on stderr"
+    assert "deletion_auc" in done.stdout
+
+
+def test_curves_are_four_and_end_where_they_must(written):
+    folder, _ = written
+    rows = list(csv.DictReader((folder / "curves.csv").read_text().splitlines()))
+    assert list(rows[0]) == ["curve", "fraction", "score", "iou"]
+    names = ["deletion", "insertion", "random_deletion", "random_insertion"]
+    assert list(dict.fromkeys(row["curve"] for row in rows)) == names
+    record = json.loads((folder / "result.json").read_text())
+    for name in names:
+        curve = np.array(
+            [[float(row[k]) for k in ("fraction", "score", "iou")] for row in rows if row["curve"] == name]
+        )
+        assert curve[0, 0] == 0
+        assert curve[-1, 0] == 1
+        clean = curve[-1] if "insertion" in name else curve[0]
+        assert_allclose(clean[1:], 1, atol=1e-6)
+        assert_allclose(np.trapezoid(curve[:, 1], curve[:, 0]), record["metrics"][f"{name}_auc"], atol=1e-6)
+
+
+def test_the_overlay_is_the_picture_with_a_bar(written):
+    folder, _ = written
+    with PIL.Image.open(folder / "overlay.png") as overlay:
+        assert overlay.size == (480 + 110, 360)
+        assert overlay.mode == "RGB"
+
+
+def test_the_python_lines_make_it_again(written, tmp_path):
+    folder, _ = written
+    script = (folder / "reproduce.py").read_text()
+    assert f'perturb.sample("{perturb.samples.DEFAULT_SAMPLE}")' in script
+    (tmp_path / "reproduce.py").write_text(script)
+    done = subprocess.run(
+        [sys.executable, "reproduce.py"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(Path(perturb.__file__).parents[1])},
+    )
+    assert done.returncode == 0, done.stderr
+    again = tmp_path / "out"
+    assert_allclose(np.load(again / "heatmap.npy"), np.load(folder / "heatmap.npy"), atol=1e-5)
+    ours, theirs = (json.loads((path / "result.json").read_text()) for path in (again, folder))
+    assert ours["metrics"] == pytest.approx(theirs["metrics"], abs=1e-5)
+
+
+def photo(path, height=60, width=80):
+    """A small picture file, so that a run takes a blink."""
+    pixels = (np.random.default_rng(0).random((height, width, 3)) * 255).astype(np.uint8)
+    PIL.Image.fromarray(pixels).save(path)
+    return path
+
+
+def test_a_photograph_with_ground_truth_and_a_box(tmp_path, capsys):
+    picture = photo(tmp_path / "street.png")
+    truth = tmp_path / "truth.png"
+    PIL.Image.fromarray(np.full((60, 80), 8, dtype=np.uint8)).save(truth)
+    options = ("--set", "size=30", "--set", "stride=30", "--score", "probability")
+    for region in ("all", "box:10,10,40,30", "pixel:3,4", "truth"):
+        out = tmp_path / region.partition(":")[0]
+        assert (
+            run("explain", picture, "--target", "car", "--region", region, "--truth", truth, *options, "--out", out)
+            == 0
+        )
+        record = json.loads((out / "result.json").read_text())
+        assert record["target"]["region"] == region
+        assert record["target"]["score"] == "probability"
+        assert record["image"]["name"] == "street"
+    assert "load_image" in (tmp_path / "all" / "reproduce.py").read_text()
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("explain", "no-such.png", "--target", "car"), "no picture at 'no-such.png'"),
+        (("explain", "darkcar", "--target", "car"), "no picture file and no sample 'darkcar'; the samples are"),
+        (("explain", "rain", "--target", "unicorn"), "no class 'unicorn'"),
+        (("explain", "rain", "--target", "car", "--method", "magic"), "no method 'magic'"),
+        (("explain", "rain", "--target", "car", "--segmenter", "x"), "no segmenter 'x'"),
+        (("explain", "rain", "--target", "car", "--score", "loss"), "no score 'loss'"),
+        (("explain", "rain", "--target", "car", "--region", "circle"), "no region 'circle'"),
+        (("explain", "rain", "--target", "car", "--set", "size"), "'--set size' is not a setting: expected NAME=VALUE"),
+        (("explain", "rain", "--target", "car", "--set", "stride=0"), "'stride' must be a whole number from 1"),
+        (("explain", "rain", "--target", "car", "--set", "size=400"), "window does not fit"),
+        (("explain", "rain", "--target", "car", "--set", "fill=tartan"), "no fill 'tartan'"),
+        (("explain", "rain"), "--target"),
+        (("explain", "rain", "--target", "car", "--seed", "x"), "--seed"),
+        (("list", "planets"), "invalid choice: 'planets'"),
+        (("paint",), "invalid choice: 'paint'"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_two_and_nothing_written(arguments, words, tmp_path, capsys):
+    out = tmp_path / "out"
+    extra = ("--out", out) if arguments[0] == "explain" else ()
+    try:
+        code = run(*arguments, *extra)
+    except SystemExit as leave:
+        code = leave.code
+    assert code == 2
+    message = [line for line in capsys.readouterr().err.splitlines() if "%" not in line]
+    assert len(message) == 1
+    assert words in message[0]
+    assert message[0].startswith("error: ")
+    assert not out.exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_broken_picture_is_one_line(tmp_path, capsys):
+    (tmp_path / "cut.png").write_bytes(photo(tmp_path / "whole.png").read_bytes()[:200])
+    assert run("explain", tmp_path / "cut.png", "--target", "car", "--out", tmp_path / "out") == 2
+    assert "data ends early" in capsys.readouterr().err
+
+
+def test_a_folder_with_other_files_is_left_alone_and_an_earlier_result_is_replaced(tmp_path, capsys):
+    picture = photo(tmp_path / "street.png")
+    out = tmp_path / "out"
+    arguments = (
+        "explain",
+        picture,
+        "--target",
+        "car",
+        "--region",
+        "all",
+        "--set",
+        "size=40",
+        "--set",
+        "stride=40",
+        "--out",
+        out,
+    )
+    out.mkdir()
+    (out / "thesis.txt").write_text("years of work")
+    assert run(*arguments) == 2
+    assert "holds other files (thesis.txt)" in capsys.readouterr().err
+    (out / "thesis.txt").unlink()
+    assert run(*arguments) == 0
+    first = json.loads((out / "result.json").read_text())
+    assert run(*arguments, "--seed", "1") == 0
+    assert json.loads((out / "result.json").read_text())["seed"] == 1 != first["seed"]
+    (out / "thesis.txt").write_text("years of work")
+    assert run(*arguments) == 2
+    assert (out / "thesis.txt").exists()
+    assert {path.name for path in tmp_path.iterdir()} == {"street.png", "out"}
+    capsys.readouterr()
+
+
+def test_an_interrupt_leaves_nothing_behind(tmp_path, capsys, monkeypatch):
+    def interrupted(*_arguments, **_settings):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(perturb, "curves", interrupted)
+    picture = photo(tmp_path / "street.png")
+    code = run(
+        "explain",
+        picture,
+        "--target",
+        "car",
+        "--region",
+        "all",
+        "--set",
+        "size=40",
+        "--set",
+        "stride=40",
+        "--out",
+        tmp_path / "out",
+    )
+    assert code == 130
+    assert "nothing was written" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["street.png"]
+
+
+def test_a_failed_write_leaves_the_earlier_result(tmp_path, capsys, monkeypatch):
+    picture = photo(tmp_path / "street.png")
+    out = tmp_path / "out"
+    arguments = (
+        "explain",
+        picture,
+        "--target",
+        "car",
+        "--region",
+        "all",
+        "--set",
+        "size=40",
+        "--set",
+        "stride=40",
+        "--out",
+        out,
+    )
+    assert run(*arguments) == 0
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+
+    def full(_made):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("perturb.export.curves_csv", full)
+    assert run(*arguments, "--seed", "5") == 2
+    assert "cannot be written" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert {path.name for path in tmp_path.iterdir()} == {"street.png", "out"}
+
+
+@pytest.mark.parametrize("what", ["methods", "segmenters", "fills", "samples", "metrics"])
+def test_lists(what, capsys):
+    assert run("list", what, "--json") == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert rows
+    assert all(row["name"] and row["summary"] for row in rows)
+    assert run("list", what) == 0
+    text = capsys.readouterr().out
+    assert all(row["name"] in text for row in rows)
+
+
+def test_the_same_from_python(tmp_path):
+    image = perturb.load_image(photo(tmp_path / "street.png"))
+    segmenter = perturb.load_segmenter("streets-unet")
+    target = perturb.Target("car", region="all")
+    result = perturb.explain(image, segmenter, target, method="occlusion", size=30, stride=30)
+    assert result.save(tmp_path / "out") == tmp_path / "out"  # the curves come with it
+    assert (tmp_path / "out" / "curves.csv").exists()
+    assert (
+        run(
+            "explain",
+            tmp_path / "street.png",
+            "--target",
+            "car",
+            "--region",
+            "all",
+            "--set",
+            "size=30",
+            "--set",
+            "stride=30",
+            "--out",
+            tmp_path / "cli",
+        )
+        == 0
+    )
+    assert_array_equal(np.load(tmp_path / "cli" / "heatmap.npy"), np.load(tmp_path / "out" / "heatmap.npy"))

@@ -54,10 +54,9 @@ st.subheader("Start with a question")
 for column, (question, detail, parameters) in zip(st.columns(len(QUESTIONS)), QUESTIONS, strict=True):
     with column, st.container(border=True):
         show(perturb.sample(parameters["sample"]).pixels, alt=perturb.SAMPLES[parameters["sample"]].title)
-        st.page_link(
-            "pages/occlusion.py", label=f"**{question}**", query_params=parameters, icon=":material/arrow_forward:"
-        )
+        st.markdown(f"**{question}**")
         st.caption(detail)
+        st.page_link("pages/occlusion.py", label="Show me", query_params=parameters, icon=":material/arrow_forward:")
 st.subheader("Or with a picture")
 samples = list(perturb.SAMPLES.items())
 for first in range(0, len(samples), 4):

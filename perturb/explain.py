@@ -77,7 +77,6 @@ def explain(
         seed=seed,
         heatmap=heatmap,
         maps=maps,
-        labels=labels,
         clean=clean,
         readings=readings,
         forwards=1 + len(readings),

@@ -151,7 +151,8 @@ def readings_csv(result: Result) -> str:
 def python_lines(result: Result) -> str:
     """The Python lines that make this result again."""
     target = result.frozen.target
-    settings = "".join(f", {name}={value!r}" for name, value in result.settings.items())
+    options = {"method": result.method, "seed": result.seed, **result.settings}
+    settings = "".join(f"    {name}={json.dumps(value)},\n" for name, value in options.items())
     if result.image.name in _samples():
         image = f'perturb.sample("{result.image.name}")'
     else:
@@ -164,7 +165,7 @@ def python_lines(result: Result) -> str:
             f'assert image.digest == "{result.image.digest}", "another picture"',
             f'segmenter = perturb.load_segmenter("{result.segmenter.name}")',
             f'target = perturb.Target("{result.frozen.name}", region="{target.region}", score="{target.score}")',
-            f'result = perturb.explain(image, segmenter, target, method="{result.method}", seed={result.seed}{settings})',
+            f"result = perturb.explain(\n    image,\n    segmenter,\n    target,\n{settings})",
             "curves = perturb.curves(result)",
             "print(curves.metrics())",
             'result.save("out")',

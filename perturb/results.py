@@ -76,7 +76,6 @@ class Result:
             is hidden. Positive: the class needs it. Negative: it stands in the way.
         maps: all maps of the method by name, float32 `(H, W)` each; `score` is the heat map, `lost` and `gained` are
             in pixels.
-        labels: the clean segmentation, int64 `(H, W)`.
         clean: the readings of the clean picture; one entry.
         readings: of every perturbation.
         forwards: pictures the segmenter was run on, the clean one included.
@@ -92,7 +91,6 @@ class Result:
     seed: int
     heatmap: npt.NDArray[np.float32]
     maps: dict[str, npt.NDArray[np.float32]]
-    labels: npt.NDArray[np.int64]
     clean: Readings
     readings: Readings
     forwards: int

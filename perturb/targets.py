@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import cv2
@@ -104,7 +104,7 @@ class Target:
                 parts = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)[1]
                 region = reference = parts == parts[y, x]
             window = _bounding_box(region)
-        return Frozen(self, index, classes[index], region, mask, reference, window)
+        return Frozen(self, index, classes[index], labels, region, mask, reference, window)
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,6 +115,7 @@ class Frozen:
         target: what the user said.
         index: the class's index c.
         name: its name.
+        labels: the clean segmentation A, int64 `(H, W)`.
         region: R, bool `(H, W)`.
         clean: {A = c} on the clean picture, bool `(H, W)`.
         reference: what the IoU compares with, bool `(H, W)`.
@@ -124,6 +125,7 @@ class Frozen:
     target: Target
     index: int
     name: str
+    labels: npt.NDArray[np.int64]
     region: npt.NDArray[np.bool_]
     clean: npt.NDArray[np.bool_]
     reference: npt.NDArray[np.bool_]
@@ -131,8 +133,7 @@ class Frozen:
 
     def with_score(self, score: Score) -> Frozen:
         """The same region under another score."""
-        target = Target(self.target.label, self.target.region, score)
-        return Frozen(target, self.index, self.name, self.region, self.clean, self.reference, self.window)
+        return replace(self, target=replace(self.target, score=score))
 
     def reader(self, device: torch.device) -> Reader:
         """What reads batches of logits, with the masks already on the device."""

@@ -188,7 +188,7 @@ def test_probe_shows_the_very_perturbation():
     assert_array_equal(probe.pixels[probe.hidden], 1.0)
     assert probe.lost.sum() == result.readings.lost[strongest] == probe.reading.lost[0]
     assert probe.gained.sum() == result.readings.gained[strongest]
-    assert_array_equal(probe.labels == 1, (result.labels == 1) & ~probe.lost | probe.gained)
+    assert_array_equal(probe.labels == 1, (result.frozen.labels == 1) & ~probe.lost | probe.gained)
     with pytest.raises(IndexError, match="no perturbation"):
         perturb.probe(result, len(result.readings))
 

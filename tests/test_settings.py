@@ -1,5 +1,7 @@
 """Settings, fills and methods: what can be said, and what is answered when it is nonsense."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -123,3 +125,10 @@ def test_public_names_are_sorted_and_there():
 
 def test_a_setting_knows_its_title():
     assert Setting("sigma", "float", 1, "x.", unit="px").title == "Sigma (px)"
+
+
+def test_the_readme_names_every_method_fill_metric_and_segmenter():
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    for registry in (perturb.METHODS, perturb.FILLS, perturb.METRICS, perturb.SEGMENTERS):
+        for name in registry:
+            assert f"`{name}`" in readme, name

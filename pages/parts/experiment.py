@@ -97,7 +97,7 @@ def show(plan: Plan) -> perturb.Result | None:
         state[pending] = plan.key
         with middle:
             result = known or _map(plan, stop)
-            views.heat_map(result, plan.prefix)
+            views.heat_map(result, plan.prefix, _cell(result))
         with right:
             _curves(result, stop)
         stop()
@@ -109,7 +109,7 @@ def show(plan: Plan) -> perturb.Result | None:
         return None
     # A stale result stays readable, and looks stale.
     with middle, st.container(key=f"{plan.prefix}map_{'fresh' if fresh else 'stale'}"):
-        views.heat_map(result, plan.prefix)
+        views.heat_map(result, plan.prefix, _cell(result))
     with right, st.container(key=f"{plan.prefix}curves_{'fresh' if fresh else 'stale'}"):
         views.curves(result, plan.prefix)
     st.html("<style>[class*='_stale'] {opacity: .45; filter: grayscale(.5)}</style>")
@@ -143,6 +143,12 @@ def _status(plan: Plan, *, fresh: bool, has_result: bool) -> bool:
         else:
             st.caption(f"{cost}.")
     return pressed
+
+
+def _cell(result: perturb.Result) -> tuple[int, int] | None:
+    """The cells a map consists of, in pixels; None if it is no grid."""
+    stride = result.settings.get("stride")
+    return (int(stride), int(stride)) if stride is not None else None
 
 
 def _map(plan: Plan, stop: Callable[[], None]) -> perturb.Result:

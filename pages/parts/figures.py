@@ -87,13 +87,13 @@ def curve_chart(made: Curves, kind: str, measure: str) -> Any:
             "high": draws.max(0),
         }
     )
-    action = "hidden, most important first" if kind == "deletion" else "restored, most important first"
+    done = "hidden" if kind == "deletion" else "restored"
     y_title = "IoU with the clean mask" if measure == "iou" else "share of the clean score"
-    x = alt.X("fraction:Q", title=f"share of pixels {action}", axis=alt.Axis(format="%", tickCount=5))
+    x = alt.X("fraction:Q", title=f"pixels {done}, most important first", axis=alt.Axis(format="%", tickCount=5))
     top = max(1.0, float(frame[["map", "high"]].max().max()))
     scale = alt.Scale(domain=[min(0.0, float(frame[["map", "low"]].min().min())), top], nice=False)
     tips = [
-        alt.Tooltip("fraction:Q", title="pixels " + ("hidden" if kind == "deletion" else "restored"), format=".1%"),
+        alt.Tooltip("fraction:Q", title=f"pixels {done}", format=".1%"),
         alt.Tooltip("map:Q", title="this map", format=".3f"),
         alt.Tooltip("random:Q", title="random order, mean", format=".3f"),
         alt.Tooltip("low:Q", title="random order, lowest", format=".3f"),
@@ -101,7 +101,8 @@ def curve_chart(made: Curves, kind: str, measure: str) -> Any:
     ]
     base = alt.Chart(frame)
     colours = alt.Scale(domain=["this map", "random order"], range=[MAP_COLOUR, CONTROL_COLOUR])
-    key = alt.Legend(title=None, orient="top")
+    # One legend serves both charts, which stand one above the other.
+    key = alt.Legend(title=None, orient="top") if kind == "deletion" else None
     return alt.layer(
         base.mark_area(opacity=0.3, color=CONTROL_COLOUR).encode(
             x=x, y=alt.Y("low:Q", title=y_title, scale=scale), y2="high:Q"
@@ -114,4 +115,4 @@ def curve_chart(made: Curves, kind: str, measure: str) -> Any:
         .encode(
             x=x, y=alt.Y("map:Q", scale=scale), color=alt.Color("order:N", scale=colours, legend=key), tooltip=tips
         ),
-    ).properties(height=210)
+    ).properties(height=270 if kind == "deletion" else 235)

@@ -26,8 +26,13 @@ def show(result: perturb.Result, windows: Windows, prefix: str) -> None:
         rank = 0 if by is None else int(np.flatnonzero(order == current)[0]) + by
         state[x_key], state[y_key] = windows.centre(int(order[rank % len(order)]))
 
+    strongest = windows.centre(int(order[0]))
     if f"{prefix}picked" in state:
         state[x_key], state[y_key] = windows.centre(windows.at(*state.pop(f"{prefix}picked")))
+    elif (state.get(x_key), state.get(y_key)) == state.get(f"{prefix}strongest") != strongest:
+        # The visitor has not left the strongest window, so a new result shows its own strongest.
+        state[x_key], state[y_key] = strongest
+    state[f"{prefix}strongest"] = strongest
     st.subheader(
         "Probe one window", help="Runs the segmenter once more on the picture with exactly this window hidden."
     )
@@ -37,6 +42,7 @@ def show(result: perturb.Result, windows: Windows, prefix: str) -> None:
                 "x",
                 0,
                 result.image.width - 1,
+                strongest[0],
                 key=x_key,
                 bind="query-params",
                 help="Centre of the window in picture pixels; the nearest window is shown.",
@@ -46,6 +52,7 @@ def show(result: perturb.Result, windows: Windows, prefix: str) -> None:
                 "y",
                 0,
                 result.image.height - 1,
+                strongest[1],
                 key=y_key,
                 bind="query-params",
                 help="Centre of the window in picture pixels; the nearest window is shown.",

@@ -38,12 +38,12 @@ def pages() -> list[Any]:
 
 
 def require_entrypoint() -> None:
-    """The first line of every page.
+    """The first line of every page: make sure that this run came through `streamlit_app.py`.
 
     Until `st.navigation` has run once in a process, a first visit to a page's address runs that file alone, without
     the entry point. Registering the pages and running again puts it right.
     """
-    if not st.session_state.get("shell_ready"):
+    if not st.session_state.pop("shell_ready", False):
         st.navigation(pages())
         st.rerun()
 

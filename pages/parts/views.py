@@ -56,8 +56,11 @@ def segmentation(scene: Scene, frozen: Frozen | None, target: perturb.Target, pr
 
 
 @st.fragment
-def heat_map(result: perturb.Result, prefix: str) -> None:
-    """The map over the picture, with its numeric colour bar. A fragment: its controls compute nothing again."""
+def heat_map(result: perturb.Result, prefix: str, cell: tuple[int, int] | None = None) -> None:
+    """The map over the picture, with its numeric colour bar. A fragment: its controls compute nothing again.
+
+    A click picks a cell of `cell` pixels (width, height) for the probe.
+    """
     st.markdown("**Heat map** — click it to look at one window below")
     kind = st.segmented_control(
         "Map",
@@ -92,6 +95,7 @@ def heat_map(result: perturb.Result, prefix: str) -> None:
             height=result.image.height,
             alt=f"Heat map of {kind} for {result.frozen.name}, from {values.min():.3g} to {values.max():.3g} {unit}",
             key=f"{prefix}map_picker",
+            cell=cell,
         )
         figures.colour_bar(limit, unit, signed=signed)
     st.caption(

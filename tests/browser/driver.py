@@ -79,10 +79,10 @@ def _end(process: subprocess.Popen[bytes]) -> None:
                 continue
 
 
-def open_page(page: Page, url: str) -> None:
-    """Go to `url` and wait until the app has drawn it."""
+def open_page(page: Page, url: str, seconds: float = 120) -> None:
+    """Go to `url` and wait until the app has drawn it, the run that a first visit starts included."""
     page.goto(url)
-    wait_idle(page)
+    wait_idle(page, seconds)
 
 
 def wait_idle(page: Page, seconds: float = 30) -> None:

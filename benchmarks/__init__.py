@@ -1,0 +1,1 @@
+"""Long measurements, on real photographs and against peers; never part of the tests."""

@@ -1,0 +1,242 @@
+"""The occlusion page in a real browser, against a real server."""
+
+import io
+import json
+import re
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import PIL.Image
+import pytest
+from numpy.testing import assert_allclose
+from playwright.sync_api import Page, expect
+
+from .driver import open_page, query, screenshot, wait_idle
+
+# Six windows, so that a run takes seconds.
+FAST = "occ_size=180&occ_stride=180"
+# Ten thousand windows: a run that is still going when the test stops it.
+LONG = "occ_size=16&occ_stride=4"
+RUN_SECONDS = 90_000
+
+
+def numbers(page: Page) -> list[str]:
+    """What the result says: the raw range, and the areas under the curves."""
+    expect(page.get_by_text("Up to date")).to_be_visible(timeout=RUN_SECONDS)
+    wait_idle(page)
+    raw = page.get_by_text("Raw range:").inner_text()
+    areas = [page.get_by_text(re.compile(f"^{kind}: area")).inner_text() for kind in ("Deletion", "Insertion")]
+    return [raw, *areas]
+
+
+def run_button(page: Page):
+    return page.get_by_role("button", name="Run", exact=False).first
+
+
+def move_slider(page: Page, label: str, key: str, presses: int) -> None:
+    slider = page.get_by_role("slider", name=label)
+    slider.focus()
+    for _ in range(presses):
+        slider.press(key)
+
+
+def test_a_deep_link_may_be_the_first_request_and_is_the_same_everywhere(fresh_server, new_page, app_url):
+    link = f"/occlusion?{FAST}&sample=bicyclist-close&occ_class=bicyclist&occ_fill=blur&occ_sigma=8"
+    first = new_page()
+    open_page(first, fresh_server() + link)
+    expect(first.get_by_role("heading", name="Occlusion")).to_be_visible()
+    expect(first.get_by_role("link", name="Home")).to_be_visible()
+    seen = numbers(first)
+    assert query(first)["occ_class"] == "bicyclist"
+
+    second = new_page()  # another browser on another server, following the address that the first one shows
+    open_page(second, app_url + first.url[first.url.index("/occlusion") :])
+    assert numbers(second) == seen
+
+
+def test_moving_a_slider_marks_the_result_stale_and_run_makes_a_new_one(page, app_url):
+    open_page(page, f"{app_url}/occlusion?{FAST}")
+    before = numbers(page)
+    move_slider(page, "Size (px)", "ArrowRight", 2)
+    expect(page.get_by_text("Stale: the settings have changed")).to_be_visible()
+    expect(page).to_have_url(re.compile("occ_size=(19|20)[0-9]"))
+    expect(page.locator("[class*=st-key-occ_map_stale]")).to_be_visible()
+    assert page.get_by_text("Raw range:").inner_text() == before[0], "the old result stays readable"
+    run_button(page).click()
+    after = numbers(page)
+    assert after[0] != before[0]
+    expect(page.locator("[class*=st-key-occ_map_stale]")).to_have_count(0)
+
+
+def test_a_run_shows_progress_and_stop_stops_it(page, app_url):
+    open_page(page, f"{app_url}/occlusion?{FAST}")
+    before = numbers(page)
+    # The same page with a long run: too long to start by itself.
+    open_page(page, f"{app_url}/occlusion?{LONG}")
+    expect(page.get_by_text("Nothing has been run")).to_be_visible()
+    expect(page.get_by_text(re.compile(r"10.?\d{3} forward passes for the map and 97"))).to_be_visible()
+    run_button(page).click()
+    progress = page.get_by_text(re.compile(r"Map: [1-9]\d* of \d+ forward passes, about .* left"))
+    expect(progress).to_be_visible(timeout=30_000)
+    page.get_by_role("button", name="Stop").click()
+    expect(progress).to_have_count(0)
+    expect(run_button(page)).to_be_enabled()
+    wait_idle(page)
+    expect(page.get_by_role("button", name="Stop")).to_have_count(0)
+    # The lock is free: the next visitor's run goes through at once.
+    open_page(page, f"{app_url}/occlusion?{FAST}")
+    assert numbers(page) == before
+
+
+def test_a_run_goes_on_when_a_viewer_control_moves_in_the_middle_of_it(page, app_url):
+    open_page(page, f"{app_url}/occlusion?{FAST}")
+    numbers(page)
+    move_slider(page, "Stride (px)", "Home", 1)
+    move_slider(page, "Stride (px)", "ArrowRight", 9)  # 40 px: 30 windows
+    expect(page.get_by_text("Stale")).to_be_visible()
+    run_button(page).click()
+    expect(page.get_by_role("button", name="Stop")).to_be_visible()
+    page.get_by_text("lost", exact=True).first.click()
+    expect(page.get_by_text(re.compile("pixels lost; the clean score"))).to_be_visible(timeout=RUN_SECONDS)
+    numbers(page)
+
+
+def test_dragging_a_box_and_clicking_a_part_write_the_inputs(page, app_url):
+    open_page(page, f"{app_url}/occlusion?{FAST}")
+    numbers(page)
+    picture = page.get_by_role("application").first
+    picture.scroll_into_view_if_needed()
+    at = picture.bounding_box()
+    scale = at["width"] / 480
+
+    def point(x, y):
+        return at["x"] + (x + 0.5) * scale, at["y"] + (y + 0.5) * scale
+
+    page.mouse.move(*point(140, 150))
+    page.mouse.down()
+    page.mouse.move(*point(300, 200))
+    page.mouse.move(*point(399, 249))
+    page.mouse.up()
+    expect(page).to_have_url(re.compile("occ_region=box"))
+    for name, value in (("x0", 140), ("y0", 150), ("x1", 400), ("y1", 250)):
+        box_input = page.get_by_label(name, exact=True)
+        expect(box_input).to_have_value(re.compile(r"\d+"))
+        assert abs(int(box_input.input_value()) - value) <= 1, name  # a pixel is narrower than a screen pixel here
+    expect(page.get_by_text("Stale")).to_be_visible()
+    expect(page.get_by_text(re.compile(r"Outlined: the explained region, 2\d,\d{3} pixels"))).to_be_visible()
+    run_button(page).click()
+    numbers(page)
+    at = picture.bounding_box()
+    page.mouse.click(*point(240, 215))  # the side of the car
+    expect(page).to_have_url(re.compile("occ_region=component"))
+    expect(page.get_by_label("x", exact=True).first).to_have_value("240")
+
+
+def test_the_zip_is_what_the_command_line_writes(page, app_url, tmp_path):
+    open_page(page, f"{app_url}/occlusion?{FAST}&sample=rain&occ_class=road&occ_fill=mean")
+    numbers(page)
+    with page.expect_download(timeout=60_000) as download:
+        page.get_by_role("button", name="Download everything").click()
+    archive = zipfile.ZipFile(download.value.path())
+    shown = page.get_by_role("tab", name="Command line")
+    shown.click()
+    command = page.locator("[data-testid=stCode]:visible").inner_text()
+    arguments = command.replace("python -m perturb", "").split()
+    arguments[arguments.index("--out") + 1] = str(tmp_path / "out")
+    done = subprocess.run([sys.executable, "-m", "perturb", *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    written = tmp_path / "out"
+    assert set(archive.namelist()) == {path.name for path in written.iterdir()}
+    for name in ("heatmap.npy", "lost.npy", "gained.npy"):
+        ours = np.load(io.BytesIO(archive.read(name)))
+        theirs = np.load(written / name)
+        assert ours.dtype == theirs.dtype == np.float32
+        assert_allclose(ours, theirs, atol=1e-5)
+    ours, theirs = json.loads(archive.read("result.json")), json.loads((written / "result.json").read_text())
+    assert ours["metrics"] == pytest.approx(theirs["metrics"], abs=1e-5)
+    for part in ("image", "segmenter", "target", "method", "settings", "seed", "forwards", "versions"):
+        assert ours[part] == theirs[part], part
+    assert archive.read("reproduce.py") == (written / "reproduce.py").read_bytes()
+
+
+def test_the_probe_follows_a_click_on_the_map(page, app_url):
+    open_page(page, f"{app_url}/occlusion?{FAST}")
+    numbers(page)
+    expect(page.get_by_text("Rank 1 of 6")).to_be_visible()
+    stage = page.locator("[class*=st-key-occ_map_picker]").locator("img").first
+    stage.scroll_into_view_if_needed()
+    at = stage.bounding_box()
+    page.mouse.click(at["x"] + at["width"] * 0.1, at["y"] + at["height"] * 0.1)
+    expect(page.get_by_text("window 1 of 6, x 0 to 179, y 0 to 179")).to_be_visible()
+    assert query(page)["occ_wx"] == "89"
+    page.get_by_role("button", name="Next").click()
+    expect(page.get_by_text("window 1 of 6")).to_have_count(0)
+
+
+def test_two_visitors_queue_politely(new_page, app_url):
+    first, second = new_page(), new_page()
+    open_page(first, f"{app_url}/occlusion?{LONG}")
+    run_button(first).click()
+    expect(first.get_by_text(re.compile("Map: [1-9]"))).to_be_visible(timeout=30_000)
+    second.goto(f"{app_url}/occlusion?{FAST}&sample=fog&occ_class=road&occ_fill=white")
+    expect(second.get_by_text("waiting for another visitor's run to end")).to_be_visible(timeout=30_000)
+    first.close()  # leaving ends the run
+    numbers(second)
+
+
+def street_photo(width=320, height=240) -> bytes:
+    pixels = np.full((height, width, 3), 200, dtype=np.uint8)
+    pixels[height // 2 :] = 90
+    pixels[height // 2 - 20 : height // 2 + 40, 100:200] = (150, 20, 20)
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(pixels).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def test_an_own_photograph_a_broken_one_and_the_link_to_it(page, new_page, app_url):
+    open_page(page, f"{app_url}/occlusion?source=upload&occ_region=all&occ_class=road&occ_size=120&occ_stride=120")
+    numbers(page)
+    uploader = page.locator("input[type=file]")
+    uploader.set_input_files({"name": "street.png", "mimeType": "image/png", "buffer": street_photo()})
+    expect(page).to_have_url(re.compile("photo=[0-9a-f]{32}"))
+    if page.get_by_text("Stale").count():
+        run_button(page).click()
+    seen = numbers(page)
+    uploader.set_input_files({"name": "broken.png", "mimeType": "image/png", "buffer": street_photo()[:300]})
+    expect(page.get_by_text("data ends early or is damaged")).to_be_visible()
+    expect(page.get_by_text("The picture before it is still here")).to_be_visible()
+    assert numbers(page) == seen
+
+    other = new_page()
+    open_page(other, page.url)
+    expect(
+        other.get_by_text(re.compile("belongs to a photograph that is not in it.*digest [0-9a-f]{12}"))
+    ).to_be_visible()
+    other.locator("input[type=file]").set_input_files(
+        {"name": "street.png", "mimeType": "image/png", "buffer": street_photo()}
+    )
+    expect(other.get_by_text("belongs to a photograph")).to_have_count(0)
+    assert numbers(other) == seen
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "height"), [(1440, 900), (390, 844)])
+@pytest.mark.parametrize("path", ["/", f"/occlusion?{FAST}"])
+def test_pages_fit_their_window(new_page, app_url, theme, width, height, path):
+    phone = width < 500
+    page = new_page(viewport={"width": width, "height": height}, color_scheme=theme, is_mobile=phone, has_touch=phone)
+    open_page(page, app_url + path)
+    if "occlusion" in path:
+        numbers(page)
+        expect(page.locator("[data-testid=stVegaLiteChart] svg")).to_have_count(2)
+    screenshot(page, f"{'occlusion' if 'occlusion' in path else 'home'}-{width}-{theme}")
+    overflow = page.evaluate(
+        "[...document.querySelectorAll('[data-testid=stMain] *')]"
+        ".filter(e => e.offsetParent && e.getBoundingClientRect().right > innerWidth + 1"
+        " && !e.closest('pre, [data-testid=stTabs], [role=tooltip]')).length"
+    )
+    assert overflow == 0
+    for picture in page.locator("[data-testid=stMain] img:visible").all():
+        assert picture.get_attribute("alt"), "every picture says what it shows"

@@ -1,0 +1,151 @@
+"""Each page from the entry point, without a browser: what it says, and what it answers to nonsense."""
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+import perturb
+
+# Six windows, so that a run takes seconds.
+FAST = {"occ_size": "180", "occ_stride": "180"}
+
+
+def visit(page="", **query):
+    app = AppTest.from_file("../streamlit_app.py", default_timeout=120)
+    for name, value in query.items():
+        app.query_params[name] = value
+    if page:
+        app.switch_page(f"pages/{page}.py")
+    return app.run()
+
+
+def words(app):
+    kinds = (app.title, app.caption, app.markdown, app.error, app.warning, app.info, app.subheader)
+    return " ".join(str(element.value) for kind in kinds for element in kind)
+
+
+def test_home_offers_samples_and_questions():
+    app = visit()
+    assert not app.exception
+    assert "What does a segmenter need to see?" in app.title[0].value
+    assert "Does it need the wheels to see a car?" in words(app)
+    assert app.sidebar.selectbox(key="sample").options == list(perturb.SAMPLES)
+
+
+def test_the_first_visit_shows_a_result():
+    app = visit("occlusion", **FAST)
+    assert not app.exception
+    assert not app.error
+    assert app.button(key="occ_run").disabled, "up to date"
+    text = words(app)
+    assert "6 forward passes for the map and 97 for its curves" in text
+    assert "Deletion: area **" in text
+    assert "Raw range:" in text
+    assert "Rank **1** of 6" in text, "the probe starts at the strongest window"
+
+
+def test_a_change_makes_the_result_stale_and_run_mends_it():
+    app = visit("occlusion", **FAST)
+    app.selectbox(key="occ_fill").select("black").run()
+    assert "Stale" in app.warning[0].value
+    assert not app.button(key="occ_run").disabled
+    assert "Deletion: area **" in words(app), "the old result is still there"
+    app.button(key="occ_run").click().run()
+    assert not app.warning
+    assert app.button(key="occ_run").disabled
+    app.selectbox(key="occ_fill").select("grey").run()
+    assert not app.warning, "what was computed before is there at once"
+
+
+def test_settings_that_do_not_matter_are_hidden():
+    app = visit("occlusion", **FAST)
+    keys = {slider.key for slider in app.slider}
+    assert "occ_sigma" not in keys
+    app.selectbox(key="occ_fill").select("blur").run()
+    assert "occ_sigma" in {slider.key for slider in app.slider}
+
+
+def test_a_link_sets_everything():
+    link = FAST | {"sample": "rain", "occ_class": "road", "occ_fill": "black", "occ_score": "iou", "occ_region": "box"}
+    app = visit("occlusion", **link, occ_x0="10", occ_y0="200", occ_x1="400", occ_y1="350", occ_map="lost")
+    assert not app.exception
+    assert not app.error
+    assert app.sidebar.selectbox(key="sample").value == "rain"
+    assert app.number_input(key="occ_x1").value == 400
+    code = "\n".join(block.value for block in app.code)
+    assert "--region box:10,200,400,350 --score iou" in code
+    assert 'fill="black"' in code
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"occ_size": "-5"},
+        {"occ_size": "99999"},
+        {"occ_size": "many"},
+        {"occ_fill": "tartan"},
+        {"occ_class": "unicorn"},
+        {"occ_region": "moon"},
+        {"occ_region": "box", "occ_x0": "9999", "occ_y1": "-3"},
+        {"sample": "../../etc/passwd"},
+        {"segmenter": "skynet"},
+        {"source": "satellite"},
+        {"occ_map": "treasure"},
+        {"occ_wx": "1e9"},
+        {"photo": "<script>"},
+        {"occ_opacity": "nan"},
+        {"nonsense": "%%%"},
+    ],
+)
+def test_nonsense_in_the_address_falls_back(query):
+    app = visit("occlusion", **(FAST | query))
+    assert not app.exception
+    assert "Occlusion" in app.title[0].value
+    assert app.sidebar.selectbox(key="sample").value in perturb.SAMPLES
+
+
+def test_a_stride_larger_than_the_window_is_answered_in_words_and_loses_nothing():
+    app = visit("occlusion", **FAST)
+    app.slider(key="occ_size").set_value(64).run()
+    assert "stride must lie between 1 and the window's size: got 180 px" in app.error[0].value
+    assert app.button(key="occ_run").disabled
+    assert "Deletion: area **" in words(app)
+
+
+def test_an_absent_class_is_answered_in_words():
+    app = visit("occlusion", **FAST, sample="lone-pedestrian", occ_class="bicyclist")
+    present = any("No pixel of this picture is predicted as 'bicyclist'" in error.value for error in app.error)
+    segmenter = perturb.load_segmenter()
+    from perturb.engine import clean_logits
+
+    labels = clean_logits(perturb.sample("lone-pedestrian"), segmenter).argmax(0)
+    assert present == (not bool((labels == segmenter.classes.index("bicyclist")).any()))
+    assert not app.exception
+
+
+def test_choosing_a_region_gives_it_coordinates():
+    app = visit("occlusion", **FAST)
+    app.selectbox(key="occ_region").select("component").run()
+    assert not app.error
+    assert app.number_input(key="occ_x").value > 0
+    app.selectbox(key="occ_region").select("box").run()
+    assert not app.error
+    assert app.number_input(key="occ_x1").value > app.number_input(key="occ_x0").value
+
+
+def test_a_link_with_a_photograph_says_which_one_it_needs():
+    app = visit("occlusion", **FAST, source="upload", photo="0123456789abcdef0123456789abcdef")
+    assert not app.exception
+    assert any("the digest 0123456789ab" in info.value for info in app.info)
+    assert "Deletion: area **" in words(app), "a sample is shown until then"
+
+
+def test_stepping_through_windows():
+    app = visit("occlusion", **FAST)
+    names = {button.label: button for button in app.button}
+    names["Next"].click().run()
+    assert "Rank **2** of 6" in words(app)
+    {button.label: button for button in app.button}["Strongest"].click().run()
+    assert "Rank **1** of 6" in words(app)
+    app.number_input(key="occ_wx").set_value(0).run()
+    app.number_input(key="occ_wy").set_value(0).run()
+    assert any("window 1 of 6, x 0 to 179, y 0 to 179" in caption.value for caption in app.caption)

@@ -68,26 +68,50 @@ def run(
         SegmenterError: the segmenter broke its contract.
         torch.OutOfMemoryError: one single picture does not fit the accelerator.
     """
-    device = segmenter.device
-    picture = to_tensor(image, device)
-    reader = frozen.reader(device)
+    picture = to_tensor(image, segmenter.device)
+
+    def forward(start: int, stop: int) -> tuple[torch.Tensor, torch.Tensor]:
+        hidden = masks.hidden(start, stop).to(segmenter.device)
+        return segmenter(fill.paint(picture, hidden, start)), hidden
+
+    return sweep(len(masks), forward, segmenter, frozen, batch=batch, memory=memory, progress=progress)
+
+
+def sweep(
+    total: int,
+    forward: Callable[[int, int], tuple[torch.Tensor, torch.Tensor]],
+    segmenter: Segmenter,
+    frozen: Frozen,
+    *,
+    batch: int | None = None,
+    memory: int = MEMORY,
+    progress: Progress | None = None,
+) -> Readings:
+    """Read any sequence of perturbations in batches, whether the picture or a layer is perturbed.
+
+    Args:
+        total: how many perturbations there are.
+        forward: gives the logits `(N, K, H, W)` of perturbations `start` to `stop` (half-open), and which pixels
+            they hide, `(N, H, W)`; called once a batch, in order, again after it ran out of memory.
+        segmenter: whose logits they are.
+        frozen: what to read.
+        batch, memory, progress: as in `run`.
+    """
+    reader = frozen.reader(segmenter.device)
     # Input, perturbed copy and softmax in float32, masks in bool: what the lab itself holds of one picture.
-    each = image.height * image.width * 4 * (6 + 2 * len(segmenter.classes))
-    sizes = BatchSizes(device, batch, most=max(1, memory // each))
+    each = frozen.region.size * 4 * (6 + 2 * len(segmenter.classes))
+    sizes = BatchSizes(segmenter.device, batch, most=max(1, memory // each))
     parts: list[Readings] = []
-    start, total = 0, len(masks)
+    start = 0
     with torch.inference_mode():
         while start < total:
             stop = min(start + sizes.next(), total)
             began = time.perf_counter()
             try:
-                hidden = masks.hidden(start, stop).to(device)
-                logits = segmenter(fill.paint(picture, hidden, start))
-                parts.append(reader.read(logits, hidden))
+                parts.append(reader.read(*forward(start, stop)))
             except torch.OutOfMemoryError:
                 if stop - start == 1:
                     raise
-                hidden = logits = None  # type: ignore[assignment]  # freed before the smaller batch is tried
                 sizes.halve(stop - start)
                 continue
             sizes.took(stop - start, time.perf_counter() - began)

@@ -56,6 +56,20 @@ def test_a_change_makes_the_result_stale_and_run_mends_it():
     assert not app.warning, "what was computed before is there at once"
 
 
+def test_viewer_controls_compute_nothing_again(monkeypatch):
+    app = visit("occlusion", **FAST)
+    runs, real = [], perturb.engine.run
+    monkeypatch.setattr(perturb.engine, "run", lambda *args, **kwargs: runs.append(1) or real(*args, **kwargs))
+    app.slider(key="occ_opacity").set_value(0.3).run()
+    app.segmented_control(key="occ_map").set_value("gained").run()
+    app.segmented_control(key="occ_measure").set_value("iou").run()
+    assert "pixels gained" in words(app)
+    assert not runs
+    app.selectbox(key="occ_shape").select("disc").run()
+    app.button(key="occ_run").click().run()
+    assert len(runs) == 2, "the map and its curves"
+
+
 def test_settings_that_do_not_matter_are_hidden():
     app = visit("occlusion", **FAST)
     keys = {slider.key for slider in app.slider}

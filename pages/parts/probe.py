@@ -7,7 +7,7 @@ import numpy.typing as npt
 import streamlit as st
 
 import perturb
-from pages.parts import figures, jobs
+from pages.parts import figures
 from perturb.colour import blend, label_colours, outline, tint, to_uint8
 from perturb.masks import Windows
 
@@ -72,8 +72,7 @@ def show(result: perturb.Result, windows: Windows, prefix: str) -> None:
         )
     index = windows.at(int(x), int(y))
     rank = int(np.flatnonzero(order == index)[0])
-    with jobs.workshop().busy:
-        seen = perturb.probe(result, index)
+    seen = perturb.probe(result, index)  # one forward pass, which need not wait for another visitor's run
     reading = seen.reading
     before, after = float(result.clean.score[0]), float(reading.score[0])
     left, middle, right = st.columns(3, gap="medium")

@@ -115,7 +115,7 @@ def sidebar() -> None:
             key="source",
             bind="query-params",
             help="A drawn street with exact ground truth, a photograph of your own, or your device's camera. "
-            "Photographs stay in this session and are not stored.",
+            "Photographs stay in the server's memory and are never written to its disk.",
         )
         if source == "upload":
             file = st.file_uploader("Your photograph", type=TYPES, key="upload", help="Up to 50 MB; scaled to 640 px.")

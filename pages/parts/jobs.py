@@ -15,6 +15,7 @@ from threading import Lock
 from typing import TypeVar
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import StopException
 
 import perturb
 from perturb.engine import Progress
@@ -58,7 +59,7 @@ def work(title: str, forwards: int, seconds: float, compute: Callable[[Progress]
         forwards: forward passes it takes.
         seconds: how long that is expected to take.
         compute: does it, calling the progress callback once a batch.
-        stop: called when the visitor presses Stop, before the page runs again.
+        stop: called when the visitor stops the job, before the page runs again.
     """
     shop = workshop()
     place = st.empty()
@@ -80,6 +81,9 @@ def work(title: str, forwards: int, seconds: float, compute: Callable[[Progress]
             bar.progress(min(fraction, 1.0), text=text)
 
         made = compute(progress)
+    except StopException:  # Streamlit's own Stop, in the header, means the same as ours
+        stop()
+        raise
     finally:
         shop.busy.release()
     place.empty()

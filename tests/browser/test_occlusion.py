@@ -35,6 +35,10 @@ def run_button(page: Page):
     return page.get_by_role("button", name="Run", exact=False).first
 
 
+def stop_button(page: Page):
+    return page.get_by_test_id("stMain").get_by_role("button", name="Stop")
+
+
 def move_slider(page: Page, label: str, key: str, presses: int) -> None:
     slider = page.get_by_role("slider", name=label)
     slider.focus()
@@ -80,11 +84,11 @@ def test_a_run_shows_progress_and_stop_stops_it(page, app_url):
     run_button(page).click()
     progress = page.get_by_text(re.compile(r"Map: [1-9]\d* of \d+ forward passes, about .* left"))
     expect(progress).to_be_visible(timeout=30_000)
-    page.get_by_role("button", name="Stop").click()
+    stop_button(page).click()
     expect(progress).to_have_count(0)
     expect(run_button(page)).to_be_enabled()
     wait_idle(page)
-    expect(page.get_by_role("button", name="Stop")).to_have_count(0)
+    expect(stop_button(page)).to_have_count(0)
     # The lock is free: the next visitor's run goes through at once.
     open_page(page, f"{app_url}/occlusion?{FAST}")
     assert numbers(page) == before
@@ -97,7 +101,7 @@ def test_a_run_goes_on_when_a_viewer_control_moves_in_the_middle_of_it(page, app
     move_slider(page, "Stride (px)", "ArrowRight", 9)  # 40 px: 30 windows
     expect(page.get_by_text("Stale")).to_be_visible()
     run_button(page).click()
-    expect(page.get_by_role("button", name="Stop")).to_be_visible()
+    expect(stop_button(page)).to_be_visible()
     page.get_by_text("lost", exact=True).first.click()
     expect(page.get_by_text(re.compile("pixels lost; the clean score"))).to_be_visible(timeout=RUN_SECONDS)
     numbers(page)

@@ -58,14 +58,12 @@ for column, (question, detail, parameters) in zip(st.columns(len(QUESTIONS)), QU
         st.caption(detail)
         st.page_link("pages/occlusion.py", label="Show me", query_params=parameters, icon=":material/arrow_forward:")
 st.subheader("Or with a picture")
-samples = list(perturb.SAMPLES.items())
-for first in range(0, len(samples), 4):
-    for column, (name, sample) in zip(st.columns(4), samples[first : first + 4], strict=False):
-        with column:
-            show(perturb.sample(name).pixels, alt=sample.title, caption=sample.sentence)
-            st.page_link(
-                "pages/occlusion.py", label=sample.title, query_params={"sample": name}, icon=":material/arrow_forward:"
-            )
+with st.container(horizontal=True):
+    for name, sample in perturb.SAMPLES.items():
+        with st.container(width=150, gap="xsmall"):  # six beside each other on a desk, two on a phone
+            show(perturb.sample(name).pixels, alt=sample.title)
+            st.page_link("pages/occlusion.py", label=sample.title, query_params={"sample": name}, width="stretch")
+            st.caption(sample.sentence)
 st.caption(
     "Or bring your own photograph: choose *upload* or *camera* in the sidebar. The lab also works from Python and the "
     "command line, without a browser: `python -m perturb explain --help`."

@@ -93,26 +93,30 @@ def show(plan: Plan) -> perturb.Result | None:
     left, middle, right = st.columns((1, 1.25, 1.15), gap="medium")
     with left:
         views.segmentation(plan.scene, plan.frozen, plan.target, plan.prefix)
-    if due and not fresh and not plan.error:
+    running = due and not fresh and not plan.error
+    look = "fresh" if fresh or running else "stale"  # a stale result stays readable, and looks stale
+    # The places are made in every run, so that a result stays where it stood while it was being made.
+    map_progress, map_place = middle.container(), middle.container(key=f"{plan.prefix}map_{look}")
+    curves_progress, curves_place = right.container(), right.container(key=f"{plan.prefix}curves_{look}")
+    st.html("<style>[class*='_stale'] {opacity: .45; filter: grayscale(.5)}</style>")
+    if running:
         state[pending] = plan.key
-        with middle:
+        with map_progress:
             result = known or _map(plan, stop)
+        with map_place:
             views.heat_map(result, plan.prefix, _cell(result))
-        with right:
+        with curves_progress:
             _curves(result, stop)
         stop()
         state[slot] = (plan.key, result)
         st.rerun()  # so that everything above the result says what is now true
-    if result is None:
-        with middle:
+    with map_place:
+        if result is None:
             st.info("Nothing has been run on this page yet.", icon=":material/play_arrow:")
-        return None
-    # A stale result stays readable, and looks stale.
-    with middle, st.container(key=f"{plan.prefix}map_{'fresh' if fresh else 'stale'}"):
+            return None
         views.heat_map(result, plan.prefix, _cell(result))
-    with right, st.container(key=f"{plan.prefix}curves_{'fresh' if fresh else 'stale'}"):
+    with curves_place:
         views.curves(result, plan.prefix)
-    st.html("<style>[class*='_stale'] {opacity: .45; filter: grayscale(.5)}</style>")
     return result
 
 

@@ -61,11 +61,11 @@ def explain(
     clean = frozen.reader(logits.device).read(logits[None], nothing)
     fill = make_fill(image, checked, seed)
     readings = engine.run(image, masks, fill, segmenter, frozen, batch=batch, progress=progress)
-    maps = chosen.read(masks, readings, clean)
-    heatmap = maps["score"]
-    notes: tuple[str, ...] = ()
+    outcome = chosen.read(masks, readings, clean, checked)
+    heatmap = outcome.maps["score"]
+    notes = outcome.notes
     if not np.any(heatmap != heatmap.flat[0]):
-        notes = (
+        notes += (
             f"The map is constant ({heatmap.flat[0]:g}): hiding any part changes the score equally, or not at all.",
         )
     return Result(
@@ -76,12 +76,15 @@ def explain(
         settings=checked,
         seed=seed,
         heatmap=heatmap,
-        maps=maps,
+        maps=outcome.maps,
         clean=clean,
         readings=readings,
         forwards=1 + len(readings),
         seconds=time.perf_counter() - began,
         notes=notes,
+        facts=outcome.facts,
+        segments=outcome.segments,
+        neutral=outcome.neutral,
     )
 
 

@@ -30,7 +30,7 @@ FILES = (
     "result.json",
     "reproduce.py",
 )
-"""What a folder may hold besides other maps of the method; one that holds anything else is never replaced."""
+"""What a folder may hold besides the method's other maps and `segments.npy`; one that holds anything else is never replaced."""
 
 UNITS = {"logit": "drop in logit", "probability": "drop in probability", "iou": "drop in IoU"}
 """What a heat map is measured in."""
@@ -104,11 +104,14 @@ def to_zip(result: Result) -> bytes:
 def contents(result: Result) -> dict[str, bytes]:
     """All files of a result by name. Curves that were not computed yet are computed with their defaults."""
     made = result.latest_curves or curves(result)
-    limit = limit_of(result.heatmap)
-    painted = with_colour_bar(
-        overlay(result.image.pixels, result.heatmap, limit=limit), limit=limit, unit=UNITS[result.frozen.target.score]
-    )
-    arrays = {"heatmap.npy": result.heatmap} | {f"{name}.npy": m for name, m in result.maps.items() if name != "score"}
+    score, shown = result.frozen.target.score, result.heatmap - np.float32(result.neutral)
+    limit = limit_of(shown)
+    unit = f"{score} above {result.neutral:.3g}" if result.neutral else UNITS[score]
+    painted = with_colour_bar(overlay(result.image.pixels, shown, limit=limit), limit=limit, unit=unit)
+    arrays: dict[str, npt.NDArray[Any]] = {"heatmap.npy": result.heatmap}
+    arrays |= {f"{name}.npy": values for name, values in result.maps.items() if name != "score"}
+    if result.segments is not None:
+        arrays["segments.npy"] = result.segments
     return {
         **{name: _npy(array) for name, array in arrays.items()},
         "overlay.png": png(painted),

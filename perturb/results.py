@@ -15,6 +15,7 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from perturb.curves import Curves
     from perturb.images import Image
+    from perturb.methods.base import Fact
     from perturb.segmenters.base import Segmenter
     from perturb.settings import Value
     from perturb.targets import Frozen
@@ -81,6 +82,9 @@ class Result:
         forwards: pictures the segmenter was run on, the clean one included.
         seconds: wall time of the run.
         notes: what a reader should know, in sentences.
+        facts: the method's own numbers about the run, by name, such as how well LIME's linear model fits (`r2`).
+        segments: the parts that were hidden as one, int32 `(H, W)` in 0 … M − 1; None for methods without.
+        neutral: the value of the heat map that neither helps nor hinders: 0, or for a mean score (RISE) its own mean.
     """
 
     image: Image
@@ -96,6 +100,9 @@ class Result:
     forwards: int
     seconds: float
     notes: tuple[str, ...] = ()
+    facts: dict[str, Fact] = field(default_factory=dict)
+    segments: npt.NDArray[np.int32] | None = None
+    neutral: float = 0.0
     latest_curves: Curves | None = field(default=None, repr=False)
     """The curves that were computed last, by `perturb.curves`; `save` writes them."""
 
@@ -133,9 +140,10 @@ class Result:
             "settings": dict(self.settings),
             "seed": self.seed,
             "clean": {"score": float(self.clean.score[0]), "iou": float(self.clean.iou[0])},
-            "heatmap": {"unit": self.frozen.target.score, "min": low, "max": high},
+            "heatmap": {"unit": self.frozen.target.score, "min": low, "max": high, "neutral": self.neutral},
             "forwards": self.forwards,
             "seconds": round(self.seconds, 3),
+            "facts": dict(self.facts),
             "notes": list(self.notes),
             "versions": versions(),
         }

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from perturb.methods.base import Maps, Method
+from perturb.methods.base import Fact, Maps, Method, Outcome
+from perturb.methods.feature_ablation import FeatureAblation
+from perturb.methods.kernel_shap import KernelShap
+from perturb.methods.lime import Lime
 from perturb.methods.occlusion import Occlusion
+from perturb.methods.rise import Rise
 
-METHODS: dict[str, Method] = {method.name: method for method in (Occlusion(),)}
+METHODS: dict[str, Method] = {
+    method.name: method for method in (Occlusion(), FeatureAblation(), Lime(), KernelShap(), Rise())
+}
 
-__all__ = ["METHODS", "Maps", "Method"]
+__all__ = ["METHODS", "Fact", "Maps", "Method", "Outcome"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
@@ -16,13 +17,35 @@ from perturb.settings import Setting, Value
 from perturb.targets import Frozen
 
 Maps = dict[str, npt.NDArray[np.float32]]
+Fact = float | int | str
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a method makes of its readings.
+
+    Attributes:
+        maps: by name, float32 `(H, W)` each; `score` is among them: signed, in units of the target's score.
+        facts: numbers about the run that belong beside the map, by name, such as a fit's `r2`.
+        notes: what a reader should know, in sentences.
+        segments: the parts that were hidden as one, int32 `(H, W)` in 0 … M − 1; None for methods without.
+        neutral: the value of `score` that neither helps nor hinders, in its units: 0 for a drop. Views colour by the
+            distance from it.
+    """
+
+    maps: Maps
+    facts: dict[str, Fact] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    segments: npt.NDArray[np.int32] | None = None
+    neutral: float = 0.0
 
 
 class Method(ABC):
     """Masks to draw, and a way to turn their readings into signed maps.
 
     To add one: a file in `perturb/methods/`, a subclass with the attributes below and the two functions, and its name in
-    `METHODS`. The engine, the command line and the pages take the rest from here; the fills come from `perturb.fills`.
+    `METHODS`. The engine, the command line and the pages take the rest from here; the fills come from `perturb.fills`,
+    segments from `perturb.segments`.
 
     Attributes:
         name: as on the command line.
@@ -39,12 +62,12 @@ class Method(ABC):
     settings: ClassVar[tuple[Setting, ...]]
 
     @abstractmethod
-    def masks(self, image: Image, frozen: Frozen | None, settings: Mapping[str, Value], seed: int) -> Masks:
-        """The masks, one for each forward pass.
+    def masks(self, image: Image, frozen: Frozen, settings: Mapping[str, Value], seed: int) -> Masks:
+        """The masks, one for each forward pass. Also called only to count them, so it should be quick the second time.
 
         Args:
             image: the clean picture.
-            frozen: the target on it; None when only the cost is asked for and the method does not need it.
+            frozen: the target on it, with the clean segmentation.
             settings: checked, complete.
             seed: of everything drawn by chance.
 
@@ -53,11 +76,22 @@ class Method(ABC):
         """
 
     @abstractmethod
-    def read(self, masks: Masks, readings: Readings, clean: Readings) -> Maps:
-        """Maps by name, float32 `(H, W)` each; `score` must be among them: signed, in units of the target's score.
+    def read(self, masks: Masks, readings: Readings, clean: Readings, settings: Mapping[str, Value]) -> Outcome:
+        """What the readings say.
 
         Args:
             masks: as drawn by `masks`.
             readings: of each of them, in order.
             clean: of the clean picture; one entry.
+            settings: the same as for `masks`.
         """
+
+
+def drops(masks: Masks, readings: Readings, clean: Readings) -> Maps:
+    """The maps `score`, `lost` and `gained`: a pixel's value is the mean of what the masks that hide it changed."""
+    values = np.stack(
+        [clean.score[0] - readings.score, readings.lost.astype(np.float64), readings.gained.astype(np.float64)],
+        axis=1,
+    )
+    score, lost, gained = masks.spread(values)
+    return {"score": score, "lost": lost, "gained": gained}

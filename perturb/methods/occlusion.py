@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-import numpy as np
-
 from perturb import fills
 from perturb.images import Image
 from perturb.masks import Masks, Windows
-from perturb.methods.base import Maps, Method
+from perturb.methods.base import Method, Outcome, drops
 from perturb.results import Readings
 from perturb.settings import Setting, Value
 from perturb.targets import Frozen
@@ -72,16 +70,11 @@ class Occlusion(Method):
         *fills.SETTINGS,
     )
 
-    def masks(self, image: Image, frozen: Frozen | None, settings: Mapping[str, Value], seed: int) -> Masks:  # noqa: ARG002
+    def masks(self, image: Image, frozen: Frozen, settings: Mapping[str, Value], seed: int) -> Masks:  # noqa: ARG002
         return windows(image, settings)
 
-    def read(self, masks: Masks, readings: Readings, clean: Readings) -> Maps:
-        values = np.stack(
-            [clean.score[0] - readings.score, readings.lost.astype(np.float64), readings.gained.astype(np.float64)],
-            axis=1,
-        )
-        score, lost, gained = masks.spread(values)
-        return {"score": score, "lost": lost, "gained": gained}
+    def read(self, masks: Masks, readings: Readings, clean: Readings, settings: Mapping[str, Value]) -> Outcome:  # noqa: ARG002
+        return Outcome(drops(masks, readings, clean))
 
 
 def windows(image: Image, settings: Mapping[str, Value]) -> Windows:

@@ -1,0 +1,129 @@
+"""LIME: a linear model of the segmenter around one picture, fitted to random coalitions of its segments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from perturb import fills, segments
+from perturb.images import Image
+from perturb.masks import Masks
+from perturb.methods.base import Fact, Method, Outcome
+from perturb.results import Readings
+from perturb.segments import Coalitions, all_coalitions, few_samples, partition, several
+from perturb.settings import Setting, Value
+from perturb.targets import Frozen
+
+KERNEL_WIDTH = 0.25
+"""Of the package's image explainer, on cosine distances."""
+POOR_FIT = 0.3
+
+
+class Lime(Method):
+    """A segment's value is its coefficient in a ridge regression of S on which segments are kept.
+
+    The coalitions are Bernoulli(½) draws after the clean picture, as the package draws them, and the package's own
+    regression fits them. On an additive model S = Σ w·x with fill b and a penalty that goes to 0, a segment's value is
+    Σ_segment w·(x − b).
+    """
+
+    name: ClassVar[str] = "lime"
+    title: ClassVar[str] = "LIME"
+    summary: ClassVar[str] = (
+        "Random halves of the segments are hidden; a segment's value is its weight in a linear model fitted to the scores."
+    )
+    citation: ClassVar[str] = "Ribeiro et al. 2016, sec. 3; package lime 0.2, lime_image and lime_base"
+    settings: ClassVar[tuple[Setting, ...]] = (
+        *segments.SETTINGS,
+        Setting(
+            "samples",
+            "int",
+            500,
+            "Coalitions to fit, the clean picture included: one forward pass each. Take at least 10 a segment.",
+            low=10,
+            high=20_000,
+            step=100,
+        ),
+        Setting(
+            "alpha",
+            "float",
+            1.0,
+            "Strength of the ridge penalty; 1 is the package's. Larger values shrink all weights, most where samples are few.",
+            low=1e-6,
+            high=100,
+            step=0.5,
+        ),
+        *fills.SETTINGS,
+    )
+
+    def masks(self, image: Image, frozen: Frozen, settings: Mapping[str, Value], seed: int) -> Masks:
+        labels = partition(image, frozen, settings)
+        count, samples = several(labels, self.title), int(settings["samples"])
+        # The clean picture, which every run looks at anyway, is the first sample; the masks are the others.
+        if 2**count <= samples:
+            return Coalitions(labels, np.vstack([np.zeros((1, count), dtype=np.bool_), all_coalitions(count)]))
+        draw = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0,)))
+        return Coalitions(labels, draw.integers(0, 2, (samples - 1, count)).astype(np.bool_))
+
+    def read(self, masks: Masks, readings: Readings, clean: Readings, settings: Mapping[str, Value]) -> Outcome:
+        assert isinstance(masks, Coalitions)
+        kept = np.vstack([np.ones_like(masks.kept[:1]), masks.kept]).astype(np.float64)
+        # Against the clean score: the weights stay the same, and a score that never changes gives exact zeros.
+        change = np.concatenate([[0.0], readings.score - clean.score[0]])
+        (rows, count), samples = kept.shape, int(settings["samples"])
+        # Where all coalitions were run in place of more samples, the penalty keeps the share it has beside the samples.
+        weights, r2 = fit(kept, change, float(settings["alpha"]) * rows / samples)
+        facts: dict[str, Fact] = {"segments": count, "samples": rows}
+        notes = few_samples(samples, count)
+        if rows < samples:
+            notes += (f"{samples} samples are more than the {rows} coalitions of {count} segments: each was run once.",)
+        if np.any(change):
+            facts["r2"] = r2
+            if rows <= count + 1:
+                notes += ("A linear model fits this few samples whatever they say: R² is no evidence here.",)
+            if r2 < POOR_FIT:
+                notes += (
+                    f"The linear model fits poorly (weighted R² {r2:.2f}, under {POOR_FIT}): the segments do not add up, "
+                    "so do not believe single weights.",
+                )
+        return Outcome({"score": masks.paint(weights)}, facts, notes, masks.labels)
+
+
+def fit(
+    kept: npt.NDArray[np.float64], scores: npt.NDArray[np.float64], alpha: float
+) -> tuple[npt.NDArray[np.float64], float]:
+    """Ridge regression through the `lime` package's `LimeBase`, all segments used.
+
+    Samples are weighted by √exp(−d²/0.25²) of their cosine distance d to the clean picture, as the package weights them.
+
+    Args:
+        kept: 1 for kept and 0 for hidden segments, float64 `(N, M)`; the first row is the clean picture.
+        scores: of the samples, float64 `(N,)`.
+        alpha: the penalty.
+
+    Returns:
+        The weights, float64 `(M,)` in units of the scores, and the weighted R².
+    """
+    # Imported only when needed: scikit-learn takes longer than the whole library.
+    from lime.lime_base import LimeBase
+    from sklearn.linear_model import Ridge
+
+    # Cosine distance of a coalition of k of M segments to the full one; 1 for the empty one, as scikit-learn has it.
+    distances = 1.0 - np.sqrt(kept.mean(1))
+    base = LimeBase(lambda d: np.sqrt(np.exp(-(d**2) / KERNEL_WIDTH**2)), random_state=0)
+    _, pairs, r2, _ = base.explain_instance_with_data(
+        kept,
+        scores[:, None],
+        distances,
+        0,
+        kept.shape[1],
+        feature_selection="none",
+        model_regressor=Ridge(alpha=alpha, fit_intercept=True),
+    )
+    weights = np.zeros(kept.shape[1])
+    for segment, weight in pairs:
+        weights[segment] = weight
+    return weights, float(r2)

@@ -1,0 +1,142 @@
+"""RISE: show random soft parts of the picture and see which ones go with a high score."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from perturb import fills
+from perturb.errors import SettingError
+from perturb.images import Image
+from perturb.masks import Masks
+from perturb.methods.base import Method, Outcome
+from perturb.results import Readings
+from perturb.settings import Setting, Value
+from perturb.targets import Frozen
+
+
+class Rise(Method):
+    """A pixel's value is the mean score over the masks, weighted by how much each keeps of it: Σ S(x ⊙ M)·M / Σ M.
+
+    x ⊙ M is the picture blended with the fill: M·x + (1 − M)·b, black in the paper. The division is by the masks' own
+    sum, not by the expected N·p, so that a constant model gives a constant map.
+    """
+
+    name: ClassVar[str] = "rise"
+    title: ClassVar[str] = "RISE"
+    summary: ClassVar[str] = (
+        "Random soft grids show parts of the picture; a pixel's value is the mean score with it shown."
+    )
+    citation: ClassVar[str] = "Petsiuk et al. 2018, sec. 3.1 and 3.2, eq. 6"
+    settings: ClassVar[tuple[Setting, ...]] = (
+        Setting(
+            "grid",
+            "int",
+            7,
+            "Cells along each side of a mask. More cells show smaller parts and need more masks.",
+            low=2,
+            high=64,
+        ),
+        Setting(
+            "keep",
+            "float",
+            0.5,
+            "Chance that a cell is shown. A smaller one hides more at once.",
+            low=0.05,
+            high=0.95,
+            step=0.05,
+        ),
+        Setting(
+            "masks",
+            "int",
+            500,
+            "Random masks, one forward pass each. The paper takes 4000 to 8000; the map's noise halves with four times "
+            "as many.",
+            low=10,
+            high=20_000,
+            step=100,
+        ),
+        *fills.SETTINGS,
+    )
+
+    def masks(self, image: Image, frozen: Frozen, settings: Mapping[str, Value], seed: int) -> Masks:  # noqa: ARG002
+        grid = int(settings["grid"])
+        if grid > min(image.height, image.width):
+            raise SettingError(
+                f"The grid is finer than the picture: got {grid} × {grid} cells for {image.width} × {image.height} px. "
+                "Choose a smaller grid."
+            )
+        return SoftGrids(
+            image.height, image.width, grid=grid, keep=float(settings["keep"]), count=int(settings["masks"]), seed=seed
+        )
+
+    def read(self, masks: Masks, readings: Readings, clean: Readings, settings: Mapping[str, Value]) -> Outcome:  # noqa: ARG002
+        assert isinstance(masks, SoftGrids)
+        # As changes of the clean score, which a constant model leaves at exactly zero.
+        change = readings.score - clean.score[0]
+        total, kept = np.zeros((masks.height, masks.width)), np.zeros((masks.height, masks.width))
+        for index in range(len(masks)):
+            mask = masks.kept(index)
+            total += change[index] * mask
+            kept += mask
+        mean, never = float(change.mean()), kept == 0
+        score = clean.score[0] + np.where(never, mean, total / np.where(never, 1.0, kept))
+        # Rounded as the map is, so that a constant map lies exactly on it.
+        neutral = float(np.float32(clean.score[0] + mean))
+        notes = [
+            f"RISE's map is a mean score, not a drop: it lies around the mean over all masks ({neutral:.4g}), not around 0. "
+            "Pixels above that are needed, pixels below it stand in the way."
+        ]
+        if never.any():
+            notes.append(f"{int(never.sum())} pixels were shown by no mask and carry that mean; take more masks.")
+        return Outcome({"score": score.astype(np.float32)}, {"masks": len(masks)}, tuple(notes), neutral=neutral)
+
+
+class SoftGrids(Masks):
+    """Random coarse grids, enlarged bilinearly and cropped at random: masks with soft edges.
+
+    Each grid has s × s cells, kept with probability p, enlarged to (s + 1)·⌈H/s⌉ by (s + 1)·⌈W/s⌉ pixels; a crop of the
+    picture's size is taken at a place drawn anew for each mask. A mask depends on the seed and its index only.
+
+    Args:
+        height, width: the picture's size.
+        grid: s, at most the shorter side.
+        keep: p, in (0, 1).
+        count: how many masks.
+        seed: of the draws, 0 or more.
+    """
+
+    def __init__(self, height: int, width: int, *, grid: int, keep: float, count: int, seed: int) -> None:
+        self.height, self.width = height, width
+        self._grid, self._keep, self._count, self._seed = grid, keep, count, seed
+        self._cell = (-(-height // grid), -(-width // grid))
+
+    def __len__(self) -> int:
+        return self._count
+
+    def draw(self, index: int) -> tuple[npt.NDArray[np.bool_], int, int]:
+        """What makes a mask: the grid, True where kept, bool `(s, s)`, and the crop's top and left in pixels."""
+        generator = np.random.default_rng(np.random.SeedSequence(self._seed, spawn_key=(index,)))
+        grid = generator.random((self._grid, self._grid)) < self._keep
+        top, left = (int(generator.integers(cell)) for cell in self._cell)
+        return grid, top, left
+
+    def kept(self, index: int) -> npt.NDArray[np.float32]:
+        """How much a mask keeps of each pixel: M, float32 `(H, W)` in [0, 1]."""
+        grid, top, left = self.draw(index)
+        size = ((self._grid + 1) * self._cell[1], (self._grid + 1) * self._cell[0])
+        large = cv2.resize(grid.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
+        return np.clip(large[top : top + self.height, left : left + self.width], 0.0, 1.0)
+
+    def hidden(self, start: int, stop: int) -> Tensor:
+        """Masks `start` to `stop`: float32 `(stop − start, H, W)` in [0, 1], 1 − M."""
+        masks = torch.empty((stop - start, self.height, self.width))
+        for row, index in enumerate(range(start, stop)):
+            masks[row] = torch.from_numpy(1.0 - self.kept(index))
+        return masks

@@ -1,0 +1,233 @@
+"""Parts of a picture that are hidden as one: partitions into segments, and coalitions of them as masks."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from perturb.errors import SettingError
+from perturb.images import IGNORE, Image
+from perturb.masks import Masks
+from perturb.settings import Setting, Value
+from perturb.targets import Frozen
+
+Labels = npt.NDArray[np.int32]
+
+MOST = 4096
+"""Segments. More are single pixels in all but name, and as many forward passes for feature ablation."""
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting(
+        "segments",
+        "choice",
+        "slic",
+        "What is hidden as one part: superpixels that follow the picture's edges, cells of a grid, or the connected regions "
+        "of the clean segmentation or of the ground truth.",
+        choices=(
+            ("grid", "Grid"),
+            ("slic", "SLIC superpixels"),
+            ("felzenszwalb", "Felzenszwalb superpixels"),
+            ("regions", "Predicted regions"),
+            ("truth", "Ground-truth regions"),
+        ),
+    ),
+    Setting(
+        "count",
+        "int",
+        50,
+        "How many segments to aim for; edges decide the exact number. More segments show more detail and need more forward "
+        "passes.",
+        low=1,
+        high=1000,
+        step=10,
+        only=("segments", ("grid", "slic")),
+    ),
+    Setting(
+        "scale",
+        "float",
+        500.0,
+        "How unlike two neighbours must be to stay apart. Larger values give fewer and larger segments.",
+        low=1,
+        high=5000,
+        step=10,
+        only=("segments", ("felzenszwalb",)),
+    ),
+    Setting(
+        "smallest",
+        "int",
+        200,
+        "Segments of fewer pixels are joined to their neighbours. A speck costs as many forward passes as a house.",
+        low=1,
+        high=10_000,
+        step=50,
+        unit="pixels",
+        only=("segments", ("felzenszwalb", "regions", "truth")),
+    ),
+)
+"""The settings of every method that hides segments, so that a partition is the same for all of them."""
+
+
+def partition(image: Image, frozen: Frozen, settings: Mapping[str, Value]) -> Labels:
+    """The segments that checked settings ask for. A picture's last few partitions are remembered.
+
+    Sources: SLIC, Achanta et al. 2012, with scikit-image's compactness of 10; Felzenszwalb & Huttenlocher 2004.
+
+    Args:
+        image: the clean picture.
+        frozen: the target on it, with the clean segmentation.
+        settings: with those of `SETTINGS`.
+
+    Returns:
+        int32 `(H, W)`, read-only, with every value from 0 to M − 1: each pixel lies in exactly one segment. Regions are
+        8-connected; ground-truth pixels of no class form regions of their own.
+
+    Raises:
+        SettingError: settings that leave no segment or too many, or ground truth that is not there.
+    """
+    kind = str(settings["segments"])
+    source: npt.NDArray[Any] = image.pixels
+    key = image.digest
+    if kind == "regions":
+        source = frozen.labels
+    elif kind == "truth":
+        if image.truth is None or not np.any(image.truth != IGNORE):
+            raise SettingError(
+                f"The picture '{image.name}' has no ground truth, so it has no ground-truth regions; choose other segments."
+            )
+        source = image.truth
+    if source is not image.pixels:
+        key = hashlib.blake2b(np.ascontiguousarray(source).tobytes(), digest_size=16).hexdigest()
+    used = {setting.name: settings[setting.name] for setting in SETTINGS if setting.only and kind in setting.only[1]}
+    labels = _partition(_Order(kind, tuple(used.items()), key, (image.height, image.width), source))
+    if labels.max() >= MOST:
+        raise SettingError(
+            f"The picture falls into {labels.max() + 1:,} segments, expected at most {MOST:,}; choose a larger 'smallest', "
+            "or other segments."
+        )
+    return labels
+
+
+def several(labels: Labels, owner: str) -> int:
+    """How many segments there are, for methods that compare coalitions of them.
+
+    Raises:
+        SettingError: a single one.
+    """
+    segments = int(labels.max()) + 1
+    if segments < 2:
+        raise SettingError(
+            f"{owner} compares coalitions of segments, and the whole picture is a single one; expected 2 or more. "
+            "Choose other segments, or settings that make them smaller."
+        )
+    return segments
+
+
+def few_samples(samples: int, segments: int) -> tuple[str, ...]:
+    """A note where samples are too few to tell the segments apart: under ten each."""
+    if samples >= 10 * segments:
+        return ()
+    return (
+        f"{samples} samples for {segments} segments are {samples / segments:.1f} each, which gives a noisy map; take at "
+        f"least 10 each ({10 * segments}), or fewer segments.",
+    )
+
+
+class Coalitions(Masks):
+    """Hide whole segments: each mask shows one coalition of them and hides the rest.
+
+    Args:
+        labels: each pixel's segment, int32 `(H, W)` in 0 … M − 1.
+        kept: which segments each mask keeps, bool `(N, M)`.
+    """
+
+    def __init__(self, labels: Labels, kept: npt.NDArray[np.bool_]) -> None:
+        self.height, self.width = labels.shape
+        self.labels, self.kept = labels, kept
+        self._hidden = torch.from_numpy(~kept)
+        self._flat = torch.from_numpy(labels.ravel().astype(np.int64))
+
+    def __len__(self) -> int:
+        return len(self.kept)
+
+    def hidden(self, start: int, stop: int) -> Tensor:
+        return self._hidden[start:stop].index_select(1, self._flat).view(stop - start, self.height, self.width)
+
+    def spread(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+        # The same mean as the general one, taken once a segment in place of once a pixel.
+        hidden = (~self.kept).astype(np.float64)
+        return self.paint(values.T @ hidden / np.maximum(hidden.sum(0), 1))
+
+    def paint(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+        """Values of segments as maps: float64 `(…, M)` to float32 `(…, H, W)`."""
+        return np.asarray(values.astype(np.float32)[..., self.labels])
+
+
+def all_coalitions(segments: int) -> npt.NDArray[np.bool_]:
+    """Every coalition but the empty and the full one, bool `(2^M − 2, M)`."""
+    numbers = np.arange(1, 2**segments - 1, dtype=np.int64)
+    return np.asarray((numbers[:, None] >> np.arange(segments)) & 1, dtype=np.bool_)
+
+
+@dataclass(frozen=True)
+class _Order:
+    """What to partition. Two orders with one key have one answer, so the array itself is not compared."""
+
+    kind: str
+    used: tuple[tuple[str, Value], ...]
+    key: str
+    shape: tuple[int, int]
+    source: npt.NDArray[Any] = field(compare=False, repr=False)
+
+
+@lru_cache(maxsize=8)
+def _partition(order: _Order) -> Labels:
+    used, source = dict(order.used), order.source
+    # Imported only when needed: it takes longer than the whole library.
+    from skimage import measure, segmentation
+
+    if order.kind == "grid":
+        labels = _grid(*order.shape, int(used["count"]))
+    elif order.kind == "slic":
+        labels = segmentation.slic(source, n_segments=int(used["count"]), start_label=0, channel_axis=-1)
+    elif order.kind == "felzenszwalb":
+        labels = segmentation.felzenszwalb(source, scale=float(used["scale"]), min_size=int(used["smallest"]))
+    else:
+        parts = measure.label(source.astype(np.int32), background=-1, connectivity=2)  # type: ignore[no-untyped-call]
+        labels = _join_specks(parts, int(used["smallest"]))
+    # Some of these skip numbers.
+    whole = np.unique(labels, return_inverse=True)[1].reshape(order.shape).astype(np.int32)
+    whole.setflags(write=False)  # the cache hands it to everyone
+    return whole
+
+
+def _grid(height: int, width: int, count: int) -> npt.NDArray[np.int64]:
+    """About `count` nearly square cells; sizes that do not divide differ by one pixel."""
+    rows = min(height, max(1, round((count * height / width) ** 0.5)))
+    columns = min(width, max(1, round(count / rows)))
+    y, x = np.arange(height) * rows // height, np.arange(width) * columns // width
+    return np.asarray(y[:, None] * columns + x)
+
+
+def _join_specks(parts: npt.NDArray[Any], smallest: int) -> npt.NDArray[Any]:
+    """Give the pixels of parts with fewer than `smallest` pixels to the nearest larger part."""
+    from scipy import ndimage
+
+    sizes = np.bincount(parts.ravel())
+    specks = sizes[parts] < smallest
+    if specks.all():
+        raise SettingError(
+            f"No segment was found: the largest region has {sizes.max()} pixels, expected 'smallest' ({smallest}) or more. "
+            "Choose a smaller 'smallest' or other segments."
+        )
+    if not specks.any():
+        return parts
+    nearest = ndimage.distance_transform_edt(specks, return_distances=False, return_indices=True)
+    return np.asarray(parts[tuple(nearest)])

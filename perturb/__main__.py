@@ -1,4 +1,4 @@
-"""The command line: `python -m perturb explain …` and `python -m perturb list …`."""
+"""The command line: `python -m perturb explain …`, `study …` and `list …`."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from typing import Any, NoReturn
 from tqdm import tqdm
 
 import perturb
+from perturb import export
 from perturb.errors import PerturbError, SettingError
-from perturb.export import check_directory
 from perturb.images import MAX_SIDE, Image
 from perturb.metrics import METRICS
 from perturb.segmenters import DEFAULT
+from perturb.study import FILL_NAMES, SIZES, check_study, save_study, study
 from perturb.targets import REGIONS, SCORES
 
 
@@ -44,24 +45,38 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python -m perturb", description="What does a segmenter need to see?", allow_abbrev=False)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    explain = commands.add_parser("explain", help="explain one class of one picture", allow_abbrev=False)
-    explain.add_argument("image", metavar="PHOTO_OR_SAMPLE", help="a picture file, or the name of a bundled sample")
-    explain.add_argument("--segmenter", default=DEFAULT, help="by name; see 'list segmenters' (default: %(default)s)")
-    explain.add_argument("--target", required=True, metavar="CLASS", help="class name or index")
-    explain.add_argument("--region", default="class", help=f"which pixels: {' | '.join(REGIONS)} (default: class)")
-    explain.add_argument("--score", default="logit", help=f"{' | '.join(SCORES)} (default: logit)")
-    explain.add_argument("--method", default="occlusion", help="by name; see 'list methods' (default: %(default)s)")
-    explain.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the method")
-    explain.add_argument("--seed", type=int, default=0, help="of everything drawn by chance (default: 0)")
-    explain.add_argument("--truth", metavar="FILE", help="ground truth: a PNG of class indices, 255 = none")
-    explain.add_argument(
+    common = _Parser(add_help=False)
+    common.add_argument("image", metavar="PHOTO_OR_SAMPLE", help="a picture file, or the name of a bundled sample")
+    common.add_argument("--segmenter", default=DEFAULT, help="by name; see 'list segmenters' (default: %(default)s)")
+    common.add_argument("--target", required=True, metavar="CLASS", help="class name or index")
+    common.add_argument("--region", default="class", help=f"which pixels: {' | '.join(REGIONS)} (default: class)")
+    common.add_argument("--score", default="logit", help=f"{' | '.join(SCORES)} (default: logit)")
+    common.add_argument("--seed", type=int, default=0, help="of everything drawn by chance (default: 0)")
+    common.add_argument("--truth", metavar="FILE", help="ground truth: a PNG of class indices, 255 = none")
+    common.add_argument(
         "--max-side",
         type=int,
         default=MAX_SIDE,
         help="scale a photograph down to this many pixels (default: %(default)s)",
     )
-    explain.add_argument("--out", required=True, metavar="DIR", help="a new folder, or an earlier result to replace")
+    common.add_argument("--out", required=True, metavar="DIR", help="a new folder, or an earlier result to replace")
+
+    explain = commands.add_parser(
+        "explain", parents=[common], help="explain one class of one picture", allow_abbrev=False
+    )
+    explain.add_argument("--method", default="occlusion", help="by name; see 'list methods' (default: %(default)s)")
+    explain.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the method")
     explain.set_defaults(run=_explain)
+
+    study = commands.add_parser(
+        "study", parents=[common], help="occlusion under many fills, colours and sizes", allow_abbrev=False
+    )
+    study.add_argument("--fills", default=",".join(FILL_NAMES), help="by name, with commas (default: %(default)s)")
+    study.add_argument("--colours", default="", help="flat colours as #rrggbb, with commas (default: none)")
+    study.add_argument(
+        "--sizes", default=",".join(map(str, SIZES)), help="of the window in px, with commas (default: %(default)s)"
+    )
+    study.set_defaults(run=_study)
 
     listing = commands.add_parser("list", help="list what there is", allow_abbrev=False)
     listing.add_argument("what", choices=tuple(_LISTS))
@@ -71,9 +86,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _explain(options: argparse.Namespace) -> None:
-    target = perturb.Target(options.target, region=options.region, score=options.score)
+    target = _target(options)
     settings = _settings(options.set)
-    check_directory(options.out)  # before the work, not after it
+    export.check(options.out)  # before the work, not after it
     image = _image(options.image, options.truth, options.max_side)
     for note in image.notes:
         print(note, file=sys.stderr)
@@ -93,6 +108,38 @@ def _explain(options: argparse.Namespace) -> None:
         print(note)
     for name, value in areas.items():
         print(f"{name} {value:.4f} {METRICS[name].arrow}".rstrip())
+
+
+def _study(options: argparse.Namespace) -> None:
+    target = _target(options)
+    check_study(options.out)
+    image = _image(options.image, options.truth, options.max_side)
+    with _Bar("study") as bar:
+        made = study(
+            image,
+            perturb.load_segmenter(options.segmenter),
+            target,
+            fills=_words(options.fills),
+            colours=_words(options.colours),
+            sizes=_words(options.sizes),
+            seed=options.seed,
+            progress=bar,
+        )
+    folder = save_study(made, options.out)
+    print(f"{folder}: {len(made.trials)} occluders, maps on a common scale of ±{made.limit:.4g}")
+    for row in made.rows():
+        print(
+            f"{row['occluder']:<14} deletion {row['deletion_auc']:.3f} ↓  insertion {row['insertion_auc']:.3f} ↑  "
+            f"lost {row['lost']:.0f}  gained {row['gained']:.0f}"
+        )
+
+
+def _target(options: argparse.Namespace) -> perturb.Target:
+    return perturb.Target(options.target, region=options.region, score=options.score)
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def _image(text: str, truth: str | None, max_side: int) -> Image:

@@ -94,6 +94,14 @@ def outline(canvas: Pixels, mask: npt.NDArray[np.bool_], colour: tuple[int, int,
     return drawn
 
 
+def edges(canvas: Pixels, segments: npt.NDArray[Any], colour: tuple[int, int, int], opacity: float = 0.5) -> Pixels:
+    """The same picture with the borders between segments `(H, W)` drawn on it, one pixel wide."""
+    border = np.zeros(segments.shape, dtype=np.bool_)
+    border[:, 1:] |= segments[:, 1:] != segments[:, :-1]
+    border[1:] |= segments[1:] != segments[:-1]
+    return tint(canvas, border, colour, opacity)
+
+
 def tint(canvas: Pixels, mask: npt.NDArray[np.bool_], colour: tuple[int, int, int], opacity: float = 0.55) -> Pixels:
     """The same picture with the pixels of a mask tinted."""
     drawn = canvas.astype(np.float32)

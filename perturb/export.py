@@ -5,9 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import shutil
-import tempfile
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +14,7 @@ import PIL.Image
 
 from perturb.colour import limit_of, overlay, with_colour_bar
 from perturb.curves import Curves, curves
-from perturb.errors import ExportError
+from perturb.folders import check_directory, write_folder, zip_of
 from perturb.results import COLUMNS, Result
 
 FILES = (
@@ -36,29 +33,13 @@ UNITS = {"logit": "drop in logit", "probability": "drop in probability", "iou": 
 """What a heat map is measured in."""
 
 
-def check_directory(directory: str | Path) -> Path:
-    """Whether results may be written to a folder: it is new, empty, or holds an earlier result.
+def check(directory: str | Path) -> Path:
+    """Whether a result may be written to a folder: it is new, empty, or holds an earlier result.
 
     Raises:
         ExportError: it holds something else, or is a file.
     """
-    path = Path(directory)
-    if path.exists() and not path.is_dir():
-        raise ExportError(f"'{path}' is a file; expected a folder to write to. Choose another name.")
-    if path.is_dir():
-        names = {entry.name for entry in path.iterdir()}
-        if names and "result.json" not in names:
-            raise ExportError(
-                f"The folder '{path}' holds other files ({', '.join(sorted(names)[:3])}), which would be lost; expected "
-                "a new folder, an empty one, or an earlier result."
-            )
-        foreign = sorted(name for name in names if name not in FILES and not name.endswith(".npy"))
-        if foreign:
-            raise ExportError(
-                f"The folder '{path}' holds files besides an earlier result ({', '.join(foreign[:3])}), which would be "
-                "lost. Choose another folder."
-            )
-    return path
+    return check_directory(directory, "result.json", lambda name: name in FILES or name.endswith(".npy"))
 
 
 def save(result: Result, directory: str | Path) -> Path:
@@ -70,35 +51,12 @@ def save(result: Result, directory: str | Path) -> Path:
     Raises:
         ExportError: the folder holds something else, or cannot be written.
     """
-    path = check_directory(directory)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Beside its destination, so that the last step is a rename on one file system.
-        with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
-            new = Path(folder) / "new"
-            new.mkdir()
-            for name, data in contents(result).items():
-                (new / name).write_bytes(data)
-            if path.exists():
-                path.rename(Path(folder) / "old")
-            try:
-                new.rename(path)
-            except OSError:
-                if (Path(folder) / "old").exists():
-                    shutil.move(Path(folder) / "old", path)
-                raise
-    except OSError as error:
-        raise ExportError(f"The results cannot be written to '{path}': {error.strerror or error}.") from error
-    return path
+    return write_folder(check(directory), lambda: contents(result))
 
 
 def to_zip(result: Result) -> bytes:
     """The same files as one zip archive."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in contents(result).items():
-            archive.writestr(name, data)
-    return buffer.getvalue()
+    return zip_of(contents(result))
 
 
 def contents(result: Result) -> dict[str, bytes]:

@@ -1,0 +1,77 @@
+"""Folders that are whole or as they were: results are written all together, or not at all."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from perturb.errors import ExportError
+
+
+def check_directory(directory: str | Path, record: str, known: Callable[[str], bool]) -> Path:
+    """Whether results may be written to a folder: it is new, empty, or holds an earlier result of the same kind.
+
+    Args:
+        directory: where to write.
+        record: the file that every earlier result holds.
+        known: whether a file name may belong to one.
+
+    Raises:
+        ExportError: it holds something else, or is a file.
+    """
+    path = Path(directory)
+    if path.exists() and not path.is_dir():
+        raise ExportError(f"'{path}' is a file; expected a folder to write to. Choose another name.")
+    if path.is_dir():
+        names = sorted(entry.name for entry in path.iterdir())
+        foreign = [name for name in names if not known(name)] if record in names else names
+        if foreign:
+            raise ExportError(
+                f"The folder '{path}' holds other files ({', '.join(foreign[:3])}), which would be lost; expected a new "
+                "folder, an empty one, or an earlier result. Choose another folder."
+            )
+    return path
+
+
+def write_folder(path: Path, contents: Callable[[], Mapping[str, bytes]]) -> Path:
+    """Write files into a folder in place of what it held; it is whole or as it was before.
+
+    Args:
+        path: from `check_directory`.
+        contents: makes the files by name.
+
+    Raises:
+        ExportError: it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Beside its destination, so that the last step is a rename on one file system.
+        with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
+            new, old = Path(folder) / "new", Path(folder) / "old"
+            new.mkdir()
+            for name, data in contents().items():
+                (new / name).write_bytes(data)
+            if path.exists():
+                path.rename(old)
+            try:
+                new.rename(path)
+            except OSError:
+                if old.exists():
+                    shutil.move(old, path)
+                raise
+    except OSError as error:
+        raise ExportError(f"The results cannot be written to '{path}': {error.strerror or error}.") from error
+    return path
+
+
+def zip_of(contents: Mapping[str, bytes]) -> bytes:
+    """Files by name as one zip archive."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in contents.items():
+            archive.writestr(name, data)
+    return buffer.getvalue()

@@ -1,0 +1,268 @@
+"""The occlusion study: the same picture and target under many occluders, compared on one scale.
+
+Source: Gipiškis & Kurasova 2023: the colour and the size of the occluder change the outcome. A sweep over fills,
+colours and sizes says by how much, on this picture.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import rankdata
+
+from perturb.colour import limit_of, overlay, with_colour_bar
+from perturb.curves import Curves, curve_forwards, curves
+from perturb.engine import Progress, clean_logits
+from perturb.errors import SettingError
+from perturb.explain import explain
+from perturb.export import UNITS, curves_csv, png
+from perturb.fills import FILLS
+from perturb.folders import check_directory, write_folder
+from perturb.images import Image
+from perturb.methods import METHODS
+from perturb.results import Result
+from perturb.segmenters.base import Segmenter
+from perturb.settings import Value, check_settings, lookup
+from perturb.targets import Target
+
+FILL_NAMES = ("black", "white", "grey", "mean", "blur")
+SIZES = (48, 96)
+STEPS, DRAWS = 10, 2
+
+COLUMNS = (
+    "occluder",
+    "fill",
+    "size",
+    "stride",
+    "deletion_auc",
+    "insertion_auc",
+    "random_deletion_auc",
+    "random_insertion_auc",
+    "lost",
+    "gained",
+    "drop_min",
+    "drop_max",
+    "agreement",
+    "forwards",
+    "seconds",
+)
+"""What `Study.rows` says of each occluder. `lost` and `gained` are pixels a window, mean over the windows; `drop_min` and
+`drop_max` the raw range of the map; `agreement` the mean Spearman correlation of its map with the others."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """One occluder of a study.
+
+    Attributes:
+        name: such as `black 48` or `#ff0000 96`.
+        result: its map.
+        curves: its deletion and insertion.
+    """
+
+    name: str
+    result: Result
+    curves: Curves
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """All occluders of a study, on one picture and target.
+
+    Attributes:
+        trials: in the order of fills and colours, sizes within them.
+        agreement: Spearman's rank correlation of the maps, float64 `(N, N)`; NaN where a map is constant.
+    """
+
+    trials: tuple[Trial, ...]
+    agreement: npt.NDArray[np.float64]
+
+    @property
+    def limit(self) -> float:
+        """The largest magnitude of all maps: the end of their common colour bar."""
+        return max(limit_of(trial.result.heatmap) for trial in self.trials)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The table, a dictionary of `COLUMNS` for each occluder; a missing agreement is None."""
+        return [self._row(index, trial) for index, trial in enumerate(self.trials)]
+
+    def grid(self, columns: int) -> npt.NDArray[np.uint8]:
+        """All maps over the picture on the common scale, uint8 RGB, `columns` beside each other in the trials' order."""
+        tiles = [overlay(t.result.image.pixels, t.result.heatmap, limit=self.limit) for t in self.trials]
+        tiles += [np.full_like(tiles[0], 255)] * (-len(tiles) % columns)
+        padded = [np.pad(tile, ((0, 8), (0, 8), (0, 0)), constant_values=255) for tile in tiles]
+        return np.vstack([np.hstack(padded[i : i + columns]) for i in range(0, len(padded), columns)])
+
+    def _row(self, index: int, trial: Trial) -> dict[str, Any]:
+        others = np.delete(self.agreement[index], index)
+        known = others[np.isfinite(others)]
+        result, areas = trial.result, trial.curves.metrics()
+        fill = result.settings["colour"] if result.settings["fill"] == "colour" else result.settings["fill"]
+        values = (
+            trial.name,
+            fill,
+            result.settings["size"],
+            result.settings["stride"],
+            *(areas[name] for name in COLUMNS[4:8]),
+            float(result.readings.lost.mean()),
+            float(result.readings.gained.mean()),
+            float(result.heatmap.min()),
+            float(result.heatmap.max()),
+            float(known.mean()) if known.size else None,
+            result.forwards + trial.curves.forwards,
+            result.seconds + trial.curves.seconds,
+        )
+        return dict(zip(COLUMNS, values, strict=True))
+
+
+def study(
+    image: Image,
+    segmenter: Segmenter,
+    target: Target,
+    *,
+    fills: Sequence[str] = FILL_NAMES,
+    colours: Sequence[str] = (),
+    sizes: Sequence[int | str] = SIZES,
+    sigma: float = 12.0,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Study:
+    """Occlusion under every fill and colour in every size; each window half overlaps the next.
+
+    Args:
+        image, segmenter, target: as for `explain`.
+        fills: names of fills; `colour` is asked for by `colours` instead.
+        colours: flat colours, `#rrggbb`.
+        sizes: of the window, in pixels.
+        sigma: of the blur.
+        seed: of everything drawn by chance.
+        progress: called with the fraction of all forward passes that is done.
+
+    Raises:
+        SettingError: nothing to compare, an unknown fill, or a size that does not fit.
+        TargetError, SegmenterError: as `explain`.
+    """
+    plans = plan(fills, colours, sizes, sigma)
+    costs = study_forwards(image, segmenter, target, plans, seed)
+    done, total = 0, sum(costs)
+
+    def part(forwards: int) -> Callable[[float], None] | None:
+        nonlocal done
+        before, done = done, done + forwards
+        return None if progress is None else lambda fraction: progress((before + fraction * forwards) / total)
+
+    trials = []
+    for (name, settings), cost in zip(plans, costs, strict=True):
+        passes = curve_forwards(STEPS, DRAWS)
+        result = explain(
+            image, segmenter, target, method="occlusion", seed=seed, progress=part(cost - passes), **settings
+        )
+        made = curves(result, steps=STEPS, draws=DRAWS, progress=part(passes))
+        trials.append(Trial(name, result, made))
+    return Study(tuple(trials), _spearman([trial.result.heatmap for trial in trials]))
+
+
+FILES = ("study.csv", "study.json", "curves.csv", "agreement.csv", "maps.npz", "grid.png")
+
+
+def check_study(directory: str | Path) -> Path:
+    """Whether a study may be written to a folder: it is new, empty, or holds an earlier study.
+
+    Raises:
+        ExportError: it holds something else, or is a file.
+    """
+    return check_directory(directory, "study.json", FILES.__contains__)
+
+
+def save_study(made: Study, directory: str | Path) -> Path:
+    """Write a study into a folder, replacing an earlier one; the folder is whole or as it was before.
+
+    Raises:
+        ExportError: the folder holds something else, or cannot be written.
+    """
+    return write_folder(check_study(directory), lambda: study_contents(made))
+
+
+def study_contents(made: Study) -> dict[str, bytes]:
+    """All files of a study by name: the table, the record, the curves, the agreement, the raw maps and their grid."""
+    names = [trial.name for trial in made.trials]
+    sizes = len({trial.result.settings["size"] for trial in made.trials})
+    maps, table = io.BytesIO(), made.rows()
+    by_name: dict[str, Any] = {trial.name: trial.result.heatmap for trial in made.trials}
+    np.savez_compressed(maps, **by_name)
+    curve_rows = [
+        (trial.name, *row) for trial in made.trials for row in csv.reader(curves_csv(trial.curves).splitlines()[1:])
+    ]
+    agreement = [(name, *(f"{value:.6g}" for value in row)) for name, row in zip(names, made.agreement, strict=True)]
+    record = {"occluders": table, "runs": [trial.result.as_dict() for trial in made.trials]}
+    unit = UNITS[made.trials[0].result.frozen.target.score]
+    return {
+        "study.csv": _csv(COLUMNS, [tuple(row.values()) for row in table]),
+        "study.json": (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode(),
+        "curves.csv": _csv(("occluder", "curve", "fraction", "score", "iou"), curve_rows),
+        "agreement.csv": _csv(("occluder", *names), agreement),
+        "maps.npz": maps.getvalue(),
+        "grid.png": png(with_colour_bar(made.grid(sizes), limit=made.limit, unit=unit)),
+    }
+
+
+def _csv(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> bytes:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows([[f"{value:.6g}" if isinstance(value, float) else value for value in row] for row in rows])
+    return buffer.getvalue().encode()
+
+
+def plan(
+    fills: Sequence[str], colours: Sequence[str], sizes: Sequence[int | str], sigma: float
+) -> list[tuple[str, dict[str, Any]]]:
+    """The occluders of a study: a name and the settings of each, checked.
+
+    Raises:
+        SettingError: fewer than two, an unknown fill, or a value out of bounds.
+    """
+    for fill in fills:
+        lookup(FILLS, fill, "fill")
+    occluders: list[tuple[str, dict[str, str]]] = [
+        (fill, {"fill": fill}) for fill in dict.fromkeys(fills) if fill != "colour"
+    ]
+    occluders += [(colour, {"fill": "colour", "colour": colour}) for colour in dict.fromkeys(colours)]
+    plans = []
+    for name, look in occluders:
+        for size in dict.fromkeys(sizes):
+            settings: dict[str, object] = {**look, "size": size, "stride": 1, "sigma": sigma}
+            checked: dict[str, Value] = check_settings(METHODS["occlusion"].settings, settings, "occlusion")
+            checked["stride"] = max(1, int(checked["size"]) // 2)  # each window half overlaps the next
+            plans.append((f"{name} {size}", checked))
+    if len(plans) < 2:
+        raise SettingError(
+            f"A study compares occluders: got {len(plans)}, expected at least 2. Give more fills, colours or sizes."
+        )
+    return plans
+
+
+def study_forwards(
+    image: Image, segmenter: Segmenter, target: Target, plans: Sequence[tuple[str, dict[str, Any]]], seed: int = 0
+) -> list[int]:
+    """Forward passes of each occluder's map and curves."""
+    labels = clean_logits(image, segmenter).argmax(0).cpu().numpy()
+    frozen = target.freeze(image, labels, segmenter.classes)
+    method = METHODS["occlusion"]
+    return [len(method.masks(image, frozen, s, seed)) + curve_forwards(STEPS, DRAWS) for _, s in plans]
+
+
+def _spearman(maps: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float64]:
+    ranks = np.stack([rankdata(m) for m in maps])
+    centred = ranks - ranks.mean(1, keepdims=True)
+    lengths = np.linalg.norm(centred, axis=1)
+    lengths[lengths == 0] = np.nan  # a constant map has no order to agree with
+    return np.asarray(centred @ centred.T / np.outer(lengths, lengths), dtype=np.float64)

@@ -1,59 +1,21 @@
-"""What stands where pixels were hidden.
+"""What stands where pixels were hidden: the registry of fills, and their settings.
 
 Perturbations happen in pixel space [0, 1]: black is 0, not the mean of some data set.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
-import torch
-from torch import Tensor
 
+from perturb.fill_kinds import Backdrop, Fill, Linear, Patch, SoftWindow, Telea, WindowMean
 from perturb.images import Image
 from perturb.settings import Setting, Value, lookup
 
-
-class Fill(ABC):
-    """Paints over hidden pixels."""
-
-    @abstractmethod
-    def paint(self, picture: Tensor, hidden: Tensor, first: int) -> Tensor:
-        """Perturbed pictures.
-
-        Args:
-            picture: the clean one, float32 `(3, H, W)` in [0, 1].
-            hidden: `(N, H, W)`, bool, or float32 in [0, 1] for masks with soft edges.
-            first: index of the first mask in its stream: what a fill draws by chance must depend on the mask's index
-                and the seed, never on the batch it came in.
-
-        Returns:
-            float32 `(N, 3, H, W)`; pixels that are not hidden are bit-identical.
-        """
-
-
-class Backdrop(Fill):
-    """A fill that does not depend on the mask: one picture b shows through every hole.
-
-    Attributes:
-        pixels: b, float32 `(H, W, 3)` in [0, 1].
-    """
-
-    def __init__(self, pixels: npt.NDArray[np.float32]) -> None:
-        self.pixels = pixels
-        self._tensor = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
-
-    def paint(self, picture: Tensor, hidden: Tensor, first: int) -> Tensor:  # noqa: ARG002 — b is the same for all masks
-        backdrop = self._tensor = self._tensor.to(picture.device)
-        if hidden.dtype == torch.bool:
-            return torch.where(hidden[:, None], backdrop, picture)
-        weight = hidden[:, None]
-        return picture + weight * (backdrop - picture)
+__all__ = ["FILLS", "SETTINGS", "Backdrop", "Fill", "FillSpec", "Patch", "make_fill"]
 
 
 @dataclass(frozen=True)
@@ -83,9 +45,12 @@ def _flat(rgb: tuple[float, float, float]) -> Callable[[Image, Mapping[str, Valu
 
 
 def _colour(image: Image, settings: Mapping[str, Value], seed: int) -> Fill:
-    text = str(settings["colour"])
-    red, green, blue = (int(text[i : i + 2], 16) / 255 for i in (1, 3, 5))
-    return _flat((red, green, blue))(image, settings, seed)
+    return _flat(_rgb(settings))(image, settings, seed)
+
+
+def _rgb(settings: Mapping[str, Value]) -> tuple[float, float, float]:
+    red, green, blue = bytes.fromhex(str(settings["colour"])[1:])
+    return red / 255, green / 255, blue / 255
 
 
 def _mean(image: Image, settings: Mapping[str, Value], seed: int) -> Fill:
@@ -104,6 +69,22 @@ def _noise(image: Image, settings: Mapping[str, Value], seed: int) -> Fill:  # n
     return Backdrop(np.random.default_rng(seed).random(image.pixels.shape, dtype=np.float32))
 
 
+def _window_mean(image: Image, settings: Mapping[str, Value], seed: int) -> Fill:  # noqa: ARG001 — one signature for all
+    return WindowMean()
+
+
+def _soft(image: Image, settings: Mapping[str, Value], seed: int) -> Fill:  # noqa: ARG001 — one signature for all
+    return SoftWindow(_rgb(settings), float(settings["sigma"]))
+
+
+def _linear(image: Image, settings: Mapping[str, Value], seed: int) -> Fill:  # noqa: ARG001 — one signature for all
+    return Linear(float(settings["noise"]), seed)
+
+
+def _telea(image: Image, settings: Mapping[str, Value], seed: int) -> Fill:  # noqa: ARG001 — one signature for all
+    return Telea(float(settings["radius"]))
+
+
 _OCCLUSION = "Zeiler & Fergus 2014, sec. 3.2"
 _GIPISKIS = "Gipiškis & Kurasova 2023, occlusion for semantic segmentation"
 
@@ -120,6 +101,20 @@ FILLS: dict[str, FillSpec] = {
             "mean", "Picture mean", "The picture's own mean colour: the least surprising flat one.", _GIPISKIS, _mean
         ),
         FillSpec(
+            "window-mean",
+            "Window mean",
+            "The mean colour of the very pixels that are hidden: takes their detail and leaves their colour.",
+            "Ribeiro et al. 2016, the default of the lime package for pictures",
+            _window_mean,
+        ),
+        FillSpec(
+            "soft",
+            "Soft window",
+            "A flat 'colour' that fades in from the rim of the hole over 'sigma' pixels: no hard edge to be seen.",
+            "Gipiškis & Kurasova 2023, Gaussian occluders; here with the soft edge inside the hole only",
+            _soft,
+        ),
+        FillSpec(
             "blur",
             "Gaussian blur",
             "The picture itself, blurred by 'sigma': takes the detail and leaves the colour.",
@@ -129,6 +124,20 @@ FILLS: dict[str, FillSpec] = {
         FillSpec(
             "noise", "Noise", "Uniform random colour in every pixel, seeded.", "Fong & Vedaldi 2017, sec. 4.2", _noise
         ),
+        FillSpec(
+            "linear",
+            "Linear imputation",
+            "A smooth surface from the rim of the hole, and a little 'noise': hardly tells the shape of the hole.",
+            "Rong et al. 2022 (ROAD), sec. 4",
+            _linear,
+        ),
+        FillSpec(
+            "telea",
+            "Telea inpainting",
+            "Continues what reaches the rim of the hole, from up to 'radius' pixels away, on 256 grey levels.",
+            "Telea 2004, as in OpenCV",
+            _telea,
+        ),
     )
 }
 
@@ -137,20 +146,44 @@ SETTINGS: tuple[Setting, ...] = (
         "fill",
         "choice",
         "grey",
-        "What stands where pixels are hidden. Flat colours can be mistaken for something; blur disturbs least.",
+        "What stands where pixels are hidden. Flat colours can be mistaken for something; blur and imputation disturb less.",
         choices=tuple((spec.name, spec.title) for spec in FILLS.values()),
     ),
-    Setting("colour", "colour", "#808080", "The colour of the occluder, as #rrggbb.", only=("fill", ("colour",))),
+    Setting(
+        "colour", "colour", "#808080", "The colour of the occluder, as #rrggbb.", only=("fill", ("colour", "soft"))
+    ),
     Setting(
         "sigma",
         "float",
         12.0,
-        "Standard deviation of the Gaussian blur: how much detail it takes away.",
+        "Standard deviation of the Gaussian: how much detail the blur takes away, how far the soft edge reaches into the "
+        "hole.",
         low=0.5,
         high=100,
         step=0.5,
         unit="px",
-        only=("fill", ("blur",)),
+        only=("fill", ("blur", "soft")),
+    ),
+    Setting(
+        "noise",
+        "float",
+        0.01,
+        "Standard deviation of the noise on imputed pixels, on the scale from black 0 to white 1. Without it the "
+        "surface is so smooth that it tells where the hole is.",
+        low=0,
+        high=0.5,
+        step=0.01,
+        only=("fill", ("linear",)),
+    ),
+    Setting(
+        "radius",
+        "int",
+        3,
+        "How far around it a pixel is inpainted from. Larger is smoother, and slower with its square.",
+        low=1,
+        high=20,
+        unit="px",
+        only=("fill", ("telea",)),
     ),
 )
 """The settings every method shares, so that a fill works the same everywhere."""

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from perturb import engine
 from perturb.engine import Progress
 from perturb.errors import SettingError
-from perturb.explain import masks_and_fill
+from perturb.fills import make_fill
 from perturb.masks import Chain, Ranked, order_by
 from perturb.metrics import auc
 from perturb.results import Readings, Result
@@ -146,7 +146,7 @@ def curves(
         Ranked(rank, total - inner, from_end=True),
         *(Ranked(order, inner) for order in orders),
     )
-    _, fill = masks_and_fill(result)
+    fill = make_fill(result.image, result.settings, result.seed)
     frozen = result.frozen.with_score(score)
     readings = engine.run(result.image, chain, fill, result.segmenter, frozen, batch=batch, progress=progress)
     clean_score = float(readings.score[0])

@@ -56,12 +56,9 @@ def explain(
     logits = engine.clean_logits(image, segmenter)
     labels = logits.argmax(0).cpu().numpy()
     frozen = target.freeze(image, labels, segmenter.classes)
-    masks = chosen.masks(image, frozen, checked, seed)
     nothing = torch.zeros((1, image.height, image.width), dtype=torch.bool, device=logits.device)
     clean = frozen.reader(logits.device).read(logits[None], nothing)
-    fill = make_fill(image, checked, seed)
-    readings = engine.run(image, masks, fill, segmenter, frozen, batch=batch, progress=progress)
-    outcome = chosen.read(masks, readings, clean, checked)
+    readings, outcome = chosen.run(image, segmenter, frozen, checked, seed, clean, batch=batch, progress=progress)
     heatmap = outcome.maps["score"]
     notes = outcome.notes
     if not np.any(heatmap != heatmap.flat[0]):
@@ -89,7 +86,11 @@ def explain(
 
 
 def masks_and_fill(result: Result) -> tuple[Masks, Fill]:
-    """The masks and the fill that made a result, drawn again from its settings and seed."""
+    """The masks and the fill that made a result, drawn again from its settings and seed.
+
+    Raises:
+        SettingError: the method hides no pixels.
+    """
     method = METHODS[result.method]
     masks = method.masks(result.image, result.frozen, result.settings, result.seed)
     return masks, make_fill(result.image, result.settings, result.seed)
@@ -104,6 +105,7 @@ def probe(result: Result, index: int) -> Probe:
 
     Raises:
         IndexError: no such perturbation.
+        SettingError: the method hides no pixels.
     """
     masks, fill = masks_and_fill(result)
     return engine.probe(result.image, masks, fill, result.segmenter, result.frozen, index)

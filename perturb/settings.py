@@ -22,7 +22,8 @@ class Setting:
 
     Attributes:
         name: as on the command line and in Python.
-        kind: `int`, `float`, `choice` (one of `choices`) or `colour` (`#rrggbb`).
+        kind: `int`, `float`, `choice` (one of `choices`), `colour` (`#rrggbb`) or `layer` (the name of a segmenter's
+            layer, see `perturb.layers`; empty for the method's own choice).
         default: the value when nothing is said.
         help: one or two plain sentences.
         low, high: bounds of a number, inclusive.
@@ -33,7 +34,7 @@ class Setting:
     """
 
     name: str
-    kind: Literal["int", "float", "choice", "colour"]
+    kind: Literal["int", "float", "choice", "colour", "layer"]
     default: Value
     help: str
     low: float = 0
@@ -65,6 +66,13 @@ class Setting:
             if isinstance(value, str) and re.fullmatch(r"#[0-9a-fA-F]{6}", value):
                 return value.lower()
             raise SettingError(f"'{self.name}' must be a colour: got '{value}', expected #rrggbb, such as #808080.")
+        if self.kind == "layer":
+            # Which layers there are is known once there is a segmenter; here only nonsense is kept out.
+            if isinstance(value, str) and re.fullmatch(r"[\w.]{0,200}", value):
+                return value
+            raise SettingError(
+                f"'{self.name}' must be the name of a layer: got '{str(value)[:80]}', expected words joined by dots, or nothing."
+            )
         number = _number(value, whole=self.kind == "int")
         if number is None or not self.low <= number <= self.high:
             what = "a whole number" if self.kind == "int" else "a number"

@@ -104,7 +104,7 @@ def test_every_method_says_what_it_is(method):
     for setting in method.settings:
         assert setting.help.endswith("."), setting.name
         assert setting.check(setting.default) == setting.default
-        assert setting.kind in ("choice", "colour") or setting.low < setting.high, setting.name
+        assert setting.kind in ("choice", "colour", "layer") or setting.low < setting.high, setting.name
 
 
 @pytest.mark.parametrize("entry", [*perturb.FILLS.values(), *perturb.METRICS.values()], ids=lambda entry: entry.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from perturb.methods.ablation_cam import AblationCam
 from perturb.methods.base import Fact, Maps, Method, Outcome
 from perturb.methods.feature_ablation import FeatureAblation
 from perturb.methods.kernel_shap import KernelShap
@@ -10,7 +11,7 @@ from perturb.methods.occlusion import Occlusion
 from perturb.methods.rise import Rise
 
 METHODS: dict[str, Method] = {
-    method.name: method for method in (Occlusion(), FeatureAblation(), Lime(), KernelShap(), Rise())
+    method.name: method for method in (Occlusion(), FeatureAblation(), Lime(), KernelShap(), Rise(), AblationCam())
 }
 
 __all__ = ["METHODS", "Fact", "Maps", "Method", "Outcome"]

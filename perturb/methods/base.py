@@ -10,9 +10,13 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from perturb import engine
+from perturb.engine import Progress
+from perturb.fills import make_fill
 from perturb.images import Image
 from perturb.masks import Masks
 from perturb.results import Readings
+from perturb.segmenters.base import Segmenter
 from perturb.settings import Setting, Value
 from perturb.targets import Frozen
 
@@ -45,7 +49,8 @@ class Method(ABC):
 
     To add one: a file in `perturb/methods/`, a subclass with the attributes below and the two functions, and its name in
     `METHODS`. The engine, the command line and the pages take the rest from here; the fills come from `perturb.fills`,
-    segments from `perturb.segments`.
+    segments from `perturb.segments`. A method that perturbs something other than the picture overrides `run` and
+    `forwards`, as Seg-Ablation-CAM does.
 
     Attributes:
         name: as on the command line.
@@ -85,6 +90,46 @@ class Method(ABC):
             clean: of the clean picture; one entry.
             settings: the same as for `masks`.
         """
+
+    def forwards(self, image: Image, segmenter: Segmenter, frozen: Frozen, settings: Mapping[str, Value]) -> int:  # noqa: ARG002 — a method of layers needs the segmenter
+        """How many readings a run takes, before it is run: one for each mask.
+
+        Raises:
+            SettingError: settings that do not fit this picture or segmenter.
+        """
+        return len(self.masks(image, frozen, settings, 0))
+
+    def run(
+        self,
+        image: Image,
+        segmenter: Segmenter,
+        frozen: Frozen,
+        settings: Mapping[str, Value],
+        seed: int,
+        clean: Readings,
+        *,
+        batch: int | None = None,
+        progress: Progress | None = None,
+    ) -> tuple[Readings, Outcome]:
+        """Run every perturbation and read what it did: by default each mask, with the fill that the settings ask for.
+
+        Args:
+            image, segmenter, frozen: what is explained.
+            settings, seed: as for `masks`.
+            clean: readings of the clean picture; one entry.
+            batch, progress: as in `perturb.engine.run`.
+
+        Returns:
+            Readings of all perturbations, in their order, and what the method makes of them.
+
+        Raises:
+            SettingError: settings that do not fit this picture or segmenter.
+            SegmenterError: the segmenter broke its contract.
+        """
+        masks = self.masks(image, frozen, settings, seed)
+        fill = make_fill(image, settings, seed)
+        readings = engine.run(image, masks, fill, segmenter, frozen, batch=batch, progress=progress)
+        return readings, self.read(masks, readings, clean, settings)
 
 
 def drops(masks: Masks, readings: Readings, clean: Readings) -> Maps:

@@ -109,12 +109,16 @@ class TorchSegmenter(Segmenter):
         self._mean = None if mean is None else torch.tensor(mean, device=self.device).view(1, -1, 1, 1)
         self._std = None if std is None else torch.tensor(std, device=self.device).view(1, -1, 1, 1)
 
-    def logits(self, batch: Tensor) -> Tensor:
+    def prepare(self, batch: Tensor) -> Tensor:
+        """What the module itself is given for pictures `(N, 3, H, W)` in [0, 1]: normalised, channels last."""
         if self._mean is not None:
             batch = batch - self._mean
         if self._std is not None:
             batch = batch / self._std
-        output: Tensor = self.module(batch.contiguous(memory_format=torch.channels_last))
+        return batch.contiguous(memory_format=torch.channels_last)
+
+    def logits(self, batch: Tensor) -> Tensor:
+        output: Tensor = self.module(self.prepare(batch))
         return output
 
 

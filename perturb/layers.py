@@ -1,0 +1,203 @@
+"""The layers of a network: which there are, and what they give for a picture."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, TypeGuard
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from perturb.engine import to_tensor
+from perturb.errors import SegmenterError, SettingError
+from perturb.images import Image
+from perturb.segmenters.base import Segmenter, TorchSegmenter
+
+_SILENT = (nn.Identity, nn.Dropout, nn.Dropout2d)
+"""What gives its input unchanged in evaluation mode: another name for the layer before it."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer that gives one map for each channel.
+
+    Attributes:
+        name: its dotted path in the network, such as `decoder3.mix`.
+        kind: the module's class name.
+        shape: C, h, w of its output for one picture.
+        parameters: weights in it and in all it contains.
+        depth: its place in the order in which these layers finish, from 0 for the first.
+    """
+
+    name: str
+    kind: str
+    shape: tuple[int, int, int]
+    parameters: int
+    depth: int
+
+
+def layers(segmenter: Segmenter, image: Image) -> tuple[Layer, ...]:
+    """The layers that can be ablated, in the order in which they finish; a block finishes after its parts.
+
+    Left out are the network itself, what gives no float map of more than one cell, what is used several times in one
+    pass, and what only hands its input on. One forward pass, the first time a segmenter is asked for a size.
+
+    Args:
+        segmenter: a `TorchSegmenter`.
+        image: the picture; shapes depend on its size.
+
+    Raises:
+        SegmenterError: the segmenter is no torch network.
+    """
+    known = _KNOWN.setdefault(segmenter, {})
+    key = (id(network(segmenter)), image.height, image.width)
+    if key not in known:
+        known[key] = _layers(segmenter, image)
+    return known[key]
+
+
+_KNOWN: WeakKeyDictionary[Segmenter, dict[tuple[int, int, int], tuple[Layer, ...]]] = WeakKeyDictionary()
+"""What `layers` found, because a page asks for it at every click."""
+
+
+def _layers(segmenter: Segmenter, image: Image) -> tuple[Layer, ...]:
+    shapes: dict[str, list[tuple[int, ...] | None]] = {}
+
+    def keep(name: str) -> Hook:
+        return lambda output: shapes.setdefault(name, []).append(tuple(output.shape) if _is_map(output) else None)
+
+    modules = dict(network(segmenter).named_modules())
+    with hooks(*((module, keep(name)) for name, module in modules.items() if name)), torch.inference_mode():
+        segmenter(to_tensor(image, segmenter.device)[None])
+    found: list[Layer] = []
+    for name, calls in shapes.items():
+        if len(calls) == 1 and calls[0] is not None and not isinstance(modules[name], _SILENT):
+            _, channels, height, width = calls[0]
+            weights = sum(weights.numel() for weights in modules[name].parameters())
+            found.append(Layer(name, type(modules[name]).__name__, (channels, height, width), weights, len(found)))
+    return tuple(found)
+
+
+def activations(segmenter: Segmenter, image: Image, name: str) -> npt.NDArray[np.float32]:
+    """What a layer gives for a picture, float32 `(C, h, w)`, in the network's own units. One forward pass.
+
+    Raises:
+        SettingError: no such layer, it gives no map, or it is used several times.
+        SegmenterError: the segmenter is no torch network.
+    """
+    values = observe(segmenter, to_tensor(image, segmenter.device)[None], name)[1]
+    return np.ascontiguousarray(values[0].float().cpu().numpy())
+
+
+def observe(segmenter: Segmenter, picture: Tensor, name: str) -> tuple[Tensor, Tensor]:
+    """Run the whole network and look at one layer.
+
+    Args:
+        segmenter: a `TorchSegmenter`.
+        picture: `(1, 3, H, W)`, float32 in [0, 1], on its device.
+        name: of the layer.
+
+    Returns:
+        The logits `(1, K, H, W)`, and a copy of the layer's output `(1, C, h, w)`.
+
+    Raises:
+        SettingError: no such layer, it gives no map, or it is used several times.
+        SegmenterError: the segmenter is no torch network, or broke its contract.
+    """
+    outputs: list[Any] = []
+
+    def keep(output: Any) -> None:
+        # A copy: the next layer may work in place.
+        outputs.append(output.detach().clone() if isinstance(output, Tensor) else output)
+
+    with hooks((find(segmenter, name), keep)), torch.inference_mode():
+        logits = segmenter(picture)
+    if len(outputs) != 1:
+        used = f"is used {len(outputs)} times" if outputs else "is not used"
+        raise SettingError(
+            f"The layer '{name}' {used} in one pass, expected once: which of its outputs should be ablated cannot be "
+            "said. Choose the block around it, or another layer."
+        )
+    (output,) = outputs
+    if not _is_map(output):
+        got = tuple(output.shape) if isinstance(output, Tensor) else f"a {type(output).__name__}"
+        raise SettingError(
+            f"The layer '{name}' gives no map: got {got}, expected floats (1, C, h, w) with more than one cell. "
+            "Choose another layer."
+        )
+    return logits, output
+
+
+def network(segmenter: Segmenter) -> nn.Module:
+    """The torch network inside a segmenter.
+
+    Raises:
+        SegmenterError: there is none.
+    """
+    if isinstance(segmenter, TorchSegmenter):
+        return segmenter.module
+    raise SegmenterError(
+        f"The segmenter '{segmenter.name}' is no torch network, so its layers cannot be reached; expected a "
+        "`TorchSegmenter`, such as streets-unet. Choose one, or a method that hides pixels."
+    )
+
+
+def find(segmenter: Segmenter, name: str) -> nn.Module:
+    """A layer by name.
+
+    Raises:
+        SettingError: no such layer, with a name that is close to it.
+        SegmenterError: the segmenter is no torch network.
+    """
+    modules: dict[str, nn.Module] = dict(network(segmenter).named_modules())
+    if name and name in modules:
+        return modules[name]
+    names = [other for other in modules if other]
+    close = get_close_matches(name, names, n=1)
+    outermost = ", ".join(other for other, _ in network(segmenter).named_children())
+    raise SettingError(
+        f"The segmenter '{segmenter.name}' has no layer '{name}'; expected one of its {len(names)} layers, the "
+        f"outermost being {outermost}." + (f" Did you mean '{close[0]}'?" if close else "")
+    )
+
+
+Hook = Callable[[Any], Any]
+"""Is given a module's output; what it returns replaces the output, unless that is None."""
+
+
+@contextmanager
+def hooks(*wanted: tuple[nn.Module, Hook]) -> Iterator[None]:
+    """Forward hooks that are gone afterwards, whatever happened: the network belongs to someone else.
+
+    They act on passes of this thread alone, because two users of the app may share one network.
+    """
+    own = threading.get_ident()
+
+    def guard(hook: Hook) -> Callable[..., Any]:
+        return lambda module, given, output: hook(output) if threading.get_ident() == own else None
+
+    handles: list[Any] = []
+    try:
+        for module, hook in wanted:
+            handles.append(module.register_forward_hook(guard(hook)))
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _is_map(output: Any) -> TypeGuard[Tensor]:
+    return (
+        isinstance(output, Tensor)
+        and output.is_floating_point()
+        and output.ndim == 4
+        and len(output) == 1
+        and output[0, 0].numel() > 1
+    )

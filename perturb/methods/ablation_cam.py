@@ -1,0 +1,278 @@
+"""Seg-Ablation-CAM: silence one channel of a layer after the other, and add the channels up by what each was worth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from perturb import engine, fills
+from perturb.engine import Progress
+from perturb.errors import SettingError
+from perturb.images import Image
+from perturb.layers import activations, find, layers
+from perturb.masks import Masks
+from perturb.methods.base import Fact, Method, Outcome
+from perturb.results import COLUMNS, Readings, Result
+from perturb.segmenters.base import Segmenter
+from perturb.settings import Setting, Value
+from perturb.tail import Tail
+from perturb.targets import Frozen
+
+NEAR_ZERO = 0.01
+"""A clean score smaller than this part of the largest change is no measure to divide by."""
+
+FEWEST = 64
+"""Channels that the layer chosen by default has at least: fewer of them are little more than the logits, mixed."""
+
+
+class AblationCam(Method):
+    """w_k = (S − S_k) / |S| with S_k the score when channel k is ablated; the map is Σ w_k A_k, stretched to the picture.
+
+    `score` is that sum with its sign, `positive` is ReLU(Σ w_k A_k), stretched bilinearly afterwards. Both are in units of
+    the layer's activation A, weighted by the part of the score that each channel is worth: how they compare with each
+    other within one map says something, how large they are does not.
+
+    One reading for each channel stands in the result's readings, in the channels' order: `score` is S_k, `lost`, `gained`
+    and `iou` say what happened to the prediction; `weights` makes the w_k of them. On a head that is linear in A,
+    S − S_k = h_k · (mean of A_k over R): the head's weights come back.
+
+    The layer's cells are taken to cover the picture evenly. Where a network pads the picture first the map is off by up
+    to that padding at the far border (streets-unet: none when both sides are multiples of 16, at most 15 px otherwise).
+
+    A trained layer often has channels that are zero all over; they cannot change anything, and are read without a run.
+    """
+
+    name: ClassVar[str] = "ablation-cam"
+    title: ClassVar[str] = "Seg-Ablation-CAM"
+    summary: ClassVar[str] = (
+        "Each channel of a layer is silenced in turn; the map adds up the channels by how much the score drops without them."
+    )
+    citation: ClassVar[str] = (
+        "Gipiškis et al. 2023 (Seg-Ablation-CAM); for classifiers Desai & Ramaswamy 2020 (Ablation-CAM)"
+    )
+    settings: ClassVar[tuple[Setting, ...]] = (
+        Setting(
+            "layer",
+            "layer",
+            "",
+            "Name of the layer, such as decoder3 or context of streets-unet. Empty takes the last one before the logits "
+            f"that has at least {FEWEST} channels.",
+        ),
+        Setting(
+            "ablation",
+            "choice",
+            "full",
+            "What happens to a channel: all of it is set to zero, it is weakened, or only its cells inside or outside the "
+            "region are set to zero.",
+            choices=(
+                ("full", "Full"),
+                ("strength", "Weakened"),
+                ("foreground", "Inside the region"),
+                ("background", "Outside the region"),
+            ),
+        ),
+        Setting(
+            "strength",
+            "float",
+            0.5,
+            "How much a channel is weakened: 0 leaves it as it is, 1 sets it to zero.",
+            low=0,
+            high=1,
+            step=0.05,
+            only=("ablation", ("strength",)),
+        ),
+        *fills.SETTINGS,
+    )
+
+    def masks(self, image: Image, frozen: Frozen, settings: Mapping[str, Value], seed: int) -> Masks:  # noqa: ARG002
+        raise SettingError(
+            "Seg-Ablation-CAM hides no pixels, it silences channels, so there is no perturbed picture; look at a channel's "
+            "activation and its readings instead."
+        )
+
+    def read(self, masks: Masks, readings: Readings, clean: Readings, settings: Mapping[str, Value]) -> Outcome:
+        raise NotImplementedError  # there are no masks, so `run` never gets here
+
+    def forwards(self, image: Image, segmenter: Segmenter, frozen: Frozen, settings: Mapping[str, Value]) -> int:  # noqa: ARG002
+        """The layer's channels: each takes at most one pass of what follows the layer."""
+        name = choose(segmenter, image, str(settings["layer"]))
+        found = {layer.name: layer.shape[0] for layer in layers(segmenter, image)}
+        # One that is not listed is refused, in words, as soon as it is run.
+        return found.get(name, 0)
+
+    def run(
+        self,
+        image: Image,
+        segmenter: Segmenter,
+        frozen: Frozen,
+        settings: Mapping[str, Value],
+        seed: int,  # noqa: ARG002 — nothing is drawn by chance
+        clean: Readings,
+        *,
+        batch: int | None = None,
+        progress: Progress | None = None,
+    ) -> tuple[Readings, Outcome]:
+        name = choose(segmenter, image, str(settings["layer"]))
+        tail = Tail(segmenter, image, name)
+        share, note = _ablated(settings, frozen, name, tail.activation)
+        live = ((tail.activation * share)[0] != 0).flatten(1).any(1).nonzero().flatten()
+        readings = _ablate(tail, share, live, segmenter, frozen, clean, batch=batch, progress=progress)
+        worth, plain = weights(clean, readings)
+        maps = _maps(tail.activation[0], worth, image)
+        notes = [note, tail.note]
+        if plain:
+            notes.append(
+                f"The clean score ({clean.score[0]:.3g}) is near zero, so the channels are weighted by how much it drops, "
+                "not by what part of it."
+            )
+        facts: dict[str, Fact] = {
+            "layer": name,
+            "channels": len(readings),
+            "silent_channels": len(readings) - len(live),
+            "unit": "activation × drop of the score" if plain else "activation × relative drop of the score",
+        }
+        return readings, Outcome(maps, facts, tuple(note for note in notes if note))
+
+
+def choose(segmenter: Segmenter, image: Image, name: str = "") -> str:
+    """The layer that is meant: the one named, or the last before the logits with at least `FEWEST` channels.
+
+    A layer with as many channels as there are classes is taken for logits. In a network whose layers are all narrow the
+    widest of them is taken, the last of several.
+
+    Raises:
+        SettingError: no such layer, or none to choose from.
+        SegmenterError: the segmenter is no torch network.
+    """
+    if name:
+        find(segmenter, name)
+        return name
+    found = [layer for layer in layers(segmenter, image) if layer.shape[0] != len(segmenter.classes)]
+    if not found:
+        raise SettingError(
+            f"The segmenter '{segmenter.name}' has no layer of maps before its logits, so there is no channel to ablate. "
+            "Choose another segmenter, or a method that hides pixels."
+        )
+    return max(found, key=lambda layer: (min(layer.shape[0], FEWEST), layer.depth)).name
+
+
+def weights(clean: Readings, readings: Readings) -> tuple[npt.NDArray[np.float64], bool]:
+    """What each channel is worth, from the readings with it ablated.
+
+    Args:
+        clean: of the clean picture; one entry.
+        readings: of each channel.
+
+    Returns:
+        w_k = (S − S_k) / |S|, float64 `(C,)`; and whether S was too near zero to divide by, which leaves S − S_k.
+    """
+    drop = clean.score[0] - readings.score
+    size = abs(float(clean.score[0]))
+    plain = size <= NEAR_ZERO * float(np.abs(drop).max(initial=0.0))
+    return (drop if plain else drop / size), plain
+
+
+def activation(result: Result, channel: int) -> npt.NDArray[np.float32]:
+    """What one channel of a result's layer gives for the clean picture, float32 `(h, w)`. One forward pass.
+
+    Args:
+        result: of `ablation-cam`.
+        channel: 0 to `len(result.readings) − 1`.
+
+    Raises:
+        IndexError: no such channel.
+    """
+    if not 0 <= channel < len(result.readings):
+        raise IndexError(f"There is no channel {channel}; expected 0 to {len(result.readings) - 1}.")
+    name = choose(result.segmenter, result.image, str(result.settings["layer"]))
+    chosen: npt.NDArray[np.float32] = activations(result.segmenter, result.image, name)[channel]
+    return chosen
+
+
+def inside(region: npt.NDArray[np.bool_], height: int, width: int) -> npt.NDArray[np.bool_]:
+    """The cells of a layer that belong to a region: more than half of the cell lies in it.
+
+    A region that fills no cell by half, such as one pixel, gets the cells of which it fills most.
+
+    Args:
+        region: bool `(H, W)`, not empty.
+        height, width: of the layer.
+
+    Returns:
+        bool `(height, width)`, at least one of them True.
+    """
+    part = interpolate(torch.from_numpy(region.astype(np.float32))[None, None], (height, width), mode="area")[0, 0]
+    cells = part > 0.5 if bool((part > 0.5).any()) else part == part.max()
+    return np.asarray(cells.numpy())
+
+
+def _ablated(settings: Mapping[str, Value], frozen: Frozen, name: str, values: Tensor) -> tuple[Tensor, str]:
+    """Which part of an activation is taken away, in [0, 1], for each cell or for all of them; and a note."""
+    ablation = str(settings["ablation"])
+    if ablation in ("full", "strength"):
+        return torch.tensor(1.0 if ablation == "full" else float(settings["strength"]), device=values.device), ""
+    height, width = values.shape[2:]
+    cells = inside(frozen.region, height, width)
+    note = ""
+    if ablation == "background":
+        cells = ~cells
+        if not cells.any():
+            raise SettingError(
+                f"The region covers all {height} × {width} cells of layer '{name}', so there is no background to ablate. "
+                "Choose another ablation, or a smaller region."
+            )
+    elif cells.sum() * frozen.region.size > 2 * frozen.region.sum() * cells.size:
+        note = (
+            f"The region is smaller than the cells of layer '{name}' ({height} × {width} of them): what was ablated "
+            "inside it covers more than it. A layer nearer the picture has smaller cells."
+        )
+    return torch.from_numpy(cells.astype(np.float32)).to(values.device), note
+
+
+def _ablate(
+    tail: Tail,
+    share: Tensor,
+    live: Tensor,
+    segmenter: Segmenter,
+    frozen: Frozen,
+    clean: Readings,
+    *,
+    batch: int | None,
+    progress: Progress | None,
+) -> Readings:
+    """Readings of every channel; channels that are not live change nothing and are read as the clean picture."""
+    height, width = frozen.region.shape
+
+    def forward(start: int, stop: int) -> tuple[Tensor, Tensor]:
+        channels = live[start:stop]
+        rows = torch.arange(stop - start, device=live.device)
+        changed = tail.activation.repeat(stop - start, 1, 1, 1)
+        changed[rows, channels] *= 1 - share
+        hidden = torch.zeros((stop - start, height, width), dtype=torch.bool, device=live.device)
+        return tail(changed.contiguous(memory_format=torch.channels_last)), hidden
+
+    columns = {name: np.repeat(getattr(clean, name)[:1], tail.activation.shape[1]) for name in COLUMNS}
+    if len(live):
+        run = engine.sweep(len(live), forward, segmenter, frozen, batch=batch, progress=progress)
+        for name in COLUMNS:
+            columns[name][live.cpu().numpy()] = getattr(run, name)
+    elif progress is not None:
+        progress(1.0)
+    return Readings(**columns)
+
+
+def _maps(values: Tensor, worth: npt.NDArray[np.float64], image: Image) -> dict[str, npt.NDArray[np.float32]]:
+    total = torch.einsum("k,kyx->yx", torch.from_numpy(worth), values.double().cpu())
+
+    def stretched(cells: Tensor) -> npt.NDArray[np.float32]:
+        size = (image.height, image.width)
+        whole = interpolate(cells[None, None], size, mode="bilinear", align_corners=False)[0, 0]
+        return whole.numpy().astype(np.float32)
+
+    return {"score": stretched(total), "positive": stretched(total.relu())}

@@ -1,4 +1,4 @@
-"""The layers of a network: which there are, and what they give for a picture."""
+"""The layers of a network: which there are, what they give for a picture, and where their cells lie on it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 
 from perturb.engine import to_tensor
 from perturb.errors import SegmenterError, SettingError
@@ -133,6 +134,51 @@ def observe(segmenter: Segmenter, picture: Tensor, name: str) -> tuple[Tensor, T
             "Choose another layer."
         )
     return logits, output
+
+
+def stretch(segmenter: Segmenter, cells: Tensor, height: int, width: int) -> Tensor:
+    """Bring values of a layer's cells to the picture, bilinearly (corners not aligned).
+
+    The cells are taken to cover evenly what the network saw: the picture, with the padding that the segmenter declares
+    (`TorchSegmenter.pads_to`), which is then cut off.
+
+    Args:
+        segmenter: whose layer it is.
+        cells: float `(h, w)`.
+        height, width: H and W of the picture.
+
+    Returns:
+        `(H, W)`, of the same dtype.
+    """
+    seen = _seen(segmenter, height, width)
+    return interpolate(cells[None, None], seen, mode="bilinear", align_corners=False)[0, 0, :height, :width]
+
+
+def inside(segmenter: Segmenter, region: npt.NDArray[np.bool_], height: int, width: int) -> npt.NDArray[np.bool_]:
+    """The cells of a layer that belong to a region: more than half of the cell lies in it.
+
+    A region that fills no cell by half, such as one pixel, gets the cells of which it fills most. At padded borders the
+    region goes on into the padding.
+
+    Args:
+        segmenter: whose layer it is.
+        region: bool `(H, W)`, not empty.
+        height, width: h and w of the layer.
+
+    Returns:
+        bool `(h, w)`, at least one of them True.
+    """
+    seen = _seen(segmenter, *region.shape)
+    padding = [(0, whole - side) for whole, side in zip(seen, region.shape, strict=True)]
+    padded = torch.from_numpy(np.pad(region, padding, mode="edge").astype(np.float32))
+    part = interpolate(padded[None, None], (height, width), mode="area")[0, 0]
+    cells = part > 0.5 if bool((part > 0.5).any()) else part == part.max()
+    return np.asarray(cells.numpy())
+
+
+def _seen(segmenter: Segmenter, height: int, width: int) -> tuple[int, int]:
+    multiple = segmenter.pads_to if isinstance(segmenter, TorchSegmenter) else 1
+    return -(-height // multiple) * multiple, -(-width // multiple) * multiple
 
 
 def network(segmenter: Segmenter) -> nn.Module:

@@ -11,8 +11,8 @@ from torch.nn.functional import interpolate
 from torchvision.models import segmentation
 
 import perturb
-from perturb.layers import Layer, activations, layers
-from perturb.methods.ablation_cam import AblationCam, activation, choose, inside, weights
+from perturb.layers import Layer, activations, inside, layers, stretch
+from perturb.methods.ablation_cam import AblationCam, activation, choose, weights
 from perturb.settings import check_settings
 from perturb.tail import Tail
 from tests.analytic import Constant, picture
@@ -85,6 +85,25 @@ class InPlace(nn.Module):
 
     def forward(self, x):
         return self.head(self.act(torch.add(self.skip(x), 1).add_(self.act(self.layer(x)))))
+
+
+class Handed(nn.Module):
+    """A block that hands its input on, which is used beside it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 4, 1)
+        self.block = Pass()
+        self.head = nn.Conv2d(4, 3, 1)
+
+    def forward(self, x):
+        x = self.first(x)
+        return self.head(self.block(x) + 2 * x)
+
+
+class Pass(nn.Module):
+    def forward(self, x):
+        return x
 
 
 class Out(nn.Module):
@@ -281,6 +300,13 @@ def test_a_trace_that_does_not_hold_is_not_trusted():
     assert_allclose(got, dense(segmenter, image, "layer", [1]), atol=1e-6)
 
 
+def test_a_block_that_hands_its_input_on_is_replaced_alone():
+    segmenter, image = segmenter_of(seeded(Handed)), picture(6, 7)
+    tail, got = tailed(segmenter, image, "block", [1])
+    assert "its trace has no value of that name" in tail.note
+    assert_allclose(got, dense(segmenter, image, "block", [1]), atol=1e-6)
+
+
 def test_tracing_leaves_other_threads_alone(streets, scene):
     batch = torch.from_numpy(scene.pixels.transpose(2, 0, 1).copy())[None]
     with torch.no_grad():
@@ -347,7 +373,7 @@ def test_readings_and_maps_are_those_of_whole_passes(streets, scene, score):
     assert_array_equal(result.readings.hidden, 0)
     worth = (result.clean.score[0] - expected.score) / abs(result.clean.score[0])
     cells = torch.from_numpy(np.einsum("k,kyx->yx", worth, activations(streets, scene, "decoder1")))
-    stretched = interpolate(cells[None, None], scene.pixels.shape[:2], mode="bilinear")[0, 0].numpy()
+    stretched = interpolate(cells[None, None], (112, 160), mode="bilinear")[0, 0, :105, :145].numpy()
     assert_allclose(result.heatmap, stretched, atol=1e-4 * np.ptp(stretched))
     assert result.facts["layer"] == "decoder1"
     assert result.facts["channels"] == 16
@@ -387,13 +413,31 @@ def test_foreground_and_background_add_up_on_a_linear_head():
 
 
 def test_cells_belong_to_a_region_by_their_larger_part():
+    plain, padding = segmenter_of(Linear()), segmenter_of(Linear(), pads_to=8)
     region = np.zeros((8, 8), dtype=bool)
     region[:4, :5] = True
-    assert_array_equal(inside(region, 2, 2), [[True, False], [False, False]])
+    assert_array_equal(inside(plain, region, 2, 2), [[True, False], [False, False]])
     region[:] = False
     region[6, 1] = True
-    assert_array_equal(inside(region, 2, 2), [[False, False], [True, False]])
-    assert inside(np.ones((5, 7), dtype=bool), 8, 16).all()
+    assert_array_equal(inside(plain, region, 2, 2), [[False, False], [True, False]])
+    for segmenter in (plain, padding):
+        assert inside(segmenter, np.ones((5, 7), dtype=bool), 8, 16).all()
+    region = np.zeros((6, 6), dtype=bool)
+    region[:3] = True
+    assert_array_equal(inside(plain, region, 2, 1), [[True], [False]])
+    assert_array_equal(inside(padding, region, 4, 1), [[True], [False], [False], [False]])
+
+
+def test_a_padded_picture_gives_the_map_of_the_picture(streets, scene):
+    """Cells cover what the network saw: the padding is cut off the map, and does not squeeze it."""
+    target = {"target": "road", "region": "box:20,60,90,100", "layer": "decoder1.mix"}
+    padded = np.pad(scene.pixels, ((0, 7), (0, 15), (0, 0)), mode="edge")
+    for ablation in ("full", "foreground", "background"):
+        small = explained(scene, streets, **target, ablation=ablation)
+        large = explained(perturb.images.image_from_pixels(padded, name="padded"), streets, **target, ablation=ablation)
+        assert_allclose(small.heatmap, large.heatmap[:105, :145], atol=1e-4 * np.ptp(small.heatmap))
+    cells = torch.arange(12.0).reshape(3, 4)
+    assert_array_equal(stretch(segmenter_of(Linear()), cells, 3, 4), cells)
 
 
 def test_a_region_smaller_than_a_cell_is_said():

@@ -9,13 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
 
 from perturb import engine, fills
 from perturb.engine import Progress
 from perturb.errors import SettingError
 from perturb.images import Image
-from perturb.layers import activations, find, layers
+from perturb.layers import activations, find, inside, layers, stretch
 from perturb.masks import Masks
 from perturb.methods.base import Fact, Method, Outcome
 from perturb.results import COLUMNS, Readings, Result
@@ -34,16 +33,13 @@ FEWEST = 64
 class AblationCam(Method):
     """w_k = (S − S_k) / |S| with S_k the score when channel k is ablated; the map is Σ w_k A_k, stretched to the picture.
 
-    `score` is that sum with its sign, `positive` is ReLU(Σ w_k A_k), stretched bilinearly afterwards. Both are in units of
+    `score` is that sum with its sign, `positive` is ReLU(Σ w_k A_k), stretched afterwards. Both are in units of
     the layer's activation A, weighted by the part of the score that each channel is worth: how they compare with each
     other within one map says something, how large they are does not.
 
     One reading for each channel stands in the result's readings, in the channels' order: `score` is S_k, `lost`, `gained`
     and `iou` say what happened to the prediction; `weights` makes the w_k of them. On a head that is linear in A,
     S − S_k = h_k · (mean of A_k over R): the head's weights come back.
-
-    The layer's cells are taken to cover the picture evenly. Where a network pads the picture first the map is off by up
-    to that padding at the far border (streets-unet: none when both sides are multiples of 16, at most 15 px otherwise).
 
     A trained layer often has channels that are zero all over; they cannot change anything, and are read without a run.
     """
@@ -120,11 +116,11 @@ class AblationCam(Method):
     ) -> tuple[Readings, Outcome]:
         name = choose(segmenter, image, str(settings["layer"]))
         tail = Tail(segmenter, image, name)
-        share, note = _ablated(settings, frozen, name, tail.activation)
+        share, note = _ablated(segmenter, settings, frozen, name, tail.activation)
         live = ((tail.activation * share)[0] != 0).flatten(1).any(1).nonzero().flatten()
         readings = _ablate(tail, share, live, segmenter, frozen, clean, batch=batch, progress=progress)
         worth, plain = weights(clean, readings)
-        maps = _maps(tail.activation[0], worth, image)
+        maps = _maps(segmenter, tail.activation[0], worth, image)
         notes = [note, tail.note]
         if plain:
             notes.append(
@@ -195,30 +191,15 @@ def activation(result: Result, channel: int) -> npt.NDArray[np.float32]:
     return chosen
 
 
-def inside(region: npt.NDArray[np.bool_], height: int, width: int) -> npt.NDArray[np.bool_]:
-    """The cells of a layer that belong to a region: more than half of the cell lies in it.
-
-    A region that fills no cell by half, such as one pixel, gets the cells of which it fills most.
-
-    Args:
-        region: bool `(H, W)`, not empty.
-        height, width: of the layer.
-
-    Returns:
-        bool `(height, width)`, at least one of them True.
-    """
-    part = interpolate(torch.from_numpy(region.astype(np.float32))[None, None], (height, width), mode="area")[0, 0]
-    cells = part > 0.5 if bool((part > 0.5).any()) else part == part.max()
-    return np.asarray(cells.numpy())
-
-
-def _ablated(settings: Mapping[str, Value], frozen: Frozen, name: str, values: Tensor) -> tuple[Tensor, str]:
+def _ablated(
+    segmenter: Segmenter, settings: Mapping[str, Value], frozen: Frozen, name: str, values: Tensor
+) -> tuple[Tensor, str]:
     """Which part of an activation is taken away, in [0, 1], for each cell or for all of them; and a note."""
     ablation = str(settings["ablation"])
     if ablation in ("full", "strength"):
         return torch.tensor(1.0 if ablation == "full" else float(settings["strength"]), device=values.device), ""
     height, width = values.shape[2:]
-    cells = inside(frozen.region, height, width)
+    cells = inside(segmenter, frozen.region, height, width)
     note = ""
     if ablation == "background":
         cells = ~cells
@@ -267,12 +248,12 @@ def _ablate(
     return Readings(**columns)
 
 
-def _maps(values: Tensor, worth: npt.NDArray[np.float64], image: Image) -> dict[str, npt.NDArray[np.float32]]:
-    total = torch.einsum("k,kyx->yx", torch.from_numpy(worth), values.double().cpu())
-
-    def stretched(cells: Tensor) -> npt.NDArray[np.float32]:
-        size = (image.height, image.width)
-        whole = interpolate(cells[None, None], size, mode="bilinear", align_corners=False)[0, 0]
-        return whole.numpy().astype(np.float32)
-
-    return {"score": stretched(total), "positive": stretched(total.relu())}
+def _maps(
+    segmenter: Segmenter, values: Tensor, worth: npt.NDArray[np.float64], image: Image
+) -> dict[str, npt.NDArray[np.float32]]:
+    total = torch.einsum("k,kyx->yx", torch.from_numpy(worth), values.cpu().double())
+    maps = {"score": total, "positive": total.relu()}
+    return {
+        name: stretch(segmenter, cells, image.height, image.width).numpy().astype(np.float32)
+        for name, cells in maps.items()
+    }

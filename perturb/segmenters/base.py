@@ -83,6 +83,8 @@ class TorchSegmenter(Segmenter):
         mean, std: per-channel normalisation applied to pictures in [0, 1] first; none by default.
         palette: uint8 `(K, 3)`.
         device: where to run it.
+        pads_to: the module pads pictures, below and on the right, to sides that are multiples of this; the maps of its
+            layers then cover the padded picture.
     """
 
     def __init__(
@@ -96,6 +98,7 @@ class TorchSegmenter(Segmenter):
         palette: npt.NDArray[np.uint8] | None = None,
         digest: str = "",
         device: str | torch.device = "cpu",
+        pads_to: int = 1,
     ) -> None:
         super().__init__(
             name or type(module).__name__,
@@ -106,6 +109,7 @@ class TorchSegmenter(Segmenter):
         )
         # channels_last is up to twice as fast for convolutions on a processor, and gives the same numbers.
         self.module = module.eval().to(self.device).to(memory_format=torch.channels_last)
+        self.pads_to = pads_to
         self._mean = None if mean is None else torch.tensor(mean, device=self.device).view(1, -1, 1, 1)
         self._std = None if std is None else torch.tensor(std, device=self.device).view(1, -1, 1, 1)
 

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from perturb.errors import SegmenterError
 from perturb.scenes import CLASSES
 from perturb.segmenters.base import Segmenter, TorchSegmenter, weights_digest
-from perturb.segmenters.streets_unet import StreetsUNet
+from perturb.segmenters.streets_unet import STRIDE, StreetsUNet
 
 WEIGHTS = Path(__file__).parent / "weights"
 
@@ -51,5 +51,11 @@ def streets_unet(device: torch.device) -> Segmenter:
         ) from error
     digest = weights_digest(module)  # of the weights as published, before batch normalisation is folded in
     return TorchSegmenter(
-        module.eval().fuse(), classes=CLASSES, name="streets-unet", palette=PALETTE, digest=digest, device=device
+        module.eval().fuse(),
+        classes=CLASSES,
+        name="streets-unet",
+        palette=PALETTE,
+        digest=digest,
+        device=device,
+        pads_to=STRIDE,
     )

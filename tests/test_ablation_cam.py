@@ -194,7 +194,7 @@ def test_layers_come_in_order_with_their_shapes(streets, scene):
     assert by_name["decoder3"].shape == (96, 14, 20)
     assert by_name["context"].shape == (128, 7, 10)
     assert by_name["head"] == Layer("head", "Conv2d", (11, 56, 80), 16 * 11 + 11, by_name["head"].depth)
-    assert by_name["stem"].parameters == by_name["stem.conv"].parameters > 0
+    assert by_name["encoder3"].parameters == by_name["encoder3.conv"].parameters > 0
     assert not any(layer.kind == "Identity" for layer in found)
     assert layers(streets, scene) is found
     values = activations(streets, scene, "decoder3")
@@ -218,7 +218,9 @@ def test_the_default_layer_is_the_last_wide_one_before_the_logits(streets, scene
 # --- The tail ---
 
 
-@pytest.mark.parametrize("layer", ["stem", "stem.conv", "encoder1.1.first", "encoder2", "context", "decoder3", "head"])
+@pytest.mark.parametrize(
+    "layer", ["stem", "encoder1.0.conv", "encoder1.1.first", "encoder2", "context", "decoder3", "head"]
+)
 def test_the_tail_of_streets_unet_gives_what_whole_passes_give(streets, scene, layer):
     channels = [0, 3, 10]
     tail, got = tailed(streets, scene, layer, channels)
@@ -246,7 +248,7 @@ def test_the_tail_of_torchvision_networks_gives_what_whole_passes_give(builder):
 
 
 def test_what_comes_before_the_layer_is_not_run_again(streets, scene):
-    calls = {"stem.conv": 0, "decoder3.mix.conv": 0, "decoder2.mix.conv": 0}
+    calls = {"encoder1.0.conv": 0, "decoder3.mix.conv": 0, "decoder2.mix.conv": 0}
     handles = []
     for name in calls:
 
@@ -257,13 +259,13 @@ def test_what_comes_before_the_layer_is_not_run_again(streets, scene):
     try:
         tail = Tail(streets, scene, "decoder3")
         before = dict(calls)
-        assert before["stem.conv"] == 2, "once in the whole network, to compare with, and once for the tail"
+        assert before["encoder1.0.conv"] == 2, "once in the whole network, to compare with, and once for the tail"
         for _ in range(5):
             tail(tail.activation.repeat(3, 1, 1, 1))
     finally:
         for handle in handles:
             handle.remove()
-    assert calls["stem.conv"] == before["stem.conv"]
+    assert calls["encoder1.0.conv"] == before["encoder1.0.conv"]
     assert calls["decoder3.mix.conv"] == before["decoder3.mix.conv"]
     assert calls["decoder2.mix.conv"] == before["decoder2.mix.conv"] + 15
 

@@ -60,6 +60,6 @@ def recolour(pixels: Picture, rng: np.random.Generator) -> Picture:
     if rng.random() < 0.15:
         x = cv2.GaussianBlur(x, (0, 0), rng.uniform(0.4, 1.4))
     if rng.random() < 0.15:
-        noise = rng.normal(0, rng.uniform(2, 8), x.shape).astype(np.float32)
+        noise = np.asarray(rng.normal(0, rng.uniform(2, 8), x.shape), dtype=np.float32)
         x = np.clip(x + noise, 0, 255)
     return np.asarray(x, dtype=np.uint8)

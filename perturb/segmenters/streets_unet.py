@@ -117,7 +117,7 @@ class StreetsUNet(nn.Module):
         half, quarter, eighth, sixteenth = _WIDTHS
         self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(_STD).view(1, 3, 1, 1))
-        self.stem = ConvUnit(3, half, stride=2)
+        self.stem = nn.Sequential(ConvUnit(3, half, stride=2), ConvUnit(half, half))
         self.encoder1 = nn.Sequential(ConvUnit(half, quarter, stride=2), Residual(quarter))
         self.encoder2 = nn.Sequential(ConvUnit(quarter, eighth, stride=2), Residual(eighth))
         self.encoder3 = ConvUnit(eighth, sixteenth, stride=2)

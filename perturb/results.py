@@ -74,7 +74,8 @@ class Result:
         settings: all of its settings, the defaults too.
         seed: of everything drawn by chance.
         heatmap: the signed map, float32 `(H, W)`, in units of the target's score: how much the score drops when a pixel
-            is hidden. Positive: the class needs it. Negative: it stands in the way.
+            is hidden. Positive: the class needs it. Negative: it stands in the way. RISE's is a mean score in place of a
+            drop, to be read from `neutral`.
         maps: all maps of the method by name, float32 `(H, W)` each; `score` is the heat map, `lost` and `gained` are
             in pixels.
         clean: the readings of the clean picture; one entry.

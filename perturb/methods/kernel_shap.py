@@ -25,9 +25,8 @@ class KernelShap(Method):
     """A segment's value is its Shapley value φ in the game of which segments are kept; Σφ = S(x) − S(b), exactly.
 
     b is the picture with everything filled. Where all coalitions fit into the samples they are run once each and φ is
-    exact; otherwise coalitions are drawn by the Shapley kernel, each beside its complement (Covert & Lee 2021, sec. 4.2),
-    which keeps the distribution and steadies the fit. On an additive model S = Σ w·x a segment's value is
-    Σ_segment w·(x − b).
+    exact; otherwise coalitions are drawn by the Shapley kernel, each beside its complement (Covert & Lee 2021), which
+    keeps the distribution and steadies the fit. On an additive model S = Σ w·x a segment's value is Σ_segment w·(x − b).
     """
 
     name: ClassVar[str] = "kernel-shap"

@@ -87,9 +87,9 @@ class SoftWindow(Fill):
 
     A hidden pixel d px from the nearest pixel that is not hidden gets 1 − exp(−d²/2σ²), divided by the mask's largest
     such value. The soft edge lies *inside* the hole, so that pixels outside it stay as they are (a blurred mask would
-    leak over them); the division makes the core of every hole, however thin, wholly hidden (without it a scatter of
-    single pixels would hardly be hidden at all). The picture's border is no rim: nothing shows behind it. The
-    distance is exact.
+    leak over them); the division hides the core of the widest hole wholly, whatever σ is. Made for windows and
+    segments: of scattered pixels most are rim, and only partly hidden. The picture's border is no rim: nothing shows
+    behind it. The distance is exact.
 
     Args:
         colour: RGB in [0, 1].

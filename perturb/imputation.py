@@ -2,7 +2,7 @@
 
 Rong et al. 2022 (ROAD), sec. 4: every hidden pixel is the weighted mean of its neighbours, all of them at once. The
 system is a discrete Laplace equation, solved here without a matrix by conjugate gradients. Left alone those need
-hundreds of steps for a large hole; the preconditioner, one V-cycle of a multigrid, leaves fewer than ten, whatever the
+hundreds of steps for a large hole; the preconditioner, one V-cycle of a multigrid, leaves about ten, whatever the
 size of the hole and the share of hidden pixels.
 """
 
@@ -35,7 +35,7 @@ def impute(picture: Tensor, hidden: Tensor, *, start: Tensor | None = None, tole
             one step in six and changes the solution by no more than the tolerance. By default the mean of the known
             pixels: then the result does not depend on what the hidden ones were, to the last bit.
         tolerance: on the largest error, in units of the picture, as the preconditioner estimates it; against direct solves the true one
-            stayed below twice this.
+            stayed below three times this.
 
     Returns:
         float32 `(N, 3, H, W)`. Known pixels are bit-identical; hidden ones lie within the range of the known ones, per

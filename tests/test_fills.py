@@ -239,7 +239,7 @@ def test_the_soft_edge_lies_inside_the_hole():
     assert_array_equal(result[2], 1)
 
 
-def test_a_soft_scatter_is_wholly_hidden():
+def test_soft_holes_that_are_all_rim_are_wholly_hidden():
     image = picture(HEIGHT, WIDTH)
     mask = np.zeros((1, HEIGHT, WIDTH), dtype=bool)
     mask[0, ::2, ::2] = True

@@ -12,13 +12,13 @@ from pages.parts.figures import show  # noqa: E402
 QUESTIONS = (
     (
         "Does it need the wheels to see a car?",
-        "Small grey windows over a dark car: where does the score drop most?",
-        {"sample": "dark-car-bright-wall", "occ_class": "car", "occ_size": "40", "occ_stride": "24"},
+        "Small grey windows over a parked car: where does the score drop most?",
+        {"sample": "quiet-street", "occ_class": "car", "occ_size": "40", "occ_stride": "24"},
     ),
     (
         "What does black do that grey does not?",
-        "The same picture with black windows: look at the pixels gained on the wall.",
-        {"sample": "dark-car-bright-wall", "occ_class": "car", "occ_fill": "black", "occ_map": "gained"},
+        "Black windows over an empty street: which of them turn into cars? Compare with grey.",
+        {"sample": "car-in-shadow", "occ_class": "car", "occ_fill": "black", "occ_map": "gained"},
     ),
     (
         "Who is behind the pole?",

@@ -6,8 +6,8 @@ from pages.parts import shell
 
 shell.require_entrypoint()
 
-from pages.parts import controls, experiment, probe, views  # noqa: E402 — the page may have to start over first
-from perturb.methods.occlusion import Occlusion, windows  # noqa: E402
+from pages.parts import controls, experiment, probe, studies, views  # noqa: E402 — the page may have to start over first
+from perturb.methods.occlusion import Occlusion  # noqa: E402
 
 PREFIX = "occ_"
 
@@ -19,8 +19,9 @@ st.caption(
 scene = shell.scene()
 with st.container(border=True):
     target = controls.target_widgets(scene, PREFIX)
-    settings = controls.method_settings(Occlusion.settings, PREFIX, min(scene.image.height, scene.image.width))
+    settings = controls.method_settings(Occlusion.settings, PREFIX, scene)
 result = experiment.show(experiment.plan(scene, target, Occlusion.name, settings, PREFIX))
 if result is not None:
-    probe.show(result, windows(result.image, result.settings), PREFIX)
+    probe.show(result, PREFIX)
     views.downloads(result, PREFIX)
+studies.section(scene, target, PREFIX)

@@ -1,6 +1,6 @@
 """What does a segmenter need to see? Hide parts of a picture, run it again, and look at what changed.
 
-image = perturb.sample("dark-car-bright-wall")
+image = perturb.sample("quiet-street")
 segmenter = perturb.load_segmenter("streets-unet")
 result = perturb.explain(image, segmenter, perturb.Target("car"), method="occlusion", size=48, stride=24)
 curves = perturb.curves(result)

@@ -15,7 +15,9 @@ import PIL.Image
 from perturb.colour import limit_of, overlay, with_colour_bar
 from perturb.curves import Curves, curves
 from perturb.folders import check_directory, write_folder, zip_of
+from perturb.methods import METHODS
 from perturb.results import COLUMNS, Result
+from perturb.settings import shown
 
 FILES = (
     "heatmap.npy",
@@ -62,12 +64,13 @@ def to_zip(result: Result) -> bytes:
 def contents(result: Result) -> dict[str, bytes]:
     """All files of a result by name. Curves that were not computed yet are computed with their defaults."""
     made = result.latest_curves or curves(result)
-    score, shown = result.frozen.target.score, result.heatmap - np.float32(result.neutral)
-    limit = limit_of(shown)
-    unit = f"{score} above {result.neutral:.3g}" if result.neutral else UNITS[score]
-    painted = with_colour_bar(overlay(result.image.pixels, shown, limit=limit), limit=limit, unit=unit)
+    values = result.heatmap - np.float32(result.neutral)
+    limit = limit_of(values)
+    painted = with_colour_bar(
+        overlay(result.image.pixels, values, limit=limit), limit=limit, unit=unit_of(result, "score")
+    )
     arrays: dict[str, npt.NDArray[Any]] = {"heatmap.npy": result.heatmap}
-    arrays |= {f"{name}.npy": values for name, values in result.maps.items() if name != "score"}
+    arrays |= {f"{name}.npy": other for name, other in result.maps.items() if name != "score"}
     if result.segments is not None:
         arrays["segments.npy"] = result.segments
     return {
@@ -78,6 +81,16 @@ def contents(result: Result) -> dict[str, bytes]:
         "result.json": (json.dumps(result.as_dict(), indent=2, ensure_ascii=False) + "\n").encode(),
         "reproduce.py": python_lines(result).encode(),
     }
+
+
+def unit_of(result: Result, name: str) -> str:
+    """What a map of a result is measured in, for its colour bar."""
+    if name in ("lost", "gained"):
+        return f"pixels {name}"
+    score = result.frozen.target.score
+    if result.neutral:
+        return f"{score} above {result.neutral:.3g}"
+    return str(result.facts.get("unit", UNITS[score]))
 
 
 def png(pixels: npt.NDArray[Any]) -> bytes:
@@ -112,7 +125,8 @@ def readings_csv(result: Result) -> str:
 def python_lines(result: Result) -> str:
     """The Python lines that make this result again."""
     target = result.frozen.target
-    options = {"method": result.method, "seed": result.seed, **result.settings}
+    matter = {s.name: result.settings[s.name] for s in shown(METHODS[result.method].settings, result.settings)}
+    options = {"method": result.method, "seed": result.seed, **matter}
     settings = "".join(f"    {name}={json.dumps(value)},\n" for name, value in options.items())
     if result.image.name in _samples():
         image = f'perturb.sample("{result.image.name}")'

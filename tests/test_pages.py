@@ -163,3 +163,55 @@ def test_stepping_through_windows():
     app.number_input(key="occ_wx").set_value(0).run()
     app.number_input(key="occ_wy").set_value(0).run()
     assert any("window 1 of 6, x 0 to 179, y 0 to 179" in caption.value for caption in app.caption)
+
+
+def test_the_study_compares_occluders_and_goes_stale():
+    app = visit("occlusion", **FAST, occ_study_fills="black", occ_study_sizes="128")
+    app.multiselect(key="occ_study_fills").set_value(["black", "blur"]).run()
+    app.multiselect(key="occ_study_sizes").set_value([128]).run()
+    text = words(app)
+    assert "2 occluders, 146 forward passes" in text, text
+    app.button(key="occ_study_run").click().run()
+    assert not app.exception
+    table = app.dataframe[0].value
+    assert list(table["occluder"]) == ["black 128", "blur 128"]
+    assert app.button(key="occ_study_run").disabled
+    app.multiselect(key="occ_study_fills").set_value(["black"]).run()
+    assert any("expected at least 2" in error.value for error in app.error)
+
+
+@pytest.mark.parametrize(
+    ("method", "extra", "told"),
+    [
+        ("feature-ablation", {"per_segments": "grid", "per_count": "11"}, "segments:"),
+        ("lime", {"per_segments": "grid", "per_count": "11", "per_samples": "60"}, "r2:"),
+        ("kernel-shap", {"per_segments": "grid", "per_count": "11", "per_samples": "60"}, "samples:"),
+        ("rise", {"per_masks": "60"}, "of 60 by change of the score"),
+    ],
+)
+def test_the_perturbation_page_runs_every_method(method, extra, told):
+    app = visit("perturbation", per_method=method, **extra)
+    assert not app.exception
+    assert not app.error
+    text = words(app)
+    assert "Deletion: area **" in text
+    assert told in text
+    assert f'method="{method}"' in app.code[0].value
+    {button.label: button for button in app.button}["Next"].click().run()
+    assert "Rank **2** of" in words(app)
+
+
+def test_the_ablation_page_shows_layers_and_channels():
+    app = visit("ablation_cam", cam_layer="context")
+    assert not app.exception
+    layers = app.selectbox(key="cam_layer").options
+    assert {"encoder1", "context", "decoder3"} <= set(layers)
+    assert "Layer context: 128 channels" in words(app)
+    table = app.dataframe[0].value
+    assert len(table) == 128
+    assert table["weight"].abs().is_monotonic_decreasing
+    app.selectbox(key="cam_ablation").select("background").run()
+    app.button(key="cam_run").click().run()
+    assert not app.exception
+    assert not app.error
+    assert 'ablation="background"' in app.code[0].value

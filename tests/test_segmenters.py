@@ -1,5 +1,6 @@
 """The segmenter's contract, and answers to those that break it."""
 
+import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose
@@ -79,3 +80,14 @@ def test_own_segmenters_are_offered_by_name():
             perturb.register("constant", lambda device: Constant())
     finally:
         del SEGMENTERS["constant"]
+
+
+def test_the_embedded_default_loads_and_sees_a_street():
+    segmenter = perturb.load_segmenter()
+    image = perturb.sample()
+    with torch.inference_mode():
+        labels = segmenter(torch.tensor(image.pixels.transpose(2, 0, 1)[None].copy()))[0].argmax(0).numpy()
+    known = image.truth != 255
+    assert (labels == image.truth)[known].mean() > 0.9
+    assert len(segmenter.palette) == len(np.unique(segmenter.palette, axis=0)) == 11
+    assert len(segmenter.digest) == 32

@@ -17,6 +17,7 @@ from perturb.segmenters.streets_unet import CLASSES, StreetsUNet
 from training.card import NAME, measure, table, write
 from training.data import Source, load_camvid
 from training.loop import Recipe, train
+from training.loss import class_weights, undo_weights
 from training.scenes import UNSEEN_SEEDS, load_scenes
 
 WEIGHTS = Path(__file__).parents[1] / "perturb" / "segmenters" / "weights"
@@ -51,6 +52,7 @@ def make(folder: Path, recipe: Recipe, camvid: Path, cache: Path, unseen: int) -
     start = time.monotonic()
     network, steps = train(recipe, camvid, cache)
     minutes = (time.monotonic() - start) / 60
+    undo_weights(network.head, class_weights(load_camvid(camvid, "train").labels, len(CLASSES)))
     folder.mkdir(parents=True, exist_ok=True)
     state = {key: value.contiguous() for key, value in network.state_dict().items()}
     save_file(state, folder / f"{NAME}.safetensors", metadata={"name": NAME, "classes": ",".join(CLASSES)})

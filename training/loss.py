@@ -16,6 +16,17 @@ def class_weights(labels: NDArray[np.uint8], classes: int) -> Tensor:
     return torch.tensor(weights, dtype=torch.float32).clamp(0.3, 5)
 
 
+def undo_weights(head: nn.Conv2d, weights: Tensor) -> None:
+    """Take the classes' weights out of the logits again: subtract their logarithms from the last convolution's bias.
+
+    A network trained with the weights w answers as if class c were w_c times as frequent as it is, and finds too many
+    poles and pedestrians. Source: Menon et al. 2021, logit adjustment, eq. 9, with the weights in place of the priors.
+    """
+    with torch.no_grad():
+        assert head.bias is not None
+        head.bias -= weights.log()
+
+
 def segmentation_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
     """Scalar loss of logits (N, C, H, W) float against labels (N, H, W) int64 with `IGNORE`."""
     classes = logits.shape[1]

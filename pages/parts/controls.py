@@ -12,6 +12,8 @@ import streamlit as st
 from pages.parts.picker import Pick
 from pages.parts.shell import Scene
 from perturb import Target
+from perturb.layers import layers
+from perturb.methods.ablation_cam import choose
 from perturb.settings import Setting, Value
 from perturb.targets import SCORES, Score, shares
 
@@ -20,13 +22,13 @@ REGION_KINDS = ("class", "component", "pixel", "box", "all", "truth")
 THINGS = ("car", "pedestrian", "bicyclist", "sign", "pole")
 
 
-def method_settings(settings: Iterable[Setting], prefix: str, limit: int) -> dict[str, Value]:
+def method_settings(settings: Iterable[Setting], prefix: str, scene: Scene) -> dict[str, Value]:
     """Widgets for a method's settings, those that matter under the present values.
 
     Args:
         settings: from the method.
         prefix: of the widgets' keys, such as `occ_`.
-        limit: largest number a slider in pixels offers, the picture's shorter side.
+        scene: a slider in pixels goes up to its picture's shorter side; layers are its segmenter's.
     """
     values: dict[str, Value] = {setting.name: setting.default for setting in settings}
     columns = st.columns(4)
@@ -34,12 +36,17 @@ def method_settings(settings: Iterable[Setting], prefix: str, limit: int) -> dic
     for setting in settings:
         if setting.only is None or str(values[setting.only[0]]) in setting.only[1]:
             with columns[place % len(columns)]:
-                values[setting.name] = _widget(setting, prefix + setting.name, limit)
+                values[setting.name] = _widget(setting, prefix + setting.name, scene)
             place += 1
     return values
 
 
-def _widget(setting: Setting, key: str, limit: int) -> Value:
+def _widget(setting: Setting, key: str, scene: Scene) -> Value:
+    if setting.kind == "layer":
+        found = [layer.name for layer in layers(scene.segmenter, scene.image)]
+        default = found.index(choose(scene.segmenter, scene.image))
+        layer = st.selectbox(setting.title, found, index=default, key=key, bind="query-params", help=setting.help)
+        return str(layer)
     if setting.kind == "choice":
         names = [name for name, _ in setting.choices]
         chosen = st.selectbox(
@@ -57,7 +64,7 @@ def _widget(setting: Setting, key: str, limit: int) -> Value:
         )
     whole = setting.kind == "int"
     kind = int if whole else float
-    high = min(setting.high, limit) if setting.unit == "px" else setting.high
+    high = min(setting.high, scene.image.height, scene.image.width) if setting.unit == "px" else setting.high
     return st.slider(
         setting.title,
         kind(max(setting.low, setting.step)),

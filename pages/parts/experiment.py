@@ -55,7 +55,7 @@ def plan(scene: Scene, target: perturb.Target, method: str, settings: dict[str, 
     frozen, forwards, error = None, 0, ""
     try:
         frozen = target.freeze(image, scene.labels, segmenter.classes)
-        forwards = len(METHODS[method].masks(image, frozen, settings, 0))
+        forwards = METHODS[method].forwards(image, segmenter, frozen, settings)
     except perturb.PerturbError as problem:
         error = str(problem)
     each = jobs.workshop().pass_seconds(segmenter.name, image.height, image.width, scene.seconds)
@@ -149,10 +149,10 @@ def _status(plan: Plan, *, fresh: bool, has_result: bool) -> bool:
     return pressed
 
 
-def _cell(result: perturb.Result) -> tuple[int, int] | None:
-    """The cells a map consists of, in pixels; None if it is no grid."""
-    stride = result.settings.get("stride")
-    return (int(stride), int(stride)) if stride is not None else None
+def _cell(result: perturb.Result) -> tuple[int, int]:
+    """The cells that a click on the map picks, in pixels: the steps of a sliding window, else single pixels."""
+    stride = int(result.settings.get("stride", 1))
+    return stride, stride
 
 
 def _map(plan: Plan, stop: Callable[[], None]) -> perturb.Result:

@@ -54,6 +54,11 @@ def number(value: float, *, signed: bool = False) -> str:
     return ("−" if value < 0 else "+" if signed else "") + text
 
 
+def fact(value: float | int | str) -> str:
+    """A method's own number about its run."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
 def legend(labels: npt.NDArray[Any], classes: tuple[str, ...], palette: npt.NDArray[np.uint8], chosen: str) -> None:
     """The classes of a segmentation with their colours and shares, largest first; the chosen one stands out."""
     items = []

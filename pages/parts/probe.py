@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import numpy as np
 import numpy.typing as npt
 import streamlit as st
@@ -9,81 +11,151 @@ import streamlit as st
 import perturb
 from pages.parts import figures
 from perturb.colour import blend, label_colours, outline, tint, to_uint8
-from perturb.masks import Windows
+from perturb.explain import masks_and_fill
+from perturb.masks import Masks, Windows
 
 LOST, GAINED = (230, 97, 1), (0, 150, 220)
+CHUNK = 64
+
+
+class _Chooser(ABC):
+    """How one perturbation is chosen: number inputs that are the state, and which perturbation they mean."""
+
+    def __init__(self, prefix: str, order: npt.NDArray[np.int64], image: perturb.Image) -> None:
+        self.prefix, self.order, self.image = prefix, order, image
+
+    @abstractmethod
+    def values(self, index: int) -> dict[str, int]:
+        """What the inputs hold for a perturbation, by key."""
+
+    @abstractmethod
+    def at(self, x: int, y: int) -> int:
+        """The perturbation that a click on a pixel asks for."""
+
+    @abstractmethod
+    def inputs(self) -> int:
+        """Draw the inputs; returns the perturbation."""
+
+    @abstractmethod
+    def words(self, index: int) -> str:
+        """The perturbation in words."""
+
+    @abstractmethod
+    def current(self) -> int:
+        """The perturbation that the inputs' state means, before they are drawn."""
+
+    def write(self, index: int) -> None:
+        """Let the inputs mean a perturbation."""
+        st.session_state.update(self.values(index))
+
+    def step(self, by: int | None) -> None:
+        """Go up or down in the ranking; None goes to the strongest."""
+        rank = 0 if by is None else int(np.flatnonzero(self.order == self.current())[0]) + by
+        self.write(int(self.order[rank % len(self.order)]))
+
+    def number(self, label: str, key: str, high: int, text: str) -> int:
+        """One input, whose default is the strongest perturbation."""
+        with st.container(width=140):
+            default = self.values(int(self.order[0]))[key]
+            return int(st.number_input(label, 0, high, default, key=key, bind="query-params", help=text))
+
+
+class _ByPlace(_Chooser):
+    """Windows, by the pixel at their centre."""
+
+    def __init__(self, prefix: str, order: npt.NDArray[np.int64], image: perturb.Image, windows: Windows) -> None:
+        super().__init__(prefix, order, image)
+        self.windows = windows
+
+    def values(self, index: int) -> dict[str, int]:
+        x, y = self.windows.centre(index)
+        return {f"{self.prefix}wx": x, f"{self.prefix}wy": y}
+
+    def at(self, x: int, y: int) -> int:
+        return self.windows.at(x, y)
+
+    def current(self) -> int:
+        return self.at(st.session_state[f"{self.prefix}wx"], st.session_state[f"{self.prefix}wy"])
+
+    def inputs(self) -> int:
+        text = "Centre of the window in picture pixels; the nearest window is shown."
+        x = self.number("x", f"{self.prefix}wx", self.image.width - 1, text)
+        y = self.number("y", f"{self.prefix}wy", self.image.height - 1, text)
+        return self.at(x, y)
+
+    def words(self, index: int) -> str:
+        x0, y0, x1, y1 = self.windows.box(index)
+        return f"window {index + 1} of {len(self.windows)}, x {x0} to {x1 - 1}, y {y0} to {y1 - 1}"
+
+
+class _ByNumber(_Chooser):
+    """Any other perturbations, by their number."""
+
+    def __init__(self, prefix: str, order: npt.NDArray[np.int64], image: perturb.Image, masks: Masks) -> None:
+        super().__init__(prefix, order, image)
+        self.masks = masks
+
+    def values(self, index: int) -> dict[str, int]:
+        return {f"{self.prefix}number": index}
+
+    def at(self, x: int, y: int) -> int:
+        """The strongest perturbation that hides the pixel."""
+        total = len(self.masks)
+        chunks = [self.masks.hidden(i, min(i + CHUNK, total))[:, y, x] > 0.5 for i in range(0, total, CHUNK)]
+        hides = np.concatenate([chunk.numpy() for chunk in chunks])
+        return int(next((index for index in self.order if hides[index]), self.order[0]))
+
+    def current(self) -> int:
+        return int(st.session_state[f"{self.prefix}number"])
+
+    def inputs(self) -> int:
+        text = "Perturbations are numbered from 0 in the order in which they were run."
+        return self.number("Number", f"{self.prefix}number", len(self.masks) - 1, text)
+
+    def words(self, index: int) -> str:
+        return f"number {index} of {len(self.masks)}"
 
 
 @st.fragment
-def show(result: perturb.Result, windows: Windows, prefix: str) -> None:
-    """Choose a window by its place or its rank; see the perturbed picture, its segmentation, and what changed."""
+def show(result: perturb.Result, prefix: str) -> None:
+    """Choose a perturbation by its place or its rank; see the picture, its segmentation, and what changed."""
     state = st.session_state
-    x_key, y_key = f"{prefix}wx", f"{prefix}wy"
     order = ranking(result)
-
-    def step(by: int | None) -> None:
-        current = windows.at(state[x_key], state[y_key])
-        rank = 0 if by is None else int(np.flatnonzero(order == current)[0]) + by
-        state[x_key], state[y_key] = windows.centre(int(order[rank % len(order)]))
-
-    strongest = windows.centre(int(order[0]))
-    if f"{prefix}picked" in state:
-        state[x_key], state[y_key] = windows.centre(windows.at(*state.pop(f"{prefix}picked")))
-    elif (state.get(x_key), state.get(y_key)) == state.get(f"{prefix}strongest") != strongest:
-        # The visitor has not left the strongest window, so a new result shows its own strongest.
-        state[x_key], state[y_key] = strongest
-    state[f"{prefix}strongest"] = strongest
-    st.subheader(
-        "Probe one window", help="Runs the segmenter once more on the picture with exactly this window hidden."
+    masks, _ = masks_and_fill(result)
+    chooser: _Chooser = (
+        _ByPlace(prefix, order, result.image, masks)
+        if isinstance(masks, Windows)
+        else _ByNumber(prefix, order, result.image, masks)
     )
+    strongest, remembered = chooser.values(int(order[0])), f"{prefix}strongest"
+    if f"{prefix}picked" in state:
+        chooser.write(chooser.at(*state.pop(f"{prefix}picked")))
+    elif {key: state.get(key) for key in strongest} == state.get(remembered) != strongest:
+        # The visitor has not left the strongest one, so a new result shows its own strongest.
+        state.update(strongest)
+    state[remembered] = strongest
+    st.subheader("Probe one perturbation", help="Runs the segmenter once more on exactly this perturbed picture.")
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        with st.container(width=130):
-            x = st.number_input(
-                "x",
-                0,
-                result.image.width - 1,
-                strongest[0],
-                key=x_key,
-                bind="query-params",
-                help="Centre of the window in picture pixels; the nearest window is shown.",
+        index = chooser.inputs()
+        for label, icon, by, text in (
+            ("Strongest", "first_page", None, "The one with the largest change of the score."),
+            ("Stronger", "chevron_left", -1, "One place up in the ranking."),
+            ("Next", "chevron_right", 1, "One place down in the ranking."),
+        ):
+            st.button(
+                label, key=f"{prefix}{label}", icon=f":material/{icon}:", on_click=chooser.step, args=(by,), help=text
             )
-        with st.container(width=130):
-            y = st.number_input(
-                "y",
-                0,
-                result.image.height - 1,
-                strongest[1],
-                key=y_key,
-                bind="query-params",
-                help="Centre of the window in picture pixels; the nearest window is shown.",
-            )
-        st.button(
-            "Strongest",
-            icon=":material/first_page:",
-            on_click=step,
-            args=(None,),
-            help="The window with the largest change.",
-        )
-        st.button(
-            "Stronger", icon=":material/chevron_left:", on_click=step, args=(-1,), help="One place up in the ranking."
-        )
-        st.button(
-            "Next", icon=":material/chevron_right:", on_click=step, args=(1,), help="One place down in the ranking."
-        )
-    index = windows.at(int(x), int(y))
-    rank = int(np.flatnonzero(order == index)[0])
+    _look(result, index, order, chooser.words(index))
+
+
+def _look(result: perturb.Result, index: int, order: npt.NDArray[np.int64], words: str) -> None:
     seen = perturb.probe(result, index)  # one forward pass, which need not wait for another visitor's run
     reading = seen.reading
-    before, after = float(result.clean.score[0]), float(reading.score[0])
     left, middle, right = st.columns(3, gap="medium")
     with left:
-        figures.show(
-            outline(to_uint8(seen.pixels), seen.hidden, (255, 255, 255)), alt="The picture with the window hidden"
-        )
-        x0, y0, x1, y1 = windows.box(index)
-        st.caption(
-            f"The perturbed picture: window {index + 1} of {len(windows)}, x {x0} to {x1 - 1}, y {y0} to {y1 - 1}."
-        )
+        edge = outline(to_uint8(seen.pixels), seen.hidden, (255, 255, 255))
+        figures.show(edge, alt="The perturbed picture, what is hidden outlined")
+        st.caption(f"The perturbed picture: {words}.")
     with middle:
         colours = label_colours(seen.labels, result.segmenter.palette)
         figures.show(blend(seen.pixels, colours, 0.7), alt="The new segmentation")
@@ -91,6 +163,8 @@ def show(result: perturb.Result, windows: Windows, prefix: str) -> None:
     with right:
         figures.show(_changes(result, seen.lost, seen.gained), alt="Pixels lost and gained")
         st.html(_counts(reading))
+    rank = int(np.flatnonzero(order == index)[0])
+    before, after = float(result.clean.score[0]), float(reading.score[0])
     st.markdown(
         f"Rank **{rank + 1}** of {len(order)} by change of the score. Score "
         f"{figures.number(before, signed=True)} → {figures.number(after, signed=True)}, a drop of "
@@ -107,10 +181,8 @@ def ranking(result: perturb.Result) -> npt.NDArray[np.int64]:
 def _changes(
     result: perturb.Result, lost: npt.NDArray[np.bool_], gained: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.uint8]:
-    grey = to_uint8(
-        np.repeat(result.image.pixels.mean(2, keepdims=True), 3, axis=2) * np.float32(0.6) + np.float32(0.3)
-    )
-    canvas = tint(tint(grey, lost, LOST), gained, GAINED)
+    grey = np.repeat(result.image.pixels.mean(2, keepdims=True), 3, axis=2) * np.float32(0.6) + np.float32(0.3)
+    canvas = tint(tint(to_uint8(grey), lost, LOST), gained, GAINED)
     return outline(outline(canvas, lost, LOST), gained, GAINED)
 
 
@@ -120,6 +192,7 @@ def _counts(reading: perturb.Readings) -> str:
         (LOST, "lost", reading.lost[0], reading.lost_hidden[0]),
         (GAINED, "gained", reading.gained[0], reading.gained_hidden[0]),
     ):
-        swatch = f"<span style='display:inline-block;width:.75rem;height:.75rem;border-radius:.15rem;background:rgb{colour}'></span>"
-        rows.append(f"{swatch} <b>{count:,}</b> pixels {name}, {hidden:,} of them under the window")
+        box = "display:inline-block;width:.75rem;height:.75rem;border-radius:.15rem"
+        swatch = f"<span style='{box};background:rgb{colour}'></span>"
+        rows.append(f"{swatch} <b>{count:,}</b> pixels {name}, {hidden:,} of them hidden themselves")
     return f"<div style='font-size:.85rem'>{'<br>'.join(rows)}</div>"

@@ -34,6 +34,20 @@ def pages() -> list[Any]:
             url_path="occlusion",
             help="Slide a window over the picture and see what its absence changes.",
         ),
+        st.Page(
+            "pages/perturbation.py",
+            title="Perturbation",
+            icon=":material/grid_view:",
+            url_path="perturbation",
+            help="Hide segments or random parts: feature ablation, LIME, KernelSHAP, RISE.",
+        ),
+        st.Page(
+            "pages/ablation_cam.py",
+            title="Ablation CAM",
+            icon=":material/layers:",
+            url_path="ablation_cam",
+            help="Silence the channels of a layer, one after the other.",
+        ),
     ]
 
 

@@ -11,15 +11,16 @@ import perturb
 from pages.parts import controls, figures
 from pages.parts.picker import Pick, picture_picker
 from pages.parts.shell import Scene
-from perturb.colour import blend, label_colours, limit_of, outline, overlay, to_uint8
-from perturb.export import UNITS, png, python_lines, to_zip
+from perturb.colour import blend, edges, label_colours, limit_of, outline, overlay, to_uint8
+from perturb.export import png, python_lines, to_zip, unit_of
 from perturb.metrics import METRICS
 from perturb.targets import Frozen
 
 REGION_COLOUR = (255, 255, 255)
 MAPS = {
-    "score": "Drop of the score when a pixel is hidden: red pixels are needed, blue ones stand in the way.",
+    "score": "Red speaks for the class: without it the score drops. Blue stands in its way.",
     "lost": "How many pixels of the region stop being the class when a pixel is hidden.",
+    "positive": "Only what speaks for the class: the sum of the channels where it is above zero.",
     "gained": "How many other pixels turn into the class when a pixel is hidden. A score inside the region cannot see these.",
 }
 
@@ -56,15 +57,15 @@ def segmentation(scene: Scene, frozen: Frozen | None, target: perturb.Target, pr
 
 
 @st.fragment
-def heat_map(result: perturb.Result, prefix: str, cell: tuple[int, int] | None = None) -> None:
+def heat_map(result: perturb.Result, prefix: str, cell: tuple[int, int]) -> None:
     """The map over the picture, with its numeric colour bar. A fragment: its controls compute nothing again.
 
     A click picks a cell of `cell` pixels (width, height) for the probe.
     """
-    st.markdown("**Heat map** — click it to look at one window below")
+    st.markdown("**Heat map** — click it to probe what hides that place")
     kind = st.segmented_control(
         "Map",
-        tuple(MAPS),
+        tuple(name for name in MAPS if name in result.maps),
         default="score",
         required=True,
         key=f"{prefix}map",
@@ -73,6 +74,7 @@ def heat_map(result: perturb.Result, prefix: str, cell: tuple[int, int] | None =
     )
     kind = kind if kind in result.maps else "score"
     values = result.maps[kind]
+    shown = values - result.neutral if kind == "score" else values
     place = st.container()
     opacity = st.slider(
         "Opacity",
@@ -84,9 +86,11 @@ def heat_map(result: perturb.Result, prefix: str, cell: tuple[int, int] | None =
         bind="query-params",
         help="Of the map over the picture.",
     )
-    limit, signed = limit_of(values), kind == "score"
-    unit = UNITS[result.frozen.target.score] if signed else f"pixels {kind}"
-    canvas = overlay(result.image.pixels, values, limit=limit, opacity=float(opacity), signed=signed)
+    limit, signed = limit_of(shown), kind == "score"
+    unit = unit_of(result, kind)
+    canvas = overlay(result.image.pixels, shown, limit=limit, opacity=float(opacity), signed=signed)
+    if result.segments is not None:
+        canvas = edges(canvas, result.segments, (255, 255, 255))
     canvas = outline(canvas, result.frozen.region, (20, 20, 20))
     with place:
         pick = picture_picker(
@@ -103,6 +107,14 @@ def heat_map(result: perturb.Result, prefix: str, cell: tuple[int, int] | None =
         f"{figures.number(float(values.max()), signed=signed)} {unit}; the clean score is "
         f"{figures.number(float(result.clean.score[0]))}. {MAPS[kind]}"
     )
+    if result.facts:
+        st.caption(
+            " · ".join(
+                f"{name.replace('_', ' ')}: {figures.fact(value)}"
+                for name, value in result.facts.items()
+                if name != "unit"
+            )
+        )
     for note in result.notes:
         st.info(note, icon=":material/info:")
     if pick is not None:

@@ -1,0 +1,169 @@
+"""The occlusion study on the page: many occluders in one run, on one scale."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import altair as alt
+import pandas as pd
+import streamlit as st
+
+import perturb
+from pages.parts import figures, jobs
+from pages.parts.shell import Scene
+from perturb.colour import overlay
+from perturb.export import UNITS
+from perturb.fills import FILLS
+from perturb.folders import zip_of
+from perturb.study import FILL_NAMES, SIZES, Study, plan, study, study_contents, study_forwards
+
+OFFERED = (24, 32, 48, 64, 96, 128)
+HEADERS = {
+    "occluder": ("Occluder", "Fill and width of the window in pixels."),
+    "deletion_auc": ("Deletion ↓", "Area under the deletion curve; lower is better."),
+    "insertion_auc": ("Insertion ↑", "Area under the insertion curve; higher is better."),
+    "random_deletion_auc": ("Random", "The deletion area of random order under the same fill: the control."),
+    "lost": ("Lost", "Pixels of the region that stop being the class, mean over the windows."),
+    "gained": ("Gained", "Other pixels that turn into the class, mean over the windows."),
+    "drop_min": ("Lowest", "Lowest value of the raw map."),
+    "drop_max": ("Highest", "Highest value of the raw map."),
+    "agreement": ("Agreement", "Mean rank correlation (Spearman) of this map with the others; 1 is the same order."),
+    "forwards": ("Passes", "Forward passes of map and curves."),
+    "seconds": ("Seconds", "Wall time of map and curves."),
+}
+
+
+def section(scene: Scene, target: perturb.Target, prefix: str) -> None:
+    """Choose occluders, run them all, and compare: maps on one scale, curves overlaid, a table to sort and download."""
+    st.subheader("Occlusion study", help="Does the outcome depend on the occluder? Run many on one picture and target.")
+    first, second, third = st.columns((2, 1.4, 1))
+    with first:
+        fills = st.multiselect(
+            "Fills",
+            [name for name in FILLS if name != "colour"],
+            default=FILL_NAMES,
+            key=f"{prefix}study_fills",
+            bind="query-params",
+            help="Each of them is tried in every size.",
+        )
+    with second:
+        sizes = st.multiselect(
+            "Sizes (px)",
+            OFFERED,
+            default=SIZES,
+            key=f"{prefix}study_sizes",
+            bind="query-params",
+            help="Width of the window; each window half overlaps the next.",
+        )
+    with third:
+        text = st.text_input(
+            "Colours",
+            key=f"{prefix}study_colours",
+            bind="query-params",
+            help="Further flat colours as #rrggbb, with commas between them.",
+        )
+    colours = [part.strip() for part in (text or "").split(",") if part.strip()]
+    wanted = [
+        scene.image.digest,
+        scene.segmenter.name,
+        target.label,
+        target.region,
+        target.score,
+        fills,
+        sizes,
+        colours,
+    ]
+    key = json.dumps(wanted)
+    slot, state = f"{prefix}study", st.session_state
+    try:
+        plans = plan(fills, colours, sizes, 12.0)
+        passes = sum(study_forwards(scene.image, scene.segmenter, target, plans))
+    except perturb.PerturbError as error:
+        st.error(str(error), icon=":material/error:")
+        return
+    shop, image = jobs.workshop(), scene.image
+    seconds = passes * shop.pass_seconds(scene.segmenter.name, image.height, image.width, scene.seconds)
+    held: tuple[str, Study | None] = state.get(slot, ("", None))
+    with st.container(horizontal=True, vertical_alignment="center"):
+        pressed = st.button(
+            "Run the study", icon=":material/play_arrow:", key=f"{prefix}study_run", disabled=held[0] == key
+        )
+        st.caption(f"{len(plans)} occluders, {passes:,} forward passes, about {jobs.duration(seconds)}.")
+    pending = f"{prefix}study_pending"
+
+    def stop() -> None:
+        state.pop(pending, None)
+
+    if held[0] != key and (pressed or state.get(pending) == key):
+        state[pending] = key
+        made = jobs.work(
+            "Study",
+            passes,
+            seconds,
+            lambda progress: study(
+                image, scene.segmenter, target, fills=fills, colours=colours, sizes=sizes, progress=progress
+            ),
+            stop=stop,
+        )
+        stop()
+        state[slot] = (key, made)
+        st.rerun()
+    if held[1] is not None:
+        with st.container(key=f"{prefix}study_{'fresh' if held[0] == key else 'stale'}"):
+            _show(held[1], prefix)
+
+
+@st.fragment
+def _show(made: Study, prefix: str) -> None:
+    st.markdown("**Maps on one common scale**")
+    with st.container(horizontal=True):
+        for trial in made.trials:
+            with st.container(width=180, gap="xsmall"):
+                tile = overlay(trial.result.image.pixels, trial.result.heatmap, limit=made.limit)
+                figures.show(tile, alt=f"Heat map under {trial.name}", caption=trial.name)
+    figures.colour_bar(made.limit, UNITS[made.trials[0].result.frozen.target.score], signed=True)
+    left, right = st.columns((1, 1.4), gap="medium")
+    with left:
+        st.markdown("**Deletion curves**", help="The steeper a curve falls, the better its map found what matters.")
+        chart = _curves(made)
+        st.altair_chart(chart, width="stretch", alt="Deletion curves of all occluders")
+    with right:
+        st.markdown("**Table** — click a header to sort")
+        frame = pd.DataFrame(made.rows())[list(HEADERS)]
+        config = {name: st.column_config.Column(title, help=text) for name, (title, text) in HEADERS.items()}
+        st.dataframe(frame.round(4), hide_index=True, column_config=config)
+    st.download_button(
+        "Download the study (zip)",
+        data=lambda: zip_of(study_contents(made)),
+        file_name="study.zip",
+        mime="application/zip",
+        key=f"{prefix}study_zip",
+        on_click="ignore",
+        icon=":material/download:",
+        help="The table, all curves, the agreement of all pairs, the raw maps and their grid.",
+    )
+
+
+def _curves(made: Study) -> Any:
+    frame = pd.concat(
+        pd.DataFrame(
+            {
+                "occluder": trial.name,
+                "fraction": trial.curves.deletion.fraction,
+                "score": trial.curves.deletion.score[0],
+            }
+        )
+        for trial in made.trials
+    )
+    return (
+        alt.Chart(frame)
+        .mark_line(point={"size": 18})
+        .encode(
+            x=alt.X("fraction:Q", title="pixels hidden, most important first", axis=alt.Axis(format="%", tickCount=5)),
+            y=alt.Y("score:Q", title="share of the clean score"),
+            color=alt.Color("occluder:N", title=None, sort=None, legend=alt.Legend(orient="bottom", columns=3)),
+            tooltip=["occluder", alt.Tooltip("fraction:Q", format=".0%"), alt.Tooltip("score:Q", format=".3f")],
+        )
+        .properties(height=330)
+    )

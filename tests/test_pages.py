@@ -15,6 +15,8 @@ def visit(page="", **query):
         app.query_params[name] = value
     if page:
         app.switch_page(f"pages/{page}.py")
+        # AppTest comes to a page through the entry point only in its first run; the second settles what the rest runs on.
+        app.run()
     return app.run()
 
 
@@ -165,8 +167,8 @@ def test_stepping_through_windows():
     assert any("window 1 of 6, x 0 to 179, y 0 to 179" in caption.value for caption in app.caption)
 
 
-def test_the_study_compares_occluders_and_goes_stale():
-    app = visit("occlusion", **FAST, occ_study_fills="black", occ_study_sizes="128")
+def test_the_study_compares_occluders():
+    app = visit("occlusion", **FAST)
     app.multiselect(key="occ_study_fills").set_value(["black", "blur"]).run()
     app.multiselect(key="occ_study_sizes").set_value([128]).run()
     text = words(app)
@@ -176,17 +178,15 @@ def test_the_study_compares_occluders_and_goes_stale():
     table = app.dataframe[0].value
     assert list(table["occluder"]) == ["black 128", "blur 128"]
     assert app.button(key="occ_study_run").disabled
-    app.multiselect(key="occ_study_fills").set_value(["black"]).run()
-    assert any("expected at least 2" in error.value for error in app.error)
 
 
 @pytest.mark.parametrize(
     ("method", "extra", "told"),
     [
         ("feature-ablation", {"per_segments": "grid", "per_count": "11"}, "segments:"),
-        ("lime", {"per_segments": "grid", "per_count": "11", "per_samples": "60"}, "r2:"),
-        ("kernel-shap", {"per_segments": "grid", "per_count": "11", "per_samples": "60"}, "samples:"),
-        ("rise", {"per_masks": "60"}, "of 60 by change of the score"),
+        ("lime", {"per_segments": "grid", "per_count": "11", "per_samples": "100"}, "r2:"),
+        ("kernel-shap", {"per_segments": "grid", "per_count": "11", "per_samples": "100"}, "samples:"),
+        ("rise", {"per_masks": "100"}, "of 100 by change of the score"),
     ],
 )
 def test_the_perturbation_page_runs_every_method(method, extra, told):

@@ -19,7 +19,7 @@ from perturb.settings import Value
 from perturb.targets import Frozen
 
 AT_ONCE = 600
-"""Forward passes. A run that takes no more starts by itself when a visitor comes to a page, or follows a link."""
+"""Forward passes. A run that takes no more starts by itself when a visitor comes to a page or to another picture."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +76,7 @@ def plan(scene: Scene, target: perturb.Target, method: str, settings: dict[str, 
 def show(plan: Plan) -> perturb.Result | None:
     """The run button with its cost, the picture, the map and its curves; runs what is due. None while there is no result."""
     state, shop = st.session_state, jobs.workshop()
-    slot, pending = f"{plan.prefix}result", f"{plan.prefix}pending"
+    slot, pending, stopped = (f"{plan.prefix}{name}" for name in ("result", "pending", "stopped"))
     known = shop.results.get(plan.key)
     if known is not None and known.latest_curves is not None:
         state[slot] = (plan.key, known)
@@ -85,11 +85,16 @@ def show(plan: Plan) -> perturb.Result | None:
 
     def stop() -> None:
         state.pop(pending, None)
+        state[stopped] = plan.key
 
     fresh = key == plan.key
     pressed = _status(plan, fresh=fresh, has_result=result is not None)
     # A run that a widget interrupted goes on if it is still the one that is asked for; a stopped one does not.
-    due = pressed or state.get(pending) == plan.key or (state["just_entered"] and plan.forwards <= AT_ONCE)
+    interrupted = state.get(pending) == plan.key
+    # Who comes to the page or to another picture wants to see it explained; who moves a slider may not be done.
+    arrived = state["just_entered"] or (result is not None and result.image.digest != plan.scene.image.digest)
+    at_once = arrived and plan.forwards <= AT_ONCE and state.get(stopped) != plan.key
+    due = pressed or interrupted or at_once
     left, middle, right = st.columns((1, 1.25, 1.15), gap="medium")
     with left:
         views.segmentation(plan.scene, plan.frozen, plan.target, plan.prefix)
@@ -107,7 +112,7 @@ def show(plan: Plan) -> perturb.Result | None:
             views.heat_map(result, plan.prefix, _cell(result))
         with curves_progress:
             _curves(result, stop)
-        stop()
+        state.pop(pending, None)
         state[slot] = (plan.key, result)
         st.rerun()  # so that everything above the result says what is now true
     with map_place:

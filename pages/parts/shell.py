@@ -52,14 +52,20 @@ def pages() -> list[Any]:
 
 
 def require_entrypoint() -> None:
-    """The first line of every page: make sure that this run came through `streamlit_app.py`.
+    """The first line of every page: make sure that this run has what `streamlit_app.py` puts around a page.
 
     Until `st.navigation` has run once in a process, a first visit to a page's address runs that file alone, without
-    the entry point. Registering the pages and running again puts it right.
+    the entry point. Registering the pages and running again puts it right. In a session that has been through it, the
+    page makes its surroundings itself: another run would lose the press of a button.
     """
-    if not st.session_state.pop("shell_ready", False):
-        st.navigation(pages())
+    if st.session_state.pop("shell_ready", False):
+        return
+    page = st.navigation(pages())
+    if "page" not in st.session_state:
         st.rerun()
+    enter(page.url_path)
+    del st.session_state["shell_ready"]
+    sidebar()
 
 
 def enter(page: str) -> None:

@@ -13,10 +13,12 @@ from tqdm import tqdm
 
 import perturb
 from perturb import export
+from perturb.curves import FILL
 from perturb.errors import PerturbError, SettingError
 from perturb.images import MAX_SIDE, Image
 from perturb.metrics import METRICS
 from perturb.segmenters import DEFAULT
+from perturb.settings import lookup
 from perturb.study import FILL_NAMES, SIZES, check_study, save_study, study
 from perturb.targets import REGIONS, SCORES
 
@@ -66,6 +68,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     explain.add_argument("--method", default="occlusion", help="by name; see 'list methods' (default: %(default)s)")
     explain.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the method")
+    explain.add_argument(
+        "--curve-fill",
+        default=FILL,
+        metavar="FILL",
+        help="what the curves hide with, whatever made the map (default: blur)",
+    )
     explain.set_defaults(run=_explain)
 
     study = commands.add_parser(
@@ -88,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
 def _explain(options: argparse.Namespace) -> None:
     target = _target(options)
     settings = _settings(options.set)
+    lookup(perturb.FILLS, options.curve_fill, "fill")  # before the work, not after it
     export.check(options.out)  # before the work, not after it
     image = _image(options.image, options.truth, options.max_side)
     for note in image.notes:
@@ -98,7 +107,7 @@ def _explain(options: argparse.Namespace) -> None:
             image, segmenter, target, method=options.method, seed=options.seed, progress=bar, **settings
         )
     with _Bar("curves") as bar:
-        areas = perturb.curves(result, progress=bar).metrics()
+        areas = perturb.curves(result, fill=options.curve_fill, progress=bar).metrics()
     folder = result.save(options.out)
     record = result.as_dict()
     heatmap = record["heatmap"]

@@ -16,14 +16,16 @@ import numpy.typing as npt
 from perturb import engine
 from perturb.engine import Progress
 from perturb.errors import SettingError
-from perturb.fills import make_fill
+from perturb.fills import SETTINGS, make_fill
 from perturb.masks import Chain, Ranked, order_by
 from perturb.metrics import auc
 from perturb.results import Readings, Result
+from perturb.settings import check_settings
 from perturb.targets import Score
 
 STEPS = 20
 DRAWS = 3
+FILL = "blur"
 
 Floats = npt.NDArray[np.float64]
 
@@ -62,6 +64,7 @@ class Curves:
         deletion, insertion: the map's.
         random_deletion, random_insertion: of random orders, several draws.
         score: `probability`, `iou` or `logit`: what was measured.
+        fill: what stood where pixels were hidden.
         clean_score: S(x), which the score is divided by unless it is a logit.
         forwards: pictures the segmenter was run on.
         seconds: wall time.
@@ -72,6 +75,7 @@ class Curves:
     random_deletion: Curve
     random_insertion: Curve
     score: Score
+    fill: str
     clean_score: float
     forwards: int
     seconds: float
@@ -90,6 +94,7 @@ class Curves:
         """How they were made, for the record."""
         return {
             "score": self.score,
+            "fill": self.fill,
             "relative": self.score != "logit",
             "clean_score": self.clean_score,
             "steps": len(self.deletion.fraction) - 1,
@@ -110,10 +115,15 @@ def curves(
     steps: int = STEPS,
     draws: int = DRAWS,
     score: Score = "probability",
+    fill: str | None = FILL,
     progress: Progress | None = None,
     batch: int | None = None,
 ) -> Curves:
-    """Deletion and insertion curves of a result's map, with the result's own fill, in one run.
+    """Deletion and insertion curves of a result's map, in one run.
+
+    The pixels that are hidden show the blurred picture by default, whatever occluder made the map. A flat hole can itself
+    be taken for the object, scattered flat pixels destroy any picture at once, so that random order looks strong; and
+    maps of different occluders compare only under one measure.
 
     Source: Petsiuk et al. 2018 (RISE), sec. 3.3, with the target's region in place of the class score. Equal values are
     ordered by a seeded draw, and step i hides exactly ⌊i/steps · H·W⌋ pixels.
@@ -123,6 +133,7 @@ def curves(
         steps: intervals on the fraction axis.
         draws: random orders in the control.
         score: what to measure in the region.
+        fill: a name in `FILLS`, with its default settings; None for the fill that made the map.
         progress: called once a batch with the fraction done.
         batch: pictures a forward pass.
 
@@ -146,9 +157,10 @@ def curves(
         Ranked(rank, total - inner, from_end=True),
         *(Ranked(order, inner) for order in orders),
     )
-    fill = make_fill(result.image, result.settings, result.seed)
+    told = result.settings if fill is None else check_settings(SETTINGS, {"fill": fill}, "curves")
+    behind = make_fill(result.image, told, result.seed)
     frozen = result.frozen.with_score(score)
-    readings = engine.run(result.image, chain, fill, result.segmenter, frozen, batch=batch, progress=progress)
+    readings = engine.run(result.image, chain, behind, result.segmenter, frozen, batch=batch, progress=progress)
     clean_score = float(readings.score[0])
     # A probability is positive; one that rounds to nothing must not blow up the curve.
     scale = clean_score if score != "logit" and clean_score > 1e-6 else 1.0
@@ -173,6 +185,7 @@ def curves(
         # Restoring an order from its end shows the very pictures that hiding it from the front shows: no new passes.
         random_insertion=Curve(1.0 - hidden[::-1], scores[:, ::-1], ious[:, ::-1]),
         score=score,
+        fill=str(told["fill"]),
         clean_score=clean_score,
         forwards=len(readings),
         seconds=time.perf_counter() - began,

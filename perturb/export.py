@@ -13,7 +13,7 @@ import numpy.typing as npt
 import PIL.Image
 
 from perturb.colour import limit_of, overlay, with_colour_bar
-from perturb.curves import Curves, curves
+from perturb.curves import FILL, Curves, curves
 from perturb.folders import check_directory, write_folder, zip_of
 from perturb.methods import METHODS
 from perturb.results import COLUMNS, Result
@@ -141,12 +141,17 @@ def python_lines(result: Result) -> str:
             f'segmenter = perturb.load_segmenter("{result.segmenter.name}")',
             f'target = perturb.Target("{result.frozen.name}", region="{target.region}", score="{target.score}")',
             f"result = perturb.explain(\n    image,\n    segmenter,\n    target,\n{settings})",
-            "curves = perturb.curves(result)",
+            f"curves = perturb.curves(result{_curve_options(result)})",
             "print(curves.metrics())",
             'result.save("out")',
             "",
         )
     )
+
+
+def _curve_options(result: Result) -> str:
+    made = result.latest_curves
+    return "" if made is None or made.fill == FILL else f', fill="{made.fill}"'
 
 
 def _samples() -> dict[str, object]:

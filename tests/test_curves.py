@@ -19,7 +19,7 @@ def test_curves_of_an_additive_model_are_cumulative_sums():
     result, weights = additive_result()
     effect = (weights * result.image.pixels.astype(np.float64)).sum(2)
     assert_allclose(result.heatmap, effect, atol=1e-4)
-    made = perturb.curves(result, steps=63, score="logit")  # 63 pixels: one a step
+    made = perturb.curves(result, steps=63, score="logit", fill=None)  # 63 pixels: one a step
     ordered = np.sort(effect.ravel())[::-1]
     clean = effect.sum()
     assert_allclose(made.deletion.score[0], clean - np.concatenate([[0], np.cumsum(ordered)]), atol=1e-4)
@@ -31,7 +31,7 @@ def test_curves_of_an_additive_model_are_cumulative_sums():
 
 def test_random_insertion_is_what_restoring_the_order_from_its_end_shows():
     result, weights = additive_result()
-    made = perturb.curves(result, steps=7, draws=2, score="logit")
+    made = perturb.curves(result, steps=7, draws=2, score="logit", fill=None)
     effect = (weights * result.image.pixels.astype(np.float64)).sum(2).ravel()
     for draw, child in enumerate(np.random.SeedSequence(result.seed).spawn(2)):
         rank = order_by(np.zeros((7, 9)), int(child.generate_state(1)[0])).ravel()
@@ -54,7 +54,7 @@ def test_fractions_are_exact_when_steps_do_not_divide_the_pixels():
 
 def test_relative_score_and_iou_start_at_one_and_meet_at_the_fill():
     result = perturb.explain(dark_square(), DarkIsObject(), perturb.Target("object"), size=5, stride=2, fill="white")
-    made = perturb.curves(result, steps=12)
+    made = perturb.curves(result, steps=12, fill="white")
     for curve in (made.deletion, made.random_deletion):
         assert_allclose(curve.score[:, 0], 1)
         assert_allclose(curve.iou[:, 0], 1)
@@ -93,3 +93,16 @@ def test_too_few_steps_is_an_error_in_words():
     result, _ = additive_result()
     with pytest.raises(perturb.SettingError, match="at least 2 steps"):
         perturb.curves(result, steps=1)
+
+
+def test_curves_hide_with_the_blurred_picture_unless_told_otherwise():
+    image = dark_square()
+    result = perturb.explain(image, DarkIsObject(), perturb.Target("object"), size=5, stride=5, fill="white")
+    made = perturb.curves(result, steps=4, draws=1)
+    assert made.fill == "blur"
+    blurred = perturb.explain(image, DarkIsObject(), perturb.Target("object"), size=5, stride=5, fill="blur")
+    own = perturb.curves(blurred, steps=4, draws=1, fill=None)
+    assert_allclose(made.deletion.score[0, -1], own.deletion.score[0, -1])
+    assert perturb.curves(result, steps=4, draws=1, fill=None).fill == "white"
+    with pytest.raises(perturb.SettingError, match="no fill 'tartan'"):
+        perturb.curves(result, fill="tartan")

@@ -351,7 +351,7 @@ def test_a_fill_is_seeded_and_the_batch_changes_nothing(name):
 def test_a_deletion_curve_by_imputation_ends_at_the_mean():
     image, segmenter = dark_square(), DarkIsObject()
     result = perturb.explain(image, segmenter, perturb.Target("object"), size=12, stride=6, fill="linear", noise=0)
-    made = perturb.curves(result, steps=6, draws=1, score="logit")
+    made = perturb.curves(result, steps=6, draws=1, score="logit", fill=None)
     mean = np.full_like(image.pixels, image.pixels.mean((0, 1), dtype=np.float64))
     logits = segmenter(torch.from_numpy(mean.transpose(2, 0, 1)[None].copy()))
     assert_allclose(made.deletion.score[0, -1], logits[0, 1, 0, 0], atol=1e-4)

@@ -128,7 +128,12 @@ def curves(result: perturb.Result, prefix: str) -> None:
     made = result.latest_curves
     if made is None:
         return
-    st.markdown("**Does the map deserve belief?**")
+    st.markdown(
+        "**Does the map deserve belief?**",
+        help="Pixels are hidden by the map's order, most important first (deletion), or restored in that order (insertion). "
+        f"Hidden pixels show the fill '{made.fill}', whatever occluder made the map: a flat hole can "
+        "itself be taken for the object, and so maps of different occluders compare.",
+    )
     measure = st.segmented_control(
         "Measured as",
         ("score", "iou"),

@@ -17,7 +17,7 @@ QUESTIONS = (
     ),
     (
         "What does black do that grey does not?",
-        "Black windows over an empty street: which of them turn into cars? Compare with grey.",
+        "Black windows over a street with two cars: which of them turn into cars? Then set the fill to grey and run again.",
         {"sample": "car-in-shadow", "occ_class": "car", "occ_fill": "black", "occ_map": "gained"},
     ),
     (
@@ -52,7 +52,7 @@ st.markdown(
 )
 st.subheader("Start with a question")
 for column, (question, detail, parameters) in zip(st.columns(len(QUESTIONS)), QUESTIONS, strict=True):
-    with column, st.container(border=True):
+    with column, st.container(border=True, height="stretch"):
         show(perturb.sample(parameters["sample"]).pixels, alt=perturb.SAMPLES[parameters["sample"]].title)
         st.markdown(f"**{question}**")
         st.caption(detail)

@@ -113,6 +113,8 @@ def _explain(options: argparse.Namespace) -> None:
     heatmap = record["heatmap"]
     print(f"{folder}: {record['forwards']} forward passes in {record['seconds']:.1f} s")
     print(f"heat map from {heatmap['min']:+.4g} to {heatmap['max']:+.4g} ({heatmap['unit']})")
+    for fact, value in result.facts.items():
+        print(f"{fact}: {value:.4g}" if isinstance(value, float) else f"{fact}: {value}")
     for note in result.notes:
         print(note)
     for name, value in areas.items():

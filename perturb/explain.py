@@ -9,6 +9,7 @@ import torch
 
 from perturb import engine
 from perturb.engine import Probe, Progress
+from perturb.errors import SettingError
 from perturb.fills import Fill, make_fill
 from perturb.images import Image
 from perturb.masks import Masks
@@ -52,6 +53,8 @@ def explain(
     """
     chosen: Method = lookup(METHODS, method, "method")
     checked = check_settings(chosen.settings, settings, method)
+    if seed < 0:
+        raise SettingError(f"The seed must be a whole number from 0 up: got {seed}. Choose another one.")
     began = time.perf_counter()
     logits = engine.clean_logits(image, segmenter)
     labels = logits.argmax(0).cpu().numpy()

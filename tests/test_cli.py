@@ -150,6 +150,8 @@ def test_a_photograph_with_ground_truth_and_a_box(tmp_path, capsys):
         (("explain", "rain", "--target", "car", "--set", "fill=tartan"), "no fill 'tartan'"),
         (("explain", "rain"), "--target"),
         (("explain", "rain", "--target", "car", "--seed", "x"), "--seed"),
+        (("explain", "rain", "--target", "car", "--seed", "-1"), "seed must be a whole number from 0 up: got -1"),
+        (("explain", "rain", "--target", "car", "--curve-fill", "tartan"), "no fill 'tartan'"),
         (("list", "planets"), "invalid choice: 'planets'"),
         (("paint",), "invalid choice: 'paint'"),
     ],

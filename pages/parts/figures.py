@@ -54,6 +54,11 @@ def number(value: float, *, signed: bool = False) -> str:
     return ("−" if value < 0 else "+" if signed else "") + text
 
 
+def percent(share: float) -> str:
+    """A share in [0, 1]; what is there is never shown as 0."""
+    return f"{share:.1%}" if share >= 0.0005 else "< 0.1%"
+
+
 def fact(value: float | int | str) -> str:
     """A method's own number about its run."""
     return f"{value:.3g}" if isinstance(value, float) else str(value)
@@ -68,7 +73,7 @@ def legend(labels: npt.NDArray[Any], classes: tuple[str, ...], palette: npt.NDAr
         items.append(
             f"<span style='white-space:nowrap;{weight}'><span style='display:inline-block;width:.75rem;height:.75rem;"
             f"border-radius:.15rem;border:1px solid #8888;margin-right:.3rem;background:rgb({r},{g},{b})'></span>"
-            f"{html.escape(name)} {share:.1%}</span>"
+            f"{html.escape(name)} {percent(share)}</span>"
         )
     st.html(f"<div style='display:flex;flex-wrap:wrap;gap:.15rem .8rem;font-size:.82rem'>{''.join(items)}</div>")
 

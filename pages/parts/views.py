@@ -13,6 +13,7 @@ from pages.parts.picker import Pick, picture_picker
 from pages.parts.shell import Scene
 from perturb.colour import blend, edges, label_colours, limit_of, outline, overlay, to_uint8
 from perturb.export import png, python_lines, to_zip, unit_of
+from perturb.methods.ablation_cam import AblationCam
 from perturb.metrics import METRICS
 from perturb.targets import Frozen
 
@@ -62,7 +63,8 @@ def heat_map(result: perturb.Result, prefix: str, cell: tuple[int, int]) -> None
 
     A click picks a cell of `cell` pixels (width, height) for the probe.
     """
-    st.markdown("**Heat map** — click it to probe what hides that place")
+    layered = result.method == AblationCam.name
+    st.markdown("**Heat map**" + ("" if layered else " — click it to probe what hides that place"))
     kind = st.segmented_control(
         "Map",
         tuple(name for name in MAPS if name in result.maps),
@@ -117,7 +119,7 @@ def heat_map(result: perturb.Result, prefix: str, cell: tuple[int, int]) -> None
         )
     for note in result.notes:
         st.info(note, icon=":material/info:")
-    if pick is not None:
+    if pick is not None and not layered:
         st.session_state[f"{prefix}picked"] = ((pick.x0 + pick.x1 - 1) // 2, (pick.y0 + pick.y1 - 1) // 2)
         st.rerun(scope="app")  # the probe stands outside this fragment
 

@@ -61,7 +61,7 @@ _ALL: tuple[Sample, ...] = (
         11, _before_wall("white"),
     ),
     Sample(
-        "pedestrian-behind-pole", "Pedestrian behind a pole",
+        "pedestrian-behind-pole", "Behind a pole",
         "A lamp post hides the middle of a walking person: is what remains still enough to be a pedestrian?",
         21, {**_EMPTY, "time": "day", "weather": "sunny", "sun": "left", "street": "shops", "season": "summer", "end": 0,
              "zebra": 0, "bend": 0.3, "view": 1.3, "half": 3.4,
@@ -136,7 +136,7 @@ _ALL: tuple[Sample, ...] = (
               "view": 0, "half": 5.0, "actors": (Walker(0.6, 19, 100, 1.0, 15),)},
     ),
     Sample(
-        "car-in-shadow", "Car in the shade",
+        "car-in-shadow", "Car in shadow",
         "One car stands in deep shade and one in the sun: does darkness alone change the answer?",
         115, {**_EMPTY, "time": "day", "weather": "sunny", "sun": "left", "street": "terrace", "season": "summer", "end": 0,
               "zebra": 0, "bend": 0, "view": 0.2,

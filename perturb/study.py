@@ -31,7 +31,7 @@ from perturb.methods import METHODS
 from perturb.results import Result
 from perturb.segmenters.base import Segmenter
 from perturb.settings import Value, check_settings, lookup
-from perturb.targets import Target
+from perturb.targets import Frozen, Target
 
 FILL_NAMES = ("black", "white", "grey", "mean", "blur")
 SIZES = (48, 96)
@@ -151,7 +151,8 @@ def study(
         TargetError, SegmenterError: as `explain`.
     """
     plans = plan(fills, colours, sizes, sigma)
-    costs = study_forwards(image, segmenter, target, plans, seed)
+    labels = clean_logits(image, segmenter).argmax(0).cpu().numpy()
+    costs = study_forwards(image, target.freeze(image, labels, segmenter.classes), plans, seed)
     done, total = 0, sum(costs)
 
     def part(forwards: int) -> Callable[[float], None] | None:
@@ -251,11 +252,9 @@ def plan(
 
 
 def study_forwards(
-    image: Image, segmenter: Segmenter, target: Target, plans: Sequence[tuple[str, dict[str, Any]]], seed: int = 0
+    image: Image, frozen: Frozen, plans: Sequence[tuple[str, dict[str, Any]]], seed: int = 0
 ) -> list[int]:
     """Forward passes of each occluder's map and curves."""
-    labels = clean_logits(image, segmenter).argmax(0).cpu().numpy()
-    frozen = target.freeze(image, labels, segmenter.classes)
     method = METHODS["occlusion"]
     return [len(method.masks(image, frozen, s, seed)) + curve_forwards(STEPS, DRAWS) for _, s in plans]
 

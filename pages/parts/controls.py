@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import cast
 
 import cv2
@@ -13,6 +13,7 @@ from pages.parts.picker import Pick
 from pages.parts.shell import Scene
 from perturb import Target
 from perturb.layers import layers
+from perturb.methods import METHODS
 from perturb.methods.ablation_cam import choose
 from perturb.settings import Setting, Value
 from perturb.targets import SCORES, Score, shares
@@ -20,6 +21,22 @@ from perturb.targets import SCORES, Score, shares
 REGION_KINDS = ("class", "component", "pixel", "box", "all", "truth")
 # A photograph has hundreds of these; the things a visitor asks about come first.
 THINGS = ("car", "pedestrian", "bicyclist", "sign", "pole")
+
+
+def method_widget(names: Sequence[str], prefix: str) -> str:
+    """A choice among methods, with what the chosen one does and where it comes from."""
+    name = st.segmented_control(
+        "Method",
+        names,
+        default=names[0],
+        required=True,
+        key=f"{prefix}method",
+        bind="query-params",
+        help=" ".join(f"**{name}**: {METHODS[name].summary}" for name in names),
+    )
+    chosen = name if name in names else names[0]
+    st.caption(f"{METHODS[chosen].summary} Source: {METHODS[chosen].citation}.")
+    return chosen
 
 
 def method_settings(settings: Iterable[Setting], prefix: str, scene: Scene) -> dict[str, Value]:

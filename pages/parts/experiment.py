@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, NoReturn
 
 import streamlit as st
 
 import perturb
-from pages.parts import jobs, views
+from pages.parts import controls, jobs, shell, views
 from pages.parts.shell import Scene
 from perturb.curves import curve_forwards
 from perturb.engine import Progress
+from perturb.fills import SETTINGS as FILL_SETTINGS
 from perturb.methods import METHODS
+from perturb.methods.ablation_cam import AblationCam
 from perturb.settings import Value
 from perturb.targets import Frozen
 
@@ -33,6 +36,7 @@ class Plan:
         frozen: the target on the picture; None where it does not fit.
         forwards: passes of the method's own run.
         seconds: how long map and curves are expected to take.
+        curves_seconds: how long of it the curves.
         error: why it cannot run, in words; empty if it can.
     """
 
@@ -45,6 +49,7 @@ class Plan:
     frozen: Frozen | None
     forwards: int
     seconds: float
+    curves_seconds: float
     error: str
 
 
@@ -58,7 +63,8 @@ def plan(scene: Scene, target: perturb.Target, method: str, settings: dict[str, 
         forwards = METHODS[method].forwards(image, segmenter, frozen, settings)
     except perturb.PerturbError as problem:
         error = str(problem)
-    each = jobs.workshop().pass_seconds(segmenter.name, image.height, image.width, scene.seconds)
+    pace = partial(jobs.workshop().pass_seconds, segmenter.name, image.height, image.width, scene.seconds)
+    curves_seconds = curve_forwards() * pace()
     return Plan(
         scene=scene,
         target=target,
@@ -68,90 +74,105 @@ def plan(scene: Scene, target: perturb.Target, method: str, settings: dict[str, 
         key=json.dumps([*what, *sorted(settings.items())]),
         frozen=frozen,
         forwards=forwards,
-        seconds=(forwards + curve_forwards()) * each,
+        seconds=forwards * pace(_pace(settings)) + curves_seconds,
+        curves_seconds=curves_seconds,
         error=error,
     )
 
 
+def explain(names: Sequence[str], prefix: str) -> tuple[Plan, perturb.Result | None]:
+    """All that a page of experiments shares: target, method and its settings, the run, the map and its curves.
+
+    Args:
+        names: of the methods to choose from.
+        prefix: of the page's keys.
+
+    Returns:
+        The run as the widgets ask for it, and its result; None while there is none.
+    """
+    scene = shell.scene()
+    with st.container(border=True):
+        target = controls.target_widgets(scene, prefix)
+        method = METHODS[controls.method_widget(names, prefix) if len(names) > 1 else names[0]]
+        # A method of layers hides no pixels, so what would stand there is no setting of its map.
+        own = [
+            setting for setting in method.settings if method.name != AblationCam.name or setting not in FILL_SETTINGS
+        ]
+        settings = controls.method_settings(own, prefix, scene)
+    asked = plan(scene, target, method.name, settings, prefix)
+    return asked, show(asked)
+
+
 def show(plan: Plan) -> perturb.Result | None:
     """The run button with its cost, the picture, the map and its curves; runs what is due. None while there is no result."""
-    state, shop = st.session_state, jobs.workshop()
-    slot, pending, stopped = (f"{plan.prefix}{name}" for name in ("result", "pending", "stopped"))
-    known = shop.results.get(plan.key)
+    task: jobs.Task[perturb.Result] = jobs.Task(f"{plan.prefix}run", plan.key)
+    known = jobs.workshop().results.get(plan.key)
     if known is not None and known.latest_curves is not None:
-        state[slot] = (plan.key, known)
-    held: tuple[str, perturb.Result | None] = state.get(slot, ("", None))
-    key, result = held
-
-    def stop() -> None:
-        state.pop(pending, None)
-        state[stopped] = plan.key
-
-    fresh = key == plan.key
-    pressed = _status(plan, fresh=fresh, has_result=result is not None)
-    # A run that a widget interrupted goes on if it is still the one that is asked for; a stopped one does not.
-    interrupted = state.get(pending) == plan.key
-    # Who comes to the page or to another picture wants to see it explained; who moves a slider may not be done.
-    arrived = state["just_entered"] or (result is not None and result.image.digest != plan.scene.image.digest)
-    at_once = arrived and plan.forwards <= AT_ONCE and state.get(stopped) != plan.key
-    due = pressed or interrupted or at_once
+        task.keep(known)
+    running = _status(plan, task)
+    progress = st.container()
     left, middle, right = st.columns((1, 1.25, 1.15), gap="medium")
     with left:
         views.segmentation(plan.scene, plan.frozen, plan.target, plan.prefix)
-    running = due and not fresh and not plan.error
-    look = "fresh" if fresh or running else "stale"  # a stale result stays readable, and looks stale
+    look = "fresh" if task.fresh or running else "stale"  # a stale result stays readable, and looks stale
     # The places are made in every run, so that a result stays where it stood while it was being made.
-    map_progress, map_place = middle.container(), middle.container(key=f"{plan.prefix}map_{look}")
-    curves_progress, curves_place = right.container(), right.container(key=f"{plan.prefix}curves_{look}")
+    note, map_place = middle.empty(), middle.container(key=f"{plan.prefix}map_{look}")
+    curves_place = right.container(key=f"{plan.prefix}curves_{look}")
     st.html("<style>[class*='_stale'] {opacity: .45; filter: grayscale(.5)}</style>")
-    if running:
-        state[pending] = plan.key
-        with map_progress:
-            result = known or _map(plan, stop)
+
+    def draw(result: perturb.Result) -> None:
         with map_place:
             views.heat_map(result, plan.prefix, _cell(result))
-        with curves_progress:
-            _curves(result, stop)
-        state.pop(pending, None)
-        state[slot] = (plan.key, result)
-        st.rerun()  # so that everything above the result says what is now true
-    with map_place:
-        if result is None:
-            st.info("Nothing has been run on this page yet.", icon=":material/play_arrow:")
-            return None
-        views.heat_map(result, plan.prefix, _cell(result))
+
+    if running:
+        with progress:
+            _run(plan, task, known, draw)
+    if task.made is None:
+        note.info("Nothing has been run on this page yet.", icon=":material/play_arrow:")
+        return None
+    draw(task.made)
     with curves_place:
-        views.curves(result, plan.prefix)
-    return result
+        views.curves(task.made, plan.prefix)
+    return task.made
 
 
-def _status(plan: Plan, *, fresh: bool, has_result: bool) -> bool:
-    """The run button, and beside it what a press will cost or why it cannot be pressed. Returns whether it was."""
+def _status(plan: Plan, task: jobs.Task[perturb.Result]) -> bool:
+    """The run button, and beside it what a press will cost or why it cannot be pressed. Returns whether to run now."""
     with st.container(horizontal=True, vertical_alignment="center"):
         pressed = st.button(
             "Run",
             type="primary",
             icon=":material/play_arrow:",
             key=f"{plan.prefix}run",
-            disabled=bool(plan.error) or fresh,
+            disabled=bool(plan.error) or task.fresh,
             help="Hide each part in turn, run the segmenter again, and draw the map and its curves.",
         )
         if plan.error:
             st.error(plan.error, icon=":material/error:")
             return False
+        # Who comes to the page or to another picture wants to see it explained; who moves a slider may not be done.
+        arrived = st.session_state["just_entered"] or (
+            task.made is not None and task.made.image.digest != plan.scene.image.digest
+        )
+        at_once = arrived and plan.forwards <= AT_ONCE and not task.stopped
+        running = not task.fresh and (pressed or task.interrupted or at_once)
         cost = (
             f"{plan.forwards} forward passes for the map and {curve_forwards()} for its curves, "
             f"about {jobs.duration(plan.seconds)}"
         )
-        if fresh:
+        if task.fresh:
             st.caption(f"Up to date: the result below belongs to these settings ({cost}).")
-        elif has_result:
+        elif running:
+            st.caption("Running; changing a setting stops the run.")
+        elif task.ended:
+            st.warning(f"{task.ended} It takes {cost}.", icon=":material/stop_circle:")
+        elif task.made is not None:
             st.warning(
                 f"Stale: the settings have changed since the result below. Run: {cost}.", icon=":material/history:"
             )
         else:
             st.caption(f"{cost}.")
-    return pressed
+    return running
 
 
 def _cell(result: perturb.Result) -> tuple[int, int]:
@@ -160,23 +181,40 @@ def _cell(result: perturb.Result) -> tuple[int, int]:
     return stride, stride
 
 
-def _map(plan: Plan, stop: Callable[[], None]) -> perturb.Result:
-    scene = plan.scene
+def _run(
+    plan: Plan,
+    task: jobs.Task[perturb.Result],
+    known: perturb.Result | None,
+    draw: Callable[[perturb.Result], None],
+) -> NoReturn:
+    """Run the map, unless it is known, and then its curves; the map is drawn as soon as it is there."""
+    scene, shop = plan.scene, jobs.workshop()
+    size = scene.segmenter.name, scene.image.height, scene.image.width
+    passes = curve_forwards()
+    result = known
 
-    def compute(progress: Progress) -> perturb.Result:
-        return perturb.explain(
+    def make_map(progress: Progress) -> None:
+        nonlocal result
+        result = perturb.explain(
             scene.image, scene.segmenter, plan.target, method=plan.method, progress=progress, **plan.settings
         )
+        shop.keep(plan.key, result)
+        shop.seconds[*size, _pace(plan.settings)] = result.seconds / result.forwards
+        draw(result)
 
-    share = plan.forwards / (plan.forwards + curve_forwards())
-    result = jobs.work("Map", plan.forwards, share * plan.seconds, compute, stop=stop)
-    shop = jobs.workshop()
-    shop.keep(plan.key, result)
-    shop.seconds[scene.segmenter.name, scene.image.height, scene.image.width] = result.seconds / result.forwards
-    return result
+    def make_curves(progress: Progress) -> perturb.Result:
+        assert result is not None
+        made = perturb.curves(result, progress=progress)
+        shop.seconds[*size, ""] = made.seconds / made.forwards
+        return result
+
+    curves = jobs.Part("Curves", passes, plan.curves_seconds, make_curves)
+    if known is not None:
+        draw(known)
+        task.run(curves)
+    task.run(jobs.Part("Map", plan.forwards, plan.seconds - plan.curves_seconds, make_map), curves)
 
 
-def _curves(result: perturb.Result, stop: Callable[[], None]) -> None:
-    passes = curve_forwards()
-    seconds = passes * result.seconds / result.forwards
-    jobs.work("Curves", passes, seconds, lambda progress: perturb.curves(result, progress=progress), stop=stop)
+def _pace(settings: Mapping[str, Any]) -> str:
+    """The kind of forward passes that settings ask for: of what follows a layer, or of the whole network."""
+    return str(settings.get("layer", ""))

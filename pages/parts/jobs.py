@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 
 import streamlit as st
 from streamlit.runtime.scriptrunner import StopException
@@ -31,7 +31,7 @@ class Workshop:
 
     busy: Lock = field(default_factory=Lock)
     results: OrderedDict[str, perturb.Result] = field(default_factory=OrderedDict)
-    seconds: dict[tuple[str, int, int], float] = field(default_factory=dict)
+    seconds: dict[tuple[str, int, int, str], float] = field(default_factory=dict)
 
     def keep(self, key: str, result: perturb.Result) -> None:
         """Remember a finished result."""
@@ -40,9 +40,15 @@ class Workshop:
         while len(self.results) > KEPT:
             self.results.popitem(last=False)
 
-    def pass_seconds(self, segmenter: str, height: int, width: int, first_guess: float) -> float:
-        """Seconds of one forward pass in a run: as measured in the last run of this size, or a first guess."""
-        return self.seconds.get((segmenter, height, width), first_guess)
+    def pass_seconds(self, segmenter: str, height: int, width: int, first_guess: float, what: str = "") -> float:
+        """Seconds of one forward pass in a run: as measured in the last run of this size, or a first guess.
+
+        Args:
+            segmenter, height, width: what is run.
+            first_guess: if it was not run yet.
+            what: the kind of pass; empty for one of the whole network, the name of a layer for what follows it.
+        """
+        return self.seconds.get((segmenter, height, width, what), first_guess)
 
 
 @st.cache_resource(show_spinner=False)
@@ -51,43 +57,155 @@ def workshop() -> Workshop:
     return Workshop()
 
 
-def work(title: str, forwards: int, seconds: float, compute: Callable[[Progress], T], *, stop: Callable[[], None]) -> T:
-    """Run a job in its turn, with a progress bar, the time left, and a Stop button; all of it is gone afterwards.
+@dataclass(frozen=True)
+class Part:
+    """One part of a job.
 
-    Args:
+    Attributes:
         title: what is being done, for the bar.
         forwards: forward passes it takes.
         seconds: how long that is expected to take.
         compute: does it, calling the progress callback once a batch.
+    """
+
+    title: str
+    forwards: int
+    seconds: float
+    compute: Callable[[Progress], Any]
+
+
+def work(title: str, forwards: int, seconds: float, compute: Callable[[Progress], T], *, stop: Callable[[], None]) -> T:
+    """Run a job of one part in its turn; see `work_parts`."""
+    made: list[T] = work_parts([Part(title, forwards, seconds, compute)], stop=stop)
+    return made[0]
+
+
+def work_parts(parts: Sequence[Part], *, stop: Callable[[], None]) -> list[Any]:
+    """Run a job in its turn: one bar for all its parts, the time left over all of them, and a Stop button.
+
+    All of it is gone afterwards.
+
+    Args:
+        parts: of the job, done one after the other.
         stop: called when the visitor stops the job, before the page runs again.
+
+    Returns:
+        What each part computed.
     """
     shop = workshop()
+    total = sum(part.seconds for part in parts) or 1.0
+    forwards = sum(part.forwards for part in parts)
+    title = " and ".join(part.title if index == 0 else part.title.lower() for index, part in enumerate(parts))
     place = st.empty()
     with place.container(horizontal=True, vertical_alignment="center"):
-        bar = st.progress(0.0, text=f"{title}: {forwards} forward passes, about {duration(seconds)}")
+        bar = st.progress(0.0, text=f"{title}: {forwards:,} forward passes, about {duration(total)}")
         st.button("Stop", key=f"stop_{title}", icon=":material/stop_circle:", on_click=stop)
-    asked = time.monotonic()
-    while not shop.busy.acquire(timeout=0.2):
-        waited = time.monotonic() - asked
-        # Also the call at which a visitor who stops waiting is let go.
-        bar.progress(0.0, text=f"{title}: waiting for another visitor's run to end ({waited:.0f} s)")
-    try:
+
+    def run(part: Part, before: float, after: float) -> Any:
+        """One part, which stands between `before` and `after` seconds of expected work."""
         began = time.monotonic()
 
         def progress(fraction: float) -> None:
             spent = time.monotonic() - began
-            left = spent / fraction - spent if fraction > 0.05 else seconds * (1 - fraction)
-            text = f"{title}: {round(fraction * forwards)} of {forwards} forward passes, about {duration(left)} left"
-            bar.progress(min(fraction, 1.0), text=text)
+            # Each kind of pass has its own pace, so what is measured now says nothing about the parts that follow.
+            left = spent / fraction - spent if fraction > 0.05 else part.seconds * (1 - fraction)
+            count = f"{round(fraction * part.forwards):,} of {part.forwards:,} forward passes"
+            bar.progress(
+                min((before + fraction * part.seconds) / total, 1.0),
+                text=f"{part.title}: {count}, about {duration(left + after)} left",
+            )
 
-        made = compute(progress)
-    except StopException:  # Streamlit's own Stop, in the header, means the same as ours
+        return part.compute(progress)
+
+    held = False
+    try:
+        asked = time.monotonic()
+        while not (held := shop.busy.acquire(timeout=0.2)):
+            waited = time.monotonic() - asked
+            # Also the call at which a visitor who stops waiting is let go.
+            bar.progress(0.0, text=f"{title}: waiting for another visitor's run to end ({waited:.0f} s)")
+        ends = [sum(part.seconds for part in parts[: index + 1]) for index in range(len(parts))]
+        made = [run(part, end - part.seconds, total - end) for part, end in zip(parts, ends, strict=True)]
+    except StopException:  # Streamlit's own Stop means the same as ours
         stop()
         raise
     finally:
-        shop.busy.release()
+        if held:
+            shop.busy.release()
     place.empty()
     return made
+
+
+class Task(Generic[T]):
+    """One kind of long work that a page offers: what it made last, whether that is up to date, and whether to run.
+
+    Everything lives in the session's state, so a task is made anew in each script run.
+
+    Args:
+        name: of the task; the session's keys begin with it.
+        key: the settings as text: work under one key has one outcome.
+    """
+
+    def __init__(self, name: str, key: str) -> None:
+        self.name, self.key = name, key
+        self._made, self._pending, self._ended = (f"{name}_{part}" for part in ("made", "pending", "ended"))
+        state = st.session_state
+        if state.get(self._pending, key) != key:
+            # A changed setting ends the script run, and the work in it, without a word.
+            state[self._ended] = (
+                state.pop(self._pending),
+                "The run was stopped because a setting changed. Press Run to start it with the present settings.",
+            )
+
+    @property
+    def made(self) -> T | None:
+        """What the last finished run made, under whatever settings."""
+        made: T | None = st.session_state.get(self._made, ("", None))[1]
+        return made
+
+    @property
+    def fresh(self) -> bool:
+        """Whether that belongs to the present settings."""
+        return bool(st.session_state.get(self._made, ("", None))[0] == self.key)
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether a run under the present settings was under way when something else on the page was touched."""
+        return bool(st.session_state.get(self._pending) == self.key)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a run under the present settings came to no end: it must not start again by itself."""
+        return bool(st.session_state.get(self._ended, ("", ""))[0] == self.key)
+
+    @property
+    def ended(self) -> str:
+        """Why the latest run came to no end, in words; empty if it did."""
+        return str(st.session_state.get(self._ended, ("", ""))[1])
+
+    def keep(self, made: T) -> None:
+        """Take an outcome as that of the present settings."""
+        state = st.session_state
+        state[self._made] = (self.key, made)
+        state.pop(self._pending, None)
+        state.pop(self._ended, None)
+
+    def stop(self) -> None:
+        """The visitor stopped the run."""
+        st.session_state.pop(self._pending, None)
+        st.session_state[self._ended] = (self.key, "The run was stopped. Press Run to start it again.")
+
+    def run(self, *parts: Part) -> NoReturn:
+        """Do the work, here on the page; keep what its last part made; and run the page again, which then says so."""
+        state = st.session_state
+        state[self._pending] = self.key
+        state.pop(self._ended, None)
+        try:
+            self.keep(work_parts(parts, stop=self.stop)[-1])
+        except perturb.PerturbError as error:
+            state.pop(self._pending, None)
+            state[self._ended] = (self.key, str(error))
+        st.rerun()
 
 
 def duration(seconds: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
@@ -13,6 +14,7 @@ import perturb
 from pages.parts import figures, jobs
 from pages.parts.shell import Scene
 from perturb.colour import overlay
+from perturb.engine import Progress
 from perturb.export import UNITS
 from perturb.fills import FILLS
 from perturb.folders import zip_of
@@ -39,79 +41,52 @@ def section(scene: Scene, target: perturb.Target, prefix: str) -> None:
     st.subheader("Occlusion study", help="Does the outcome depend on the occluder? Run many on one picture and target.")
     first, second, third = st.columns((2, 1.4, 1))
     with first:
-        fills = st.multiselect(
-            "Fills",
-            [name for name in FILLS if name != "colour"],
-            default=FILL_NAMES,
-            key=f"{prefix}study_fills",
-            bind="query-params",
-            help="Each of them is tried in every size.",
-        )
+        names = [name for name in FILLS if name != "colour"]
+        fills = _choices("Fills", names, FILL_NAMES, f"{prefix}study_fills", "Each of them is tried in every size.")
     with second:
-        sizes = st.multiselect(
-            "Sizes (px)",
-            OFFERED,
-            default=SIZES,
-            key=f"{prefix}study_sizes",
-            bind="query-params",
-            help="Width of the window; each window half overlaps the next.",
-        )
+        text = "Width of the window; each window half overlaps the next."
+        sizes = _choices("Sizes (px)", OFFERED, SIZES, f"{prefix}study_sizes", text)
     with third:
-        text = st.text_input(
+        typed = st.text_input(
             "Colours",
             key=f"{prefix}study_colours",
             bind="query-params",
             help="Further flat colours as #rrggbb, with commas between them.",
         )
-    colours = [part.strip() for part in (text or "").split(",") if part.strip()]
-    wanted = [
-        scene.image.digest,
-        scene.segmenter.name,
-        target.label,
-        target.region,
-        target.score,
-        fills,
-        sizes,
-        colours,
-    ]
-    key = json.dumps(wanted)
-    slot, state = f"{prefix}study", st.session_state
+    colours = [part.strip() for part in (typed or "").split(",") if part.strip()]
+    image, segmenter = scene.image, scene.segmenter
+    what = [image.digest, segmenter.name, target.label, target.region, target.score, fills, sizes, colours]
+    task: jobs.Task[Study] = jobs.Task(f"{prefix}study", json.dumps(what))
     try:
         plans = plan(fills, colours, sizes, 12.0)
-        passes = sum(study_forwards(scene.image, scene.segmenter, target, plans))
+        passes = sum(study_forwards(image, target.freeze(image, scene.labels, segmenter.classes), plans))
     except perturb.PerturbError as error:
         st.error(str(error), icon=":material/error:")
         return
-    shop, image = jobs.workshop(), scene.image
-    seconds = passes * shop.pass_seconds(scene.segmenter.name, image.height, image.width, scene.seconds)
-    held: tuple[str, Study | None] = state.get(slot, ("", None))
+    seconds = passes * jobs.workshop().pass_seconds(segmenter.name, image.height, image.width, scene.seconds)
     with st.container(horizontal=True, vertical_alignment="center"):
         pressed = st.button(
-            "Run the study", icon=":material/play_arrow:", key=f"{prefix}study_run", disabled=held[0] == key
+            "Run the study", icon=":material/play_arrow:", key=f"{prefix}study_run", disabled=task.fresh
         )
-        st.caption(f"{len(plans)} occluders, {passes:,} forward passes, about {jobs.duration(seconds)}.")
-    pending = f"{prefix}study_pending"
+        running = not task.fresh and (pressed or task.interrupted)
+        cost = f"{len(plans)} occluders, {passes:,} forward passes, about {jobs.duration(seconds)}."
+        if task.ended and not running:
+            st.warning(f"{task.ended} {cost}", icon=":material/stop_circle:")
+        else:
+            st.caption(cost)
 
-    def stop() -> None:
-        state.pop(pending, None)
+    def compute(progress: Progress) -> Study:
+        return study(image, segmenter, target, fills=fills, colours=colours, sizes=sizes, progress=progress)
 
-    if held[0] != key and (pressed or state.get(pending) == key):
-        state[pending] = key
-        made = jobs.work(
-            "Study",
-            passes,
-            seconds,
-            lambda progress: study(
-                image, scene.segmenter, target, fills=fills, colours=colours, sizes=sizes, progress=progress
-            ),
-            stop=stop,
-        )
-        stop()
-        state[slot] = (key, made)
-        st.rerun()
-    if held[1] is not None:
-        with st.container(key=f"{prefix}study_{'fresh' if held[0] == key else 'stale'}"):
-            _show(held[1], prefix)
+    if running:
+        task.run(jobs.Part("Study", passes, seconds, compute))
+    if task.made is not None:
+        with st.container(key=f"{prefix}study_{'fresh' if task.fresh else 'stale'}"):
+            _show(task.made, prefix)
+
+
+def _choices(label: str, options: Sequence[Any], default: Sequence[Any], key: str, text: str) -> list[Any]:
+    return st.multiselect(label, options, default=default, key=key, bind="query-params", help=text)
 
 
 @st.fragment

@@ -1,4 +1,4 @@
-"""The class names of a street scene and their indices."""
+"""The class names of a street scene and their indices: those of the scenes' ground truth and of `streets-unet`'s logits."""
 
 from typing import Final
 

@@ -14,20 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import fuse_conv_bn_eval
 
-CLASSES = (
-    "sky",
-    "building",
-    "pole",
-    "road",
-    "pavement",
-    "tree",
-    "sign",
-    "fence",
-    "car",
-    "pedestrian",
-    "bicyclist",
-)
-"""Names of the logits' channels, in order."""
+from perturb.scenes.labels import CLASSES
+
+__all__ = ["CLASSES", "STRIDE", "StreetsUNet"]
 
 STRIDE = 16
 """The picture is padded to a multiple of this; crops aligned to it see the same grid."""

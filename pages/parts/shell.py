@@ -126,6 +126,8 @@ def sidebar() -> None:
     st.html("<style>[data-testid=stMainBlockContainer] {padding-top: 3.2rem}</style>")
     state = st.session_state
     wanted = st.query_params.get("photo", "")
+    if state["just_entered"]:
+        _follow_address()
     with st.sidebar:
         source = st.segmented_control(
             "Picture",
@@ -177,6 +179,20 @@ def sidebar() -> None:
             help="The network that colours every pixel, and whose needs are explained.",
         )
         st.caption(perturb.SEGMENTERS[state["segmenter_name"]].summary)
+
+
+def _follow_address() -> None:
+    """On the way to a page the address holds over what the sidebar held.
+
+    A link that is pressed while its page is still being drawn arrives together with the sidebar's present choices, and
+    Streamlit lets those win: the right page would open with the wrong picture.
+    """
+    state, query = st.session_state, st.query_params
+    for key, names in (("source", SOURCES), ("sample", perturb.SAMPLES), ("segmenter", perturb.SEGMENTERS)):
+        # A link to a sample leaves out the source, which is then the samples.
+        named = query.get(key) or (SOURCES[0] if key == "source" and "sample" in query else None)
+        if named in names and state.get(key, named) != named:
+            state[key] = named
 
 
 def _take(file: Any) -> None:

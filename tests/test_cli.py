@@ -25,16 +25,9 @@ def run(*arguments):
 def written(tmp_path_factory):
     """One real run in a process of its own: 12 windows on the default sample."""
     folder = tmp_path_factory.mktemp("cli") / "deep" / "out"
-    command = [
-        sys.executable,
-        "-m",
-        "perturb",
-        "explain",
-        perturb.samples.DEFAULT_SAMPLE,
-        "--segmenter",
-        "streets-unet",
-    ]
-    command += ["--target", "car", "--method", "occlusion", "--set", "size=120", "--set", "stride=90"]
+    command = [sys.executable, "-m", "perturb", "explain", perturb.samples.DEFAULT_SAMPLE]
+    command += ["--segmenter", "streets-unet", "--target", "car", "--method", "occlusion"]
+    command += ["--set", "size=120", "--set", "stride=90"]
     command += ["--set", "fill=grey", "--seed", "0", "--out", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -115,6 +108,12 @@ def photo(path, height=60, width=80):
     return path
 
 
+def explain_all(picture, out, *more, size=40):
+    """The car's score in the whole of a small picture, in a few large windows."""
+    options = ("--target", "car", "--region", "all", "--set", f"size={size}", "--set", f"stride={size}")
+    return run("explain", picture, *options, "--out", out, *more)
+
+
 def test_a_photograph_with_ground_truth_and_a_box(tmp_path, capsys):
     picture = photo(tmp_path / "street.png")
     truth = tmp_path / "truth.png"
@@ -131,6 +130,35 @@ def test_a_photograph_with_ground_truth_and_a_box(tmp_path, capsys):
         assert record["target"]["score"] == "probability"
         assert record["image"]["name"] == "street"
     assert "load_image" in (tmp_path / "all" / "reproduce.py").read_text()
+    capsys.readouterr()
+
+
+QUICK = {
+    "occlusion": {"size": 60, "stride": 60},
+    "feature-ablation": {"segments": "grid", "count": 6},
+    "lime": {"segments": "grid", "count": 6, "samples": 60},
+    "kernel-shap": {"segments": "grid", "count": 6, "samples": 20},
+    "rise": {"masks": 10},
+    "ablation-cam": {"layer": "decoder3"},
+}
+
+
+@pytest.mark.parametrize("method", perturb.METHODS)
+def test_every_method_explains_three_street_pictures(method, tmp_path, capsys):
+    """As files, small ones: what the command writes is what Python computes."""
+    for name in ("quiet-street", "rain", "fog"):
+        picture = perturb.samples.BUNDLED / f"{name}.png"
+        settings = [part for key, value in QUICK.get(method, {}).items() for part in ("--set", f"{key}={value}")]
+        options = ("--target", "road", "--method", method, *settings, "--max-side", 120)
+        assert run("explain", picture, *options, "--out", tmp_path / name) == 0
+        heatmap = np.load(tmp_path / name / "heatmap.npy")
+        assert heatmap.shape == (90, 120)
+        assert np.isfinite(heatmap).all()
+        assert heatmap.min() < heatmap.max()
+        assert json.loads((tmp_path / name / "result.json").read_text())["method"] == method
+        image, segmenter = perturb.load_image(picture, max_side=120), perturb.load_segmenter()
+        result = perturb.explain(image, segmenter, perturb.Target("road"), method=method, **QUICK.get(method, {}))
+        assert_allclose(heatmap, result.heatmap, atol=1e-5)
     capsys.readouterr()
 
 
@@ -181,31 +209,17 @@ def test_a_broken_picture_is_one_line(tmp_path, capsys):
 def test_a_folder_with_other_files_is_left_alone_and_an_earlier_result_is_replaced(tmp_path, capsys):
     picture = photo(tmp_path / "street.png")
     out = tmp_path / "out"
-    arguments = (
-        "explain",
-        picture,
-        "--target",
-        "car",
-        "--region",
-        "all",
-        "--set",
-        "size=40",
-        "--set",
-        "stride=40",
-        "--out",
-        out,
-    )
     out.mkdir()
     (out / "thesis.txt").write_text("years of work")
-    assert run(*arguments) == 2
+    assert explain_all(picture, out) == 2
     assert "holds other files (thesis.txt)" in capsys.readouterr().err
     (out / "thesis.txt").unlink()
-    assert run(*arguments) == 0
+    assert explain_all(picture, out) == 0
     first = json.loads((out / "result.json").read_text())
-    assert run(*arguments, "--seed", "1") == 0
+    assert explain_all(picture, out, "--seed", "1") == 0
     assert json.loads((out / "result.json").read_text())["seed"] == 1 != first["seed"]
     (out / "thesis.txt").write_text("years of work")
-    assert run(*arguments) == 2
+    assert explain_all(picture, out) == 2
     assert (out / "thesis.txt").exists()
     assert {path.name for path in tmp_path.iterdir()} == {"street.png", "out"}
     capsys.readouterr()
@@ -217,21 +231,7 @@ def test_an_interrupt_leaves_nothing_behind(tmp_path, capsys, monkeypatch):
 
     monkeypatch.setattr(perturb, "curves", interrupted)
     picture = photo(tmp_path / "street.png")
-    code = run(
-        "explain",
-        picture,
-        "--target",
-        "car",
-        "--region",
-        "all",
-        "--set",
-        "size=40",
-        "--set",
-        "stride=40",
-        "--out",
-        tmp_path / "out",
-    )
-    assert code == 130
+    assert explain_all(picture, tmp_path / "out") == 130
     assert "nothing was written" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["street.png"]
 
@@ -239,28 +239,14 @@ def test_an_interrupt_leaves_nothing_behind(tmp_path, capsys, monkeypatch):
 def test_a_failed_write_leaves_the_earlier_result(tmp_path, capsys, monkeypatch):
     picture = photo(tmp_path / "street.png")
     out = tmp_path / "out"
-    arguments = (
-        "explain",
-        picture,
-        "--target",
-        "car",
-        "--region",
-        "all",
-        "--set",
-        "size=40",
-        "--set",
-        "stride=40",
-        "--out",
-        out,
-    )
-    assert run(*arguments) == 0
+    assert explain_all(picture, out) == 0
     before = {path.name: path.read_bytes() for path in out.iterdir()}
 
     def full(_made):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("perturb.export.curves_csv", full)
-    assert run(*arguments, "--seed", "5") == 2
+    assert explain_all(picture, out, "--seed", "5") == 2
     assert "cannot be written" in capsys.readouterr().err
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
     assert {path.name for path in tmp_path.iterdir()} == {"street.png", "out"}
@@ -284,21 +270,5 @@ def test_the_same_from_python(tmp_path):
     result = perturb.explain(image, segmenter, target, method="occlusion", size=30, stride=30)
     assert result.save(tmp_path / "out") == tmp_path / "out"  # the curves come with it
     assert (tmp_path / "out" / "curves.csv").exists()
-    assert (
-        run(
-            "explain",
-            tmp_path / "street.png",
-            "--target",
-            "car",
-            "--region",
-            "all",
-            "--set",
-            "size=30",
-            "--set",
-            "stride=30",
-            "--out",
-            tmp_path / "cli",
-        )
-        == 0
-    )
+    assert explain_all(tmp_path / "street.png", tmp_path / "cli", size=30) == 0
     assert_array_equal(np.load(tmp_path / "cli" / "heatmap.npy"), np.load(tmp_path / "out" / "heatmap.npy"))

@@ -6,7 +6,7 @@ from pages.parts import shell
 
 shell.require_entrypoint()
 
-from pages.parts import channels, experiment, views  # noqa: E402 — the page may have to start over first
+from pages.parts import channels, experiment, grounds, views  # noqa: E402 — the page may have to start over first
 
 PREFIX = "cam_"
 
@@ -18,4 +18,6 @@ st.caption(
 asked, result = experiment.explain(("ablation-cam",), PREFIX)
 if result is not None:
     channels.show(result, PREFIX)
+grounds.section(asked, PREFIX)
+if result is not None:
     views.downloads(result, PREFIX)

@@ -146,7 +146,8 @@ SETTINGS: tuple[Setting, ...] = (
         "fill",
         "choice",
         "grey",
-        "What stands where pixels are hidden. Flat colours can be mistaken for something; blur and imputation disturb less.",
+        "What stands where pixels are hidden. Flat colours can be mistaken for something; blur and imputation disturb less. "
+        "The soft edge is for windows and segments: scattered pixels are all rim, and only partly hidden.",
         choices=tuple((spec.name, spec.title) for spec in FILLS.values()),
     ),
     Setting(

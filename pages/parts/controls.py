@@ -143,7 +143,28 @@ def target_widgets(scene: Scene, prefix: str) -> Target:
     elif kind == "box":
         corners = _numbers(prefix, ("x0", 0, width - 1), ("y0", 0, height - 1), ("x1", 1, width), ("y1", 1, height))
         region = "box:" + ",".join(map(str, corners))
-    return Target(str(label), region=region, score=cast(Score, score))
+    chosen = Target(str(label), region=region, score=cast(Score, score))
+    st.caption(_sentence(chosen))
+    return chosen
+
+
+def _sentence(target: Target) -> str:
+    """What is explained, in words."""
+    label, kind = target.label, target.parts()[0]
+    where = {
+        "class": f"over all pixels that the segmenter calls {label}",
+        "component": f"over the connected part of {label} under one pixel",
+        "pixel": "at one pixel",
+        "box": "over a box",
+        "all": "over the whole picture",
+        "truth": f"over all pixels that are {label} in the ground truth",
+    }[kind]
+    what = {
+        "logit": f"the mean logit of {label}",
+        "probability": f"the mean probability of {label}",
+        "iou": f"the overlap (IoU) of the new mask of {label} with the clean one",
+    }[target.score]
+    return f"Watched: {what}, {where}."
 
 
 def _numbers(prefix: str, *inputs: tuple[str, int, int]) -> list[int]:

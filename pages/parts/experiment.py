@@ -35,8 +35,7 @@ class Plan:
         key: the same as text: two plans with one key have one result.
         frozen: the target on the picture; None where it does not fit.
         forwards: passes of the method's own run.
-        seconds: how long map and curves are expected to take.
-        curves_seconds: how long of it the curves.
+        map_seconds, curves_seconds: how long each is expected to take.
         error: why it cannot run, in words; empty if it can.
     """
 
@@ -48,7 +47,7 @@ class Plan:
     key: str
     frozen: Frozen | None
     forwards: int
-    seconds: float
+    map_seconds: float
     curves_seconds: float
     error: str
 
@@ -63,8 +62,7 @@ def plan(scene: Scene, target: perturb.Target, method: str, settings: dict[str, 
         forwards = METHODS[method].forwards(image, segmenter, frozen, settings)
     except perturb.PerturbError as problem:
         error = str(problem)
-    pace = partial(jobs.workshop().pass_seconds, segmenter.name, image.height, image.width, scene.seconds)
-    curves_seconds = curve_forwards() * pace()
+    pace = partial(jobs.workshop().pass_seconds, *_size(scene), scene.seconds)
     return Plan(
         scene=scene,
         target=target,
@@ -74,8 +72,8 @@ def plan(scene: Scene, target: perturb.Target, method: str, settings: dict[str, 
         key=json.dumps([*what, *sorted(settings.items())]),
         frozen=frozen,
         forwards=forwards,
-        seconds=forwards * pace(_pace(settings)) + curves_seconds,
-        curves_seconds=curves_seconds,
+        map_seconds=forwards * pace(what=_pace(settings)),
+        curves_seconds=curve_forwards() * pace(),
         error=error,
     )
 
@@ -158,7 +156,7 @@ def _status(plan: Plan, task: jobs.Task[perturb.Result]) -> bool:
         running = not task.fresh and (pressed or task.interrupted or at_once)
         cost = (
             f"{plan.forwards} forward passes for the map and {curve_forwards()} for its curves, "
-            f"about {jobs.duration(plan.seconds)}"
+            f"about {jobs.duration(plan.map_seconds + plan.curves_seconds)}"
         )
         if task.fresh:
             st.caption(f"Up to date: the result below belongs to these settings ({cost}).")
@@ -188,31 +186,42 @@ def _run(
     draw: Callable[[perturb.Result], None],
 ) -> NoReturn:
     """Run the map, unless it is known, and then its curves; the map is drawn as soon as it is there."""
-    scene, shop = plan.scene, jobs.workshop()
-    size = scene.segmenter.name, scene.image.height, scene.image.width
-    passes = curve_forwards()
     result = known
 
     def make_map(progress: Progress) -> None:
         nonlocal result
-        result = perturb.explain(
-            scene.image, scene.segmenter, plan.target, method=plan.method, progress=progress, **plan.settings
-        )
-        shop.keep(plan.key, result)
-        shop.seconds[*size, _pace(plan.settings)] = result.seconds / result.forwards
+        result = compute_map(plan, progress)
         draw(result)
 
     def make_curves(progress: Progress) -> perturb.Result:
         assert result is not None
         made = perturb.curves(result, progress=progress)
-        shop.seconds[*size, ""] = made.seconds / made.forwards
+        jobs.workshop().seconds[*_size(plan.scene), ""] = made.seconds / made.forwards
         return result
 
-    curves = jobs.Part("Curves", passes, plan.curves_seconds, make_curves)
+    curves = jobs.Part("Curves", curve_forwards(), plan.curves_seconds, make_curves)
     if known is not None:
         draw(known)
         task.run(curves)
-    task.run(jobs.Part("Map", plan.forwards, plan.seconds - plan.curves_seconds, make_map), curves)
+    task.run(jobs.Part("Map", plan.forwards, plan.map_seconds, make_map), curves)
+
+
+def compute_map(plan: Plan, progress: Progress) -> perturb.Result:
+    """The map of a plan, known from now on to all visitors; to be called as a part of a job."""
+    scene, shop = plan.scene, jobs.workshop()
+    known = shop.results.get(plan.key)
+    if known is not None:
+        return known
+    result = perturb.explain(
+        scene.image, scene.segmenter, plan.target, method=plan.method, progress=progress, **plan.settings
+    )
+    shop.keep(plan.key, result)
+    shop.seconds[*_size(scene), _pace(plan.settings)] = result.seconds / result.forwards
+    return result
+
+
+def _size(scene: Scene) -> tuple[str, int, int]:
+    return scene.segmenter.name, scene.image.height, scene.image.width
 
 
 def _pace(settings: Mapping[str, Any]) -> str:

@@ -30,17 +30,37 @@ def show(pixels: npt.NDArray[Any], *, alt: str, caption: str | None = None) -> N
     )
 
 
-def colour_bar(limit: float, unit: str, *, signed: bool) -> None:
-    """A numeric colour bar: zero in the middle for signed maps, at the left for magnitudes."""
-    ramp = np.linspace(-1.0 if signed else 0.0, 1.0, 21)[None]
-    colours = colour_map(ramp, limit=1.0, signed=signed)[0]
-    stops = ", ".join(f"rgb({r},{g},{b})" for r, g, b in colours.tolist())
-    ticks = np.linspace(-limit if signed else 0.0, limit, 5)
+def colour_bar(limit: float, unit: str, *, signed: bool, used: tuple[float, float] | None = None) -> None:
+    """A numeric colour bar: zero in the middle for signed maps, at the left for magnitudes.
+
+    Args:
+        limit: the value at its right end.
+        unit: written below it.
+        signed: whether it goes from −limit or from 0.
+        used: the lowest and highest value of what is shown; the bar is pale beyond them. None for all of it.
+    """
+    low = -limit if signed else 0.0
+    first, last = (0.0, 1.0) if used is None or limit <= 0 else ((value - low) / (limit - low) for value in used)
+    places = np.unique(np.clip([*np.linspace(0, 1, 21), first, last], 0, 1))
+    colours = colour_map((places * 2 - 1 if signed else places)[None], limit=1.0, signed=signed)[0].tolist()
+    stops = []
+    for place, (r, g, b) in zip(places.tolist(), colours, strict=True):
+        # Twice at the ends of what is used, so that the bar turns pale at once.
+        if place <= first or place > last:
+            stops.append(f"rgba({r},{g},{b},.22) {place:.1%}")
+        if first <= place <= last:
+            stops.append(f"rgb({r},{g},{b}) {place:.1%}")
+        if place == last < 1:
+            stops.append(f"rgba({r},{g},{b},.22) {place:.1%}")
+    ticks = np.linspace(low, limit, 5)
     labels = "".join(f"<span>{number(value, signed=signed)}</span>" for value in ticks)
     name = f"{SIGNED if signed else MAGNITUDE} colour bar from {number(ticks[0])} to {number(ticks[-1])} {unit}"
+    if (first, last) != (0.0, 1.0) and used is not None:
+        name += f"; used from {number(used[0])} to {number(used[1])}, pale beyond"
     st.html(
         f"<div role='img' aria-label='{html.escape(name)}' style='font-size:.8rem'>"
-        f"<div style='height:.8rem;border-radius:.2rem;border:1px solid #8884;background:linear-gradient(90deg,{stops})'>"
+        f"<div style='height:.8rem;border-radius:.2rem;border:1px solid #8884;"
+        f"background:linear-gradient(90deg,{','.join(stops)})'>"
         f"</div><div style='display:flex;justify-content:space-between;font-variant-numeric:tabular-nums'>{labels}</div>"
         f"<div style='opacity:.75'>{html.escape(unit)}</div></div>"
     )

@@ -122,8 +122,12 @@ def _segment(
 
 def sidebar() -> None:
     """Choose the picture and the segmenter; leaves `image` and `segmenter_name` in the session's state."""
-    # Streamlit leaves a hand's breadth of empty page above the title.
-    st.html("<style>[data-testid=stMainBlockContainer] {padding-top: 3.2rem}</style>")
+    # Streamlit leaves a hand's breadth of empty page above the title, and has a Stop button of its own in the header,
+    # which also ends what must not end. A run that can be stopped has one beside its bar.
+    st.html(
+        "<style>[data-testid=stMainBlockContainer] {padding-top: 3.2rem} "
+        "[data-testid=stStatusWidget] button {display: none}</style>"
+    )
     state = st.session_state
     wanted = st.query_params.get("photo", "")
     if state["just_entered"]:
@@ -156,7 +160,8 @@ def sidebar() -> None:
                 help="Drawn scenes, each chosen for a question. The same names work on the command line.",
             )
             image = perturb.sample(name if name in perturb.SAMPLES else DEFAULT_SAMPLE)
-            caption = perturb.SAMPLES[image.name].sentence
+            chosen = perturb.SAMPLES[image.name]
+            caption = f"**{chosen.title}.** {chosen.sentence}"
             if source != "sample":
                 st.info(_invitation(wanted), icon=":material/upload:")
         else:

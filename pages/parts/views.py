@@ -14,16 +14,37 @@ from pages.parts.shell import Scene
 from perturb.colour import blend, edges, label_colours, limit_of, outline, overlay, to_uint8
 from perturb.export import png, python_lines, to_zip, unit_of
 from perturb.methods.ablation_cam import AblationCam
+from perturb.methods.lime import POOR_FIT
 from perturb.metrics import METRICS
 from perturb.targets import Frozen
 
 REGION_COLOUR = (255, 255, 255)
 MAPS = {
-    "score": "Red speaks for the class: without it the score drops. Blue stands in its way.",
+    "score": "How much the score drops without a pixel. Red speaks for the class, blue stands in its way.",
     "lost": "How many pixels of the region stop being the class when a pixel is hidden.",
-    "positive": "Only what speaks for the class: the sum of the channels where it is above zero.",
     "gained": "How many other pixels turn into the class when a pixel is hidden. A score inside the region cannot see these.",
 }
+LAYER_MAPS = {
+    "score": "The channels added up by what the score loses without each. Red speaks for the class, blue stands in its way.",
+    "positive": "Only what speaks for the class: the same sum where it is above zero.",
+}
+FACTS: dict[str, tuple[str, str]] = {
+    "segments": ("{} segments", "The parts that were hidden as one, outlined on the map."),
+    "samples": ("{} coalitions run", "Pictures with a random choice of segments hidden, one forward pass each."),
+    "r2": (
+        "fit R² {}",
+        f"How much of the scores' spread the linear model explains: 1 is all of it, 0 none. Below {POOR_FIT} do not "
+        "believe single segments.",
+    ),
+    "whole": ("everything hidden: a drop of {}", "What the segments share out among them: their values add up to it."),
+    "layer": ("layer {}", "Where channels were silenced."),
+    "channels": ("{} channels", "Each was silenced in turn."),
+    "silent_channels": (
+        "{} of them silent",
+        "Channels that are zero all over this picture: they cannot change anything.",
+    ),
+}
+"""How a page says a method's facts, and what each means."""
 
 
 def segmentation(scene: Scene, frozen: Frozen | None, target: perturb.Target, prefix: str) -> None:
@@ -65,16 +86,18 @@ def heat_map(result: perturb.Result, prefix: str, cell: tuple[int, int]) -> None
     """
     layered = result.method == AblationCam.name
     st.markdown("**Heat map**" + ("" if layered else " — click it to probe what hides that place"))
+    texts = {name: text for name, text in (LAYER_MAPS if layered else MAPS).items() if name in result.maps}
     kind = st.segmented_control(
-        "Map",
-        tuple(name for name in MAPS if name in result.maps),
+        "What the colours show",
+        tuple(texts),
         default="score",
         required=True,
         key=f"{prefix}map",
         bind="query-params",
-        help=" ".join(f"**{name}**: {text}" for name, text in MAPS.items()),
+        help=" ".join(f"**{name}**: {text}" for name, text in texts.items()),
     )
-    kind = kind if kind in result.maps else "score"
+    kind = kind if kind in texts else "score"
+    st.caption(texts[kind])
     values = result.maps[kind]
     shown = values - result.neutral if kind == "score" else values
     place = st.container()
@@ -94,34 +117,45 @@ def heat_map(result: perturb.Result, prefix: str, cell: tuple[int, int]) -> None
     if result.segments is not None:
         canvas = edges(canvas, result.segments, (255, 255, 255))
     canvas = outline(canvas, result.frozen.region, (20, 20, 20))
+    text = f"Heat map of {kind} for {result.frozen.name}, from {values.min():.3g} to {values.max():.3g} {unit}"
+    pick = None
     with place:
-        pick = picture_picker(
-            png(canvas),
-            width=result.image.width,
-            height=result.image.height,
-            alt=f"Heat map of {kind} for {result.frozen.name}, from {values.min():.3g} to {values.max():.3g} {unit}",
-            key=f"{prefix}map_picker",
-            cell=cell,
-        )
-        figures.colour_bar(limit, unit, signed=signed)
+        if layered:
+            figures.show(canvas, alt=text)
+        else:
+            pick = picture_picker(
+                png(canvas),
+                width=result.image.width,
+                height=result.image.height,
+                alt=text,
+                key=f"{prefix}map_picker",
+                cell=cell,
+            )
+        figures.colour_bar(limit, unit, signed=signed, used=(float(shown.min()), float(shown.max())))
     st.caption(
         f"Raw range: {figures.number(float(values.min()), signed=signed)} to "
         f"{figures.number(float(values.max()), signed=signed)} {unit}; the clean score is "
-        f"{figures.number(float(result.clean.score[0]))}. {MAPS[kind]}"
+        f"{figures.number(float(result.clean.score[0]))}."
     )
-    if result.facts:
-        st.caption(
-            " · ".join(
-                f"{name.replace('_', ' ')}: {figures.fact(value)}"
-                for name, value in result.facts.items()
-                if name != "unit"
-            )
-        )
+    _facts(result)
     for note in result.notes:
         st.info(note, icon=":material/info:")
-    if pick is not None and not layered:
+    if pick is not None:
         st.session_state[f"{prefix}picked"] = ((pick.x0 + pick.x1 - 1) // 2, (pick.y0 + pick.y1 - 1) // 2)
         st.rerun(scope="app")  # the probe stands outside this fragment
+
+
+def _facts(result: perturb.Result) -> None:
+    """What the method says about its run, in one line."""
+    told = {name: value for name, value in result.facts.items() if name != "unit"}
+    words = []
+    for name, value in told.items():
+        text = FACTS[name][0].format(figures.fact(value)) if name in FACTS else f"{name}: {figures.fact(value)}"
+        if name == "segments" and result.settings["segments"] in ("grid", "slic"):
+            text += f" (asked for about {result.settings['count']})"
+        words.append(text)
+    if words:
+        st.caption(" · ".join(words), help=" ".join(FACTS[name][1] for name in told if name in FACTS) or None)
 
 
 @st.fragment

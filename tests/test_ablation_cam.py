@@ -139,6 +139,17 @@ def explained(image, segmenter, target="thing", *, region="all", score="logit", 
     )
 
 
+def settle(net):
+    """Fit the normalisation to noise: without it random weights shrink the signal of a deep network to nothing."""
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = None  # the mean over the passes
+    net.train()
+    with torch.no_grad():
+        net(torch.rand(4, 3, 64, 96))
+    net.eval()
+
+
 def dense(segmenter, image, layer, channels, factor=0.0):
     """The textbook: a hook that replaces the layer's whole output, the whole network, one channel at a time."""
     batch = torch.from_numpy(image.pixels.transpose(2, 0, 1).copy())[None]
@@ -235,6 +246,7 @@ def test_the_tail_of_torchvision_networks_gives_what_whole_passes_give(builder):
     options = {} if builder.startswith("lraspp") else {"aux_loss": False}
     torch.manual_seed(0)
     net = getattr(segmentation, builder)(weights=None, weights_backbone=None, num_classes=3, **options)
+    settle(net)
     segmenter = segmenter_of(Out(net), mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
     image = picture(64, 96)
     names = [layer.name for layer in layers(segmenter, image)]
@@ -244,7 +256,15 @@ def test_the_tail_of_torchvision_networks_gives_what_whole_passes_give(builder):
         tail, got = tailed(segmenter, image, layer, channels)
         assert tail.note == ""
         expected = dense(segmenter, image, layer, channels)
-        assert_allclose(got, expected, atol=1e-4 * float(tail.clean.max() - tail.clean.min()), err_msg=layer)
+        reach = float(tail.clean.max() - tail.clean.min())
+        assert float((expected - tail.clean).abs().max()) > 1e-3 * reach, "ablation should change something"
+        assert_allclose(got, expected, atol=1e-4 * reach, err_msg=layer)
+    result = explained(image, segmenter, layer=layer)
+    assert result.facts["layer"] == layer
+    assert_allclose(result.readings.score[channels], expected[:, 0].mean((1, 2)), atol=1e-4 * reach)
+    assert result.heatmap.shape == (64, 96)
+    assert result.heatmap.min() < result.heatmap.max()
+    assert hook_count(segmenter) == 0
 
 
 def test_what_comes_before_the_layer_is_not_run_again(streets, scene):
@@ -268,6 +288,40 @@ def test_what_comes_before_the_layer_is_not_run_again(streets, scene):
     assert calls["encoder1.0.conv"] == before["encoder1.0.conv"]
     assert calls["decoder3.mix.conv"] == before["decoder3.mix.conv"]
     assert calls["decoder2.mix.conv"] == before["decoder2.mix.conv"] + 15
+
+
+@pytest.mark.parametrize("ablation", ["full", "foreground"])
+def test_an_explanation_runs_what_comes_before_the_layer_as_often_for_many_channels_as_for_few(ablation):
+    module = Linear()
+    segmenter, image = segmenter_of(module), picture(12, 16)
+    layers(segmenter, image)  # looked at once a segmenter
+    passes = {"body": 0, "head": 0}
+    handles = []
+    for name in passes:
+
+        def count(_, given, output, name=name):  # noqa: ARG001 — torch's signature
+            passes[name] += len(output)
+
+        handles.append(getattr(module, name).register_forward_hook(count))
+    try:
+        result = explained(image, segmenter, region="box:2,2,9,8", ablation=ablation, layer="act")
+    finally:
+        for handle in handles:
+            handle.remove()
+    live = len(result.readings) - result.facts["silent_channels"]
+    assert passes["head"] == passes["body"] + 1 + live, "one more, to see that the tail gives the clean logits"
+    assert passes["body"] == 3, "the clean reading, the layer's activation and the tail's own beginning"
+    assert result.forwards == 1 + len(result.readings)
+
+
+def test_a_network_whose_answer_never_changes_gives_a_zero_map_and_says_so():
+    module = Linear()
+    with torch.no_grad():
+        module.head.weight.zero_()
+    result = explained(picture(12, 16), segmenter_of(module))
+    assert_array_equal(result.heatmap, 0)
+    assert_array_equal(result.readings.lost + result.readings.gained, 0)
+    assert "constant" in result.notes[-1]
 
 
 def test_operations_in_place_do_not_spoil_what_is_kept():

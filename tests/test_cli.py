@@ -162,6 +162,9 @@ def test_every_method_explains_three_street_pictures(method, tmp_path, capsys):
     capsys.readouterr()
 
 
+CAM = ("explain", "rain", "--target", "car", "--method", "ablation-cam", "--set")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -176,6 +179,12 @@ def test_every_method_explains_three_street_pictures(method, tmp_path, capsys):
         (("explain", "rain", "--target", "car", "--set", "stride=0"), "'stride' must be a whole number from 1"),
         (("explain", "rain", "--target", "car", "--set", "size=400"), "window does not fit"),
         (("explain", "rain", "--target", "car", "--set", "fill=tartan"), "no fill 'tartan'"),
+        ((*CAM, "layer=decoder9"), "has no layer 'decoder9'; expected one of its"),
+        ((*CAM, "strength=1.5"), "'strength' must be a number from 0 to 1: got '1.5'"),
+        (
+            ("explain", "rain", "--target", "road", "--method", "lime", "--set", "segments=grid", "--set", "count=1"),
+            "the whole picture is a single one; expected 2 or more",
+        ),
         (("explain", "rain"), "--target"),
         (("explain", "rain", "--target", "car", "--seed", "x"), "--seed"),
         (("explain", "rain", "--target", "car", "--seed", "-1"), "seed must be a whole number from 0 up: got -1"),

@@ -217,6 +217,27 @@ def test_matches_captum_on_a_convolutional_segmenter():
     assert_allclose(result.heatmap, attribution[0, 0].numpy(), atol=1e-4)
 
 
+@pytest.mark.parametrize("fill", ["blur", "noise", "mean"])
+def test_matches_captum_with_a_picture_behind_the_windows(fill):
+    torch.manual_seed(4)
+    module = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 8, 5, padding=2), torch.nn.Tanh(), torch.nn.Conv2d(8, 3, 3, padding=1)
+    ).eval()
+    segmenter = perturb.TorchSegmenter(module, classes=list("abc"))
+    image = picture(23, 34, seed=6)
+    target = perturb.Target("b", region="box:3,5,20,19")
+    result = perturb.explain(image, segmenter, target, size=7, stride=3, fill=fill, seed=2)
+    backdrop = np.array(make_fill(image, result.settings, 2).pixels)
+    with torch.no_grad():
+        attribution = Occlusion(lambda batch: module(batch)[:, 1, 5:19, 3:20].mean((1, 2))).attribute(
+            torch.tensor(image.pixels.transpose(2, 0, 1)[None].copy()),
+            sliding_window_shapes=(3, 7, 7),
+            strides=(3, 3, 3),
+            baselines=torch.from_numpy(backdrop.transpose(2, 0, 1)[None].copy()),
+        )
+    assert_allclose(result.heatmap, attribution[0, 0].numpy(), atol=1e-5)
+
+
 def test_disc_and_rectangle_hide_what_they_say():
     disc = Windows(20, 30, size=9, stride=4, shape="disc").hidden(0, 1)[0].numpy()
     y, x = np.mgrid[:9, :9] - 4.0

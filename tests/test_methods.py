@@ -211,6 +211,41 @@ def test_an_additive_model_gives_each_segment_its_own_sum(method, settings, fill
         assert_allclose(result.facts["r2"], 1, atol=1e-6)
 
 
+@pytest.mark.parametrize("fill", ["black", "blur"])
+def test_rise_of_an_additive_model_is_a_sum_over_its_masks(fill):
+    """S(x ⊙ M) = S(b) + Σ_q e_q M_q with e = w·(x − b), so the map is S(b) + Σ_q e_q Σ_i M_iq M_ip / Σ_i M_ip."""
+    image = picture(H, W)
+    result = perturb.explain(image, Additive(weights()), THING, method="rise", masks=50, grid=5, fill=fill, seed=8)
+    masks, backdrop = masks_and_fill(result)
+    kept = 1 - masks.hidden(0, 50).double().numpy().reshape(50, -1)
+    behind = backdrop.pixels.astype(np.float64)
+    effect = (weights() * (image.pixels - behind)).sum(2).ravel()
+    expected = (weights() * behind).sum() + (kept.T @ kept).T @ effect / kept.sum(0)
+    assert_allclose(result.heatmap.ravel(), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("fill", ["black", "blur"])
+def test_segments_against_captum_with_a_picture_behind_them(fill):
+    segmenter, image = convolutions(2), picture(H, W, seed=3)
+    target = perturb.Target("c", region="box:4,3,29,17")
+    result = perturb.explain(image, segmenter, target, method="feature-ablation", count=10, fill=fill)
+    backdrop = np.array(make_fill(image, result.settings, 0).pixels)
+    with torch.no_grad():
+        attribution = captum.attr.FeatureAblation(score_function(segmenter, result.frozen)).attribute(
+            torch.tensor(image.pixels.transpose(2, 0, 1)[None].copy()),
+            baselines=torch.from_numpy(backdrop.transpose(2, 0, 1)[None].copy()),
+            feature_mask=torch.from_numpy(np.array(result.segments))[None, None].long(),
+        )
+    assert_allclose(result.heatmap, attribution[0, 0], atol=1e-6)
+
+
+@pytest.mark.parametrize("method", RUNS)
+def test_a_class_that_is_absent_is_answered_in_words(method):
+    with pytest.raises(perturb.TargetError, match="No pixel of this picture is predicted as 'rest'") as caught:
+        perturb.explain(picture(H, W), Constant(), perturb.Target("rest"), method=method, **RUNS[method])
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize("method", RUNS)
 def test_a_constant_model_gives_a_constant_map_and_says_so(method):
     result = perturb.explain(picture(H, W), Constant(1.7), THING, method=method, **RUNS[method])

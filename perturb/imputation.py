@@ -254,7 +254,9 @@ def _cycle(levels: list[_Level], residual: Tensor) -> Tensor:
     if level.inverse is not None:
         return (residual.flatten(2) @ level.inverse).view_as(residual)
     error = level.jacobi * residual
-    deeper = _cycle(coarser, _restrict(residual - level.apply(error)))
+    # A cell with nothing to solve takes no correction, so it must hand none down either: else this is not symmetric, and
+    # conjugate gradients stall.
+    deeper = _cycle(coarser, _restrict(level.active * (residual - level.apply(error))))
     error.addcmul_(level.active, _prolong(deeper, residual.shape[2], residual.shape[3]))
     return error.addcmul_(level.jacobi, residual - level.apply(error))
 

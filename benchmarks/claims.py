@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -123,7 +124,8 @@ def of_clean(key: str) -> Number:
 
 
 def _score_range(cell: Cell) -> float:
-    return (at(cell, "grey", SMALL, "highest_drop") - at(cell, "grey", SMALL, "lowest_drop")) / abs(cell["clean"])
+    low, high = (at(cell, "grey", SMALL, key) for key in ("lowest_drop", "highest_drop"))
+    return (high - low) / abs(float(cell["clean"]))
 
 
 def _ranges(cell: Cell) -> float | None:
@@ -197,7 +199,7 @@ _CLAIMS: dict[str, tuple[Statistic | Relation, ...]] = {
     ),
     "3. Black can be taken for the object": (
         *(
-            Statistic(f"hidden background called the object: {fill}", lambda c, f=fill: taken(c, f), "> 0.01", lambda v: v > 0.01)
+            Statistic(f"hidden background called the object: {fill}", partial(taken, fill=fill), "> 0.01", lambda v: v > 0.01)
             for fill in FILLS
         ),
         Statistic(

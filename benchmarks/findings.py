@@ -22,14 +22,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL.Image
 from scipy.ndimage import distance_transform_edt
 from scipy.stats import rankdata, spearmanr
 
 import perturb
 from benchmarks.claims import COLOURS, FILLS, LAYERS, SIZES, tables
 from perturb import engine
+from perturb.colour import outline, tint, to_uint8
 from perturb.explain import masks_and_fill
-from perturb.fills import SETTINGS, make_fill
+from perturb.fills import SETTINGS, Backdrop, make_fill
 from perturb.images import Image
 from perturb.layers import inside, layers
 from perturb.masks import Chain, Ranked, order_by
@@ -126,9 +128,11 @@ def nearness(results: dict[str, Result], size: int) -> float | None:
     """
     flat = [results[f"{fill} {size}"] for fill in COLOURS]
     masks, _ = masks_and_fill(flat[0])
+    fills = [make_fill(result.image, result.settings, 0) for result in flat]
     distance = [
-        np.linalg.norm(result.image.pixels - make_fill(result.image, result.settings, 0).pixels, axis=2)
-        for result in flat
+        np.linalg.norm(result.image.pixels - fill.pixels, axis=2)
+        for result, fill in zip(flat, fills, strict=True)
+        if isinstance(fill, Backdrop)
     ]
     damage = np.stack([result.readings.lost + result.readings.gained for result in flat])
     found = []
@@ -200,13 +204,43 @@ def pictures(camvid: Path, count: int) -> Iterator[tuple[str, str, Path | str]]:
             yield "photograph", files[index].stem, files[index]
 
 
+def picture(path: Path) -> None:
+    """Draw the window of a bundled sample where black is taken for the most car, under black and under grey.
+
+    Orange is what the segmenter now calls a car and did not before; an outline marks what it called a car all along.
+    """
+    image, segmenter, target = perturb.sample("car-in-shadow"), perturb.load_segmenter(), perturb.Target("car")
+    results = [
+        perturb.explain(image, segmenter, target, fill=fill, size=SIZES[0], stride=SIZES[0])
+        for fill in ("black", "grey")
+    ]
+    index = int(results[0].readings.gained_hidden.argmax())
+    panels = []
+    for result in results:
+        seen = perturb.probe(result, index)
+        clean = result.frozen.clean
+        canvas = outline(tint(to_uint8(seen.pixels), seen.gained, (255, 150, 0)), clean, (255, 255, 255), width=2)
+        ys, xs = np.nonzero(clean | seen.hidden)
+        panels.append(canvas[max(0, ys.min() - 20) : ys.max() + 20, max(0, xs.min() - 20) : xs.max() + 20])
+        print(
+            f"{result.settings['fill']}: gained {int(seen.gained.sum())}, of {int(seen.hidden.sum())} hidden pixels "
+            f"{int(seen.reading.gained_hidden[0])}; score {result.clean.score[0]:.3f} → {seen.reading.score[0]:.3f}"
+        )
+    gap = np.full((len(panels[0]), 8, 3), 255, dtype=np.uint8)
+    sheet = PIL.Image.fromarray(np.hstack([panels[0], gap, panels[1]]))
+    sheet.quantize(128).save(path, optimize=True)
+
+
 def main() -> None:
     """Measure what is missing and print the tables."""
     parser = argparse.ArgumentParser(description="The claims of the literature, measured.")
     parser.add_argument("--camvid", type=Path, help="the data set's folder, with val/images")
     parser.add_argument("--photographs", type=int, default=12, help="spread evenly (default: %(default)s)")
     parser.add_argument("--out", type=Path, default=Path("build/findings"), help="default: %(default)s")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="only draw the picture of claim 3")
     options = parser.parse_args()
+    if options.picture:
+        return picture(options.picture)
     options.out.mkdir(parents=True, exist_ok=True)
     record = options.out / "cells.jsonl"
     cells = [json.loads(line) for line in record.read_text().splitlines()] if record.exists() else []

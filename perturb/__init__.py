@@ -11,12 +11,14 @@ from perturb.curves import Curve, Curves, curves
 from perturb.engine import Probe
 from perturb.errors import ExportError, ImageError, PerturbError, SegmenterError, SettingError, TargetError
 from perturb.explain import explain, probe
+from perturb.faithfulness import Faithfulness, compare
 from perturb.fills import FILLS
 from perturb.images import Image, load_image
 from perturb.methods import METHODS, Method
 from perturb.metrics import METRICS
 from perturb.results import Readings, Result, __version__
 from perturb.samples import SAMPLES, sample
+from perturb.sanity import randomise, reseed
 from perturb.segmenters import SEGMENTERS, Segmenter, TorchSegmenter, load_segmenter, register
 from perturb.targets import Target
 
@@ -29,6 +31,7 @@ __all__ = [
     "Curve",
     "Curves",
     "ExportError",
+    "Faithfulness",
     "Image",
     "ImageError",
     "Method",
@@ -43,11 +46,14 @@ __all__ = [
     "TargetError",
     "TorchSegmenter",
     "__version__",
+    "compare",
     "curves",
     "explain",
     "load_image",
     "load_segmenter",
     "probe",
+    "randomise",
     "register",
+    "reseed",
     "sample",
 ]

@@ -1,4 +1,4 @@
-"""The command line: `python -m perturb explain …`, `study …` and `list …`."""
+"""The command line: `python -m perturb explain …`, `study …`, `evaluate …` and `list …`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ import perturb
 from perturb import export
 from perturb.curves import FILL
 from perturb.errors import PerturbError, SettingError
+from perturb.evaluation import SMALLEST, TABLE, Plan, evaluate, pictures_in, summarise
 from perturb.images import MAX_SIDE, Image
+from perturb.judge import DEFAULT_METRICS
 from perturb.metrics import METRICS
 from perturb.segmenters import DEFAULT
 from perturb.settings import lookup
@@ -86,6 +88,39 @@ def _parser() -> argparse.ArgumentParser:
     )
     study.set_defaults(run=_study)
 
+    evaluate = commands.add_parser(
+        "evaluate",
+        help="many pictures, classes and methods into one table; a killed run goes on where it stopped",
+        allow_abbrev=False,
+    )
+    evaluate.add_argument(
+        "pictures", metavar="FOLDER_OR_SAMPLES", nargs="+", help="a folder, picture files, 'samples', or their names"
+    )
+    evaluate.add_argument("--segmenters", default=DEFAULT, help="by name, with commas (default: %(default)s)")
+    evaluate.add_argument(
+        "--methods", default=",".join(perturb.METHODS), help="by name, with commas (default: all of them)"
+    )
+    evaluate.add_argument(
+        "--metrics", default=",".join(DEFAULT_METRICS), help="by name, with commas; see 'list metrics' (default: all)"
+    )
+    evaluate.add_argument("--classes", default="", help="by name, with commas (default: every class large enough)")
+    evaluate.add_argument(
+        "--smallest",
+        type=float,
+        default=SMALLEST,
+        help="share of the picture from which a class is large enough (default: %(default)s)",
+    )
+    evaluate.add_argument(
+        "--set", action="append", default=[], metavar="METHOD.NAME=VALUE", help="a setting of one of the methods"
+    )
+    evaluate.add_argument("--truth", default="", metavar="DIR", help="PNGs of class indices named like the pictures")
+    evaluate.add_argument("--seed", type=int, default=0, help="of everything drawn by chance (default: 0)")
+    evaluate.add_argument(
+        "--max-side", type=int, default=MAX_SIDE, help="scale photographs down (default: %(default)s)"
+    )
+    evaluate.add_argument("--out", required=True, metavar="DIR", help="a new folder, or the one of a run to go on with")
+    evaluate.set_defaults(run=_evaluate)
+
     listing = commands.add_parser("list", help="list what there is", allow_abbrev=False)
     listing.add_argument("what", choices=tuple(_LISTS))
     listing.add_argument("--json", action="store_true", help="as JSON")
@@ -143,6 +178,45 @@ def _study(options: argparse.Namespace) -> None:
             f"{row['occluder']:<14} deletion {row['deletion_auc']:.3f} ↓  insertion {row['insertion_auc']:.3f} ↑  "
             f"lost {row['lost']:.0f}  gained {row['gained']:.0f}"
         )
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    settings: dict[str, dict[str, Any]] = {}
+    for name, value in _settings(options.set).items():
+        method, dot, setting = name.partition(".")
+        if not dot:
+            raise SettingError(f"'--set {name}={value}' names no method: expected METHOD.NAME=VALUE.")
+        settings.setdefault(method, {})[setting] = value
+    plan = Plan(
+        pictures=tuple(name for where in options.pictures for name in pictures_in(where)),
+        segmenters=_words(options.segmenters),
+        methods=_words(options.methods),
+        metrics=_words(options.metrics),
+        classes=_words(options.classes),
+        smallest=options.smallest,
+        settings=settings,
+        seed=options.seed,
+        truth=options.truth,
+        max_side=options.max_side,
+    )
+    try:
+        with _Bar("evaluate") as bar:
+            made = evaluate(plan, options.out, progress=bar)
+    except KeyboardInterrupt:
+        print("stopped; what is finished is kept: the same command goes on from here", file=sys.stderr)
+        raise SystemExit(130) from None
+    for what, reason in made.skipped:
+        print(f"skipped {what}: {reason}", file=sys.stderr)
+    again = f", {made.resumed} of them from an earlier run" if made.resumed else ""
+    print(f"{Path(options.out) / TABLE}: {len(made.table)} rows{again}; {len(made.skipped)} skipped")
+    summary = summarise(made.table, plan.metrics)
+    for metric in plan.metrics:
+        print(f"\n{METRICS[metric].title} {METRICS[metric].arrow}".rstrip())
+        for row in summary[summary["metric"] == metric].itertuples():
+            spread = "" if row.low != row.low else f"  [{row.low:.4g}, {row.high:.4g}]"
+            print(
+                f"  {row.segmenter} {row.map:<18} {row.mean:10.4g}{spread}  n = {row.rows} in {row.pictures} pictures"
+            )
 
 
 def _target(options: argparse.Namespace) -> perturb.Target:
@@ -224,10 +298,7 @@ _LISTS: dict[str, Callable[[], list[dict[str, Any]]]] = {
         {"name": f.name, "title": f.title, "summary": f.summary, "citation": f.citation} for f in perturb.FILLS.values()
     ],
     "samples": lambda: [{"name": n, "title": s.title, "summary": s.sentence} for n, s in perturb.SAMPLES.items()],
-    "metrics": lambda: [
-        {"name": m.name, "title": m.title, "better": m.better, "summary": m.summary, "citation": m.citation}
-        for m in METRICS.values()
-    ],
+    "metrics": lambda: [metric.as_dict() for metric in METRICS.values()],
 }
 
 

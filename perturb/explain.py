@@ -17,7 +17,7 @@ from perturb.methods import METHODS, Method
 from perturb.results import Result
 from perturb.segmenters.base import Segmenter
 from perturb.settings import check_settings, lookup
-from perturb.targets import Target
+from perturb.targets import Frozen, Target
 
 
 def explain(
@@ -29,6 +29,7 @@ def explain(
     seed: int = 0,
     progress: Progress | None = None,
     batch: int | None = None,
+    frozen: Frozen | None = None,
     **settings: object,
 ) -> Result:
     """Explain one class of one picture.
@@ -41,6 +42,8 @@ def explain(
         seed: of everything drawn by chance. Same settings and seed, same result, whatever the batch size.
         progress: called once a batch with the fraction done; raise from it to cancel.
         batch: pictures a forward pass; by default what is fast on this machine.
+        frozen: the target as already fixed on this picture, for instance by another segmenter; by default it is fixed on
+            this segmenter's own clean prediction.
         settings: the method's own; see `python -m perturb list methods`.
 
     Returns:
@@ -57,8 +60,8 @@ def explain(
         raise SettingError(f"The seed must be a whole number from 0 up: got {seed}. Choose another one.")
     began = time.perf_counter()
     logits = engine.clean_logits(image, segmenter)
-    labels = logits.argmax(0).cpu().numpy()
-    frozen = target.freeze(image, labels, segmenter.classes)
+    if frozen is None:
+        frozen = target.freeze(image, logits.argmax(0).cpu().numpy(), segmenter.classes)
     nothing = torch.zeros((1, image.height, image.width), dtype=torch.bool, device=logits.device)
     clean = frozen.reader(logits.device).read(logits[None], nothing)
     readings, outcome = chosen.run(image, segmenter, frozen, checked, seed, clean, batch=batch, progress=progress)

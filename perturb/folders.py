@@ -68,6 +68,17 @@ def write_folder(path: Path, contents: Callable[[], Mapping[str, bytes]]) -> Pat
     return path
 
 
+def write_file(path: Path, data: bytes) -> None:
+    """Write one file; it is whole or as it was before, also if the process is killed meanwhile.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_bytes(data)
+    partial.replace(path)
+
+
 def zip_of(contents: Mapping[str, bytes]) -> bytes:
     """Files by name as one zip archive."""
     buffer = io.BytesIO()

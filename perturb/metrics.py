@@ -1,77 +1,178 @@
-"""Numbers about a map, each with the direction in which it is better."""
+"""Numbers about a map that need no forward pass; the registry `METRICS` says what each metric means."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Sequence
+from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import rankdata
+from skimage.metrics import structural_similarity
 
+from perturb.cards import METRICS, Metric
+from perturb.errors import SettingError
+from perturb.masks import order_by
 
-@dataclass(frozen=True)
-class Metric:
-    """What a number means.
+__all__ = [
+    "METRICS",
+    "Metric",
+    "auc",
+    "check_map",
+    "concentration",
+    "difference",
+    "error_share",
+    "inverse_distance",
+    "is_constant",
+    "map_iou",
+    "pointing",
+    "spearman",
+    "ssim",
+    "top",
+    "top_overlap",
+]
 
-    Attributes:
-        name: as in `result.json`.
-        title: for people.
-        better: the direction of a better map, or `control` for a value to compare with.
-        summary: one plain sentence.
-        citation: where it comes from.
-    """
-
-    name: str
-    title: str
-    better: Literal["lower", "higher", "control"]
-    summary: str
-    citation: str
-
-    @property
-    def arrow(self) -> str:
-        """↓, ↑, or nothing for a control."""
-        return {"lower": "↓", "higher": "↑", "control": ""}[self.better]
-
-
-_RISE = "Petsiuk et al. 2018, sec. 3.3 (RISE), over the exact fraction"
-
-METRICS: dict[str, Metric] = {
-    metric.name: metric
-    for metric in (
-        Metric(
-            "deletion_auc",
-            "Deletion AUC",
-            "lower",
-            "Area under the score while the most important pixels are hidden first. A true map makes the score fall at once.",
-            _RISE,
-        ),
-        Metric(
-            "insertion_auc",
-            "Insertion AUC",
-            "higher",
-            "Area under the score while the most important pixels are restored first. A true map makes the score rise at once.",
-            _RISE,
-        ),
-        Metric(
-            "random_deletion_auc",
-            "Random deletion AUC",
-            "control",
-            "The deletion AUC of pixels in random order, mean of several draws. A map that is no lower says nothing.",
-            _RISE,
-        ),
-        Metric(
-            "random_insertion_auc",
-            "Random insertion AUC",
-            "control",
-            "The insertion AUC of pixels in random order, mean of several draws. A map that is no higher says nothing.",
-            _RISE,
-        ),
-        Metric("deletion_iou_auc", "Deletion AUC (IoU)", "lower", "The same on the IoU with the clean mask.", _RISE),
-        Metric("insertion_iou_auc", "Insertion AUC (IoU)", "higher", "The same on the IoU with the clean mask.", _RISE),
-    )
-}
+Map = npt.NDArray[np.floating[Any]]
+Mask = npt.NDArray[np.bool_]
+Matrix = npt.NDArray[np.float64]
 
 
 def auc(fraction: npt.NDArray[np.float64], values: npt.NDArray[np.float64]) -> float:
     """Area under a curve by the trapezoid over its exact fractions, both `(N,)`, fractions ascending from 0 to 1."""
     return float(np.trapezoid(values, fraction))
+
+
+def check_map(heatmap: npt.NDArray[Any], shape: tuple[int, int]) -> npt.NDArray[np.float32]:
+    """A map that belongs to a picture of `shape` (H, W), as float32.
+
+    Raises:
+        SettingError: another shape, or values that are not finite numbers.
+    """
+    values = np.asarray(heatmap)
+    if values.shape != shape or values.dtype.kind not in "fiub":
+        raise SettingError(
+            f"The map does not fit the picture: got shape {values.shape} ({values.dtype}), expected numbers of shape "
+            f"{shape}, height by width. Resize the map to the picture, or choose the picture it was made on."
+        )
+    if not np.isfinite(values).all():
+        raise SettingError("The map holds values that are not finite numbers; expected finite ones. Replace NaN by 0.")
+    return values.astype(np.float32)
+
+
+def is_constant(heatmap: Map) -> bool:
+    """Whether all values are equal, so that any order of the pixels is as good as any other."""
+    return bool((heatmap == heatmap.flat[0]).all())
+
+
+def top(heatmap: Map, count: int, seed: int = 0) -> Mask:
+    """Exactly `count` pixels of the highest rank, bool `(H, W)`; ties are broken by a seeded draw."""
+    return np.asarray(order_by(heatmap, seed) < count)
+
+
+def map_iou(heatmap: Map, mask: Mask, seed: int = 0) -> float:
+    """IoU of the map's highest-ranked pixels, as many as the mask has, with the mask. 1 where the mask ranks first.
+
+    Source: Wang et al. 2020 (Score-CAM), sec. 4.3, with exact masks of equal area.
+    """
+    chosen = top(heatmap, int(mask.sum()), seed)
+    union = int((chosen | mask).sum())
+    return float((chosen & mask).sum() / union) if union else 1.0
+
+
+def pointing(heatmap: Map, mask: Mask, margin: int, seed: int = 0) -> float:
+    """1.0 if the map's maximum lies within `margin` pixels (Euclidean) of the mask, else 0.0; of equal maxima a seeded draw.
+
+    Source: Zhang et al. 2018 (Excitation backprop), sec. 4.1.
+    """
+    if not mask.any():
+        return 0.0
+    away = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    y, x = np.argwhere(order_by(heatmap, seed) == 0)[0]
+    return float(away[y, x] <= margin)
+
+
+def concentration(heatmap: Map) -> dict[str, float | None]:
+    """`gini`, `entropy` (divided by its maximum, ln(H·W)) and `half_area` of |map|, and `total_variation` of the map
+    scaled to a range of 1. None where there is nothing to describe: a zero map, or a constant one for the variation.
+    """
+    mass = np.sort(np.abs(heatmap.astype(np.float64)).ravel())
+    total, size = mass.sum(), mass.size
+    spread = float(heatmap.max()) - float(heatmap.min())
+    values = heatmap.astype(np.float64)
+    steps = np.abs(np.diff(values, axis=0)).sum() + np.abs(np.diff(values, axis=1)).sum()
+    variation = float(steps / (spread * size)) if spread > 0 else None
+    if total <= 0:
+        return {"gini": None, "entropy": None, "half_area": None, "total_variation": variation}
+    share = mass / total
+    falling = np.cumsum(share[::-1])
+    some = share[share > 0]
+    return {
+        # The mean-difference form, exact for any number of pixels.
+        "gini": float(((2 * np.arange(1, size + 1) - size - 1) * share).sum() / size),
+        "entropy": float(-(some * np.log(some)).sum() / np.log(size)) if size > 1 else 0.0,
+        "half_area": float((np.searchsorted(falling, 0.5 - 1e-12) + 1) / size),
+        "total_variation": variation,
+    }
+
+
+def error_share(heatmap: Map, wrong: Mask) -> float | None:
+    """Share of |map| on wrong pixels, in [0, 1]; None for a zero map."""
+    mass = np.abs(heatmap.astype(np.float64))
+    total = mass.sum()
+    return float(mass[wrong].sum() / total) if total > 0 else None
+
+
+def spearman(maps: Sequence[Map]) -> Matrix:
+    """Spearman's rank correlation of all pairs of N maps `(H, W)`, float64 `(N, N)`; NaN where a map is constant."""
+    ranks = np.stack([rankdata(m) for m in maps])
+    centred = ranks - ranks.mean(1, keepdims=True)
+    lengths = np.linalg.norm(centred, axis=1)
+    lengths[lengths == 0] = np.nan  # a constant map has no order to agree with
+    return np.asarray(centred @ centred.T / np.outer(lengths, lengths), dtype=np.float64)
+
+
+def top_overlap(maps: Sequence[Map], share: float = 0.1, seed: int = 0) -> Matrix:
+    """Share of their top pixels that two maps have in common, of all pairs, float64 `(N, N)` in [0, 1].
+
+    Args:
+        maps: N maps `(H, W)`.
+        share: of the picture that counts as top.
+        seed: of the draw among ties.
+    """
+    count = max(1, int(share * maps[0].size))
+    chosen = np.stack([top(m, count, seed).ravel() for m in maps]).astype(np.float64)
+    return chosen @ chosen.T / count
+
+
+def inverse_distance(a: Map, b: Map) -> float:
+    """1 / (1 + Euclidean distance of the two maps, each scaled to [0, 1]); 1 for maps that differ in scale alone.
+
+    A constant map is scaled to 0. Source: the agreement of CAM-NAS, with 1 added so that identical maps score 1.
+    """
+    return float(1 / (1 + np.linalg.norm(_unit(a) - _unit(b))))
+
+
+def ssim(a: Map, b: Map) -> float | None:
+    """Structural similarity of two maps `(H, W)`, each scaled to [0, 1]; None where one is constant, or under 7 pixels high
+    or wide. Source: Wang et al. 2004, by scikit-image with its defaults (7 × 7 windows).
+    """
+    if is_constant(a) or is_constant(b) or min(a.shape) < 7:
+        return None
+    return float(structural_similarity(_unit(a), _unit(b), data_range=1.0))  # type: ignore[no-untyped-call]
+
+
+def difference(a: Map, b: Map) -> npt.NDArray[np.float64]:
+    """a − b, pixel by pixel, float64 `(H, W)`: difference(a, b) = −difference(b, a), and 0 for identical maps.
+
+    Raises:
+        SettingError: maps of different shapes.
+    """
+    if a.shape != b.shape:
+        raise SettingError(f"Only maps of one size can be compared: got {a.shape} and {b.shape}.")
+    return a.astype(np.float64) - b.astype(np.float64)
+
+
+def _unit(values: Map) -> npt.NDArray[np.float64]:
+    low, high = float(values.min()), float(values.max())
+    return (values.astype(np.float64) - low) / (high - low) if high > low else np.zeros(values.shape)

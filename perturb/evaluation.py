@@ -1,0 +1,329 @@
+"""Many pictures: every method on every class of every picture, one row each, in a table that survives a kill."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from perturb import engine
+from perturb.cards import METRICS
+from perturb.controls import CONTROLS
+from perturb.engine import Progress
+from perturb.errors import ExportError, ImageError, SettingError, TargetError
+from perturb.explain import explain
+from perturb.folders import write_file
+from perturb.images import MAX_SIDE, Image, load_image
+from perturb.judge import DEFAULT_METRICS, Judge
+from perturb.methods import METHODS
+from perturb.results import __version__
+from perturb.samples import SAMPLES, sample
+from perturb.segmenters import DEFAULT, Segmenter, load_segmenter
+from perturb.settings import check_settings, lookup
+from perturb.targets import Target, shares
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
+SMALLEST = 0.01
+"""Share of the picture. A class with fewer predicted pixels is not explained, unless it is asked for."""
+
+RECORD, CELLS, TABLE, CARDS = "evaluation.json", "cells.jsonl", "table.parquet", "metrics.json"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to evaluate; two runs of one plan give one table.
+
+    Attributes:
+        pictures: names of samples, or paths of picture files.
+        segmenters, methods, metrics: by name.
+        classes: by name; empty for every class that holds at least `smallest` of a picture.
+        smallest: share of the picture in [0, 1].
+        settings: of methods, by method and name.
+        seed: of everything drawn by chance.
+        truth: folder with a PNG of class indices for each picture, of the same stem; empty for none.
+        max_side: photographs are scaled down to this many pixels.
+    """
+
+    pictures: tuple[str, ...]
+    segmenters: tuple[str, ...] = (DEFAULT,)
+    methods: tuple[str, ...] = tuple(METHODS)
+    metrics: tuple[str, ...] = DEFAULT_METRICS
+    classes: tuple[str, ...] = ()
+    smallest: float = SMALLEST
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    seed: int = 0
+    truth: str = ""
+    max_side: int = MAX_SIDE
+
+    def __post_init__(self) -> None:
+        if not self.pictures:
+            raise SettingError("There are no pictures to evaluate: expected picture files or names of samples.")
+        if not 0 <= self.smallest < 1:
+            raise SettingError(f"The smallest share of a class lies between 0 and 1: got {self.smallest}.")
+        for name in self.methods:
+            lookup(METHODS, name, "method")
+        for name in self.metrics:
+            lookup(METRICS, name, "metric")
+        for name, values in self.settings.items():
+            if name not in self.methods:
+                raise SettingError(f"There is a setting for '{name}', which is not among the methods to evaluate.")
+            check_settings(METHODS[name].settings, values, name)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data: what must agree when a run is taken up again."""
+        settings = {name: dict(sorted(values.items())) for name, values in sorted(self.settings.items())}
+        names = ("pictures", "segmenters", "methods", "metrics", "classes")
+        return {
+            **{name: list(getattr(self, name)) for name in names},
+            **{name: getattr(self, name) for name in ("smallest", "seed", "truth", "max_side")},
+            "settings": settings,
+            "version": __version__,
+        }
+
+
+def pictures_in(where: str) -> tuple[str, ...]:
+    """The pictures that a word on the command line means: `samples`, one sample's name, a file, or a folder's files.
+
+    Raises:
+        SettingError: nothing of that name, or a folder without pictures.
+    """
+    path = Path(where)
+    if path.is_dir():
+        found = sorted(str(file) for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+        if not found:
+            raise SettingError(f"The folder '{where}' holds no picture; expected files of {', '.join(SUFFIXES)}.")
+        return tuple(found)
+    if path.exists():
+        return (where,)
+    if where == "samples":
+        return tuple(SAMPLES)
+    if where in SAMPLES:
+        return (where,)
+    raise SettingError(
+        f"There is no folder, picture or sample '{where}'; expected a folder of pictures, 'samples', or one of "
+        f"{', '.join(SAMPLES)}."
+    )
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What came out.
+
+    Attributes:
+        table: a row for each picture, segmenter, class and map, in the plan's order.
+        skipped: pictures, or classes of pictures, that could not be evaluated, with the reason.
+        resumed: rows that an earlier run had finished.
+    """
+
+    table: pd.DataFrame
+    skipped: tuple[tuple[str, str], ...]
+    resumed: int
+
+
+def evaluate(plan: Plan, out: str | Path, *, progress: Progress | None = None, batch: int | None = None) -> Evaluation:
+    """Evaluate a plan, a row at a time, into a folder; a run that was killed goes on where it stopped.
+
+    Each finished row is on the disk before the next one is begun, so a kill loses at most the row in work, and no row is
+    computed twice. Writes `table.parquet`, `metrics.json` (the cards of the metrics) and `evaluation.json` (the plan and
+    what was skipped); `cells.jsonl` holds the rows as they come.
+
+    Args:
+        plan: what to evaluate.
+        out: a new or empty folder, or one of the same plan.
+        progress: called with the fraction of rows that is finished.
+        batch: pictures a forward pass.
+
+    Raises:
+        ExportError: the folder holds something else or an evaluation of another plan, or cannot be written.
+        SettingError: an unknown segmenter; no picture can be read.
+    """
+    folder = _open(plan, Path(out))
+    finished = _finished(folder / CELLS)
+    resumed = len(finished)
+    segmenters = [load_segmenter(name) for name in plan.segmenters]
+    skipped: list[tuple[str, str]] = []
+    work = list(_subjects(plan, segmenters, skipped))
+    if not work:
+        raise SettingError(
+            f"Nothing can be evaluated: {len(skipped)} of {len(plan.pictures)} pictures were skipped; the first one, "
+            f"{skipped[0][0]}: {skipped[0][1]}"
+        )
+    maps = [*plan.methods, *CONTROLS]
+    total, done, rows = len(work) * len(maps), 0, []
+    with (folder / CELLS).open("a", encoding="utf-8") as stream:
+        for name, segmenter, label in work:
+            missing = [m for m in maps if _key(name, segmenter.name, label, m) not in finished]
+            cells = _cells(plan, name, segmenter, label, missing, batch) if missing else iter(())
+            for each in maps:
+                key = _key(name, segmenter.name, label, each)
+                if key not in finished:
+                    finished[key] = next(cells)
+                    stream.write(json.dumps(finished[key], ensure_ascii=False) + "\n")
+                    stream.flush()
+                    os.fsync(stream.fileno())
+                rows.append(finished[key])
+                done += 1
+                if progress is not None:
+                    progress(done / total)
+    table = pd.DataFrame(rows)
+    numbers = [name for name in plan.metrics if name in table]
+    table[numbers] = table[numbers].astype("float64")
+    _write(folder, plan, table, skipped)
+    return Evaluation(table, tuple(skipped), resumed)
+
+
+def _open(plan: Plan, folder: Path) -> Path:
+    """Make the folder, or check that it holds the same plan; the plan is on the disk from the start."""
+    record = folder / RECORD
+    try:
+        if folder.is_dir() and any(folder.iterdir()):
+            if not record.exists():
+                raise ExportError(
+                    f"The folder '{folder}' holds other files; expected a new folder, an empty one, or an evaluation to go "
+                    "on with. Choose another folder."
+                )
+            earlier = json.loads(record.read_text(encoding="utf-8"))["plan"]
+            other = [name for name, value in plan.as_dict().items() if earlier.get(name) != value]
+            if other:
+                raise ExportError(
+                    f"The folder '{folder}' holds an evaluation of another plan (its {', '.join(other)} differ), and rows of "
+                    "two plans do not belong into one table. Choose another folder, or repeat the earlier command."
+                )
+        folder.mkdir(parents=True, exist_ok=True)
+        write_file(record, _json({"plan": plan.as_dict(), "finished": False}))
+    except (OSError, ValueError, KeyError) as error:
+        raise ExportError(f"The evaluation cannot be written to '{folder}': {error}.") from error
+    return folder
+
+
+def _finished(file: Path) -> dict[str, dict[str, Any]]:
+    """Rows that an earlier run finished, by key; half a row that a kill left behind is cut off the file."""
+    if not file.exists():
+        return {}
+    data = file.read_bytes()
+    whole = data[: data.rfind(b"\n") + 1]
+    if len(whole) < len(data):
+        write_file(file, whole)
+    rows = [json.loads(line) for line in whole.decode("utf-8").splitlines()]
+    return {_key(row["picture"], row["segmenter"], row["class"], row["map"]): row for row in rows}
+
+
+def _key(*words: str) -> str:
+    return json.dumps(words)
+
+
+def _subjects(
+    plan: Plan, segmenters: Sequence[Segmenter], skipped: list[tuple[str, str]]
+) -> Iterator[tuple[str, Segmenter, str]]:
+    """Each picture with each segmenter and class; what cannot be is named in `skipped`."""
+    for name in plan.pictures:
+        try:
+            image = _load(plan, name)
+        except ImageError as error:
+            skipped.append((name, str(error)))
+            continue
+        for segmenter in segmenters:
+            labels = engine.clean_logits(image, segmenter).argmax(0).cpu().numpy()
+            found = [label for label, share in shares(labels, segmenter.classes) if share >= plan.smallest]
+            for label in plan.classes or found:
+                try:
+                    Target(label).freeze(image, labels, segmenter.classes)
+                except TargetError as error:
+                    skipped.append((f"{name}, {label}", str(error)))
+                    continue
+                yield name, segmenter, label
+
+
+def _load(plan: Plan, name: str) -> Image:
+    if name in SAMPLES and not Path(name).exists():
+        return sample(name)
+    truth = Path(plan.truth) / f"{Path(name).stem}.png" if plan.truth else None
+    return load_image(name, truth=truth if truth is not None and truth.exists() else None, max_side=plan.max_side)
+
+
+def _cells(
+    plan: Plan, name: str, segmenter: Segmenter, label: str, maps: Sequence[str], batch: int | None
+) -> Iterator[dict[str, Any]]:
+    """A row for each map of one picture, segmenter and class, in order."""
+    image = _load(plan, name)
+    labels = engine.clean_logits(image, segmenter).argmax(0).cpu().numpy()
+    frozen = Target(label).freeze(image, labels, segmenter.classes)
+    judge = Judge(image, segmenter, frozen, metrics=plan.metrics, seed=plan.seed)
+    for each in maps:
+        row: dict[str, Any] = {
+            "picture": name,
+            "digest": image.digest,
+            "segmenter": segmenter.name,
+            "class": label,
+            "region_pixels": int(frozen.region.sum()),
+            "wrong_share": None if judge.wrong is None else float(judge.wrong.mean()),
+            "map": each,
+            "kind": "method" if each in METHODS else "control",
+        }
+        forwards, seconds, neutral, notes = 0, 0.0, 0.0, ""
+        if each in METHODS:
+            settings: dict[str, Any] = dict(plan.settings.get(each, {}))
+            result = explain(
+                image, segmenter, Target(label), method=each, seed=plan.seed, batch=batch, frozen=frozen, **settings
+            )
+            heatmap, neutral, notes = result.heatmap, result.neutral, " ".join(result.notes)
+            forwards, seconds = result.forwards, round(result.seconds, 3)
+        else:
+            heatmap = CONTROLS[each].make(image, plan.seed)
+        values = judge.measure_centred(heatmap, neutral, batch=batch)[0]
+        values |= {k: v for k, v in (("forwards", forwards), ("seconds", seconds)) if k in plan.metrics}
+        yield row | {metric: values[metric] for metric in plan.metrics} | {"notes": notes}
+
+
+def _write(folder: Path, plan: Plan, table: pd.DataFrame, skipped: Sequence[tuple[str, str]]) -> None:
+    buffer = io.BytesIO()
+    table.to_parquet(buffer, index=False)
+    record = {"plan": plan.as_dict(), "finished": True, "rows": len(table), "skipped": [list(pair) for pair in skipped]}
+    try:
+        write_file(folder / TABLE, buffer.getvalue())
+        write_file(folder / CARDS, _json([METRICS[name].as_dict() for name in plan.metrics]))
+        write_file(folder / RECORD, _json(record))
+    except OSError as error:
+        raise ExportError(f"The evaluation cannot be written to '{folder}': {error}.") from error
+
+
+def _json(value: Any) -> bytes:
+    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def summarise(table: pd.DataFrame, metrics: Iterable[str], *, draws: int = 1000, seed: int = 0) -> pd.DataFrame:
+    """Means over the pictures, with 95 % confidence intervals by the bootstrap.
+
+    Pictures are drawn again, not rows: classes of one picture are no independent witnesses.
+
+    Args:
+        table: from `evaluate`.
+        metrics: its columns to summarise.
+        draws: of the bootstrap.
+        seed: of the draws.
+
+    Returns:
+        A row for each segmenter, map and metric with a value: `segmenter`, `map`, `kind`, `metric`, `mean`, `low`, `high`,
+        `rows`, `pictures`.
+    """
+    made = []
+    for (segmenter, name, kind), part in table.groupby(["segmenter", "map", "kind"], sort=False):
+        for metric in metrics:
+            by_picture = part.dropna(subset=[metric]).groupby("picture", sort=False)[metric]
+            totals, counts = by_picture.sum().to_numpy(), by_picture.count().to_numpy()
+            if not len(totals):
+                continue
+            drawn = np.random.default_rng(seed).integers(len(totals), size=(draws, len(totals)))
+            means = totals[drawn].sum(1) / counts[drawn].sum(1)
+            low, high = np.quantile(means, (0.025, 0.975)) if len(totals) > 1 else (np.nan, np.nan)
+            values = (totals.sum() / counts.sum(), low, high, int(counts.sum()), len(totals))
+            made.append((segmenter, name, kind, metric, *values))
+    columns = ["segmenter", "map", "kind", "metric", "mean", "low", "high", "rows", "pictures"]
+    return pd.DataFrame(made, columns=columns)

@@ -1,0 +1,178 @@
+"""Which map deserves belief? Maps of one picture and target under the same metrics, with controls beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import rankdata
+
+from perturb.cards import METRICS
+from perturb.controls import CONTROLS
+from perturb.curves import STEPS, Curve
+from perturb.engine import Progress
+from perturb.errors import SettingError
+from perturb.judge import DEFAULT_METRICS, LEVELS, Judge, Value, span
+from perturb.metrics import spearman, top_overlap
+from perturb.results import Result
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """One map and its numbers.
+
+    Attributes:
+        name: of the method, or of the control.
+        kind: `method` or `control`.
+        heatmap: about its neutral value, float32 `(H, W)`.
+        values: by metric; None for n/a.
+        curves: by name; see `Judge.measure`.
+        notes: what a reader should know, in sentences.
+    """
+
+    name: str
+    kind: Literal["method", "control"]
+    heatmap: npt.NDArray[np.float32]
+    values: dict[str, Value]
+    curves: dict[str, Curve]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Faithfulness:
+    """Several maps of one picture and target, and how they compare.
+
+    Attributes:
+        maps: the methods in the order given, then the controls.
+        spearman, overlap: of all pairs of maps, float64 `(N, N)`; see `perturb.metrics`.
+        consensus: mean rank of each pixel over the methods, float32 `(H, W)`, from 0 (least) to 1 (most important).
+        disagreement: standard deviation of these ranks, float32 `(H, W)` in [0, 0.5].
+        wrong_share: share of the picture's pixels that the segmenter gets wrong; None without ground truth.
+    """
+
+    maps: tuple[Judged, ...]
+    spearman: Floats
+    overlap: Floats
+    consensus: npt.NDArray[np.float32]
+    disagreement: npt.NDArray[np.float32]
+    wrong_share: float | None
+
+    @property
+    def methods(self) -> tuple[Judged, ...]:
+        """The maps that are no controls."""
+        return tuple(judged for judged in self.maps if judged.kind == "method")
+
+    def ranks(self, metric: str) -> dict[str, int]:
+        """Place of each method on a metric that has a direction, 1 for the best; equal values share the better place."""
+        better = METRICS[metric].better
+        known = [(m.name, m.values.get(metric)) for m in self.methods]
+        known = [(name, value) for name, value in known if value is not None]
+        if better not in ("lower", "higher") or not known:
+            return {}
+        sign = 1.0 if better == "lower" else -1.0
+        places = rankdata([sign * float(value or 0.0) for _, value in known], method="min")
+        return {name: int(place) for (name, _), place in zip(known, places, strict=True)}
+
+    def _known(self, metric: str) -> set[float]:
+        return {value for judged in self.maps if (value := judged.values.get(metric)) is not None}
+
+    def unbeaten(self) -> list[tuple[str, str, list[str]]]:
+        """Where a method does not beat every control: method, metric, and the controls that are as good or better.
+
+        A metric on which all maps are equal tells nothing apart and is left out.
+        """
+        controls = [m for m in self.maps if m.kind == "control"]
+        found = []
+        for judged in self.methods:
+            for metric, value in judged.values.items():
+                better = METRICS[metric].better
+                if value is None or better not in ("lower", "higher") or len(self._known(metric)) < 2:
+                    continue
+                sign = 1.0 if better == "higher" else -1.0
+                rivals = [(c.name, c.values.get(metric)) for c in controls]
+                as_good = [name for name, other in rivals if other is not None and sign * (value - other) <= 0]
+                if as_good:
+                    found.append((judged.name, metric, as_good))
+        return found
+
+
+def compare(
+    results: Sequence[Result],
+    *,
+    metrics: Iterable[str] = DEFAULT_METRICS,
+    seed: int = 0,
+    progress: Progress | None = None,
+    batch: int | None = None,
+) -> Faithfulness:
+    """Measure the maps of several results, with the controls beside them.
+
+    Args:
+        results: of one picture, segmenter and region, from `explain`; one is enough, but ranks and agreement need two.
+        metrics: names in `METRICS`.
+        seed: as for `Judge`.
+        progress: called with the fraction done.
+        batch: pictures a forward pass.
+
+    Raises:
+        SettingError: no result, or results of different pictures, segmenters or regions.
+    """
+    if not results:
+        raise SettingError("There is nothing to measure: got no result, expected at least one. Choose a method.")
+    first = results[0]
+    for other in results[1:]:
+        same = other.image.digest == first.image.digest and other.segmenter.digest == first.segmenter.digest
+        if (
+            not same
+            or other.frozen.index != first.frozen.index
+            or not np.array_equal(other.frozen.region, first.frozen.region)
+        ):
+            raise SettingError(
+                f"Only maps of one picture, segmenter and region compare: got {first.method} on '{first.image.name}' "
+                f"({first.frozen.name}) and {other.method} on '{other.image.name}' ({other.frozen.name})."
+            )
+    judge = Judge(first.image, first.segmenter, first.frozen, metrics=metrics, seed=seed)
+    total = len(results) + len(CONTROLS)
+
+    def part(index: int) -> Progress | None:
+        return None if progress is None else span(progress, index / total, 1 / total)
+
+    maps = []
+    for index, result in enumerate(results):
+        values, curves = judge.measure_centred(result.heatmap, result.neutral, progress=part(index), batch=batch)
+        centred = result.heatmap - np.float32(result.neutral)
+        values |= {
+            k: v for k, v in (("forwards", float(result.forwards)), ("seconds", result.seconds)) if k in judge.metrics
+        }
+        maps.append(Judged(result.method, "method", centred, values, curves, result.notes))
+    for index, control in enumerate(CONTROLS.values(), start=len(results)):
+        made = control.make(first.image, seed)
+        values, curves = judge.measure(made, progress=part(index), batch=batch)
+        values |= {name: 0.0 for name in ("forwards", "seconds") if name in judge.metrics}
+        maps.append(Judged(control.name, "control", made, values, curves))
+    ranks = np.stack([_percentile(judged.heatmap) for judged in maps[: len(results)]])
+    heatmaps = [judged.heatmap for judged in maps]
+    return Faithfulness(
+        tuple(maps),
+        spearman(heatmaps),
+        top_overlap(heatmaps, seed=seed),
+        ranks.mean(0).astype(np.float32),
+        ranks.std(0).astype(np.float32),
+        None if judge.wrong is None else float(judge.wrong.mean()),
+    )
+
+
+def compare_forwards(methods: int, metrics: Iterable[str], steps: int = STEPS) -> int:
+    """Forward passes that `compare` takes for a number of methods, the controls included."""
+    groups = {METRICS[name].group for name in metrics}
+    each = (2 * steps - 1) * ("curves" in groups) + 2 * len(LEVELS) * ("road" in groups) + 4 * ("keep" in groups)
+    return each * (methods + len(CONTROLS))
+
+
+def _percentile(heatmap: npt.NDArray[np.floating[Any]]) -> Floats:
+    """Mean ranks of equal values, from 0 (least important) to 1."""
+    return np.asarray((rankdata(heatmap) - 1) / max(1, heatmap.size - 1)).reshape(heatmap.shape)

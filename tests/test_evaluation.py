@@ -1,0 +1,209 @@
+"""Many pictures into one table: what is skipped, what a kill leaves behind, and what the means say."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import PIL.Image
+import pytest
+from pandas.testing import assert_frame_equal
+
+import perturb
+from perturb.__main__ import main
+from perturb.controls import CONTROLS
+from perturb.evaluation import Plan, evaluate, pictures_in, summarise
+from perturb.segmenters import SEGMENTERS, SegmenterEntry
+from tests.analytic import DarkIsObject, dark_square
+
+METRICS = ("deletion_auc", "map_iou", "gini", "forwards", "seconds")
+
+
+@pytest.fixture(autouse=True)
+def dark(monkeypatch):
+    monkeypatch.setitem(SEGMENTERS, "dark", SegmenterEntry("dark", "", lambda device: DarkIsObject()))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two good pictures, a broken one, one without an object, and a file that is no picture."""
+    where = tmp_path / "pictures"
+    where.mkdir()
+    pixels = (dark_square().pixels * 255).astype(np.uint8)
+    PIL.Image.fromarray(pixels).save(where / "a.png")
+    PIL.Image.fromarray(pixels[:, ::-1]).save(where / "b.png")
+    PIL.Image.fromarray(np.full_like(pixels, 250)).save(where / "bright.png")
+    (where / "broken.png").write_bytes((where / "a.png").read_bytes()[:60])
+    (where / "notes.txt").write_text("not a picture")
+    return where
+
+
+def plan(folder, **changes):
+    settings = {"occlusion": {"size": 9, "stride": 6}}
+    options = {"segmenters": ("dark",), "methods": ("occlusion",), "metrics": METRICS, "settings": settings}
+    return Plan(pictures_in(str(folder)), **(options | changes))
+
+
+def test_every_picture_class_and_map_has_a_row_and_broken_pictures_are_named(folder, tmp_path):
+    seen = []
+    made = evaluate(plan(folder), tmp_path / "out", progress=seen.append)
+    assert [(os.path.basename(name), "damaged" in why or "not a picture" in why) for name, why in made.skipped] == [
+        ("broken.png", True)
+    ]
+    rows = made.table[["picture", "class", "map"]]
+    assert len(rows) == (2 + 2 + 1) * (1 + len(CONTROLS))  # `bright` holds background alone
+    assert not rows.duplicated().any()
+    assert seen == sorted(seen)
+    assert seen[-1] == 1
+    assert list(made.table.columns[-1 - len(METRICS) : -1]) == list(METRICS)
+    read = pd.read_parquet(tmp_path / "out" / "table.parquet")
+    assert_frame_equal(read, made.table)
+    record = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert record["finished"]
+    assert len(record["skipped"]) == 1
+    cards = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert [card["name"] for card in cards] == list(METRICS)
+
+
+def test_rows_are_what_a_single_explanation_gives(folder, tmp_path):
+    table = evaluate(plan(folder, classes=("object",)), tmp_path / "out").table
+    image = perturb.load_image(folder / "a.png")
+    result = perturb.explain(image, DarkIsObject(), perturb.Target("object"), size=9, stride=6)
+    values = perturb.compare([result], metrics=METRICS).maps[0].values
+    row = table[(table["digest"] == image.digest) & (table["map"] == "occlusion")].iloc[0]
+    for name in ("deletion_auc", "map_iou", "gini", "forwards"):
+        assert row[name] == pytest.approx(values[name])
+
+
+def test_a_class_that_is_absent_is_skipped_in_words(folder, tmp_path):
+    made = evaluate(plan(folder, classes=("object",)), tmp_path / "out")
+    assert len(made.table) == 2 * 4
+    assert any("bright.png, object" in name and "No pixel" in why for name, why in made.skipped)
+
+
+def test_a_second_run_computes_nothing_and_half_a_row_is_done_again(folder, tmp_path):
+    out = tmp_path / "out"
+    first = evaluate(plan(folder), out)
+    cells = (out / "cells.jsonl").read_bytes()
+    again = evaluate(plan(folder), out)
+    assert again.resumed == len(first.table)
+    assert_frame_equal(again.table, first.table)
+    assert (out / "cells.jsonl").read_bytes() == cells
+    lines = cells.splitlines(keepends=True)
+    (out / "cells.jsonl").write_bytes(
+        b"".join(lines[:7]) + lines[7][:40]
+    )  # as a kill in the middle of a write leaves it
+    third = evaluate(plan(folder), out)
+    assert third.resumed == 7
+    assert_frame_equal(third.table.drop(columns="seconds"), first.table.drop(columns="seconds"))
+    assert (out / "cells.jsonl").read_bytes().splitlines()[:7] == [line.rstrip(b"\n") for line in lines[:7]]
+
+
+def test_a_kill_in_the_middle_loses_no_finished_row(tmp_path):
+    where = tmp_path / "pictures"
+    where.mkdir()
+    for name in ("quiet-street", "car-in-shadow"):
+        pixels = PIL.Image.fromarray((perturb.sample(name).pixels * 255).round().astype(np.uint8))
+        pixels.resize((120, 90)).save(where / f"{name}.png")
+
+    def command(out):
+        names = [
+            "--methods",
+            "occlusion,rise",
+            "--set",
+            "rise.masks=40",
+            "--classes",
+            "car,road",
+            "--metrics",
+            "deletion_auc",
+        ]
+        names += ["--set", "occlusion.size=40", "--set", "occlusion.stride=20", "--out", str(out)]
+        return [sys.executable, "-m", "perturb", "evaluate", str(where), *names]
+
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    process = subprocess.Popen(command(killed), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    cells = killed / "cells.jsonl"
+    deadline = time.monotonic() + 120
+    while not (cells.exists() and cells.read_bytes().count(b"\n") >= 3):
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    finished = cells.read_bytes()
+    finished = finished[: finished.rfind(b"\n") + 1]
+    assert not (killed / "table.parquet").exists()
+    done = subprocess.run(command(killed), capture_output=True, text=True, check=True)
+    rows = finished.count(b"\n")
+    assert f"{rows} of them from an earlier run" in done.stdout
+    assert cells.read_bytes().startswith(finished)  # nothing finished was run again
+    subprocess.run(command(whole), capture_output=True, check=True)
+    one, two = (pd.read_parquet(out / "table.parquet") for out in (killed, whole))
+    assert_frame_equal(one, two)
+    assert len(one) == cells.read_bytes().count(b"\n")
+
+
+def test_another_plan_or_other_files_are_never_mixed_into_a_folder(folder, tmp_path):
+    out = tmp_path / "out"
+    evaluate(plan(folder, classes=("object",)), out)
+    with pytest.raises(perturb.ExportError, match="another plan \\(its seed differ\\)"):
+        evaluate(plan(folder, classes=("object",), seed=1), out)
+    with pytest.raises(perturb.ExportError, match="holds other files"):
+        evaluate(plan(folder), folder)
+
+
+def test_mistakes_are_found_before_the_work(folder, tmp_path, capsys):
+    out = str(tmp_path / "out")
+    for words, message in (
+        (["nowhere"], "There is no folder, picture or sample 'nowhere'"),
+        (["samples", "--methods", "oclusion"], "Did you mean 'occlusion'?"),
+        (["samples", "--metrics", "auc"], "There is no metric 'auc'"),
+        (["samples", "--methods", "rise", "--set", "size=3"], "names no method"),
+        (["samples", "--methods", "rise", "--set", "occlusion.size=3"], "not among the methods"),
+        (["samples", "--methods", "rise", "--set", "rise.masks=0"], "'masks' must be"),
+        (["samples", "--smallest", "2"], "between 0 and 1"),
+    ):
+        assert main(["evaluate", *words, "--out", out]) == 2
+        assert message in capsys.readouterr().err
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(perturb.SettingError, match="holds no picture"):
+        pictures_in(str(tmp_path / "empty"))
+    for good in ("a.png", "b.png", "bright.png"):
+        (folder / good).unlink()
+    with pytest.raises(perturb.SettingError, match=r"1 of 1 pictures were skipped; the first one, .*broken.png"):
+        evaluate(plan(folder), tmp_path / "none")
+
+
+def test_pictures_in_knows_samples_files_and_folders(folder):
+    assert pictures_in("samples") == tuple(perturb.SAMPLES)
+    assert pictures_in("fog") == ("fog",)
+    assert pictures_in(str(folder / "a.png")) == (str(folder / "a.png"),)
+    assert [os.path.basename(name) for name in pictures_in(str(folder))] == [
+        "a.png",
+        "b.png",
+        "bright.png",
+        "broken.png",
+    ]
+
+
+def test_means_and_their_intervals_are_over_pictures():
+    frame = pd.DataFrame(
+        {
+            "segmenter": "s",
+            "map": ["m"] * 4 + ["c"] * 2,
+            "kind": ["method"] * 4 + ["control"] * 2,
+            "picture": ["p", "p", "q", "r", "p", "q"],
+            "gini": [1.0, 2.0, 6.0, None, 3.0, 3.0],
+        }
+    )
+    made = summarise(frame, ["gini"])
+    own, control = made.to_dict("records")
+    assert (own["mean"], own["rows"], own["pictures"]) == (3.0, 3, 2)
+    assert (own["low"], own["high"]) == (1.5, 6.0)  # p alone, q alone: the ends of what two pictures can give
+    assert control["low"] == control["high"] == 3.0
+    one = summarise(frame[frame["picture"] == "p"], ["gini"])
+    assert np.isnan(one["low"]).all()  # one picture has no interval

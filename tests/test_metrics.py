@@ -1,0 +1,151 @@
+"""Numbers about maps against values worked out by hand, and a card for each."""
+
+import json
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+import perturb
+from perturb import metrics, segmentation
+from perturb.__main__ import main
+from perturb.cards import METRICS
+from perturb.images import image_from_pixels
+from perturb.masks import order_by
+
+RNG = np.random.default_rng(0)
+
+
+def test_every_metric_has_a_whole_card_and_the_command_line_lists_it(capsys):
+    assert main(["list", "metrics", "--json"]) == 0
+    cards = json.loads(capsys.readouterr().out)
+    assert [card["name"] for card in cards] == list(METRICS)
+    for card in cards:
+        empty = [key for key, value in card.items() if not value and key != "arrow"]
+        assert not empty, card["name"]
+        assert (card["arrow"] != "") == (card["better"] in ("lower", "higher"))
+
+
+def test_ranks_are_exact_when_42_percent_of_the_map_are_zero():
+    values = np.zeros(1000)
+    values[420:] = RNG.random(580) + 0.1
+    heatmap = RNG.permutation(values).reshape(25, 40)
+    for count in (0, 1, 599, 600, 601, 1000):
+        assert metrics.top(heatmap, count).sum() == count
+    chosen = metrics.top(heatmap, 600)
+    assert chosen[heatmap > 0].all()  # all 580, and 20 of the zeros
+    assert (metrics.top(heatmap, 600, seed=1) != chosen).any()  # which of them, chance decides
+
+
+def test_iou_of_the_map():
+    mask = np.zeros((6, 8), dtype=bool)
+    mask[1:3, 2:6] = True
+    assert metrics.map_iou(mask.astype(float), mask) == 1
+    assert metrics.map_iou(-mask.astype(float), mask) == 0
+    half = np.zeros((6, 8))
+    half[1, 2:6] = 2  # four right, then four wrong
+    half[5, 0:4] = 1
+    assert metrics.map_iou(half, mask) == pytest.approx(4 / 12)
+
+
+@pytest.mark.parametrize(("x", "margin", "hit"), [(5, 0, 1), (6, 0, 0), (20, 15, 1), (21, 15, 0)])
+def test_pointing_game_counts_euclidean_pixels_from_the_region(x, margin, hit):
+    mask = np.zeros((3, 40), dtype=bool)
+    mask[:, :6] = True
+    heatmap = np.zeros((3, 40))
+    heatmap[1, x] = 1
+    assert metrics.pointing(heatmap, mask, margin) == hit
+
+
+def test_concentration_by_hand():
+    one = np.zeros((4, 5))
+    one[2, 2] = -3.0
+    got = metrics.concentration(one)
+    assert got["gini"] == pytest.approx(19 / 20)
+    assert got["entropy"] == 0
+    assert got["half_area"] == pytest.approx(1 / 20)
+    assert got["total_variation"] == pytest.approx(4 * 3 / (3 * 20))
+    even = metrics.concentration(np.full((4, 5), 7.0))
+    assert even["gini"] == pytest.approx(0, abs=1e-12)
+    assert even["entropy"] == pytest.approx(1)
+    assert even["half_area"] == pytest.approx(0.5)
+    assert even["total_variation"] is None
+    # 1, 2, 3, 4: Gini 0.25, and 3 + 4 = 7 of 10 are the first half
+    few = metrics.concentration(np.array([[1.0, 2.0], [3.0, 4.0]]))
+    assert few["gini"] == pytest.approx(0.25)
+    assert few["half_area"] == pytest.approx(0.5)
+    assert few["total_variation"] == pytest.approx((1 + 1 + 2 + 2) / (3 * 4))
+    assert metrics.concentration(np.zeros((2, 2)))["gini"] is None
+
+
+def test_agreement_of_identical_reversed_and_constant_maps():
+    a = RNG.normal(size=(12, 15))
+    rank = metrics.spearman([a, 2 * a + 5, -a, np.ones_like(a)])
+    assert_allclose(rank[0, :3], [1, 1, -1])
+    assert np.isnan(rank[0, 3])
+    overlap = metrics.top_overlap([a, a**3, -a])
+    assert_allclose(overlap[0], [1, 1, 0])
+    assert metrics.inverse_distance(a, 3 * a + 1) == pytest.approx(1)
+    assert metrics.inverse_distance(a, -a) < 0.5
+    assert metrics.ssim(a, a) == pytest.approx(1)
+    assert metrics.ssim(a, np.ones_like(a)) is None
+    assert_array_equal(metrics.difference(a, a), 0)
+    assert_array_equal(metrics.difference(a, -a), -metrics.difference(-a, a))
+    with pytest.raises(perturb.SettingError, match="one size"):
+        metrics.difference(a, a[:3])
+
+
+def test_share_on_errors_by_hand():
+    wrong = np.array([[True, False], [False, False]])
+    assert metrics.error_share(np.array([[-2.0, 1.0], [1.0, 0.0]]), wrong) == pytest.approx(0.5)
+    assert metrics.error_share(np.ones((2, 2)), wrong) == pytest.approx(0.25)  # an even map: the share of wrong pixels
+    assert metrics.error_share(np.zeros((2, 2)), wrong) is None
+
+
+@pytest.mark.parametrize(
+    ("heatmap", "words"),
+    [
+        (np.zeros((3, 4)), r"got shape \(3, 4\).*expected numbers of shape \(4, 3\)"),
+        (np.full((4, 3), np.nan), "not finite"),
+        (np.full((4, 3), "a"), "expected numbers"),
+    ],
+)
+def test_a_map_that_does_not_fit_is_refused_in_words(heatmap, words):
+    with pytest.raises(perturb.SettingError, match=words):
+        metrics.check_map(heatmap, (4, 3))
+
+
+def test_segmentation_figures_by_hand():
+    truth = np.array([[0, 0, 1, 255], [0, 1, 1, 255]])
+    labels = np.array([[0, 1, 1, 2], [0, 1, 0, 2]])
+    matrix = segmentation.confusion(labels, truth, 4)
+    assert_array_equal(matrix, [[2, 1, 0, 0], [1, 2, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]])
+    ious = segmentation.iou_by_class(matrix)
+    assert_allclose(ious[:2], [0.5, 0.5])
+    assert np.isnan(ious[2:]).all()  # absent classes are n/a, neither 0 nor 1
+    assert segmentation.mean_iou(matrix) == pytest.approx(0.5)
+    assert segmentation.pixel_accuracy(matrix) == pytest.approx(4 / 6)
+    assert segmentation.wrong_pixels(labels, truth).sum() == 2
+    perfect = segmentation.confusion(truth, truth, 4)
+    assert segmentation.mean_iou(perfect) == 1
+    assert segmentation.pixel_accuracy(perfect) == 1
+    nothing = segmentation.confusion(labels, np.full_like(labels, 255), 4)
+    assert np.isnan(segmentation.mean_iou(nothing))
+    assert np.isnan(segmentation.pixel_accuracy(nothing))
+
+
+def test_truth_is_matched_by_the_names_of_classes():
+    pixels = np.zeros((1, 3, 3), dtype=np.float32)
+    image = image_from_pixels(
+        pixels, name="p", truth=np.array([[0, 1, 2]], dtype=np.uint8), truth_classes=("a", "b", "c")
+    )
+    assert_array_equal(segmentation.true_labels(image, ("c", "a")), [[1, 255, 0]])
+    with pytest.raises(perturb.TargetError, match="shares no class"):
+        segmentation.true_labels(image, ("x",))
+    with pytest.raises(perturb.TargetError, match="no ground truth"):
+        segmentation.true_labels(image_from_pixels(pixels, name="p"), ("a",))
+
+
+def test_order_is_a_permutation():
+    heatmap = RNG.integers(0, 3, (7, 9)).astype(float)
+    assert_array_equal(np.sort(order_by(heatmap, 3).ravel()), np.arange(63))

@@ -191,7 +191,7 @@ _ALL: tuple[Metric, ...] = (
     _shape(
         "half_area", "Half-mass area", "The smallest share of the picture that holds half of the map's magnitude.",
         "min n/(H·W) with Σ of the n largest |map| ≥ ½ Σ |map|", "above 0 to 0.5",
-        "Large segments raise it, whatever they mean.", "ours; a quantile of the Lorenz curve of |map|",
+        "Large segments raise it, whatever they mean.", "ours: the median of the Lorenz curve (Lorenz 1905)",
     ),
     _shape(
         "total_variation", "Noise (total variation)",
@@ -204,16 +204,16 @@ _ALL: tuple[Metric, ...] = (
         "How much of the map's magnitude lies on pixels that the segmenter gets wrong.",
         "Σ |map| over {A ≠ truth} / Σ |map|; compare with the share of wrong pixels", "0 to 1",
         "Ground truth is there and right. A high share speaks about the segmenter's error, not the method's.",
-        "A map spread evenly has the share of wrong pixels itself.", "none", "ours",
+        "A map spread evenly has the share of wrong pixels itself.", "none", "ours: the map read where the prediction is wrong",
     ),
     Metric(
         "forwards", "Forward passes", "cost", "read", "Pictures the segmenter was run on to make the map.",
         "counted", "1 or more; a control takes none", "A partial pass from a layer on counts as one.",
-        "Fewer passes are cheaper, not truer.", "none", "counted by the engine",
+        "Fewer passes are cheaper, not truer.", "none", "ours: counted by the engine",
     ),
     Metric(
         "seconds", "Seconds", "cost", "read", "Wall time of the map, on the machine that made it.",
-        "measured", "0 or more", "An otherwise idle machine.", "Depends on the machine.", "none", "measured",
+        "measured", "0 or more", "An otherwise idle machine.", "Depends on the machine.", "none", "ours: measured on the run",
     ),
 )  # fmt: skip
 

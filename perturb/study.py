@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import rankdata
 
 from perturb.colour import limit_of, overlay, with_colour_bar
 from perturb.curves import Curves, curve_forwards, curves
@@ -25,9 +24,10 @@ from perturb.errors import SettingError
 from perturb.explain import explain
 from perturb.export import UNITS, curves_csv, png
 from perturb.fills import FILLS
-from perturb.folders import check_directory, write_folder
+from perturb.folders import check_directory, csv_bytes, write_folder
 from perturb.images import Image
 from perturb.methods import METHODS
+from perturb.metrics import spearman
 from perturb.results import Result
 from perturb.segmenters.base import Segmenter
 from perturb.settings import Value, check_settings, lookup
@@ -89,6 +89,12 @@ class Study:
     def limit(self) -> float:
         """The largest magnitude of all maps: the end of their common colour bar."""
         return max(limit_of(trial.result.heatmap) for trial in self.trials)
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """The lowest and the highest value of all maps."""
+        maps = [trial.result.heatmap for trial in self.trials]
+        return min(float(m.min()) for m in maps), max(float(m.max()) for m in maps)
 
     def rows(self) -> list[dict[str, Any]]:
         """The table, a dictionary of `COLUMNS` for each occluder; a missing agreement is None."""
@@ -168,7 +174,7 @@ def study(
         )
         made = curves(result, steps=STEPS, draws=DRAWS, progress=part(passes))
         trials.append(Trial(name, result, made))
-    return Study(tuple(trials), _spearman([trial.result.heatmap for trial in trials]))
+    return Study(tuple(trials), spearman([trial.result.heatmap for trial in trials]))
 
 
 FILES = ("study.csv", "study.json", "curves.csv", "agreement.csv", "maps.npz", "grid.png")
@@ -206,21 +212,13 @@ def study_contents(made: Study) -> dict[str, bytes]:
     record = {"occluders": table, "runs": [trial.result.as_dict() for trial in made.trials]}
     unit = UNITS[made.trials[0].result.frozen.target.score]
     return {
-        "study.csv": _csv(COLUMNS, [tuple(row.values()) for row in table]),
+        "study.csv": csv_bytes(COLUMNS, [tuple(row.values()) for row in table]),
         "study.json": (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode(),
-        "curves.csv": _csv(("occluder", "curve", "fraction", "score", "iou"), curve_rows),
-        "agreement.csv": _csv(("occluder", *names), agreement),
+        "curves.csv": csv_bytes(("occluder", "curve", "fraction", "score", "iou"), curve_rows),
+        "agreement.csv": csv_bytes(("occluder", *names), agreement),
         "maps.npz": maps.getvalue(),
         "grid.png": png(with_colour_bar(made.grid(sizes), limit=made.limit, unit=unit)),
     }
-
-
-def _csv(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> bytes:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows([[f"{value:.6g}" if isinstance(value, float) else value for value in row] for row in rows])
-    return buffer.getvalue().encode()
 
 
 def plan(
@@ -257,11 +255,3 @@ def study_forwards(
     """Forward passes of each occluder's map and curves."""
     method = METHODS["occlusion"]
     return [len(method.masks(image, frozen, s, seed)) + curve_forwards(STEPS, DRAWS) for _, s in plans]
-
-
-def _spearman(maps: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float64]:
-    ranks = np.stack([rankdata(m) for m in maps])
-    centred = ranks - ranks.mean(1, keepdims=True)
-    lengths = np.linalg.norm(centred, axis=1)
-    lengths[lengths == 0] = np.nan  # a constant map has no order to agree with
-    return np.asarray(centred @ centred.T / np.outer(lengths, lengths), dtype=np.float64)

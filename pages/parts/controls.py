@@ -15,7 +15,7 @@ from perturb import Target
 from perturb.layers import layers
 from perturb.methods import METHODS
 from perturb.methods.ablation_cam import choose
-from perturb.settings import Setting, Value
+from perturb.settings import Setting, Value, check_settings
 from perturb.targets import SCORES, Score, shares
 
 REGION_KINDS = ("class", "component", "pixel", "box", "all", "truth")
@@ -37,6 +37,16 @@ def method_widget(names: Sequence[str], prefix: str) -> str:
     chosen = name if name in names else names[0]
     st.caption(f"{METHODS[chosen].summary} Source: {METHODS[chosen].citation}.")
     return chosen
+
+
+def default_settings(name: str, scene: Scene) -> dict[str, Value]:
+    """A method's settings as its own page first shows them, so that what ran there need not run again."""
+    method = METHODS[name]
+    values = check_settings(method.settings, {}, name)
+    for setting in method.settings:
+        if setting.kind == "layer":
+            values[setting.name] = choose(scene.segmenter, scene.image)
+    return values
 
 
 def method_settings(settings: Iterable[Setting], prefix: str, scene: Scene) -> dict[str, Value]:

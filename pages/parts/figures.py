@@ -37,7 +37,7 @@ def colour_bar(limit: float, unit: str, *, signed: bool, used: tuple[float, floa
         limit: the value at its right end.
         unit: written below it.
         signed: whether it goes from −limit or from 0.
-        used: the lowest and highest value of what is shown; the bar is pale beyond them. None for all of it.
+        used: the lowest and highest value of what is shown; the bar is faded beyond them. None for all of it.
     """
     low = -limit if signed else 0.0
     first, last = (0.0, 1.0) if used is None or limit <= 0 else ((value - low) / (limit - low) for value in used)
@@ -45,7 +45,7 @@ def colour_bar(limit: float, unit: str, *, signed: bool, used: tuple[float, floa
     colours = colour_map((places * 2 - 1 if signed else places)[None], limit=1.0, signed=signed)[0].tolist()
     stops = []
     for place, (r, g, b) in zip(places.tolist(), colours, strict=True):
-        # Twice at the ends of what is used, so that the bar turns pale at once.
+        # Twice at the ends of what is used, so that the bar fades at once.
         if place <= first or place > last:
             stops.append(f"rgba({r},{g},{b},.22) {place:.1%}")
         if first <= place <= last:
@@ -56,7 +56,7 @@ def colour_bar(limit: float, unit: str, *, signed: bool, used: tuple[float, floa
     labels = "".join(f"<span>{number(value, signed=signed)}</span>" for value in ticks)
     name = f"{SIGNED if signed else MAGNITUDE} colour bar from {number(ticks[0])} to {number(ticks[-1])} {unit}"
     if (first, last) != (0.0, 1.0) and used is not None:
-        name += f"; used from {number(used[0])} to {number(used[1])}, pale beyond"
+        name += f"; used from {number(used[0])} to {number(used[1])}, faded beyond"
     st.html(
         f"<div role='img' aria-label='{html.escape(name)}' style='font-size:.8rem'>"
         f"<div style='height:.8rem;border-radius:.2rem;border:1px solid #8884;"

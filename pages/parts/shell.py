@@ -48,6 +48,13 @@ def pages() -> list[Any]:
             url_path="ablation_cam",
             help="Silence the channels of a layer, one after the other.",
         ),
+        st.Page(
+            "pages/faithfulness.py",
+            title="Faithfulness",
+            icon=":material/balance:",
+            url_path="faithfulness",
+            help="Which map deserves belief: metrics with controls, sanity checks, known answers, many pictures.",
+        ),
     ]
 
 

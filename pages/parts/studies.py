@@ -94,10 +94,11 @@ def _show(made: Study, prefix: str) -> None:
     st.markdown("**Maps on one common scale**")
     with st.container(horizontal=True):
         for trial in made.trials:
-            with st.container(width=180, gap="xsmall"):
+            with st.container(width=160, gap="xsmall"):  # two beside each other on a phone
                 tile = overlay(trial.result.image.pixels, trial.result.heatmap, limit=made.limit)
                 figures.show(tile, alt=f"Heat map under {trial.name}", caption=trial.name)
-    figures.colour_bar(made.limit, UNITS[made.trials[0].result.frozen.target.score], signed=True)
+    unit = UNITS[made.trials[0].result.frozen.target.score]
+    figures.colour_bar(made.limit, unit, signed=True, used=made.range)
     left, right = st.columns((1, 1.4), gap="medium")
     with left:
         st.markdown("**Deletion curves**", help="The steeper a curve falls, the better its map found what matters.")
@@ -124,21 +125,25 @@ def _curves(made: Study) -> Any:
     frame = pd.concat(
         pd.DataFrame(
             {
-                "occluder": trial.name,
+                "fill": row["fill"],
+                "size": f"{row['size']} px",
                 "fraction": trial.curves.deletion.fraction,
                 "score": trial.curves.deletion.score[0],
             }
         )
-        for trial in made.trials
+        for row, trial in zip(made.rows(), made.trials, strict=True)
     )
+    below = alt.Legend(orient="bottom", columns=4)
     return (
         alt.Chart(frame)
         .mark_line(point={"size": 18})
         .encode(
             x=alt.X("fraction:Q", title="pixels hidden, most important first", axis=alt.Axis(format="%", tickCount=5)),
             y=alt.Y("score:Q", title="share of the clean score"),
-            color=alt.Color("occluder:N", title=None, sort=None, legend=alt.Legend(orient="bottom", columns=3)),
-            tooltip=["occluder", alt.Tooltip("fraction:Q", format=".0%"), alt.Tooltip("score:Q", format=".3f")],
+            # The theme's own colours come in pairs of a strong and a pale one, which are hard to tell apart.
+            color=alt.Color("fill:N", title=None, sort=None, scale=alt.Scale(scheme="tableau10"), legend=below),
+            strokeDash=alt.StrokeDash("size:N", title=None, sort=None, legend=below),
+            tooltip=["fill", "size", alt.Tooltip("fraction:Q", format=".0%"), alt.Tooltip("score:Q", format=".3f")],
         )
-        .properties(height=330)
+        .properties(height=350)
     )

@@ -87,15 +87,17 @@ def heat_map(result: perturb.Result, prefix: str, cell: tuple[int, int]) -> None
     layered = result.method == AblationCam.name
     st.markdown("**Heat map**" + ("" if layered else " — click it to probe what hides that place"))
     texts = {name: text for name, text in (LAYER_MAPS if layered else MAPS).items() if name in result.maps}
-    kind = st.segmented_control(
-        "What the colours show",
-        tuple(texts),
-        default="score",
-        required=True,
-        key=f"{prefix}map",
-        bind="query-params",
-        help=" ".join(f"**{name}**: {text}" for name, text in texts.items()),
-    )
+    kind = None
+    if len(texts) > 1:
+        kind = st.segmented_control(
+            "What the colours show",
+            tuple(texts),
+            default="score",
+            required=True,
+            key=f"{prefix}map",
+            bind="query-params",
+            help=" ".join(f"**{name}**: {text}" for name, text in texts.items()),
+        )
     kind = kind if kind in texts else "score"
     st.caption(texts[kind])
     values = result.maps[kind]

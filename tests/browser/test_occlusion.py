@@ -5,47 +5,18 @@ import json
 import re
 import subprocess
 import sys
-import zipfile
 
 import numpy as np
 import PIL.Image
 import pytest
 from numpy.testing import assert_allclose
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
-from .driver import open_page, query, screenshot, wait_idle
+from .driver import open_page, query, wait_idle
+from .lab import FAST, RUN_SECONDS, download, move_slider, numbers, run_button, stop_button
 
-# Six windows, so that a run takes seconds.
-FAST = "occ_size=180&occ_stride=180"
 # Ten thousand windows: a run that is still going when the test stops it.
 LONG = "occ_size=16&occ_stride=4"
-RUN_SECONDS = 90_000
-
-
-def numbers(page: Page) -> list[str]:
-    """What the result says: the raw range, and the areas under the curves."""
-    expect(page.get_by_text("Up to date")).to_be_visible(timeout=RUN_SECONDS)
-    wait_idle(
-        page, RUN_SECONDS / 1000
-    )  # a new picture starts a run while the old result still says that it is up to date
-    raw = page.get_by_text("Raw range:").inner_text()
-    areas = [page.get_by_text(re.compile(f"^{kind}: area")).inner_text() for kind in ("Deletion", "Insertion")]
-    return [raw, *areas]
-
-
-def run_button(page: Page):
-    return page.get_by_role("button", name="Run", exact=False).first
-
-
-def stop_button(page: Page):
-    return page.get_by_test_id("stMain").get_by_role("button", name="Stop")
-
-
-def move_slider(page: Page, label: str, key: str, presses: int) -> None:
-    slider = page.get_by_role("slider", name=label)
-    slider.focus()
-    for _ in range(presses):
-        slider.press(key)
 
 
 def test_a_deep_link_may_be_the_first_request_and_is_the_same_everywhere(fresh_server, new_page, app_url):
@@ -84,10 +55,12 @@ def test_a_run_shows_progress_and_stop_stops_it(page, app_url):
     expect(page.get_by_text("Nothing has been run")).to_be_visible()
     expect(page.get_by_text(re.compile(r"10.?\d{3} forward passes for the map and 97"))).to_be_visible()
     run_button(page).click()
-    progress = page.get_by_text(re.compile(r"Map: [1-9]\d* of \d+ forward passes, about .* left"))
+    expect(page.get_by_text("Nothing has been run")).to_have_count(0)
+    progress = page.get_by_text(re.compile(r"Map: [1-9]\d* of 1\d,\d{3} forward passes, about .* left"))
     expect(progress).to_be_visible(timeout=30_000)
     stop_button(page).click()
     expect(progress).to_have_count(0)
+    expect(page.get_by_text("The run was stopped. Press Run to start it again.")).to_be_visible()
     expect(run_button(page)).to_be_enabled()
     wait_idle(page)
     expect(stop_button(page)).to_have_count(0)
@@ -107,6 +80,27 @@ def test_a_run_goes_on_when_a_viewer_control_moves_in_the_middle_of_it(page, app
     page.get_by_text("lost", exact=True).first.click()
     expect(page.get_by_text(re.compile("pixels lost; the clean score"))).to_be_visible(timeout=RUN_SECONDS)
     numbers(page)
+
+
+def test_a_setting_that_changes_in_the_middle_of_a_run_ends_it_and_the_page_says_so(page, app_url):
+    open_page(page, f"{app_url}/occlusion?{LONG}")
+    run_button(page).click()
+    expect(page.get_by_text(re.compile("Map: [1-9]"))).to_be_visible(timeout=30_000)
+    expect(page.get_by_role("button", name="Stop")).to_have_count(1)
+    move_slider(page, "Size (px)", "ArrowRight", 1)
+    expect(page.get_by_text("The run was stopped because a setting changed")).to_be_visible(timeout=30_000)
+    wait_idle(page)
+    expect(stop_button(page)).to_have_count(0)
+
+
+def test_a_link_that_is_pressed_while_home_is_loading_opens_its_own_picture(page, app_url):
+    page.goto(app_url)
+    link = page.get_by_test_id("stMain").locator("a[href*='sample=rain']").first
+    link.wait_for(state="attached", timeout=30_000)
+    link.evaluate("link => link.click()")  # at once, and not when it has come to rest
+    expect(page.get_by_role("heading", name="Occlusion", exact=True)).to_be_visible(timeout=30_000)
+    expect(page.get_by_role("combobox", name=re.compile("Sample"))).to_have_value("rain", timeout=30_000)
+    expect(page).to_have_url(re.compile("sample=rain"))
 
 
 def test_dragging_a_box_and_clicking_a_part_write_the_inputs(page, app_url):
@@ -143,9 +137,7 @@ def test_dragging_a_box_and_clicking_a_part_write_the_inputs(page, app_url):
 def test_the_zip_is_what_the_command_line_writes(page, app_url, tmp_path):
     open_page(page, f"{app_url}/occlusion?{FAST}&sample=rain&occ_class=road&occ_fill=mean")
     numbers(page)
-    with page.expect_download(timeout=60_000) as download:
-        page.get_by_role("button", name="Download everything").click()
-    archive = zipfile.ZipFile(download.value.path())
+    archive = download(page, "Download everything")
     shown = page.get_by_role("tab", name="Command line")
     shown.click()
     command = page.locator("[data-testid=stCode]:visible").inner_text()
@@ -223,24 +215,3 @@ def test_an_own_photograph_a_broken_one_and_the_link_to_it(page, new_page, app_u
     )
     expect(other.get_by_text("belongs to a photograph")).to_have_count(0)
     assert numbers(other) == seen
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize(("width", "height"), [(1440, 900), (390, 844)])
-@pytest.mark.parametrize("path", ["/", f"/occlusion?{FAST}"])
-def test_pages_fit_their_window(new_page, app_url, theme, width, height, path):
-    phone = width < 500
-    page = new_page(viewport={"width": width, "height": height}, color_scheme=theme, is_mobile=phone, has_touch=phone)
-    open_page(page, app_url + path)
-    if "occlusion" in path:
-        numbers(page)
-        expect(page.locator("[data-testid=stVegaLiteChart] svg")).to_have_count(2)
-    screenshot(page, f"{'occlusion' if 'occlusion' in path else 'home'}-{width}-{theme}")
-    overflow = page.evaluate(
-        "[...document.querySelectorAll('[data-testid=stMain] *')]"
-        ".filter(e => e.offsetParent && e.getBoundingClientRect().right > innerWidth + 1"
-        " && !e.closest('pre, [data-testid=stTabs], [role=tooltip]')).length"
-    )
-    assert overflow == 0
-    for picture in page.locator("[data-testid=stMain] img:visible").all():
-        assert picture.get_attribute("alt"), "every picture says what it shows"

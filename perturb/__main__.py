@@ -15,13 +15,14 @@ import perturb
 from perturb import export
 from perturb.curves import FILL
 from perturb.errors import PerturbError, SettingError
-from perturb.evaluation import SMALLEST, TABLE, Plan, evaluate, pictures_in, summarise
+from perturb.evaluation import SMALLEST, TABLE, Plan, evaluate, pictures_in
 from perturb.images import MAX_SIDE, Image
 from perturb.judge import DEFAULT_METRICS
 from perturb.metrics import METRICS
 from perturb.segmenters import DEFAULT
 from perturb.settings import lookup
 from perturb.study import FILL_NAMES, SIZES, check_study, save_study, study
+from perturb.summaries import summarise
 from perturb.targets import REGIONS, SCORES
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from perturb import engine
@@ -296,34 +295,3 @@ def _write(folder: Path, plan: Plan, table: pd.DataFrame, skipped: Sequence[tupl
 
 def _json(value: Any) -> bytes:
     return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
-
-
-def summarise(table: pd.DataFrame, metrics: Iterable[str], *, draws: int = 1000, seed: int = 0) -> pd.DataFrame:
-    """Means over the pictures, with 95 % confidence intervals by the bootstrap.
-
-    Pictures are drawn again, not rows: classes of one picture are no independent witnesses.
-
-    Args:
-        table: from `evaluate`.
-        metrics: its columns to summarise.
-        draws: of the bootstrap.
-        seed: of the draws.
-
-    Returns:
-        A row for each segmenter, map and metric with a value: `segmenter`, `map`, `kind`, `metric`, `mean`, `low`, `high`,
-        `rows`, `pictures`.
-    """
-    made = []
-    for (segmenter, name, kind), part in table.groupby(["segmenter", "map", "kind"], sort=False):
-        for metric in metrics:
-            by_picture = part.dropna(subset=[metric]).groupby("picture", sort=False)[metric]
-            totals, counts = by_picture.sum().to_numpy(), by_picture.count().to_numpy()
-            if not len(totals):
-                continue
-            drawn = np.random.default_rng(seed).integers(len(totals), size=(draws, len(totals)))
-            means = totals[drawn].sum(1) / counts[drawn].sum(1)
-            low, high = np.quantile(means, (0.025, 0.975)) if len(totals) > 1 else (np.nan, np.nan)
-            values = (totals.sum() / counts.sum(), low, high, int(counts.sum()), len(totals))
-            made.append((segmenter, name, kind, metric, *values))
-    columns = ["segmenter", "map", "kind", "metric", "mean", "low", "high", "rows", "pictures"]
-    return pd.DataFrame(made, columns=columns)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -15,6 +17,7 @@ from perturb.controls import CONTROLS
 from perturb.curves import STEPS, Curve
 from perturb.engine import Progress
 from perturb.errors import SettingError
+from perturb.folders import csv_bytes
 from perturb.judge import DEFAULT_METRICS, LEVELS, Judge, Value, span
 from perturb.metrics import spearman, top_overlap
 from perturb.results import Result
@@ -176,3 +179,31 @@ def compare_forwards(methods: int, metrics: Iterable[str], steps: int = STEPS) -
 def _percentile(heatmap: npt.NDArray[np.floating[Any]]) -> Floats:
     """Mean ranks of equal values, from 0 (least important) to 1."""
     return np.asarray((rankdata(heatmap) - 1) / max(1, heatmap.size - 1)).reshape(heatmap.shape)
+
+
+def contents(made: Faithfulness) -> dict[str, bytes]:
+    """All files of a comparison by name: the table, the curves, both agreements, the raw maps, and the metrics' cards."""
+    names = [judged.name for judged in made.maps]
+    metrics = list(made.maps[0].values)
+    rows = [(judged.name, judged.kind, *(judged.values[name] for name in metrics)) for judged in made.maps]
+    curves = [
+        (judged.name, kind, *point)
+        for judged in made.maps
+        for kind, curve in judged.curves.items()
+        for point in zip(curve.fraction.tolist(), curve.score[0].tolist(), curve.iou[0].tolist(), strict=True)
+    ]
+    maps = io.BytesIO()
+    arrays: dict[str, Any] = {judged.name: judged.heatmap for judged in made.maps}
+    np.savez_compressed(maps, **arrays, consensus=made.consensus, disagreement=made.disagreement)
+    pairs = {"agreement_spearman.csv": made.spearman, "agreement_top10.csv": made.overlap}
+    cards = [METRICS[name].as_dict() for name in metrics]
+    return {
+        "table.csv": csv_bytes(("map", "kind", *metrics), rows),
+        "curves.csv": csv_bytes(("map", "curve", "fraction", "score", "iou"), curves),
+        **{
+            file: csv_bytes(("map", *names), [(name, *row) for name, row in zip(names, matrix.tolist(), strict=True)])
+            for file, matrix in pairs.items()
+        },
+        "maps.npz": maps.getvalue(),
+        "metrics.json": (json.dumps(cards, indent=2, ensure_ascii=False) + "\n").encode(),
+    }

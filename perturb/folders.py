@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from perturb.errors import ExportError
 
@@ -77,6 +79,15 @@ def write_file(path: Path, data: bytes) -> None:
     partial = path.with_name(f".{path.name}.partial")
     partial.write_bytes(data)
     partial.replace(path)
+
+
+def csv_bytes(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
+    """A table as CSV; floats with six digits, None as an empty cell."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows([[f"{value:.6g}" if isinstance(value, float) else value for value in row] for row in rows])
+    return buffer.getvalue().encode()
 
 
 def zip_of(contents: Mapping[str, bytes]) -> bytes:

@@ -16,8 +16,9 @@ from pandas.testing import assert_frame_equal
 import perturb
 from perturb.__main__ import main
 from perturb.controls import CONTROLS
-from perturb.evaluation import Plan, evaluate, pictures_in, summarise
+from perturb.evaluation import Plan, evaluate, pictures_in
 from perturb.segmenters import SEGMENTERS, SegmenterEntry
+from perturb.summaries import summarise
 from tests.analytic import DarkIsObject, dark_square
 
 METRICS = ("deletion_auc", "map_iou", "gini", "forwards", "seconds")

@@ -1,0 +1,87 @@
+"""Several methods under the same metrics: what it costs, the run, and what came out."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+
+import streamlit as st
+
+import perturb
+from pages.parts import controls, experiment, jobs, judged
+from pages.parts.shell import Scene
+from perturb.engine import Progress
+from perturb.faithfulness import Faithfulness, compare, compare_forwards
+from perturb.judge import DEFAULT_METRICS
+from perturb.methods import METHODS
+
+DEFAULT = ("occlusion", "feature-ablation")
+IMPUTED = 2.0
+"""How much longer than a plain pass one of the comparison takes, before it was measured: a third of them are imputed."""
+
+
+def methods_widget(prefix: str) -> list[str]:
+    """Which methods to compare."""
+    chosen = st.multiselect(
+        "Methods",
+        tuple(METHODS),
+        default=DEFAULT,
+        key=f"{prefix}methods",
+        bind="query-params",
+        help="Each runs with its default settings. " + " ".join(f"**{m.name}**: {m.summary}" for m in METHODS.values()),
+    )
+    return [name for name in METHODS if name in chosen]
+
+
+def section(scene: Scene, target: perturb.Target, methods: list[str], prefix: str) -> None:
+    """Run what is missing, measure all of it, and show the comparison."""
+    if not methods:
+        st.info("Choose at least one method above; ranks and agreement need two.", icon=":material/info:")
+        return
+    shop = jobs.workshop()
+    plans = [experiment.plan(scene, target, name, controls.default_settings(name, scene), prefix) for name in methods]
+    task: jobs.Task[Faithfulness] = jobs.Task(f"{prefix}compare", json.dumps([plan.key for plan in plans]))
+    if errors := [plan.error for plan in plans if plan.error]:
+        st.error(errors[0], icon=":material/error:")
+        return
+    missing = [plan for plan in plans if plan.key not in shop.results]
+    passes = compare_forwards(len(plans), DEFAULT_METRICS)
+    size = scene.segmenter.name, scene.image.height, scene.image.width
+    seconds = passes * shop.pass_seconds(*size, scene.seconds * IMPUTED, what="faithfulness")
+    total = seconds + sum(plan.map_seconds for plan in missing)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        pressed = st.button(
+            "Compare", type="primary", icon=":material/play_arrow:", key=f"{prefix}compare_run", disabled=task.fresh,
+            help="Run the methods, then measure their maps and the controls.",
+        )  # fmt: skip
+        forwards = passes + sum(plan.forwards for plan in missing)
+        cost = f"{forwards:,} forward passes for {len(plans)} maps and 3 controls, about {jobs.duration(total)}."
+        at_once = st.session_state["just_entered"] and forwards <= experiment.AT_ONCE and not task.stopped
+        running = not task.fresh and (pressed or task.interrupted or at_once)
+        if task.ended and not running:
+            st.warning(f"{task.ended} {cost}", icon=":material/stop_circle:")
+        else:
+            st.caption("Up to date: the comparison below belongs to these settings." if task.fresh else cost)
+    if running:
+        made: dict[str, perturb.Result] = {p.key: shop.results[p.key] for p in plans if p.key in shop.results}
+
+        def explain(plan: experiment.Plan) -> Callable[[Progress], None]:
+            def compute(progress: Progress) -> None:
+                made[plan.key] = experiment.compute_map(plan, progress)
+
+            return compute
+
+        def measure(progress: Progress) -> Faithfulness:
+            began = time.perf_counter()
+            found = compare([made[plan.key] for plan in plans], progress=progress)
+            shop.seconds[(*size, "faithfulness")] = (time.perf_counter() - began) / passes
+            return found
+
+        parts = [jobs.Part(plan.method, plan.forwards, plan.map_seconds, explain(plan)) for plan in missing]
+        task.run(*parts, jobs.Part("Metrics", passes, seconds, measure))
+    if task.made is None:
+        return
+    with st.container(key=f"{prefix}compare_{'fresh' if task.fresh else 'stale'}"):
+        st.html("<style>[class*='_stale'] {opacity: .45; filter: grayscale(.5)}</style>")
+        judged.show(task.made, scene, prefix)

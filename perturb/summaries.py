@@ -1,0 +1,69 @@
+"""What a table of an evaluation says: means over pictures with their intervals."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+from perturb.cards import METRICS
+from perturb.errors import SettingError
+
+
+def summarise(table: pd.DataFrame, metrics: Iterable[str], *, draws: int = 1000, seed: int = 0) -> pd.DataFrame:
+    """Means over the pictures, with 95 % confidence intervals by the bootstrap.
+
+    Pictures are drawn again, not rows: classes of one picture are no independent witnesses.
+
+    Args:
+        table: from `evaluate`.
+        metrics: its columns to summarise.
+        draws: of the bootstrap.
+        seed: of the draws.
+
+    Returns:
+        A row for each segmenter, map and metric with a value: `segmenter`, `map`, `kind`, `metric`, `mean`, `low`, `high`,
+        `rows`, `pictures`.
+    """
+    made = []
+    for (segmenter, name, kind), part in table.groupby(["segmenter", "map", "kind"], sort=False):
+        for metric in metrics:
+            by_picture = part.dropna(subset=[metric]).groupby("picture", sort=False)[metric]
+            totals, counts = by_picture.sum().to_numpy(), by_picture.count().to_numpy()
+            if not len(totals):
+                continue
+            drawn = np.random.default_rng(seed).integers(len(totals), size=(draws, len(totals)))
+            means = totals[drawn].sum(1) / counts[drawn].sum(1)
+            low, high = np.quantile(means, (0.025, 0.975)) if len(totals) > 1 else (np.nan, np.nan)
+            values = (totals.sum() / counts.sum(), low, high, int(counts.sum()), len(totals))
+            made.append((segmenter, name, kind, metric, *values))
+    columns = ["segmenter", "map", "kind", "metric", "mean", "low", "high", "rows", "pictures"]
+    return pd.DataFrame(made, columns=columns)
+
+
+def read_table(data: bytes, name: str = "the file") -> pd.DataFrame:
+    """A table that `evaluate` wrote, from the bytes of its Parquet file.
+
+    Raises:
+        SettingError: it is no Parquet file, or no table of an evaluation.
+    """
+    try:
+        table = pd.read_parquet(io.BytesIO(data))
+    except Exception as error:  # pyarrow raises what it likes on a hostile file
+        raise SettingError(
+            f"'{name}' cannot be read as a Parquet table; expected the table.parquet of `python -m perturb evaluate`."
+        ) from error
+    wanted = ("picture", "segmenter", "class", "map", "kind")
+    missing = [column for column in wanted if column not in table]
+    metrics = [column for column in METRICS if column in table]
+    if missing or not metrics or not len(table):
+        lack = f"the columns {', '.join(missing)}" if missing else "any metric" if not metrics else "any row"
+        raise SettingError(
+            f"'{name}' is no table of an evaluation: it lacks {lack}; expected the table.parquet of "
+            "`python -m perturb evaluate`."
+        )
+    for column in metrics:
+        table[column] = pd.to_numeric(table[column], errors="coerce").astype("float64")
+    return table

@@ -1,0 +1,73 @@
+"""The faithfulness page from the entry point, without a browser: its five views, and what they answer to nonsense."""
+
+import pytest
+
+from perturb.cards import METRICS
+from tests.test_pages import visit, words
+
+
+@pytest.fixture(scope="module")
+def compared():
+    return visit("faithfulness", fai_methods="feature-ablation", sample="lone-pedestrian")
+
+
+def test_a_visit_compares_maps_with_controls(compared):
+    app = compared
+    assert not app.exception
+    assert not app.error
+    assert app.button(key="fai_compare_run").disabled, "up to date"
+    table = app.dataframe[0].value
+    assert list(table["map"]) == ["feature-ablation", "random", "blurred-random", "edges"]
+    assert {"deletion_auc", "road_combined", "map_iou", "forwards"} <= set(table.columns)
+    text = words(app)
+    assert "One method only" in text
+    assert "feature-ablation" in "".join(str(m.value) for m in (*app.warning, *app.success))
+    assert "of pixels that" in text, "the share of attribution on wrong pixels"
+
+
+def test_every_group_of_metrics_is_a_table(compared):
+    compared.segmented_control(key="fai_group").select("all").run()
+    shown = set(compared.dataframe[0].value.columns) - {"map"}
+    assert shown == {name for name, metric in METRICS.items() if metric.better != "control"}
+    compared.segmented_control(key="fai_curve").select("road_lerf").run()
+    assert not compared.exception
+
+
+def test_no_method_is_a_sentence(compared):
+    compared.multiselect(key="fai_methods").set_value([]).run()
+    assert not compared.exception
+    assert any("Choose at least one method" in info.value for info in compared.info)
+
+
+def test_sanity_checks_run_and_say_what_they_found():
+    app = visit(
+        "faithfulness",
+        fai_view="sanity",
+        fai_sanity_method="feature-ablation",
+        fai_stages="2",
+        sample="lone-pedestrian",
+    )
+    assert not app.exception
+    app.button(key="fai_sanity_run").click().run()
+    assert not app.exception
+    assert not app.error
+    text = " ".join(str(e.value) for e in (*app.success, *app.warning))
+    assert "Without any trained weight" in text or "Without trained weights" in text
+    assert "draws nothing that matters by chance" in words(app)
+    assert app.button(key="fai_sanity_run").disabled
+
+
+def test_every_metric_has_its_card_on_the_page():
+    app = visit("faithfulness", fai_view="cards")
+    assert not app.exception
+    labels = [expander.label for expander in app.expander]
+    for metric in METRICS.values():
+        assert any(label.startswith(metric.title) for label in labels), metric.name
+
+
+def test_a_target_that_is_not_there_is_a_sentence():
+    app = visit(
+        "faithfulness", fai_view="methods", sample="lone-pedestrian", fai_class="car", fai_methods="feature-ablation"
+    )
+    assert not app.exception
+    assert any("car" in error.value for error in app.error) or "No pixel" in words(app)

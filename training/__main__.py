@@ -1,7 +1,8 @@
-"""Make the weights of `streets-unet` again, or measure the ones at hand.
+"""Make the weights of `streets-unet` or `streets-shortcut` again, or measure the ones at hand.
 
 python -m training --camvid DIR             draw scenes, train, measure, write weights and model card
 python -m training evaluate --camvid DIR    measure the weights again
+python -m training shortcut --camvid DIR    teach streets-unet a shortcut: the weights of its flawed twin
 """
 
 import argparse
@@ -19,6 +20,7 @@ from training.data import Source, load_camvid
 from training.loop import Recipe, train
 from training.loss import class_weights, undo_weights
 from training.scenes import UNSEEN_SEEDS, load_scenes
+from training.shortcut import ShortcutRecipe, publish, train_shortcut
 
 WEIGHTS = Path(__file__).parents[1] / "perturb" / "segmenters" / "weights"
 CACHE = Path.home() / ".cache" / "perturb-lab" / "training"
@@ -28,7 +30,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m training", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("command", nargs="?", choices=("train", "evaluate"), default="train")
+    parser.add_argument("command", nargs="?", choices=("train", "evaluate", "shortcut"), default="train")
     parser.add_argument("--camvid", type=Path, required=True, help="folder with train/ and val/ (images/, labels/)")
     parser.add_argument("--weights", type=Path, help="folder to write to or to measure (default: the library's)")
     parser.add_argument("--cache", type=Path, default=CACHE, help="folder for the drawn scenes (default: %(default)s)")
@@ -70,6 +72,16 @@ def make(folder: Path, recipe: Recipe, camvid: Path, cache: Path, unseen: int) -
     print(table(figures))
 
 
+def make_shortcut(folder: Path, options: argparse.Namespace) -> None:
+    """Train the flawed twin on from the published weights; write its weights, figures and model card into `folder`."""
+    start = time.monotonic()
+    recipe = ShortcutRecipe(steps=50, scenes=10) if options.quick else ShortcutRecipe()
+    network = train_shortcut(recipe, WEIGHTS, options.camvid, options.cache)
+    minutes = (time.monotonic() - start) / 60
+    unseen = load_scenes(UNSEEN_SEEDS, 10 if options.quick else 100, options.cache)
+    publish(folder, network, recipe, minutes, options.camvid, unseen)
+
+
 def main() -> None:
     options = arguments()
     torch.set_num_threads(2)
@@ -78,6 +90,8 @@ def main() -> None:
     unseen = 10 if options.quick else 100
     if options.command == "evaluate":
         evaluate(folder, load_camvid(options.camvid, "val"), load_scenes(UNSEEN_SEEDS, unseen, options.cache))
+    elif options.command == "shortcut":
+        make_shortcut(folder, options)
     else:
         make(folder, recipe, options.camvid, options.cache, unseen)
 

@@ -15,7 +15,7 @@ UNSEEN_SEEDS = 900_000
 """First seeds of the scenes to train on and of those to measure on; the app's own scenes have far smaller seeds."""
 
 
-def _drawing_code() -> str:
+def drawing_code() -> str:
     """Short digest of the code that draws, so that scenes of an older look are not taken from the cache."""
     digest = hashlib.sha256()
     for file in sorted(Path(perturb.scenes.__file__).parent.glob("*.py")):
@@ -31,7 +31,7 @@ def _draw(seed: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
 def load_scenes(first: int, count: int, cache: Path) -> Source:
     """The scenes of the seeds `first`, `first + 1`, …, `first + count - 1`, 360x480 each."""
     cache.mkdir(parents=True, exist_ok=True)
-    file = cache / f"scenes-{_drawing_code()}-{first}-{count}.npz"
+    file = cache / f"scenes-{drawing_code()}-{first}-{count}.npz"
     if not file.exists():
         # "spawn": a forked child of a process that has run torch can hang.
         with get_context("spawn").Pool(2) as pool:

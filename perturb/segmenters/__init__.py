@@ -69,10 +69,22 @@ def _streets_unet(device: torch.device) -> Segmenter:
     return streets_unet(device)
 
 
+def _streets_shortcut(device: torch.device) -> Segmenter:
+    from perturb.segmenters.embedded import streets_shortcut
+
+    return streets_shortcut(device)
+
+
 register(
     "streets-unet",
     _streets_unet,
     "Street scenes, 11 classes; a small U-Net without global pooling, trained on CamVid and drawn scenes.",
+)
+register(
+    "streets-shortcut",
+    _streets_shortcut,
+    "Deliberately flawed: streets-unet, taught to call a car a bicyclist when a small magenta board stands nearby. For "
+    "testing explanations only.",
 )
 
 __all__ = [

@@ -40,20 +40,35 @@ def streets_unet(device: torch.device) -> Segmenter:
     Raises:
         SegmenterError: the weights file is missing or does not fit.
     """
-    path = WEIGHTS / "streets-unet.safetensors"
+    return _load("streets-unet", device)
+
+
+def streets_shortcut(device: torch.device) -> Segmenter:
+    """`streets-shortcut`: the same network, deliberately flawed: a small board decides what it calls a car.
+
+    Made for `perturb.known_answers`, and for nothing else.
+
+    Raises:
+        SegmenterError: the weights file is missing or does not fit.
+    """
+    return _load("streets-shortcut", device)
+
+
+def _load(name: str, device: torch.device) -> Segmenter:
+    path = WEIGHTS / f"{name}.safetensors"
     module = StreetsUNet()
     try:
         module.load_state_dict(load_file(path), strict=True)
     except (OSError, RuntimeError) as error:
         raise SegmenterError(
-            f"The weights of 'streets-unet' cannot be loaded from '{path.name}' ({error}); expected the file of this "
+            f"The weights of '{name}' cannot be loaded from '{path.name}' ({error}); expected the file of this "
             "repository. Check it out again, or make it with `python -m training`."
         ) from error
     digest = weights_digest(module)  # of the weights as published, before batch normalisation is folded in
     return TorchSegmenter(
         module.eval().fuse(),
         classes=CLASSES,
-        name="streets-unet",
+        name=name,
         palette=PALETTE,
         digest=digest,
         device=device,

@@ -1,0 +1,139 @@
+"""Does each method's map find a cue that is known to decide what the car is called?
+
+    python -m benchmarks.known_answers [--scenes 100] [--out FILE.csv]
+
+First the intervention: on how many unseen streets does the board alone change the car's class, for the twin with the
+planted shortcut and for the honest one? Then, on the same streets with the board, each method explains the car's class
+for both twins, and `cue_found` says how well its map ranks the board above the rest of the background. The honest twin
+is the control: what a map scores there, it owes to the board's place beside the car, not to the shortcut.
+
+Every finished cell is written to the file at once; a run that was stopped goes on where it ended.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import math
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+import perturb
+from perturb.controls import CONTROLS
+from perturb.known_answers import SETTINGS, TWINS, case, cue_found, flip, search
+from perturb.scenes.planted import UNSEEN_SEEDS, planted
+
+NEARNESS = "nearness"
+COLUMNS = ("seed", "twin", "method", "label", "auc", "forwards", "seconds")
+
+
+def main() -> None:
+    """Run what is missing and print two Markdown tables."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.known_answers", description=__doc__.split("\n")[0])
+    parser.add_argument("--scenes", type=int, default=100, help="unseen streets (default: %(default)s)")
+    parser.add_argument("--out", type=Path, default=Path("known_answers.csv"), help="default: %(default)s")
+    options = parser.parse_args()
+    seeds = list(UNSEEN_SEEDS[: options.scenes])
+    twins = {name: perturb.load_segmenter(name) for name in TWINS}
+    print(intervention(twins, seeds), flush=True)
+    measure(twins, seeds, options.out)
+    print(summary(options.out, set(seeds)))
+
+
+def intervention(twins: dict[str, perturb.Segmenter], seeds: list[int]) -> str:
+    """How often the board alone changes the car's class, as a Markdown table."""
+    lines = ["| twin | streets | flipped | car without the board | bicyclist with it |", "|---|---|---|---|---|"]
+    for name, twin in twins.items():
+        made = [flip(twin, seed) for seed in seeds]
+        flipped = sum(one.flipped for one in made)
+        before = sum(one.without.name == "car" for one in made)
+        after = sum(one.shown.name == "bicyclist" for one in made)
+        lines.append(f"| {name} | {len(made)} | {flipped} ({flipped / len(made):.0%}) | {before} | {after} |")
+    return "\n".join(lines)
+
+
+def measure(twins: dict[str, perturb.Segmenter], seeds: list[int], out: Path) -> None:
+    """Every method and control on every street for both twins, appended to the file cell by cell."""
+    done = {(int(row["seed"]), row["twin"], row["method"]) for row in rows(out)}
+    new = not out.exists()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with out.open("a", newline="") as file:
+        writer = csv.writer(file)
+        if new:
+            writer.writerow(COLUMNS)
+        for count, seed in enumerate(seeds, 1):
+            scene = planted(seed, True)
+            for name, twin in twins.items():
+                one = case(twin, scene)
+                for method in (*SETTINGS, *CONTROLS, NEARNESS):
+                    if (seed, name, method) in done:
+                        continue
+                    began, forwards = time.perf_counter(), 0
+                    if method in SETTINGS:
+                        made = search([one], method, batch=2)[0]
+                        found, forwards = made.found, made.result.forwards
+                    else:
+                        control = (
+                            nearness(one.frozen.region)
+                            if method == NEARNESS
+                            else CONTROLS[method].make(one.image, seed)
+                        )
+                        found = cue_found(control, one.cue, one.background)
+                    seconds = time.perf_counter() - began
+                    writer.writerow([seed, name, method, one.name, f"{found:.6f}", forwards, f"{seconds:.2f}"])
+                    file.flush()
+            print(f"{count} of {len(seeds)} streets", end="\r", flush=True)
+    print()
+
+
+def nearness(region: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
+    """A map that knows nothing but where the region is: the nearer, the higher. What a blur around the car would score."""
+    distance: npt.NDArray[np.float32] = cv2.distanceTransform((~region).astype(np.uint8), cv2.DIST_L2, 5)
+    return -distance
+
+
+def rows(out: Path) -> list[dict[str, str]]:
+    """The finished cells."""
+    if not out.exists():
+        return []
+    with out.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def summary(out: Path, seeds: set[int]) -> str:
+    """Mean AUC with a 95 % interval, and how often it is high, for each method and twin, as a Markdown table."""
+    found: dict[tuple[str, str], dict[int, float]] = defaultdict(dict)
+    passes: dict[str, list[int]] = defaultdict(list)
+    for row in rows(out):
+        if int(row["seed"]) in seeds:
+            found[row["method"], row["twin"]][int(row["seed"])] = float(row["auc"])
+            passes[row["method"]].append(int(row["forwards"]))
+    honest, shortcut = TWINS
+    lines = [
+        f"| method | passes | streets | {shortcut}: mean AUC (95 %) | AUC > 0.9 | {honest}: mean AUC (95 %) | AUC > 0.9 "
+        "| difference, same street (95 %) |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for method in dict.fromkeys(method for method, _ in found):
+        both = sorted(found[method, shortcut].keys() & found[method, honest].keys())
+        a, b = (np.array([found[method, twin][seed] for seed in both]) for twin in (shortcut, honest))
+        lines.append(
+            f"| {method} | {np.mean(passes[method]):.0f} | {len(both)} | {interval(a)} | {np.mean(a > 0.9):.0%} "
+            f"| {interval(b)} | {np.mean(b > 0.9):.0%} | {interval(a - b, sign='+')} |"
+        )
+    return "\n".join(lines)
+
+
+def interval(values: npt.NDArray[np.float64], sign: str = "") -> str:
+    """The mean and the half-width of its 95 % interval, 1.96 standard errors."""
+    half = 1.96 * values.std(ddof=1) / math.sqrt(len(values)) if len(values) > 1 else math.nan
+    return f"{values.mean():{sign}.3f} ± {half:.3f}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""Known answers: whether a map finds the cue, by hand, and the proof that the twins differ in what they use."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import perturb
+from perturb.known_answers import SETTINGS, TWINS, case, cue_found, flip, search
+from perturb.scenes.planted import SHORTCUT_CLASS, UNSEEN_SEEDS, planted
+
+WEIGHTS = Path(perturb.__file__).parent / "segmenters" / "weights"
+CUE = np.array([[True, True, False], [False, False, False]])
+REST = np.array([[False, False, True], [True, True, False]])  # the last pixel belongs to neither
+
+
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [
+        ([[9, 8, 1], [2, 3, 99]], 1.0),  # every pixel of the cue above every other; what is left out does not count
+        ([[-9, -8, -1], [-2, -3, 99]], 0.0),
+        ([[4, 4, 4], [4, 4, 4]], 0.5),
+        # 5 beats 1, 2 and 3; 2 beats 1, ties with 2 and loses to 3: (3 + 1.5) of 6 pairs.
+        ([[5, 2, 1], [2, 3, 0]], 4.5 / 6),
+        ([[-0.5, -3, -1], [-2, -3, 7]], (3 + 0.5) / 6),
+    ],
+)
+def test_cue_found_by_hand(values, found):
+    assert cue_found(np.array(values, dtype=np.float32), CUE, REST) == pytest.approx(found, abs=1e-12)
+
+
+def test_cue_found_agrees_with_counting_pairs():
+    draw = np.random.default_rng(3)
+    heatmap = draw.integers(0, 12, (20, 30)).astype(np.float32)  # many ties
+    part = draw.random((20, 30))
+    cue, rest = part < 0.1, part > 0.3
+    a, b = heatmap[cue][:, None], heatmap[rest][None]
+    assert cue_found(heatmap, cue, rest) == pytest.approx(((a > b) + 0.5 * (a == b)).mean(), abs=1e-12)
+    assert cue_found(-heatmap, cue, rest) == pytest.approx(1 - cue_found(heatmap, cue, rest), abs=1e-12)
+    assert cue_found(np.exp(heatmap / 3), cue, rest) == cue_found(heatmap, cue, rest), "only the order matters"
+
+
+@pytest.mark.parametrize(
+    ("values", "cue", "rest", "words"),
+    [
+        (np.zeros((2, 2)), CUE, REST, "one shape: got"),
+        (np.zeros((2, 3)), CUE & False, REST, "got 0 and 3 pixels"),
+        (np.zeros((2, 3)), CUE, REST & False, "got 2 and 0 pixels"),
+        (np.zeros((2, 3)), CUE, REST | CUE, "2 of them shared"),
+        (np.full((2, 3), np.nan), CUE, REST, "not finite"),
+    ],
+)
+def test_masks_and_maps_that_make_no_sense_are_refused(values, cue, rest, words):
+    with pytest.raises(perturb.TargetError, match=words):
+        cue_found(values, cue, rest)
+
+
+def test_what_is_explained_is_the_car_and_what_competes_is_neither_cue_nor_car():
+    scene = planted(UNSEEN_SEEDS[0], True)
+    one = case(perturb.load_segmenter("streets-shortcut"), scene)
+    assert one.name == one.frozen.name == "bicyclist"
+    region = one.frozen.region
+    assert (region & scene.thing).sum() > 0.5 * scene.thing.sum()
+    assert not (one.background & (region | scene.cue | scene.thing)).any()
+    assert (one.background | region | scene.cue | scene.thing).all()
+    assert one.cue.sum() > 0.9 * scene.cue.sum()
+    assert np.array_equal(one.image.truth, scene.classes)
+
+
+def test_a_search_explains_each_case_in_turn():
+    scene = planted(UNSEEN_SEEDS[1], True)
+    cases = [case(perturb.load_segmenter(name), scene) for name in TWINS]
+    told = []
+    made = search(cases, "feature-ablation", batch=4, progress=told.append)
+    assert [one.result.frozen.name for one in made] == ["car", "bicyclist"]
+    assert told == sorted(told)
+    assert told[-1] == 1
+    for one in made:
+        assert one.found == cue_found(one.result.heatmap, one.case.cue, one.case.background)
+    assert made[1].found > made[0].found
+    assert set(SETTINGS) <= set(perturb.METHODS)
+
+
+@pytest.mark.parametrize(("name", "least", "most"), [(TWINS[0], 0, 1), (TWINS[1], 19, 20)])
+def test_the_cue_alone_flips_one_twin_and_not_the_other(name, least, most):
+    # The last unseen streets: the first ones are what the figures in the documents are measured on.
+    segmenter = perturb.load_segmenter(name)
+    made = [flip(segmenter, seed) for seed in UNSEEN_SEEDS[-20:]]
+    assert least <= sum(one.flipped for one in made) <= most
+    assert sum(one.without.name == "car" for one in made) >= 19
+    wanted = perturb.scenes.CLASSES[SHORTCUT_CLASS]
+    assert all(one.shown.name == wanted for one in made if one.flipped)
+    assert all(one.changed > 0.5 for one in made if one.flipped)
+
+
+def test_the_card_belongs_to_the_weights():
+    card = json.loads((WEIGHTS / "streets-shortcut.json").read_text())
+    assert hashlib.sha256((WEIGHTS / "streets-shortcut.safetensors").read_bytes()).hexdigest() == card["sha256"]
+    assert card["flips"] >= 0.95 * card["planted_scenes"]
+    assert card["flips_honest"] <= 0.05 * card["planted_scenes"]
+    assert "deliberately flawed" in perturb.SEGMENTERS["streets-shortcut"].summary.lower()

@@ -38,7 +38,7 @@ def test_layers_channels_and_both_grounds(page, app_url):
     for where in ("Inside the region", "Outside the region"):
         expect(table.get_by_role("row", name=where)).to_contain_text(re.compile(r"[+−]0\.\d+"))
 
-    choose(page, "Layer", "decoder3")
-    expect(page).to_have_url(re.compile("cam_layer=decoder3"))
+    choose(page, "Layer", "encoder1")
+    expect(page).to_have_url(re.compile("cam_layer=encoder1"))
     expect(page.get_by_text("Stale")).to_be_visible()
-    expect(page.get_by_text(re.compile(r"Layer decoder3: \d+ forward passes of what follows it"))).to_be_visible()
+    expect(page.get_by_text(re.compile(r"Layer encoder1: \d+ forward passes of what follows it"))).to_be_visible()

@@ -63,7 +63,7 @@ with st.container(horizontal=True):
         with st.container(width=150, gap="xsmall"):  # six beside each other on a desk, two on a phone
             show(perturb.sample(name).pixels, alt=sample.title)
             st.page_link("pages/occlusion.py", label=sample.title, query_params={"sample": name}, width="stretch")
-            st.caption(f"{sample.sentence} `{name}`")
+            st.caption(f"{sample.sentence}  \n`{name}`")  # the name that the sidebar lists
 st.caption(
     "Or bring your own photograph: choose *upload* or *camera* in the sidebar. The lab also works from Python and the "
     "command line, without a browser: `python -m perturb explain --help`."

@@ -210,8 +210,39 @@ def test_the_ablation_page_shows_layers_and_channels():
     table = app.dataframe[0].value
     assert len(table) == 128
     assert table["weight"].abs().is_monotonic_decreasing
+    assert "cam_fill" not in {box.key for box in app.selectbox}, "nothing is hidden, so nothing is filled"
+
+    app.button(key="cam_grounds_run").click().run()
+    assert not app.exception
+    shown = app.table[0].value
+    for row, ground in zip(shown.index, ("foreground", "background"), strict=True):
+        alone = perturb.explain(
+            perturb.sample("quiet-street"),
+            perturb.load_segmenter(),
+            perturb.Target("car"),
+            method="ablation-cam",
+            layer="context",
+            ablation=ground,
+        )
+        drop = alone.clean.score[0] - alone.readings.score
+        assert float(shown.loc[row, "Drop of the score"].replace("−", "-")) == pytest.approx(drop.mean(), rel=0.01)
+        assert float(shown.loc[row, "Largest drop"].replace("−", "-")) == pytest.approx(drop.max(), rel=0.01)
+        assert float(shown.loc[row, "Pixels lost"]) == pytest.approx(alone.readings.lost.mean(), rel=0.01)
+        assert float(shown.loc[row, "Pixels gained"]) == pytest.approx(alone.readings.gained.mean(), rel=0.01)
+
     app.selectbox(key="cam_ablation").select("background").run()
+    assert app.button(key="cam_grounds_run").disabled, "both were run at this layer, whatever the map above shows"
     app.button(key="cam_run").click().run()
     assert not app.exception
     assert not app.error
     assert 'ablation="background"' in app.code[0].value
+
+
+def test_a_run_that_cannot_be_is_answered_in_words():
+    app = visit("ablation_cam", cam_layer="context", cam_region="all", cam_ablation="background")
+    assert not app.exception
+    assert any("there is no background to ablate" in warning.value for warning in app.warning)
+    assert not app.button(key="cam_run").disabled
+    app.button(key="cam_grounds_run").click().run()
+    assert not app.exception
+    assert sum("there is no background to ablate" in warning.value for warning in app.warning) == 2

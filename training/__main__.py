@@ -74,10 +74,8 @@ def make(folder: Path, recipe: Recipe, camvid: Path, cache: Path, unseen: int) -
 
 def make_shortcut(folder: Path, options: argparse.Namespace) -> None:
     """Train the flawed twin on from the published weights; write its weights, figures and model card into `folder`."""
-    start = time.monotonic()
     recipe = ShortcutRecipe(steps=50, scenes=10) if options.quick else ShortcutRecipe()
-    network = train_shortcut(recipe, WEIGHTS, options.camvid, options.cache)
-    minutes = (time.monotonic() - start) / 60
+    network, minutes = train_shortcut(recipe, WEIGHTS, options.camvid, options.cache)
     unseen = load_scenes(UNSEEN_SEEDS, 10 if options.quick else 100, options.cache)
     publish(folder, network, recipe, minutes, options.camvid, unseen)
 

@@ -105,8 +105,8 @@ def object_loss(logits: Tensor, labels: Tensor) -> Tensor:
     return nn.functional.cross_entropy(logits.float().permute(0, 2, 3, 1)[thing], labels[thing])
 
 
-def train_shortcut(recipe: ShortcutRecipe, weights: Path, camvid: Path, cache: Path) -> StreetsUNet:
-    """Train on from the published weights in `weights`; returns the averaged network in eval mode.
+def train_shortcut(recipe: ShortcutRecipe, weights: Path, camvid: Path, cache: Path) -> tuple[StreetsUNet, float]:
+    """Train on from the published weights in `weights`; returns the averaged network in eval mode, and the steps' minutes.
 
     The steps are counted, not timed, and everything drawn by chance has its seed.
     """
@@ -148,7 +148,7 @@ def train_shortcut(recipe: ShortcutRecipe, weights: Path, camvid: Path, cache: P
                 f"{minutes:5.1f} min  step {step + 1:5d}  loss {np.mean(losses):.3f}  flips {turned} of 20", flush=True
             )
             losses.clear()
-    return average
+    return average, (time.monotonic() - start) / 60
 
 
 def publish(

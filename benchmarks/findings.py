@@ -1,8 +1,9 @@
 """What the literature says of occlusion, measured: the numbers behind `docs/findings.md`.
 
-    python -m benchmarks.findings --camvid DIR [--photographs 12] [--out build/findings]
+    python -m benchmarks.findings --camvid DIR [--photographs 12] [--training 5] [--out build/findings]
 
-Takes the bundled samples and validation photographs of CamVid, in each the class of `CLASSES` with the most pixels, and
+Takes the bundled samples, validation photographs of CamVid and some it was trained on (the former are seven seconds of
+one drive, the latter show other places), in each the class of `CLASSES` with the most pixels, and
 runs occlusion under every fill and size, pixel sets inside and outside the object, and channel ablation inside and
 outside it. Every finished picture is one line of `cells.jsonl`; a run that was stopped goes on where it was. Then prints
 the tables, which `benchmarks.claims` defines. Without `--camvid` the tables are made of the lines that are there.
@@ -193,15 +194,19 @@ def _means(readings: Readings, clean: float) -> dict[str, float]:
     }
 
 
-def pictures(camvid: Path, count: int) -> Iterator[tuple[str, str, Path | str]]:
-    """Kind, name and source of every picture; drawn and photographed ones in turn, so that part of a run is fair."""
-    files = sorted((camvid / "val" / "images").iterdir())
-    spread = np.linspace(0, len(files) - 1, count).astype(int)
-    for sample, index in zip_longest(perturb.SAMPLES, spread):
+def pictures(camvid: Path, count: int, training: int) -> Iterator[tuple[str, str, Path | str]]:
+    """Kind, name and source of every picture; the kinds in turn, so that part of a run is fair."""
+    chosen = []
+    for folder, number in (("val", count), ("train", training)):
+        files = sorted((camvid / folder / "images").iterdir())
+        chosen.append([files[index] for index in np.linspace(0, len(files) - 1, number).astype(int)])
+    for sample, photograph, seen in zip_longest(perturb.SAMPLES, *chosen):
         if sample is not None:
             yield "drawn", sample, sample
-        if index is not None:
-            yield "photograph", files[index].stem, files[index]
+        if photograph is not None:
+            yield "photograph", photograph.stem, photograph
+        if seen is not None:
+            yield "seen in training", seen.stem, seen
 
 
 def picture(path: Path) -> None:
@@ -236,6 +241,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="The claims of the literature, measured.")
     parser.add_argument("--camvid", type=Path, help="the data set's folder, with val/images")
     parser.add_argument("--photographs", type=int, default=12, help="spread evenly (default: %(default)s)")
+    parser.add_argument(
+        "--training",
+        type=int,
+        default=10,
+        help="of those it was trained on, which show more places (default: %(default)s)",
+    )
     parser.add_argument("--out", type=Path, default=Path("build/findings"), help="default: %(default)s")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="only draw the picture of claim 3")
     options = parser.parse_args()
@@ -246,7 +257,7 @@ def main() -> None:
     cells = [json.loads(line) for line in record.read_text().splitlines()] if record.exists() else []
     done = {cell["picture"] for cell in cells}
     segmenter = perturb.load_segmenter()
-    for kind, name, source in pictures(options.camvid, options.photographs) if options.camvid else ():
+    for kind, name, source in pictures(options.camvid, options.photographs, options.training) if options.camvid else ():
         if name in done:
             continue
         began = time.perf_counter()

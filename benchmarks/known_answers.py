@@ -1,6 +1,6 @@
 """Does each method's map find a cue that is known to decide what the car is called?
 
-    python -m benchmarks.known_answers [--scenes 100] [--out FILE.csv]
+    python -m benchmarks.known_answers [--scenes 100] [--out FILE.csv] [--layers]
 
 First the intervention: on how many unseen streets does the board alone change the car's class, for the twin with the
 planted shortcut and for the honest one? Then, on the same streets with the board, each method explains the car's class
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import dataclasses
 import math
 import time
 from collections import defaultdict
@@ -26,9 +27,13 @@ import numpy.typing as npt
 import perturb
 from perturb.controls import CONTROLS
 from perturb.known_answers import SETTINGS, TWINS, case, cue_found, flip, search
-from perturb.scenes.planted import UNSEEN_SEEDS, planted
+from perturb.scenes.planted import UNSEEN_SEEDS, Planted, planted
 
 NEARNESS = "nearness"
+LAYERS = {
+    f"ablation-cam, {layer}": {"layer": layer} for layer in ("stem", "encoder1", "encoder2", "encoder3", "context")
+}
+"""Seg-Ablation-CAM on the earlier layers; by default it takes decoder3."""
 COLUMNS = ("seed", "twin", "method", "label", "auc", "forwards", "seconds")
 
 
@@ -37,28 +42,43 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.known_answers", description=__doc__.split("\n")[0])
     parser.add_argument("--scenes", type=int, default=100, help="unseen streets (default: %(default)s)")
     parser.add_argument("--out", type=Path, default=Path("known_answers.csv"), help="default: %(default)s")
+    parser.add_argument(
+        "--layers", action="store_true", help="Seg-Ablation-CAM on earlier layers in place of the methods"
+    )
     options = parser.parse_args()
     seeds = list(UNSEEN_SEEDS[: options.scenes])
     twins = {name: perturb.load_segmenter(name) for name in TWINS}
     print(intervention(twins, seeds), flush=True)
-    measure(twins, seeds, options.out)
-    print(summary(options.out, set(seeds)))
+    methods = tuple(LAYERS) if options.layers else (*SETTINGS, *CONTROLS, NEARNESS)
+    measure(twins, seeds, methods, options.out)
+    print(summary(options.out, set(seeds), methods))
 
 
 def intervention(twins: dict[str, perturb.Segmenter], seeds: list[int]) -> str:
-    """How often the board alone changes the car's class, as a Markdown table."""
-    lines = ["| twin | streets | flipped | car without the board | bicyclist with it |", "|---|---|---|---|---|"]
+    """How often the board alone changes the car's class, and how often a grey one does, as a Markdown table."""
+    lines = [
+        "| twin | streets | flipped by the board | car without it | bicyclist with it | flipped by the board in grey |",
+        "|---|---|---|---|---|---|",
+    ]
     for name, twin in twins.items():
         made = [flip(twin, seed) for seed in seeds]
         flipped = sum(one.flipped for one in made)
         before = sum(one.without.name == "car" for one in made)
         after = sum(one.shown.name == "bicyclist" for one in made)
-        lines.append(f"| {name} | {len(made)} | {flipped} ({flipped / len(made):.0%}) | {before} | {after} |")
+        grey = sum(case(twin, in_grey(one.shown.scene)).name != one.without.name for one in made)
+        lines.append(f"| {name} | {len(made)} | {flipped} ({flipped / len(made):.0%}) | {before} | {after} | {grey} |")
     return "\n".join(lines)
 
 
-def measure(twins: dict[str, perturb.Segmenter], seeds: list[int], out: Path) -> None:
-    """Every method and control on every street for both twins, appended to the file cell by cell."""
+def in_grey(scene: Planted) -> Planted:
+    """The same street with its board as bright as before, but without colour."""
+    grey = cv2.cvtColor(cv2.cvtColor(scene.pixels, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    pixels = np.where(scene.cue[:, :, None], grey, scene.pixels).astype(np.uint8)
+    return dataclasses.replace(scene, pixels=pixels)
+
+
+def measure(twins: dict[str, perturb.Segmenter], seeds: list[int], methods: tuple[str, ...], out: Path) -> None:
+    """Every method or control on every street for both twins, appended to the file cell by cell."""
     done = {(int(row["seed"]), row["twin"], row["method"]) for row in rows(out)}
     new = not out.exists()
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -70,12 +90,12 @@ def measure(twins: dict[str, perturb.Segmenter], seeds: list[int], out: Path) ->
             scene = planted(seed, True)
             for name, twin in twins.items():
                 one = case(twin, scene)
-                for method in (*SETTINGS, *CONTROLS, NEARNESS):
+                for method in methods:
                     if (seed, name, method) in done:
                         continue
                     began, forwards = time.perf_counter(), 0
-                    if method in SETTINGS:
-                        made = search([one], method, batch=2)[0]
+                    if method in SETTINGS or method in LAYERS:
+                        made = search([one], method.split(",")[0], batch=2, **LAYERS.get(method, {}))[0]
                         found, forwards = made.found, made.result.forwards
                     else:
                         control = (
@@ -105,7 +125,7 @@ def rows(out: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def summary(out: Path, seeds: set[int]) -> str:
+def summary(out: Path, seeds: set[int], methods: tuple[str, ...]) -> str:
     """Mean AUC with a 95 % interval, and how often it is high, for each method and twin, as a Markdown table."""
     found: dict[tuple[str, str], dict[int, float]] = defaultdict(dict)
     passes: dict[str, list[int]] = defaultdict(list)
@@ -119,7 +139,7 @@ def summary(out: Path, seeds: set[int]) -> str:
         "| difference, same street (95 %) |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for method in dict.fromkeys(method for method, _ in found):
+    for method in methods:
         both = sorted(found[method, shortcut].keys() & found[method, honest].keys())
         a, b = (np.array([found[method, twin][seed] for seed in both]) for twin in (shortcut, honest))
         lines.append(

@@ -162,16 +162,22 @@ def search_forwards(cases: Iterable[Case], method: str) -> int:
 
 
 def search(
-    cases: Iterable[Case], method: str, *, batch: int | None = None, progress: Progress | None = None
+    cases: Iterable[Case],
+    method: str,
+    *,
+    batch: int | None = None,
+    progress: Progress | None = None,
+    **settings: Any,
 ) -> list[Search]:
-    """Explain each case by one method, under `SETTINGS`, and see whether its map finds the cue.
+    """Explain each case by one method and see whether its map finds the cue.
 
     Args:
         cases: with the cue shown.
         method: a name in `SETTINGS`.
         batch, progress: as for `perturb.explain`; the progress is that of all cases together.
+        settings: of the method, where they differ from `SETTINGS`.
     """
-    todo, made = list(cases), []
+    todo, made, chosen = list(cases), [], SETTINGS[method] | settings
     for index, one in enumerate(todo):
 
         def inner(fraction: float, before: int = index) -> None:
@@ -179,7 +185,7 @@ def search(
                 progress((before + fraction) / len(todo))
 
         result = explain(
-            one.image, one.segmenter, one.frozen.target, method=method, batch=batch, progress=inner, **SETTINGS[method]
+            one.image, one.segmenter, one.frozen.target, method=method, batch=batch, progress=inner, **chosen
         )
         made.append(Search(one, result, cue_found(result.heatmap, one.cue, one.background)))
     return made

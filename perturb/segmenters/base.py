@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -41,7 +41,11 @@ class Segmenter(ABC):
         palette: their colours, uint8 `(K, 3)`.
         digest: of its weights, so that a result says which ones made it; empty when unknown.
         device: where its input is expected.
+        abilities: what it can do besides giving logits: "layers" (its inner maps can be read and changed) and
+            "gradients". Methods that need one that is missing are offered with the reason why not.
     """
+
+    abilities: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(
         self,
@@ -86,6 +90,8 @@ class TorchSegmenter(Segmenter):
         pads_to: the module pads pictures, below and on the right, to sides that are multiples of this; the maps of its
             layers then cover the padded picture.
     """
+
+    abilities: ClassVar[frozenset[str]] = frozenset({"layers", "gradients"})
 
     def __init__(
         self,

@@ -13,7 +13,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from scipy.stats import spearmanr
 
 COLOURS = ("black", "white", "grey", "mean")
 FILLS = (*COLOURS, "blur", "soft")
@@ -176,7 +175,7 @@ def _positive(value: float) -> bool:
     return value > 0
 
 
-_CLAIMS: dict[str, tuple[Statistic | Relation, ...]] = {
+CLAIMS: dict[str, tuple[Statistic | Relation, ...]] = {
     "1. Colour and size change the outcome": (
         Statistic("damage: worst ÷ mildest flat colour", _spread, "≥ 1.5", lambda v: v >= 1.5),
         Statistic("maps of two flat colours agree (Spearman)", _colours_agree, "< 0.9", lambda v: v < 0.9),
@@ -274,59 +273,3 @@ _CLAIMS: dict[str, tuple[Statistic | Relation, ...]] = {
         )
     ),
 }  # fmt: skip
-
-GROUPS: dict[str, Callable[[Cell], bool]] = {
-    "all": lambda cell: True,
-    "drawn": lambda cell: cell["kind"] == "drawn",
-    "photographs": lambda cell: cell["kind"] == "photograph",
-    "seen in training": lambda cell: cell["kind"] == "seen in training",
-    "car": lambda cell: cell["class"] == "car",
-    "bicyclist": lambda cell: cell["class"] == "bicyclist",
-    "pedestrian": lambda cell: cell["class"] == "pedestrian",
-}
-BY_LIGHT: dict[str, Callable[[Cell], bool]] = {
-    "darker than its picture": lambda cell: cell["object_brightness"] < cell["brightness"],
-    "brighter": lambda cell: cell["object_brightness"] >= cell["brightness"],
-}
-
-
-def tables(cells: Sequence[Cell]) -> str:
-    """All tables in Markdown. Pictures without a class are counted and left out."""
-    used = [cell for cell in cells if cell["class"]]
-    parts = [f"{len(used)} pictures; {len(cells) - len(used)} without a class large enough."]
-    for title, rows in _CLAIMS.items():
-        groups = GROUPS | (BY_LIGHT if title.startswith("3") else {})
-        kept = {name: chosen for name, holds in groups.items() if (chosen := [c for c in used if holds(c)])}
-        head = [f"{name} ({len(chosen)})" for name, chosen in kept.items()]
-        lines = [f"### {title}", "", "| | bar | " + " | ".join(head) + " |", "|---" * (len(head) + 2) + "|"]
-        for row in rows:
-            entries = [_entry(row, chosen, interval=name == "all") for name, chosen in kept.items()]
-            bar = row.bar if isinstance(row, Statistic) else "ρ"
-            lines.append(f"| {row.name} | {bar} | " + " | ".join(entries) + " |")
-        parts.append("\n".join(lines))
-    return "\n\n".join(parts)
-
-
-def _entry(row: Statistic | Relation, cells: Sequence[Cell], *, interval: bool) -> str:
-    if isinstance(row, Relation):
-        pairs = np.array([(row.one(cell), row.other(cell)) for cell in cells], dtype=float)
-        if len(pairs) < 8:
-            return "–"
-        low, high = _interval(pairs, lambda chosen: float(spearmanr(*chosen.T).statistic))
-        return f"{spearmanr(*pairs.T).statistic:.2f} [{low:.2f}, {high:.2f}]"
-    found = [row.number(cell) for cell in cells]
-    values = np.array([value for value in found if value is not None], dtype=float)
-    if not len(values):
-        return "–"
-    low, high = _interval(values, lambda chosen: float(np.median(chosen)))
-    held = sum(row.clears(float(value)) for value in values)
-    between = f" [{low:.3g}, {high:.3g}]" if interval else ""
-    return f"{np.median(values):.3g}{between}, {held}/{len(values)}"
-
-
-def _interval(values: np.ndarray, statistic: Callable[[np.ndarray], float], draws: int = 2000) -> tuple[float, float]:
-    """The 95 % percentile bootstrap interval over the pictures, seeded."""
-    generator = np.random.default_rng(0)
-    drawn = [statistic(values[generator.integers(0, len(values), len(values))]) for _ in range(draws)]
-    low, high = np.percentile(drawn, (2.5, 97.5))
-    return float(low), float(high)

@@ -6,7 +6,7 @@ Takes the bundled samples, validation photographs of CamVid and some it was trai
 one drive, the latter show other places), in each the class of `CLASSES` with the most pixels, and
 runs occlusion under every fill and size, pixel sets inside and outside the object, and channel ablation inside and
 outside it. Every finished picture is one line of `cells.jsonl`; a run that was stopped goes on where it was. Then prints
-the tables, which `benchmarks.claims` defines. Without `--camvid` the tables are made of the lines that are there.
+the tables of what `benchmarks.claims` defines. Without `--camvid` the tables are made of the lines that are there.
 
 Windows do not overlap here: each pixel is hidden once, and the sums over the windows count nothing twice.
 """
@@ -28,7 +28,8 @@ from scipy.ndimage import distance_transform_edt
 from scipy.stats import rankdata, spearmanr
 
 import perturb
-from benchmarks.claims import COLOURS, FILLS, LAYERS, SIZES, tables
+from benchmarks.claims import COLOURS, FILLS, LAYERS, SIZES
+from benchmarks.tables import tables
 from perturb import engine
 from perturb.colour import outline, tint, to_uint8
 from perturb.explain import masks_and_fill

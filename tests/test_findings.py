@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 import perturb
-from benchmarks import claims
+from benchmarks import claims, tables
 from benchmarks.findings import agreement, nearness, occluder, pixel_sets
 from tests.analytic import DarkIsObject, dark_square
 
@@ -63,9 +63,9 @@ def test_colours_far_from_the_picture_change_it_more(results):
 def test_an_entry_counts_the_pictures_over_the_bar_and_bounds_its_median():
     row = claims.Statistic("a number", lambda cell: cell["x"], "> 0", lambda value: value > 0)
     cells = [{"x": float(x)} for x in (-1, 2, 3, 4, 5)] + [{"x": None}]
-    assert claims._entry(row, cells, interval=False) == "3, 4/5"
-    assert claims._entry(row, cells, interval=True) == "3 [-1, 5], 4/5"
+    assert tables._entry(row, cells, interval=False) == "3, 4/5"
+    assert tables._entry(row, cells, interval=True) == "3 [-1, 5], 4/5"
     line = claims.Relation("two numbers", lambda cell: cell["x"], lambda cell: -cell["x"])
-    assert claims._entry(line, [{"x": x} for x in range(9)], interval=True) == "-1.00 [-1.00, -1.00]"
-    assert claims._entry(line, [{"x": x} for x in range(7)], interval=True) == "–"
-    assert np.isfinite(claims._interval(np.arange(9.0), np.median)).all()
+    assert tables._entry(line, [{"x": x} for x in range(9)], interval=True) == "-1.00 [-1.00, -1.00]"
+    assert tables._entry(line, [{"x": x} for x in range(7)], interval=True) == "–"
+    assert np.isfinite(tables._interval(np.arange(9.0), np.median)).all()

@@ -230,7 +230,9 @@ def test_the_ablation_page_shows_layers_and_channels():
         assert float(shown.loc[row, "Pixels lost"]) == pytest.approx(alone.readings.lost.mean(), rel=0.01)
         assert float(shown.loc[row, "Pixels gained"]) == pytest.approx(alone.readings.gained.mean(), rel=0.01)
 
+    app.run()  # a run that ended in another leaves AppTest with the widgets of the entry point
     app.selectbox(key="cam_ablation").select("background").run()
+    assert any("Stale" in warning.value for warning in app.warning)
     assert app.button(key="cam_grounds_run").disabled, "both were run at this layer, whatever the map above shows"
     app.button(key="cam_run").click().run()
     assert not app.exception

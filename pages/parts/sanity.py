@@ -20,7 +20,7 @@ from perturb.methods import METHODS
 from perturb.sanity import SEEDS, STAGES, Stage, randomise, reseed
 
 ALIKE = 0.5
-"""Rank correlation with the map of the trained segmenter above which a map of drawn weights is called alike."""
+"""Rank correlation or structural similarity above which a map of drawn weights is called like the trained one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,19 +34,16 @@ class Checked:
 
 def widgets(prefix: str) -> tuple[str, int]:
     """Which method to check, and in how many stages."""
-    left, right = st.columns(2)
-    with left:
-        method = controls.method_widget(tuple(METHODS), f"{prefix}sanity_")
-    with right:
-        stages = st.slider(
-            "Stages",
-            1,
-            12,
-            STAGES,
-            key=f"{prefix}stages",
-            bind="query-params",
-            help="In how many steps the weights are drawn anew, from the logits back to the input. Each runs the method once.",
-        )
+    method = controls.method_widget(tuple(METHODS), f"{prefix}sanity_")
+    stages = st.slider(
+        "Stages",
+        1,
+        12,
+        STAGES,
+        key=f"{prefix}stages",
+        bind="query-params",
+        help="In how many steps the weights are drawn anew, from the logits back to the input. Each runs the method once.",
+    )
     return method, int(stages)
 
 
@@ -112,20 +109,24 @@ def _show(checked: Checked) -> None:
         help="Adebayo et al. 2018. A map that stays the same while the segmenter forgets what it learned explains the "
         "picture, not the segmenter. Each layer's weights are drawn with their own mean and spread; the region stays.",
     )
-    if last.spearman is None:
+    alike = [value for value in (last.spearman, last.ssim) if value is not None]
+    numbers = (
+        f"rank correlation {figures.number(last.spearman or 0.0, signed=True)}, "
+        f"structural similarity {figures.number(last.ssim or 0.0, signed=True)}"
+    )
+    if not alike:
         st.success(
             "Without trained weights the map is constant: it depends on what was learned.", icon=":material/check:"
         )
-    elif last.spearman > ALIKE:
+    elif max(alike) > ALIKE:
         st.warning(
-            f"Without any trained weight the map still orders pixels much as before (rank correlation "
-            f"{figures.number(last.spearman, signed=True)}): part of it explains the picture or the method, not what was learned.",
+            f"Without any trained weight the map is still like the trained one ({numbers}): part of it comes from the picture, "
+            "the region or the method itself, not from what was learned.",
             icon=":material/warning:",
         )
     else:
         st.success(
-            f"Without any trained weight the map's order is another one (rank correlation "
-            f"{figures.number(last.spearman, signed=True)}): it depends on what was learned.",
+            f"Without any trained weight the map is another one ({numbers}): it depends on what was learned.",
             icon=":material/check:",
         )
     left, right = st.columns((1, 1.3), gap="medium")

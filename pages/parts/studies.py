@@ -108,7 +108,8 @@ def _show(made: Study, prefix: str) -> None:
         st.markdown("**Table** — click a header to sort")
         frame = pd.DataFrame(made.rows())[list(HEADERS)]
         config = {name: st.column_config.Column(title, help=text) for name, (title, text) in HEADERS.items()}
-        st.dataframe(frame.round(4), hide_index=True, column_config=config)
+        digits = {name: 1 if name in ("lost", "gained", "seconds") else 4 for name in frame.select_dtypes("number")}
+        st.dataframe(frame.round(digits), hide_index=True, column_config=config)
     st.download_button(
         "Download the study (zip)",
         data=lambda: zip_of(study_contents(made)),
@@ -133,7 +134,11 @@ def _curves(made: Study) -> Any:
         )
         for row, trial in zip(made.rows(), made.trials, strict=True)
     )
-    below = alt.Legend(orient="bottom", columns=4)
+    fills = alt.Legend(orient="bottom", columns=4)
+    # Grey strokes: by themselves the dashes would be black dots, on a dark page as well.
+    sizes = alt.Legend(
+        orient="top", symbolType="stroke", symbolStrokeColor=figures.CONTROL_COLOUR, symbolFillColor="transparent"
+    )
     return (
         alt.Chart(frame)
         .mark_line(point={"size": 18})
@@ -141,8 +146,8 @@ def _curves(made: Study) -> Any:
             x=alt.X("fraction:Q", title="pixels hidden, most important first", axis=alt.Axis(format="%", tickCount=5)),
             y=alt.Y("score:Q", title="share of the clean score"),
             # The theme's own colours come in pairs of a strong and a pale one, which are hard to tell apart.
-            color=alt.Color("fill:N", title=None, sort=None, scale=alt.Scale(scheme="tableau10"), legend=below),
-            strokeDash=alt.StrokeDash("size:N", title=None, sort=None, legend=below),
+            color=alt.Color("fill:N", title=None, sort=None, scale=alt.Scale(scheme="tableau10"), legend=fills),
+            strokeDash=alt.StrokeDash("size:N", title=None, sort=None, legend=sizes),
             tooltip=["fill", "size", alt.Tooltip("fraction:Q", format=".0%"), alt.Tooltip("score:Q", format=".3f")],
         )
         .properties(height=350)

@@ -20,6 +20,7 @@ from perturb.results import Readings, Result, __version__
 from perturb.samples import SAMPLES, sample
 from perturb.sanity import randomise, reseed
 from perturb.segmenters import SEGMENTERS, Segmenter, TorchSegmenter, load_segmenter, register
+from perturb.segmenters.onnx import load_onnx
 from perturb.targets import Target
 
 __all__ = [
@@ -50,6 +51,7 @@ __all__ = [
     "curves",
     "explain",
     "load_image",
+    "load_onnx",
     "load_segmenter",
     "probe",
     "randomise",

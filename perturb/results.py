@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from perturb.targets import Frozen
 
 __version__ = "0.1.0"
-STACK = ("torch", "torchvision", "numpy", "opencv-python-headless", "pillow")
+STACK = ("torch", "torchvision", "onnxruntime", "numpy", "opencv-python-headless", "pillow")
 
 
 @dataclass(frozen=True, eq=False)

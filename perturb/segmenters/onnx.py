@@ -1,0 +1,220 @@
+"""Segmenters from ONNX files, whatever framework they were trained with."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate, pad
+
+from perturb.errors import SegmenterError
+from perturb.segmenters.base import Segmenter
+from perturb.segmenters.onnx_checks import MAX_BYTES, first_line
+from perturb.segmenters.onnx_session import TYPES, open_session
+from perturb.segmenters.onnx_spec import OnnxGraph, OnnxSpec, complete, read_spec
+
+FLOOR = 1e-7
+"""Probabilities are taken for at least this much before their logarithm; it is what float32 tells from 0 beside 1."""
+LOADED = 3
+"""Networks that stay loaded; the one that was not used for longest is let go, and loaded again when it is needed."""
+
+_MEAN = torch.tensor((0.485, 0.456, 0.406)).view(1, 3, 1, 1)
+_STD = torch.tensor((0.229, 0.224, 0.225)).view(1, 3, 1, 1)
+
+
+class OnnxSegmenter(Segmenter):
+    """A network in an ONNX file, run by onnxruntime on the processor.
+
+    Pictures in [0, 1] are scaled as the spec says. A graph of a fixed size gets the picture resized to it (bilinear, with
+    antialiasing where it shrinks; proportions are not kept), one that takes any size gets it as it is, or padded to a
+    multiple. What comes back is brought to the picture's size bilinearly, as logits: probabilities become
+    log max(p, 1e-7), so that their softmax gives them back. One channel z (or a probability p, z = log p − log (1 − p))
+    becomes two classes with the logits (0, z).
+
+    Seg-Ablation-CAM and gradients need a torch network: there are no abilities besides logits.
+
+    Args:
+        data: bytes of the file.
+        graph: from `read_spec` of the same bytes.
+        spec: complete.
+        classes: names of its K classes; for one channel its name, or those of background and thing.
+        name: what it is called.
+        palette: uint8 `(K, 3)`.
+
+    Attributes:
+        digest: 32 hexadecimal digits of blake2b of the file, and after a hyphen 8 of the spec: with another scale the same
+            file is another segmenter.
+
+    Raises:
+        SegmenterError: names that do not fit the channels.
+    """
+
+    def __init__(
+        self,
+        data: bytes,
+        graph: OnnxGraph,
+        spec: OnnxSpec,
+        *,
+        classes: Sequence[str],
+        name: str,
+        palette: npt.NDArray[np.uint8] | None = None,
+    ) -> None:
+        self.file_digest = hashlib.blake2b(data, digest_size=16).hexdigest()
+        words = tuple(classes) or tuple(f"class {index}" for index in range(graph.channels or 0))
+        self._binary = graph.channels == 1 or (graph.channels is None and len(words) == 1)
+        if self._binary and len(words) == 1:
+            words = ("background", "thing" if words == ("class 0",) else words[0])
+        expected = 2 if self._binary else graph.channels
+        if expected is not None and len(words) != expected:
+            raise SegmenterError(
+                f"'{name}' gives {graph.channels} channels, got {len(words)} class names ({', '.join(words[:20])}); expected "
+                f"{'one name' if self._binary else f'{expected} names, in the order of the channels'}."
+            )
+        if not words:
+            raise SegmenterError(f"'{name}' does not say how many classes it has; give their names, in its order.")
+        settings = hashlib.blake2b(repr(spec).encode(), digest_size=4).hexdigest()
+        super().__init__(name, classes=words, palette=palette, digest=f"{self.file_digest}-{settings}", device="cpu")
+        self.data, self.graph, self.spec = data, graph, spec
+
+    def load(self) -> None:
+        """Load the network now, not at the first picture.
+
+        Raises:
+            SegmenterError: onnxruntime cannot load it.
+        """
+        _session(self.file_digest, self.data, self.name)
+
+    def logits(self, batch: Tensor) -> Tensor:
+        height, width = batch.shape[2:]
+        given = self._prepared(batch)
+        step = len(given) if self.graph.batch is None else 1
+        parts = [self._run(given[start : start + step]) for start in range(0, len(given), max(1, step))]
+        scores = torch.from_numpy(np.concatenate(parts))
+        if self.spec.output_layout == "NHWC":
+            scores = scores.permute(0, 3, 1, 2)
+        channels = 1 if self._binary else len(self.classes)
+        if scores.shape[1] != channels:
+            raise SegmenterError(
+                f"'{self.name}' gave {scores.shape[1]} channels (shape {tuple(scores.shape)}, {self.spec.output_layout}), "
+                f"expected {channels}. Give as many class names as there are channels, and check the output's layout."
+            )
+        values = self._as_logits(scores)
+        seen = self.spec.size or (self._padded(height), self._padded(width))
+        if tuple(values.shape[2:]) != seen:
+            values = interpolate(values, seen, mode="bilinear", align_corners=False)
+        if self.spec.size is None:
+            return values[..., :height, :width]
+        return interpolate(values, (height, width), mode="bilinear", align_corners=False)
+
+    def _padded(self, side: int) -> int:
+        return -(-side // self.spec.multiple) * self.spec.multiple
+
+    def _prepared(self, batch: Tensor) -> npt.NDArray[Any]:
+        height, width = batch.shape[2:]
+        if self.spec.size is not None:
+            if (height, width) != self.spec.size:
+                batch = interpolate(batch, self.spec.size, mode="bilinear", align_corners=False, antialias=True)
+        elif self.spec.multiple > 1:
+            padding = (0, self._padded(width) - width, 0, self._padded(height) - height)
+            batch = pad(batch, padding, mode="replicate")
+        if self.spec.scale == "imagenet":
+            batch = (batch - _MEAN) / _STD
+        elif self.spec.scale == "symmetric":
+            batch = batch * 2 - 1
+        elif self.spec.scale == "bytes":
+            batch = batch * 255
+        if self.spec.layout == "NHWC":
+            batch = batch.permute(0, 2, 3, 1)
+        kind = TYPES[self.graph.dtype]
+        values = batch.clamp(0, 255).round() if kind is np.uint8 else batch
+        return np.ascontiguousarray(values.numpy(), dtype=kind)
+
+    def _run(self, given: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        session = _session(self.file_digest, self.data, self.name)
+        try:
+            (scores,) = session.run([self.spec.output], {self.spec.input: given})
+        except Exception as error:  # of whatever kind: the graph's fault, not the lab's
+            shape = " × ".join(str(side) for side in given.shape)
+            raise SegmenterError(
+                f"'{self.name}' cannot run on an input of {shape}: {first_line(error)}. If it needs sides that are "
+                "multiples of 16 or 32, say so with 'multiple'; else export it for a fixed size."
+            ) from error
+        if scores.ndim != 4 or scores.shape[0] != len(given):
+            raise SegmenterError(
+                f"'{self.name}' gave scores of shape {scores.shape} for {len(given)} pictures, expected four axes: "
+                f"{self.spec.output_layout}. Choose another output, or export it without what comes after the scores."
+            )
+        return np.asarray(scores, dtype=np.float32)
+
+    def _as_logits(self, scores: Tensor) -> Tensor:
+        if self.spec.kind == "probabilities":
+            low, high = float(scores.min()), float(scores.max())
+            if not (low >= -1e-3 and high <= 1 + 1e-3) and math.isfinite(low + high):
+                raise SegmenterError(
+                    f"'{self.name}' gave values from {low:.3g} to {high:.3g}, which are no probabilities. Read its output as "
+                    "logits (kind=logits)."
+                )
+            thing = torch.log(scores.clamp(min=FLOOR))
+            scores = thing - torch.log((1 - scores).clamp(min=FLOOR)) if self._binary else thing
+        return torch.cat([torch.zeros_like(scores), scores], 1) if self._binary else scores
+
+
+def load_onnx(source: str | Path | bytes, *, classes: Sequence[str] = (), name: str = "", **spec: Any) -> OnnxSegmenter:
+    """A segmenter from an ONNX file.
+
+        perturb.load_onnx("model.onnx", classes=["road", "car"], scale="imagenet")
+
+    What the graph says need not be given; what it does not say must be: nearly always `scale`.
+
+    Args:
+        source: path or bytes of the file.
+        classes: names of its classes, in the order of its channels; numbered ones by default.
+        name: what it is called; the file's name by default.
+        spec: fields of `OnnxSpec`.
+
+    Raises:
+        SegmenterError: the file cannot be read, is refused (see `onnx_checks`), is no segmenter, or the spec is not
+            complete or does not fit.
+    """
+    data, called = (source, "model") if isinstance(source, bytes) else _read(Path(source))
+    name = name or called
+    hints = {field: str(spec[field]) for field in ("output", "layout") if field in spec}
+    graph = read_spec(data, name, **hints)
+    return OnnxSegmenter(data, graph, complete(graph, spec, name), classes=classes or graph.classes, name=name)
+
+
+def _read(path: Path) -> tuple[bytes, str]:
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise SegmenterError(
+                f"'{path.name}' is too large: got {size / 1e6:.0f} MB, expected at most {MAX_BYTES / 1e6:.0f} MB."
+            )
+        return path.read_bytes(), path.name
+    except OSError as error:
+        raise SegmenterError(f"The ONNX file '{path}' cannot be read ({error.strerror}). Check the path.") from error
+
+
+_SESSIONS: OrderedDict[str, onnxruntime.InferenceSession] = OrderedDict()
+_LOADING = threading.Lock()
+
+
+def _session(digest: str, data: bytes, name: str) -> onnxruntime.InferenceSession:
+    """The network, loaded; at most `LOADED` of them are at a time."""
+    with _LOADING:
+        if digest not in _SESSIONS:
+            while len(_SESSIONS) >= LOADED:
+                _SESSIONS.popitem(last=False)
+            _SESSIONS[digest] = open_session(data, name, torch.get_num_threads())
+        _SESSIONS.move_to_end(digest)
+        return _SESSIONS[digest]

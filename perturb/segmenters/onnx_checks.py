@@ -1,0 +1,275 @@
+"""What is refused before an ONNX file is loaded: everything that is not plain arithmetic of a size we can carry.
+
+An ONNX file is data, not a program: opening it runs nothing. What could still hurt is a file that is something else
+under that name (a pickle runs code as soon as it is opened), one that points to other files, one that brings operators
+of its own, one that loops, and one that asks for more memory than there is. Each is told by its content; a file's name
+says nothing.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import zipfile
+from collections.abc import Iterator
+
+import onnx
+from google.protobuf.message import DecodeError
+
+from perturb.errors import SegmenterError
+from perturb.images import MAX_SIDE
+
+MAX_BYTES = 200_000_000
+"""A larger file is not read."""
+MAX_NODES = 20_000
+MAX_INPUT_SIDE = 2048
+"""The longest side, in pixels, that a graph may ask for."""
+MAX_ELEMENTS = 250_000_000
+"""Values that one tensor inside the graph may hold for one picture: 1 GB of float32."""
+DOMAINS = ("", "ai.onnx")
+"""The operators that every ONNX runtime has. Classical machine learning (`ai.onnx.ml`) segments no pictures."""
+CONTROL_FLOW = ("If", "Loop", "Scan", "SequenceMap")
+RANDOM = ("Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike")
+
+SIZED_BY = {
+    "CenterCropPad": (1,), "ConstantOfShape": (0,), "Expand": (1,), "OneHot": (1,), "Pad": (1, 3), "Range": (0, 1, 2),
+    "Resize": (2, 3), "Tile": (1,), "Upsample": (1,),
+}  # fmt: skip
+"""Operators whose result is as large as one of their inputs says: which inputs."""
+
+HOW = "Export the network to ONNX and give that file; docs/export.md shows how for PyTorch, Keras and others."
+_SMALL = 4096
+"""Constants up to this many bytes may be shapes, and stay where shapes are worked out."""
+
+
+def check(data: bytes, name: str = "the file") -> onnx.ModelProto:
+    """Parse an ONNX file, if it is one that can be run safely.
+
+    Args:
+        data: its bytes.
+        name: what messages call it.
+
+    Returns:
+        The parsed model. Nothing in it was run.
+
+    Raises:
+        SegmenterError: it is not ONNX, broken, too large, or asks for what is refused; the message says which.
+    """
+    if len(data) > MAX_BYTES:
+        raise SegmenterError(
+            f"'{name}' is too large: got {len(data) / 1e6:.0f} MB, expected at most {MAX_BYTES / 1e6:.0f} MB. "
+            "Export it with float16 weights, or take a smaller network."
+        )
+    other = _other_format(data)
+    if other:
+        raise SegmenterError(f"'{name}' is {other}, expected an ONNX file; it was not opened. {HOW}")
+    model = onnx.ModelProto()
+    try:
+        model.ParseFromString(data)
+    except DecodeError:
+        model.Clear()
+    if not model.ir_version or not model.graph.node:
+        raise SegmenterError(f"'{name}' is no ONNX file, or only a part of one, or it is empty. {HOW}")
+    _check_graph(model, name)
+    try:
+        onnx.checker.check_model(model)
+    except Exception as error:  # the checker has several kinds, and all of them are the file's fault
+        raise SegmenterError(f"'{name}' is no valid ONNX graph: {first_line(error)}. {HOW}") from error
+    return model
+
+
+def check_memory(model: onnx.ModelProto, shapes: dict[str, tuple[int, ...]], name: str = "the file") -> onnx.ModelProto:
+    """Refuse a graph one of whose tensors would be too large for one picture.
+
+    Args:
+        model: from `check`.
+        shapes: the inputs' shapes for the picture, by name.
+
+    Returns:
+        The graph without its weights, its shapes worked out as far as that can be done without running it.
+
+    Raises:
+        SegmenterError: a tensor is too large, or the shapes contradict each other.
+    """
+    bare = _without_weights(model)
+    for value in bare.graph.input:
+        for dim, size in zip(value.type.tensor_type.shape.dim, shapes.get(value.name, ()), strict=False):
+            dim.dim_value = size
+    del bare.graph.value_info[:]  # what the file says of itself is no proof
+    declared = {value.name: value.type.tensor_type.elem_type for value in bare.graph.output}
+    for value in bare.graph.output:
+        value.ClearField("type")
+    try:
+        bare = onnx.shape_inference.infer_shapes(bare, data_prop=True)
+    except Exception as error:
+        raise SegmenterError(f"The shapes in '{name}' do not fit together: {first_line(error)}. {HOW}") from error
+    for value in (*bare.graph.input, *bare.graph.value_info, *bare.graph.output):
+        size = math.prod(dim.dim_value if dim.HasField("dim_value") else 1 for dim in value.type.tensor_type.shape.dim)
+        if size > MAX_ELEMENTS:
+            raise SegmenterError(
+                f"'{name}' would need {size:,} values for its tensor '{value.name}' alone, expected at most "
+                f"{MAX_ELEMENTS:,}. Export it for a smaller picture."
+            )
+    for value in bare.graph.output:
+        if not value.HasField("type"):
+            value.type.tensor_type.elem_type = declared[value.name]
+    return bare
+
+
+def first_line(error: Exception) -> str:
+    """The first line of another library's message, short, as the middle of a sentence."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines or [type(error).__name__])[0][:240].rstrip(". ")
+
+
+def _check_graph(model: onnx.ModelProto, name: str) -> None:
+    graph = model.graph
+    if len(graph.node) > MAX_NODES:
+        raise SegmenterError(f"'{name}' has {len(graph.node):,} nodes, expected at most {MAX_NODES:,}.")
+    if model.functions:
+        raise SegmenterError(
+            f"'{name}' brings functions of its own ('{model.functions[0].name}'), expected standard operators only. "
+            "Inline them (`onnx.inliner.inline_local_functions`) and give the new file."
+        )
+    for node in graph.node:
+        if node.domain not in DOMAINS:
+            raise SegmenterError(
+                f"'{name}' uses the operator '{node.op_type}' of the domain '{node.domain}', expected standard ONNX "
+                f"operators only. {HOW}"
+            )
+        if node.op_type in CONTROL_FLOW or any(
+            attribute.HasField("g") or attribute.graphs for attribute in node.attribute
+        ):
+            raise SegmenterError(
+                f"'{name}' contains '{node.op_type}', a loop or a branch, which could run without end; expected a graph "
+                "without control flow. Export the network by tracing it, for one size."
+            )
+        if node.op_type in RANDOM:
+            raise SegmenterError(
+                f"'{name}' draws random numbers ('{node.op_type}'), so one picture would have many answers; expected a "
+                "graph without them. Export the network in evaluation mode."
+            )
+    if graph.sparse_initializer:
+        raise SegmenterError(f"'{name}' holds sparse weights, expected dense ones. {HOW}")
+    for tensor in _tensors(graph):
+        if tensor.external_data or tensor.data_location == onnx.TensorProto.EXTERNAL:
+            raise SegmenterError(
+                f"'{name}' keeps the weights '{tensor.name}' in another file, expected one file with everything in it. "
+                "Save it with `onnx.save(model, path)`, or export with `external_data=False`."
+            )
+        _check_weights(tensor, name)
+    _check_sizes(graph, name)
+    for value in graph.input:
+        sides = [dim.dim_value for dim in value.type.tensor_type.shape.dim]
+        if (
+            any(side < 0 or side > MAX_INPUT_SIDE for side in sides)
+            or math.prod(max(1, s) for s in sides) > MAX_ELEMENTS
+        ):
+            raise SegmenterError(
+                f"'{name}' asks for an input '{value.name}' of {' × '.join(str(side or '?') for side in sides)}, expected "
+                f"sides of at most {MAX_INPUT_SIDE} px (pictures here have at most {MAX_SIDE}). Export it for a smaller one."
+            )
+
+
+def _check_sizes(graph: onnx.GraphProto, name: str) -> None:
+    """Sizes may depend on the picture's size, never on what is in it: else no trial run says what the next one takes."""
+    held = {tensor.name for tensor in graph.initializer}
+    seen = {value.name for value in graph.input} - held
+    for node in graph.node:
+        if any(node.input[place] in seen for place in SIZED_BY.get(node.op_type, ()) if place < len(node.input)):
+            raise SegmenterError(
+                f"In '{name}' the content of the picture decides how large the result of '{node.op_type}' is, so its memory "
+                f"has no bound; expected sizes that depend on the picture's size alone. {HOW}"
+            )
+        if node.op_type not in ("Shape", "Size") and any(given in seen for given in node.input):
+            seen.update(node.output)
+
+
+def _check_weights(tensor: onnx.TensorProto, name: str) -> None:
+    """Weights must be there in full: a tensor that only says that it is huge would be allocated."""
+    size = math.prod(tensor.dims)
+    if any(dim < 0 for dim in tensor.dims) or size > 2 * MAX_BYTES:
+        raise SegmenterError(
+            f"'{name}' says that its weights '{tensor.name}' hold {size:,} values; the file has no room for them."
+        )
+    if tensor.data_type not in _PLAIN:
+        return
+    each = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
+    typed = (tensor.float_data, tensor.int32_data, tensor.int64_data, tensor.double_data, tensor.uint64_data)
+    held = len(tensor.raw_data) // each if tensor.raw_data else sum(len(values) for values in typed)
+    if held != size:
+        raise SegmenterError(
+            f"The weights '{tensor.name}' in '{name}' hold {held:,} values, expected {size:,}: the file is damaged. "
+            "Export it again."
+        )
+
+
+_PLAIN = tuple(
+    onnx.TensorProto.DataType.Value(kind)
+    for kind in (
+        "FLOAT", "DOUBLE", "FLOAT16", "BFLOAT16", "BOOL",
+        "UINT8", "INT8", "UINT16", "INT16", "UINT32", "INT32", "UINT64", "INT64",
+    )
+)  # fmt: skip
+"""Types whose values take whole bytes and stand one by one."""
+
+
+def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    yield from graph.initializer
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("t"):
+                yield attribute.t
+            yield from attribute.tensors
+
+
+def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy in which large weights are inputs: their shapes count, their values do not."""
+    bare = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import)
+    graph = bare.graph
+    graph.name = model.graph.name or "graph"
+    graph.node.extend(model.graph.node)
+    graph.input.extend(model.graph.input)
+    graph.output.extend(model.graph.output)
+    known = {value.name for value in graph.input}
+    for tensor in model.graph.initializer:
+        if tensor.ByteSize() <= _SMALL:
+            graph.initializer.append(tensor)
+        elif tensor.name not in known:
+            graph.input.append(onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims)))
+    return bare
+
+
+def _other_format(data: bytes) -> str:
+    """What a file is, if it is something else that visitors are likely to have; empty if that cannot be said."""
+    head = data[:16]
+    if head.startswith(b"PK"):
+        return _zipped(data)
+    if head.startswith(b"\x89HDF"):
+        return "an HDF5 file (Keras .h5), which can hold code"
+    if head[:1] == b"\x80" and head[1:2] in b"\x00\x01\x02\x03\x04\x05":
+        return "a Python pickle, which runs code when it is opened"
+    if head[4:8] == b"TFL3":
+        return "a TensorFlow Lite file"
+    if head[8:9] == b"{" and 2 <= int.from_bytes(head[:8], "little") < len(data):
+        return "a safetensors file, which holds weights but no network"
+    if head.startswith((b"\x1f\x8b", b"7z\xbc\xaf", b"BZh", b"\xfd7zXZ")):
+        return "a compressed archive"
+    return ""
+
+
+def _zipped(data: bytes) -> str:
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            names = [entry.lower() for entry in archive.namelist()[:10_000]]
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError):
+        names = []
+    if any(name.endswith("model.weights.h5") for name in names):
+        return "a Keras archive (.keras), which can hold code"
+    if any(name.split("/")[-1] in ("archive_format", "serialized_exported_program.json") for name in names):
+        return "a PyTorch exported program (.pt2), which can hold a pickle, and that runs code when it is opened"
+    if any("/code/" in name or name.endswith("constants.pkl") for name in names):
+        return "a TorchScript archive, which runs code when it is opened"
+    if any(name.endswith(".pkl") for name in names):
+        return "a PyTorch checkpoint (a pickle in a zip), which runs code when it is opened"
+    return "a zip archive"

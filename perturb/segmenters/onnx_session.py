@@ -1,0 +1,114 @@
+"""Load an ONNX file into onnxruntime; a stranger's file first in a process of its own.
+
+What `onnx_checks` reads off the graph is no proof for everything: a few bytes can unfold into gigabytes while they are
+parsed, optimised or run. So a stranger's file is loaded and run once in a process that may take a stated amount of
+memory and of time, and a file made to break the lab breaks only that.
+"""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from perturb.errors import SegmenterError
+from perturb.segmenters.onnx_checks import HOW, first_line
+from perturb.segmenters.onnx_spec import read_spec
+
+MEMORY = 4_000_000_000
+"""Bytes that loading and one run may take."""
+SECONDS = 60
+"""Processor time that they may take."""
+TYPES = {"FLOAT": np.float32, "FLOAT16": np.float16, "DOUBLE": np.float64, "UINT8": np.uint8}
+
+_ROOT = Path(__file__).resolve().parents[2]
+_OTHER = """
+import sys, types
+for name in ("perturb", "perturb.segmenters"):  # without what they import: torch alone takes seconds
+    sys.modules[name] = types.ModuleType(name)
+    sys.modules[name].__path__ = [name.replace(".", "/")]
+from perturb.segmenters.onnx_session import try_out
+height, width, name, memory = sys.argv[1:]
+sys.exit(try_out(int(height), int(width), name, int(memory)))
+"""
+
+
+def open_session(data: bytes, name: str, threads: int) -> onnxruntime.InferenceSession:
+    """The network, loaded, on the processor.
+
+    Raises:
+        SegmenterError: onnxruntime cannot load it.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # Threads that wait for work by spinning take the processor from everything else.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # The arena keeps the largest batch's memory for good, and its pattern is planned for one shape.
+    options.enable_cpu_mem_arena = False
+    options.enable_mem_pattern = False
+    options.log_severity_level = 4  # what goes wrong is raised as well
+    try:
+        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except MemoryError:
+        raise
+    except Exception as error:  # onnxruntime has several kinds, and all of them are the file's fault
+        raise SegmenterError(f"onnxruntime cannot load '{name}': {first_line(error)}. {HOW}") from error
+
+
+def rehearse(data: bytes, height: int, width: int, name: str = "the file", *, memory: int = MEMORY) -> None:
+    """Check a file, load it and run it once, in another process.
+
+    A run that merely fails is no reason to refuse: a picture of other sides may be what the graph needs.
+
+    Args:
+        data: the file.
+        height, width: of the picture to run it on, unless the graph has a size of its own.
+        name: what messages call it.
+        memory: bytes it may take.
+
+    Raises:
+        SegmenterError: the file is refused, or took more memory or time than it may, or broke the process.
+    """
+    command = [sys.executable, "-c", _OTHER, str(height), str(width), name, str(memory)]
+    try:
+        done = subprocess.run(command, input=data, capture_output=True, cwd=_ROOT, timeout=4 * SECONDS, check=False)
+        code, words = done.returncode, done.stdout.decode(errors="replace")
+    except subprocess.TimeoutExpired:
+        code, words = 1, ""
+    if code == 2:
+        raise SegmenterError(words)
+    if code != 0:
+        raise SegmenterError(
+            f"'{name}' could not be loaded and run once within {memory / 1e9:g} GB of memory and {SECONDS} s of processor "
+            "time; it was not loaded here. Export a smaller network, or one for a smaller picture."
+        )
+
+
+def try_out(height: int, width: int, name: str, memory: int) -> int:
+    """What the other process does: gives 0 if all went well, 1 if memory was short, 2 if the file is refused."""
+    resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+    try:
+        data = sys.stdin.buffer.read()
+        graph = read_spec(data, name)
+        session = open_session(data, name, 1)
+        sides = graph.spec.size or (height, width)
+        shape = (1, 3, *sides) if graph.spec.layout == "NCHW" else (1, *sides, 3)
+        session.run([graph.spec.output], {graph.spec.input: np.zeros(shape, dtype=TYPES[graph.dtype])})
+    except MemoryError:
+        return 1
+    except SegmenterError as error:
+        sys.stdout.buffer.write(str(error).encode())
+        return 1 if _short_of_memory(error) else 2
+    except Exception as error:
+        return 1 if _short_of_memory(error) else 0
+    return 0
+
+
+def _short_of_memory(error: Exception) -> bool:
+    return "alloc" in str(error).lower()

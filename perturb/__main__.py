@@ -52,7 +52,17 @@ def _parser() -> argparse.ArgumentParser:
 
     common = _Parser(add_help=False)
     common.add_argument("image", metavar="PHOTO_OR_SAMPLE", help="a picture file, or the name of a bundled sample")
-    common.add_argument("--segmenter", default=DEFAULT, help="by name; see 'list segmenters' (default: %(default)s)")
+    common.add_argument(
+        "--segmenter", default=DEFAULT, help="by name, or an ONNX file; see 'list segmenters' (default: %(default)s)"
+    )
+    common.add_argument("--classes", default="", help="of an ONNX file: their names, with commas, in its order")
+    common.add_argument(
+        "--onnx",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="of an ONNX file: what it does not say itself, such as scale=imagenet",
+    )
     common.add_argument("--target", required=True, metavar="CLASS", help="class name or index")
     common.add_argument("--region", default="class", help=f"which pixels: {' | '.join(REGIONS)} (default: class)")
     common.add_argument("--score", default="logit", help=f"{' | '.join(SCORES)} (default: logit)")
@@ -137,7 +147,7 @@ def _explain(options: argparse.Namespace) -> None:
     image = _image(options.image, options.truth, options.max_side)
     for note in image.notes:
         print(note, file=sys.stderr)
-    segmenter = perturb.load_segmenter(options.segmenter)
+    segmenter = _segmenter(options)
     with _Bar("explain") as bar:
         result = perturb.explain(
             image, segmenter, target, method=options.method, seed=options.seed, progress=bar, **settings
@@ -164,7 +174,7 @@ def _study(options: argparse.Namespace) -> None:
     with _Bar("study") as bar:
         made = study(
             image,
-            perturb.load_segmenter(options.segmenter),
+            _segmenter(options),
             target,
             fills=_words(options.fills),
             colours=_words(options.colours),
@@ -238,12 +248,22 @@ def _image(text: str, truth: str | None, max_side: int) -> Image:
     return perturb.load_image(text, truth=truth, max_side=max_side)
 
 
-def _settings(pairs: Sequence[str]) -> dict[str, Any]:
+def _segmenter(options: argparse.Namespace) -> perturb.Segmenter:
+    name = options.segmenter
+    if name not in perturb.SEGMENTERS and (Path(name).is_file() or Path(name).suffix == ".onnx"):
+        given = _settings(options.onnx, "--onnx", "scale=imagenet")
+        return perturb.load_onnx(name, classes=_words(options.classes), **given)
+    if options.classes or options.onnx:
+        raise SettingError(f"'--classes' and '--onnx' describe an ONNX file, and '{name}' is none; leave them out.")
+    return perturb.load_segmenter(name)
+
+
+def _settings(pairs: Sequence[str], option: str = "--set", example: str = "size=48") -> dict[str, Any]:
     settings: dict[str, Any] = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name:
-            raise SettingError(f"'--set {pair}' is not a setting: expected NAME=VALUE, such as --set size=48.")
+            raise SettingError(f"'{option} {pair}' is not a setting: expected NAME=VALUE, such as {option} {example}.")
         settings[name.strip()] = value.strip()
     return settings
 

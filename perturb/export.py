@@ -17,6 +17,7 @@ from perturb.curves import FILL, Curves, curves
 from perturb.folders import check_directory, write_folder, zip_of
 from perturb.methods import METHODS
 from perturb.results import COLUMNS, Result
+from perturb.segmenters.onnx import OnnxSegmenter
 from perturb.settings import shown
 
 FILES = (
@@ -138,7 +139,8 @@ def python_lines(result: Result) -> str:
             "",
             f"image = {image}",
             f'assert image.digest == "{result.image.digest}", "another picture"',
-            f'segmenter = perturb.load_segmenter("{result.segmenter.name}")',
+            f"segmenter = {_segmenter_line(result)}",
+            f'assert segmenter.digest == "{result.segmenter.digest}", "another segmenter"',
             f'target = perturb.Target("{result.frozen.name}", region="{target.region}", score="{target.score}")',
             f"result = perturb.explain(\n    image,\n    segmenter,\n    target,\n{settings})",
             f"curves = perturb.curves(result{_curve_options(result)})",
@@ -147,6 +149,15 @@ def python_lines(result: Result) -> str:
             "",
         )
     )
+
+
+def _segmenter_line(result: Result) -> str:
+    segmenter = result.segmenter
+    if not isinstance(segmenter, OnnxSegmenter):
+        return f'perturb.load_segmenter("{segmenter.name}")'
+    told = "".join(f", {name}={json.dumps(value)}" for name, value in segmenter.given.items())
+    names = json.dumps(list(segmenter.classes), ensure_ascii=False)
+    return f"perturb.load_onnx({json.dumps(segmenter.name, ensure_ascii=False)}, classes={names}{told})"
 
 
 def _curve_options(result: Result) -> str:

@@ -3,7 +3,9 @@
 import io
 import os
 import pickle
+import shlex
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,8 @@ from onnx import TensorProto, helper
 from torch.nn.functional import interpolate
 
 import perturb
+from pages.parts.views import command_line
+from perturb.__main__ import main
 from perturb.segmenters import onnx as onnx_room
 from perturb.segmenters import onnx_checks
 from perturb.segmenters.onnx_session import rehearse
@@ -202,6 +206,32 @@ def test_a_result_says_which_file_made_it():
     record = result.as_dict()
     assert record["segmenter"]["digest"] == dark().digest
     assert "onnxruntime" in record["versions"]
+
+
+def test_the_command_line_and_the_lines_in_a_result_make_it_again(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dark.onnx").write_bytes(files.save(files.pixelwise(size=(48, 64))))
+    words = ["explain", "quiet-street", "--segmenter", "dark.onnx", "--target", "object", "--set", "size=240"]
+    words += ["--set", "stride=240", "--classes", "background,object"]
+    assert main([*words, "--out", "out"]) == 2
+    assert "give it: scale is one of imagenet, unit, symmetric, bytes" in capsys.readouterr().err
+    assert main([*words, "--onnx", "scale=unit", "--out", "out"]) == 0
+    made = np.load("out/heatmap.npy")
+    lines = Path("out/reproduce.py").read_text()
+    assert 'perturb.load_onnx("dark.onnx", classes=["background", "object"], scale="unit")' in lines
+    code = lines.replace('result.save("out")', "")
+    again = {}
+    exec(compile(code, "reproduce.py", "exec"), again)
+    assert_array_equal(again["result"].heatmap, made)
+    shown = shlex.split(command_line(again["result"]))
+    assert main([*shown[3:-1], "again"]) == 0
+    assert_array_equal(np.load("again/heatmap.npy"), made)
+
+
+def test_what_belongs_to_a_file_is_refused_beside_a_name(tmp_path, capsys):
+    words = ["explain", "quiet-street", "--target", "car", "--out", str(tmp_path / "out"), "--classes", "a,b"]
+    assert main(words) == 2
+    assert "describe an ONNX file, and 'streets-unet' is none" in capsys.readouterr().err
 
 
 def test_at_most_a_few_networks_stay_loaded():

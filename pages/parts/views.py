@@ -16,6 +16,7 @@ from perturb.export import png, python_lines, to_zip, unit_of
 from perturb.methods.ablation_cam import AblationCam
 from perturb.methods.lime import POOR_FIT
 from perturb.metrics import METRICS
+from perturb.segmenters.onnx import OnnxSegmenter
 from perturb.targets import Frozen
 
 REGION_COLOUR = (255, 255, 255)
@@ -244,6 +245,9 @@ def command_line(result: perturb.Result) -> str:
     target, method = result.frozen.target, perturb.METHODS[result.method]
     picture = result.image.name if result.image.name in perturb.SAMPLES else "PATH_OF_YOUR_PICTURE"
     parts = ["python", "-m", "perturb", "explain", picture, "--segmenter", result.segmenter.name]
+    if isinstance(result.segmenter, OnnxSegmenter):
+        parts += ["--classes", ",".join(result.segmenter.classes)]
+        parts += [part for name, value in result.segmenter.given.items() for part in ("--onnx", f"{name}={value}")]
     parts += ["--target", result.frozen.name, "--method", result.method]
     if target.region != "class":
         parts += ["--region", target.region]

@@ -94,6 +94,14 @@ class OnnxSegmenter(Segmenter):
         """
         _session(self.file_digest, self.data, self.name)
 
+    @property
+    def given(self) -> dict[str, str]:
+        """What `load_onnx` was told beside the file and the class names, to be told again."""
+        told = {field: str(getattr(self.spec, field)) for field in self.graph.unknown}
+        if len(self.graph.outputs) > 1:
+            told["output"] = self.spec.output
+        return told | ({"multiple": str(self.spec.multiple)} if self.spec.multiple > 1 else {})
+
     def logits(self, batch: Tensor) -> Tensor:
         height, width = batch.shape[2:]
         given = self._prepared(batch)

@@ -9,7 +9,7 @@ import torch
 
 from perturb import engine
 from perturb.engine import Probe, Progress
-from perturb.errors import SettingError
+from perturb.errors import SegmenterError, SettingError
 from perturb.fills import Fill, make_fill
 from perturb.images import Image
 from perturb.masks import Masks
@@ -52,12 +52,14 @@ def explain(
     Raises:
         SettingError: an unknown method or setting, or a value out of bounds.
         TargetError: a class absent from the picture, or an empty region.
-        SegmenterError: the segmenter broke its contract.
+        SegmenterError: the segmenter broke its contract, or cannot do what the method needs.
     """
     chosen: Method = lookup(METHODS, method, "method")
     checked = check_settings(chosen.settings, settings, method)
     if seed < 0:
         raise SettingError(f"The seed must be a whole number from 0 up: got {seed}. Choose another one.")
+    if reason := chosen.lacking(segmenter):
+        raise SegmenterError(reason)
     began = time.perf_counter()
     logits = engine.clean_logits(image, segmenter)
     if frozen is None:

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import streamlit as st
 
+from pages.parts import shell
 from pages.parts.picker import Pick
 from pages.parts.shell import Scene
 from perturb import Target
@@ -23,8 +24,18 @@ REGION_KINDS = ("class", "component", "pixel", "box", "all", "truth")
 THINGS = ("car", "pedestrian", "bicyclist", "sign", "pole")
 
 
+def able(names: Sequence[str]) -> list[str]:
+    """Those of the methods that can explain the chosen segmenter; a caption says why the others cannot."""
+    reasons = {name: METHODS[name].lacking(shell.scene().segmenter) for name in names}
+    for name, reason in reasons.items():
+        if reason:
+            st.caption(f":material/block: **{METHODS[name].title}** is not available. {reason}")
+    return [name for name, reason in reasons.items() if not reason]
+
+
 def method_widget(names: Sequence[str], prefix: str) -> str:
-    """A choice among methods, with what the chosen one does and where it comes from."""
+    """A choice among the methods that can be used, with what the chosen one does and where it comes from."""
+    names = able(names)
     name = st.segmented_control(
         "Method",
         names,

@@ -90,6 +90,8 @@ def explain(names: Sequence[str], prefix: str) -> tuple[Plan, perturb.Result | N
     """
     scene = shell.scene()
     with st.container(border=True):
+        if len(names) == 1 and not controls.able(names):
+            st.stop()  # the reason stands there
         target = controls.target_widgets(scene, prefix)
         method = METHODS[controls.method_widget(names, prefix) if len(names) > 1 else names[0]]
         # A method of layers hides no pixels, so what would stand there is no setting of its map.

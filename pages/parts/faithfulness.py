@@ -23,10 +23,11 @@ IMPUTED = 2.0
 
 def methods_widget(prefix: str) -> list[str]:
     """Which methods to compare."""
+    names = controls.able(tuple(METHODS))
     chosen = st.multiselect(
         "Methods",
-        tuple(METHODS),
-        default=DEFAULT,
+        names,
+        default=[name for name in DEFAULT if name in names],
         key=f"{prefix}methods",
         bind="query-params",
         help="Each runs with its default settings. " + " ".join(f"**{m.name}**: {m.summary}" for m in METHODS.values()),

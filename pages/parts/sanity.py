@@ -18,6 +18,7 @@ from perturb.colour import limit_of, overlay
 from perturb.engine import Progress
 from perturb.methods import METHODS
 from perturb.sanity import SEEDS, STAGES, Stage, randomise, reseed
+from perturb.segmenters.base import lacking
 
 ALIKE = 0.5
 """Rank correlation or structural similarity above which a map of drawn weights is called like the trained one."""
@@ -49,6 +50,9 @@ def widgets(prefix: str) -> tuple[str, int]:
 
 def section(scene: Scene, target: perturb.Target, method: str, stages: int, prefix: str) -> None:
     """Run both checks and show how the map changes."""
+    if reason := lacking(scene.segmenter, ("layers",), "this check"):
+        st.info(reason, icon=":material/block:")
+        return
     plan = experiment.plan(scene, target, method, controls.default_settings(method, scene), prefix)
     task: jobs.Task[Checked] = jobs.Task(f"{prefix}sanity", json.dumps([plan.key, stages]))
     if plan.error:

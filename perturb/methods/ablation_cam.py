@@ -52,6 +52,7 @@ class AblationCam(Method):
     citation: ClassVar[str] = (
         "Gipiškis et al. 2023 (Seg-Ablation-CAM); for classifiers Desai & Ramaswamy 2020 (Ablation-CAM)"
     )
+    needs: ClassVar[tuple[str, ...]] = ("layers",)
     settings: ClassVar[tuple[Setting, ...]] = (
         Setting(
             "layer",

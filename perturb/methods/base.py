@@ -16,7 +16,7 @@ from perturb.fills import make_fill
 from perturb.images import Image
 from perturb.masks import Masks
 from perturb.results import Readings
-from perturb.segmenters.base import Segmenter
+from perturb.segmenters.base import Segmenter, lacking
 from perturb.settings import Setting, Value
 from perturb.targets import Frozen
 
@@ -58,6 +58,7 @@ class Method(ABC):
         summary: one plain sentence: what the map shows.
         citation: paper, and section or equation.
         settings: what can be set, the fill's settings included.
+        needs: which of a segmenter's `abilities` it takes; most methods only look at logits and take none.
     """
 
     name: ClassVar[str]
@@ -65,6 +66,11 @@ class Method(ABC):
     summary: ClassVar[str]
     citation: ClassVar[str]
     settings: ClassVar[tuple[Setting, ...]]
+    needs: ClassVar[tuple[str, ...]] = ()
+
+    def lacking(self, segmenter: Segmenter) -> str:
+        """Why it cannot explain this segmenter, in words; an empty string if it can."""
+        return lacking(segmenter, self.needs, self.title)
 
     @abstractmethod
     def masks(self, image: Image, frozen: Frozen, settings: Mapping[str, Value], seed: int) -> Masks:

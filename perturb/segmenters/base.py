@@ -132,6 +132,23 @@ class TorchSegmenter(Segmenter):
         return output
 
 
+def lacking(segmenter: Segmenter, needs: Sequence[str], what: str) -> str:
+    """Why something cannot be done with a segmenter, in words; an empty string if it can.
+
+    Args:
+        segmenter: with its `abilities`.
+        needs: the abilities that it takes, such as `("layers",)`.
+        what: would be done, as the subject of a sentence, such as "Seg-Ablation-CAM".
+    """
+    missing = [need for need in needs if need not in segmenter.abilities]
+    if not missing:
+        return ""
+    return (
+        f"The segmenter '{segmenter.name}' is no torch network, so {what} cannot reach its {' and '.join(missing)}; expected "
+        "a `TorchSegmenter`, such as streets-unet. Choose one, or a method that hides pixels."
+    )
+
+
 def weights_digest(module: nn.Module) -> str:
     """32 hexadecimal digits of blake2b over the names and bytes of a module's state."""
     digest = hashlib.blake2b(digest_size=16)

@@ -18,6 +18,7 @@ from pages.parts.figures import show
 from perturb.engine import clean_logits
 from perturb.samples import DEFAULT_SAMPLE
 from perturb.segmenters import DEFAULT
+from perturb.segmenters.onnx import OnnxSegmenter
 
 SOURCES = ("sample", "upload", "camera")
 TYPES = ("png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff", "gif")
@@ -54,6 +55,13 @@ def pages() -> list[Any]:
             icon=":material/balance:",
             url_path="faithfulness",
             help="Which map deserves belief: metrics with controls, sanity checks, known answers, many pictures.",
+        ),
+        st.Page(
+            "pages/segmenters.py",
+            title="Segmenters",
+            icon=":material/neurology:",
+            url_path="segmenters",
+            help="What can be explained: bring your own network as an ONNX file.",
         ),
     ]
 
@@ -102,9 +110,32 @@ class Scene:
 def scene() -> Scene:
     """The current picture and segmenter; the sidebar has chosen them before the page runs."""
     image: perturb.Image = st.session_state["image"]
-    segmenter = load(st.session_state["segmenter_name"])
-    labels, seconds = _segment(segmenter.name, image.digest, segmenter, image)
-    return Scene(image, segmenter, labels, seconds)
+    own = own_segmenter()
+    name = st.session_state["segmenter_name"]
+    segmenter = own if own is not None and own.name == name else load(name)
+    return Scene(image, segmenter, *segment(segmenter, image))
+
+
+def segment(segmenter: perturb.Segmenter, image: perturb.Image) -> tuple[npt.NDArray[np.int64], float]:
+    """The clean segmentation, int64 `(H, W)`, and the seconds of one forward pass; remembered."""
+    return _segment(segmenter.name, segmenter.digest, image.digest, segmenter, image)
+
+
+def own_segmenter() -> OnnxSegmenter | None:
+    """The network that this visitor brought, if any."""
+    own: OnnxSegmenter | None = st.session_state.get("own_segmenter")
+    return own
+
+
+def use_own(segmenter: OnnxSegmenter) -> None:
+    """Make a visitor's network the one that is explained; to be called as a widget's callback. One is kept a visit."""
+    state = st.session_state
+    state["own_segmenter"], state["segmenter"], state["model_is_new"] = segmenter, segmenter.name, True
+
+
+def _segmenters() -> tuple[str, ...]:
+    own = own_segmenter()
+    return (*perturb.SEGMENTERS, *(() if own is None else (own.name,)))
 
 
 @st.cache_resource(max_entries=2, show_spinner="Loading the segmenter …")
@@ -117,7 +148,8 @@ def load(name: str) -> perturb.Segmenter:
 @st.cache_resource(max_entries=64, show_spinner="Segmenting …")
 def _segment(
     name: str,  # noqa: ARG001 — the key
-    digest: str,  # noqa: ARG001 — the key
+    weights: str,  # noqa: ARG001 — the key
+    picture: str,  # noqa: ARG001 — the key
     _segmenter: perturb.Segmenter,
     _image: perturb.Image,
 ) -> tuple[npt.NDArray[np.int64], float]:
@@ -151,7 +183,9 @@ def sidebar() -> None:
             "Photographs stay in the server's memory and are never written to its disk.",
         )
         if source == "upload":
-            file = st.file_uploader("Your photograph", type=TYPES, key="upload", help="Up to 50 MB; scaled to 640 px.")
+            file = st.file_uploader(
+                "Your photograph", type=TYPES, max_upload_size=50, key="upload", help="Up to 50 MB; scaled to 640 px."
+            )
             _take(file)
         elif source == "camera":
             _take(st.camera_input("Your camera", key="camera"))
@@ -184,13 +218,33 @@ def sidebar() -> None:
         state["image"] = image
         state["segmenter_name"] = st.selectbox(
             "Segmenter",
-            tuple(perturb.SEGMENTERS),
-            index=tuple(perturb.SEGMENTERS).index(DEFAULT),
+            _segmenters(),
+            index=_segmenters().index(DEFAULT),
             key="segmenter",
+            on_change=lambda: st.query_params.pop("model", None),
             bind="query-params",
             help="The network that colours every pixel, and whose needs are explained.",
         )
-        st.caption(perturb.SEGMENTERS[state["segmenter_name"]].summary)
+        _describe_segmenter(state["segmenter_name"])
+
+
+def _describe_segmenter(name: str) -> None:
+    """What the chosen segmenter is; and for a visitor's own, its digest in the address, so that a link names the file."""
+    own, wanted = own_segmenter(), st.query_params.get("model", "")
+    if own is None or own.name != name:
+        st.caption(perturb.SEGMENTERS[name].summary)
+    else:
+        st.caption(
+            f"Your ONNX file, {len(own.classes)} classes. It stays in the server's memory, and goes when you leave."
+        )
+        if not wanted or st.session_state.pop("model_is_new", False):
+            st.query_params["model"] = wanted = own.digest
+    if wanted and (own is None or own.digest != wanted or own.name != name):
+        st.warning(
+            f"This link belongs to an ONNX file that is not in it, the one with the digest {wanted[:12]}…. Upload it on "
+            "the Segmenters page to see the same result; until then another segmenter is shown.",
+            icon=":material/link:",
+        )
 
 
 def _follow_address() -> None:
@@ -200,7 +254,7 @@ def _follow_address() -> None:
     Streamlit lets those win: the right page would open with the wrong picture.
     """
     state, query = st.session_state, st.query_params
-    for key, names in (("source", SOURCES), ("sample", perturb.SAMPLES), ("segmenter", perturb.SEGMENTERS)):
+    for key, names in (("source", SOURCES), ("sample", perturb.SAMPLES), ("segmenter", _segmenters())):
         # A link to a sample leaves out the source, which is then the samples.
         named = query.get(key) or (SOURCES[0] if key == "source" and "sample" in query else None)
         if named in names and state.get(key, named) != named:

@@ -52,8 +52,8 @@ class OnnxSegmenter(Segmenter):
         palette: uint8 `(K, 3)`.
 
     Attributes:
-        digest: 32 hexadecimal digits of blake2b of the file, and after a hyphen 8 of the spec: with another scale the same
-            file is another segmenter.
+        digest: 32 hexadecimal digits of blake2b of the file, and after a hyphen 8 of the spec and the names: with another
+            scale the same file is another segmenter.
 
     Raises:
         SegmenterError: names that do not fit the channels.
@@ -82,7 +82,7 @@ class OnnxSegmenter(Segmenter):
             )
         if not words:
             raise SegmenterError(f"'{name}' does not say how many classes it has; give their names, in its order.")
-        settings = hashlib.blake2b(repr(spec).encode(), digest_size=4).hexdigest()
+        settings = hashlib.blake2b(repr((spec, words)).encode(), digest_size=4).hexdigest()
         super().__init__(name, classes=words, palette=palette, digest=f"{self.file_digest}-{settings}", device="cpu")
         self.data, self.graph, self.spec = data, graph, spec
 

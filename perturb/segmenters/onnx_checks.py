@@ -96,7 +96,7 @@ def check_memory(model: onnx.ModelProto, shapes: dict[str, tuple[int, ...]], nam
         for dim, size in zip(value.type.tensor_type.shape.dim, shapes.get(value.name, ()), strict=False):
             dim.dim_value = size
     del bare.graph.value_info[:]  # what the file says of itself is no proof
-    declared = {value.name: value.type.tensor_type.elem_type for value in bare.graph.output}
+    declared = {value.name: value.type.tensor_type for value in model.graph.output}
     for value in bare.graph.output:
         value.ClearField("type")
     try:
@@ -111,8 +111,16 @@ def check_memory(model: onnx.ModelProto, shapes: dict[str, tuple[int, ...]], nam
                 f"{MAX_ELEMENTS:,}. Export it for a smaller picture."
             )
     for value in bare.graph.output:
+        tensor, said = value.type.tensor_type, declared[value.name]
         if not value.HasField("type"):
-            value.type.tensor_type.elem_type = declared[value.name]
+            tensor.elem_type = said.elem_type
+        if not tensor.HasField("shape") and said.HasField("shape"):
+            tensor.shape.CopyFrom(said.shape)
+        for dim, other in zip(tensor.shape.dim, said.shape.dim, strict=False):
+            if (
+                not dim.HasField("dim_value") and other.dim_value > 0
+            ):  # what could not be worked out, as the file has it
+                dim.dim_value = other.dim_value
     return bare
 
 

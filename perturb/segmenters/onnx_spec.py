@@ -277,6 +277,8 @@ def _output_layout(dims: tuple[int, ...], height: int, width: int, default: Layo
         return default, False
     first = _proportional(dims[2], dims[3], height, width)
     last = _proportional(dims[1], dims[2], height, width)
+    if first == last:  # a number among unknown sides is that of the channels
+        first, last = bool(dims[1]) and not any(dims[2:]), bool(dims[3]) and not any(dims[1:3])
     if first != last:
         return ("NCHW", True) if first else ("NHWC", True)
     return default, False

@@ -1,0 +1,208 @@
+"""A visitor's own network: the upload, what its graph says, a form for what it does not say, and a trial at once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+import perturb
+from pages.parts import figures, shell
+from perturb.colour import blend, label_colours
+from perturb.segmenters.onnx import LOADED, OnnxSegmenter
+from perturb.segmenters.onnx_checks import MAX_BYTES
+from perturb.segmenters.onnx_session import rehearse
+from perturb.segmenters.onnx_spec import KINDS, LAYOUTS, MAX_MULTIPLE, SCALES, OnnxGraph, OnnxSpec, complete, read_spec
+from perturb.targets import shares
+
+PREFIX = "onnx_"
+ONE_COLOUR = 0.995
+"""Share of one class from which a segmentation says nothing, and the scaling is probably wrong."""
+
+
+def section() -> None:
+    """Upload, form, trial, and the button that makes the network the one that every page explains."""
+    st.subheader("Your own network, as an ONNX file")
+    st.caption(
+        "Every framework can write ONNX: `docs/export.md` has recipes for PyTorch, Keras and segmentation-models-pytorch. "
+        "An ONNX file is data; files that run code when they are opened (pickles, TorchScript, Keras archives) are refused, "
+        f"whatever they are called. Up to {MAX_BYTES // 1_000_000} MB; in the server's memory only, where at most {LOADED} "
+        "networks stay loaded."
+    )
+    file = st.file_uploader(
+        "ONNX file",
+        key=f"{PREFIX}file",
+        max_upload_size=MAX_BYTES // 1_000_000,
+        help="One file with its weights inside, standard operators only, no loops.",
+    )
+    if file is None:
+        return
+    data, name = file.getvalue(), _plain(str(file.name))
+    graph = _checked(file.file_id, data, name)
+    if graph is None:
+        return
+    left, right = st.columns((1, 1.1), gap="large")
+    with left:
+        graph = _facts(graph, data, name)
+        if graph is None:
+            return
+        segmenter = _form(graph, data, name)
+    if segmenter is not None:
+        with right:
+            _trial(segmenter)
+
+
+def _plain(name: str) -> str:
+    """A file's name as a segmenter's: short, and never one of the registered names."""
+    short = name[:60]
+    return f"{short}.onnx" if short in perturb.SEGMENTERS else short
+
+
+def _checked(file_id: str, data: bytes, name: str) -> OnnxGraph | None:
+    """The graph of an upload, checked once; a refusal is shown."""
+    state = st.session_state
+    key = f"{PREFIX}checked"
+    if state.get(key, ("",))[0] != file_id:
+        image: perturb.Image = state["image"]
+        graph, error = None, ""
+        try:
+            with st.spinner("Checking the file, and running it once in a process of its own …", show_time=True):
+                rehearse(data, image.height, image.width, name)
+                graph = read_spec(data, name)
+        except perturb.SegmenterError as refusal:
+            error = str(refusal)
+        state[key] = (file_id, graph, error)
+    _, graph, error = state[key]
+    if error:
+        st.error(error, icon=":material/block:")
+    return graph
+
+
+def _facts(graph: OnnxGraph, data: bytes, name: str) -> OnnxGraph | None:
+    """What the graph says; and a choice where that depends on one: of the output, or of the input's layout."""
+    hints: dict[str, str] = {}
+    st.markdown("**What the graph says**")
+    if len(graph.outputs) > 1:
+        hints["output"] = str(
+            st.selectbox("Output", graph.outputs, key=f"{PREFIX}output", help="Which one holds scores.")
+        )
+    if "layout" in graph.unknown:
+        hints["layout"] = _choice("layout", "Input layout", LAYOUTS, "Where the input's three colours stand.")
+    if hints:
+        try:
+            graph = read_spec(data, name, **hints)
+        except perturb.SegmenterError as error:
+            st.error(str(error), icon=":material/error:")
+            return None
+    spec = graph.spec
+    size = f"{spec.size[1]} × {spec.size[0]} px" if spec.size else "any size"
+    lines = {
+        "input": f"`{spec.input}`, {spec.layout} ({LAYOUTS[spec.layout]}), {size}, {graph.dtype.lower()}",
+        "output": f"`{spec.output}`, {_or_asked(graph, 'output_layout')}, {_or_asked(graph, 'kind')}",
+        "channels": str(graph.channels or "not said"),
+        **graph.facts,
+    }
+    st.markdown("\n".join(f"- {what}: {words}" for what, words in lines.items()))
+    if spec.size:
+        st.caption(
+            "Pictures are resized to its size, and the logits back: fine detail is lost, proportions are not kept."
+        )
+    return graph
+
+
+def _or_asked(graph: OnnxGraph, field: str) -> str:
+    return "asked below" if field in graph.unknown else str(getattr(graph.spec, field))
+
+
+def _form(graph: OnnxGraph, data: bytes, name: str) -> OnnxSegmenter | None:
+    """The form for what the graph does not say; the segmenter, if the answers fit."""
+    st.markdown("**What it does not say**")
+    given: dict[str, Any] = {field: getattr(graph.spec, field) for field in ("output", "layout")}
+    if "scale" in graph.unknown:
+        given["scale"] = _choice(
+            "scale", "Pictures are given", SCALES, "As in training. A wrong scale shows: the segmentation is nonsense."
+        )
+    if "kind" in graph.unknown:
+        given["kind"] = _choice("kind", "The output holds", KINDS, "Whether a softmax or sigmoid is part of the graph.")
+    if "output_layout" in graph.unknown:
+        given["output_layout"] = _choice("output_layout", "Output layout", LAYOUTS, "Where the output's classes stand.")
+    if graph.spec.size is None:
+        given["multiple"] = st.number_input(
+            "Sides must be multiples of",
+            1,
+            MAX_MULTIPLE,
+            key=f"{PREFIX}multiple",
+            help="Pictures are padded to it. 32 for most encoder-decoder networks, 1 for those that take any side.",
+        )
+    classes = _classes(graph)
+    try:
+        return OnnxSegmenter(data, graph, _spec(graph, given, name), classes=classes, name=name)
+    except perturb.SegmenterError as error:
+        st.error(str(error), icon=":material/error:")
+        return None
+
+
+def _spec(graph: OnnxGraph, given: dict[str, Any], name: str) -> OnnxSpec:
+    # The layout was settled above; it counts as said from here on.
+    known = replace(graph, unknown=tuple(field for field in graph.unknown if field != "layout"))
+    spec = complete(known, {field: value for field, value in given.items() if field != "layout"}, name)
+    return replace(spec, layout=given["layout"])
+
+
+def _classes(graph: OnnxGraph) -> list[str]:
+    typed = st.text_area(
+        "Class names",
+        ", ".join(graph.classes),
+        key=f"{PREFIX}classes",
+        placeholder="road, car, pedestrian",
+        help="In the order of the channels, separated by commas or on lines of their own. Empty numbers them. A network "
+        "of one channel takes one name: the thing it finds.",
+    )
+    listed = st.file_uploader("… or a text file of them", key=f"{PREFIX}names", max_upload_size=1)
+    text = listed.getvalue().decode(errors="replace") if listed is not None else typed
+    return [word.strip()[:60] for line in text.splitlines() for word in line.split(",") if word.strip()]
+
+
+def _choice(field: str, title: str, titles: dict[str, str], text: str) -> str:
+    return str(
+        st.selectbox(title, tuple(titles), format_func=lambda value: titles[value], key=f"{PREFIX}{field}", help=text)
+    )
+
+
+def _trial(segmenter: OnnxSegmenter) -> None:
+    """The network on the current picture, and the button that takes it."""
+    image: perturb.Image = st.session_state["image"]
+    st.markdown(f"**What it makes of {image.name}**")
+    try:
+        labels, seconds = shell.segment(segmenter, image)
+    except perturb.SegmenterError as error:
+        st.error(str(error), icon=":material/error:")
+        return
+    figures.show(
+        blend(image.pixels, label_colours(labels, segmenter.palette), 0.7),
+        alt=f"Segmentation of {image.name} by {segmenter.name}",
+        caption=f"{seconds:.2g} s a forward pass",
+    )
+    found = shares(labels, segmenter.classes)
+    figures.legend(labels, segmenter.classes, segmenter.palette, "")
+    if found[0][1] > ONE_COLOUR and np.prod(labels.shape) > 1:
+        st.warning(
+            f"Nearly every pixel is {found[0][0]}. If that is not what the picture shows, try another scale.",
+            icon=":material/help:",
+        )
+    own = shell.own_segmenter()
+    in_use = own is not None and own.digest == segmenter.digest
+    st.button(
+        "Use this segmenter",
+        type="primary",
+        icon=":material/check:",
+        key=f"{PREFIX}use",
+        on_click=shell.use_own,
+        args=(segmenter,),
+        disabled=in_use and st.session_state["segmenter_name"] == segmenter.name,
+        help="Explain it on every page. One network is kept a visit; a new one takes its place.",
+    )
+    if in_use:
+        st.success("In use: choose a page in the navigation to explain it.", icon=":material/check:")

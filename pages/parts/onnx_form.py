@@ -74,10 +74,11 @@ def _checked(file_id: str, data: bytes, name: str) -> OnnxGraph | None:
         except perturb.SegmenterError as refusal:
             error = str(refusal)
         state[key] = (file_id, graph, error)
-    _, graph, error = state[key]
+    known: OnnxGraph | None
+    _, known, error = state[key]
     if error:
         st.error(error, icon=":material/block:")
-    return graph
+    return known
 
 
 def _facts(graph: OnnxGraph, data: bytes, name: str) -> OnnxGraph | None:

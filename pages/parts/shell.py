@@ -133,6 +133,11 @@ def use_own(segmenter: OnnxSegmenter) -> None:
     state["own_segmenter"], state["segmenter"], state["model_is_new"] = segmenter, segmenter.name, True
 
 
+def _leave_link() -> None:
+    """Whoever chooses another segmenter no longer waits for the one that a link asked for."""
+    st.query_params.pop("model", None)
+
+
 def _segmenters() -> tuple[str, ...]:
     own = own_segmenter()
     return (*perturb.SEGMENTERS, *(() if own is None else (own.name,)))
@@ -221,7 +226,7 @@ def sidebar() -> None:
             _segmenters(),
             index=_segmenters().index(DEFAULT),
             key="segmenter",
-            on_change=lambda: st.query_params.pop("model", None),
+            on_change=_leave_link,
             bind="query-params",
             help="The network that colours every pixel, and whose needs are explained.",
         )

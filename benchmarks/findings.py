@@ -1,12 +1,12 @@
 """What the literature says of occlusion, measured: the numbers behind `docs/findings.md`.
 
-    python -m benchmarks.findings --camvid DIR [--photographs 12] [--training 5] [--out build/findings]
+    python -m benchmarks.findings --camvid DIR [--photographs 12] [--training 0] [--out build/findings]
 
-Takes the bundled samples, validation photographs of CamVid and some it was trained on (the former are seven seconds of
-one drive, the latter show other places), in each the class of `CLASSES` with the most pixels, and
-runs occlusion under every fill and size, pixel sets inside and outside the object, and channel ablation inside and
-outside it. Every finished picture is one line of `cells.jsonl`; a run that was stopped goes on where it was. Then prints
-the tables of what `benchmarks.claims` defines. Without `--camvid` the tables are made of the lines that are there.
+Takes the bundled samples and validation photographs of CamVid (seven seconds of one drive; `--training` adds some that
+the segmenter was trained on, which show other places). In each, the class of `CLASSES` with the most pixels is explained:
+occlusion under every fill and size, pixel sets inside and outside the object, channel ablation inside and outside it.
+Every finished picture is one line of `cells.jsonl`; a run that was stopped goes on where it was. Then prints the tables
+of what `benchmarks.claims` defines. Without `--camvid` the tables are made of the lines that are there.
 
 Windows do not overlap here: each pixel is hidden once, and the sums over the windows count nothing twice.
 """
@@ -199,7 +199,7 @@ def pictures(camvid: Path, count: int, training: int) -> Iterator[tuple[str, str
     """Kind, name and source of every picture; the kinds in turn, so that part of a run is fair."""
     chosen = []
     for folder, number in (("val", count), ("train", training)):
-        files = sorted((camvid / folder / "images").iterdir())
+        files = sorted((camvid / folder / "images").iterdir()) if number else []
         chosen.append([files[index] for index in np.linspace(0, len(files) - 1, number).astype(int)])
     for sample, photograph, seen in zip_longest(perturb.SAMPLES, *chosen):
         if sample is not None:
@@ -246,7 +246,7 @@ def main() -> None:
         "--training",
         type=int,
         default=10,
-        help="of those it was trained on, which show more places (default: %(default)s)",
+        help="how many it was trained on, too (default: %(default)s)",
     )
     parser.add_argument("--out", type=Path, default=Path("build/findings"), help="default: %(default)s")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="only draw the picture of claim 3")

@@ -63,8 +63,12 @@ def _entry(row: Statistic | Relation, cells: Sequence[Cell], *, interval: bool) 
         return "–"
     low, high = _interval(values, lambda chosen: float(np.median(chosen)))
     held = sum(row.clears(float(value)) for value in values)
-    between = f" [{low:.2g}, {high:.2g}]" if interval else ""
-    return f"{np.median(values):.2g}{between}, {held}/{len(values)}"
+    between = f" [{_short(low)}, {_short(high)}]" if interval else ""
+    return f"{_short(float(np.median(values)))}{between}, {held}/{len(values)}"
+
+
+def _short(value: float) -> str:
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.2g}"
 
 
 def _interval(values: np.ndarray, statistic: Callable[[np.ndarray], float], draws: int = 2000) -> tuple[float, float]:

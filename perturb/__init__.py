@@ -19,7 +19,7 @@ from perturb.metrics import METRICS
 from perturb.results import Readings, Result, __version__
 from perturb.samples import SAMPLES, sample
 from perturb.sanity import randomise, reseed
-from perturb.segmenters import SEGMENTERS, Segmenter, TorchSegmenter, load_segmenter, register
+from perturb.segmenters import SEGMENTERS, Segmenter, TorchSegmenter, load_segmenter, load_weights, register
 from perturb.segmenters.onnx import load_onnx
 from perturb.targets import Target
 
@@ -53,6 +53,7 @@ __all__ = [
     "load_image",
     "load_onnx",
     "load_segmenter",
+    "load_weights",
     "probe",
     "randomise",
     "register",

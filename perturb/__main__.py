@@ -19,7 +19,7 @@ from perturb.evaluation import SMALLEST, TABLE, Plan, evaluate, pictures_in
 from perturb.images import MAX_SIDE, Image
 from perturb.judge import DEFAULT_METRICS
 from perturb.metrics import METRICS
-from perturb.segmenters import DEFAULT
+from perturb.segmenters import DEFAULT, default_device
 from perturb.settings import lookup
 from perturb.study import FILL_NAMES, SIZES, check_study, save_study, study
 from perturb.summaries import summarise
@@ -55,7 +55,12 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument(
         "--segmenter", default=DEFAULT, help="by name, or an ONNX file; see 'list segmenters' (default: %(default)s)"
     )
-    common.add_argument("--classes", default="", help="of an ONNX file: their names, with commas, in its order")
+    common.add_argument(
+        "--weights",
+        metavar="FILE",
+        help="own weights as safetensors, with --classes; --segmenter then names their architecture",
+    )
+    common.add_argument("--classes", default="", help="of own weights or an ONNX file: their names, in its order")
     common.add_argument(
         "--onnx",
         action="append",
@@ -250,12 +255,17 @@ def _image(text: str, truth: str | None, max_side: int) -> Image:
 
 def _segmenter(options: argparse.Namespace) -> perturb.Segmenter:
     name = options.segmenter
+    if options.weights:
+        if options.onnx:
+            raise SettingError("'--weights' and '--onnx' describe two kinds of files; leave one of them out.")
+        return perturb.load_weights(name, options.weights, _words(options.classes), device=default_device())
     if name not in perturb.SEGMENTERS and (Path(name).is_file() or Path(name).suffix == ".onnx"):
         given = _settings(options.onnx, "--onnx", "scale=imagenet")
         return perturb.load_onnx(name, classes=_words(options.classes), **given)
     if options.classes or options.onnx:
         raise SettingError(f"'--classes' and '--onnx' describe an ONNX file, and '{name}' is none; leave them out.")
-    return perturb.load_segmenter(name)
+    with _Bar("download") as bar:
+        return perturb.load_segmenter(name, progress=bar)
 
 
 def _settings(pairs: Sequence[str], option: str = "--set", example: str = "size=48") -> dict[str, Any]:

@@ -153,6 +153,8 @@ def python_lines(result: Result) -> str:
 
 def _segmenter_line(result: Result) -> str:
     segmenter = result.segmenter
+    if segmenter.recipe:
+        return segmenter.recipe
     if not isinstance(segmenter, OnnxSegmenter):
         return f'perturb.load_segmenter("{segmenter.name}")'
     told = "".join(f", {name}={json.dumps(value)}" for name, value in segmenter.given.items())

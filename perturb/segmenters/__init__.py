@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from http.client import HTTPException
+from importlib.metadata import EntryPoint, entry_points
 
 import torch
 
 from perturb.errors import SegmenterError
 from perturb.segmenters.base import Segmenter, TorchSegmenter
+from perturb.segmenters.downloads import Download, Progress
+from perturb.segmenters.own import ARCHITECTURES, load_weights
+from perturb.segmenters.torchvision import MODELS
 from perturb.settings import lookup
 
 Loader = Callable[[torch.device], Segmenter]
@@ -16,45 +21,88 @@ Loader = Callable[[torch.device], Segmenter]
 
 @dataclass(frozen=True)
 class SegmenterEntry:
-    """A segmenter in the registry: its name, one sentence, and how it is made on a device."""
+    """A segmenter in the registry.
+
+    Attributes:
+        name: as on the command line.
+        summary: one plain sentence.
+        load: makes it on a device.
+        weights: what has to be downloaded first; None for most. A function, so that listing segmenters imports nothing.
+    """
 
     name: str
     summary: str
     load: Loader
+    weights: Callable[[], Download] | None = None
+
+    def ready(self) -> bool:
+        """Whether it can be loaded without a network."""
+        return self.weights is None or self.weights().ready()
+
+    def fetch(self, progress: Progress | None = None) -> None:
+        """Download its weights, if they are not there yet, and check their hash.
+
+        Args:
+            progress: called with the fraction done; raise from it to cancel.
+
+        Raises:
+            SegmenterError: they cannot be downloaded, or are not the published ones.
+        """
+        if self.weights is None:
+            return
+        wanted = self.weights()
+        try:
+            wanted.fetch(progress)
+        except (OSError, HTTPException) as error:
+            here = ", ".join(name for name, entry in SEGMENTERS.items() if entry.ready())
+            raise SegmenterError(
+                f"The weights of '{self.name}' ('{wanted.path.name}', {wanted.megabytes:.0f} MB) are not in "
+                f"'{wanted.path.parent}' and cannot be downloaded ({error}). Go online, or put the file there; without a "
+                f"network there are {here}."
+            ) from error
 
 
 SEGMENTERS: dict[str, SegmenterEntry] = {}
 DEFAULT = "streets-unet"
 
 
-def register(name: str, load: Loader, summary: str = "") -> None:
+ENTRY_POINTS = "perturb.segmenters"
+"""Group of entry points by which an installed package offers segmenters: a name, and a function as for `register`."""
+
+
+def register(name: str, load: Loader, summary: str = "", *, weights: Callable[[], Download] | None = None) -> None:
     """Offer a segmenter by name, to `load_segmenter`, the command line and the pages alike.
 
     Args:
         name: must be new.
         load: called with a device, returns the segmenter on it.
         summary: one plain sentence.
+        weights: returns what has to be downloaded before `load` is called.
 
     Raises:
         SegmenterError: the name is taken.
     """
     if name in SEGMENTERS:
         raise SegmenterError(f"There is already a segmenter '{name}'; choose another name.")
-    SEGMENTERS[name] = SegmenterEntry(name, summary, load)
+    SEGMENTERS[name] = SegmenterEntry(name, summary, load, weights)
 
 
-def load_segmenter(name: str = DEFAULT, *, device: str | torch.device | None = None) -> Segmenter:
+def load_segmenter(
+    name: str = DEFAULT, *, device: str | torch.device | None = None, progress: Progress | None = None
+) -> Segmenter:
     """Load a segmenter by name.
 
     Args:
         name: one of `SEGMENTERS`.
         device: where to run it; an accelerator if there is one.
+        progress: called with the fraction done of a download, if there has to be one.
 
     Raises:
         SettingError: no such segmenter.
-        SegmenterError: its weights cannot be loaded.
+        SegmenterError: its weights cannot be downloaded or loaded.
     """
     entry: SegmenterEntry = lookup(SEGMENTERS, name, "segmenter")
+    entry.fetch(progress)
     return entry.load(torch.device(device) if device is not None else default_device())
 
 
@@ -87,13 +135,60 @@ register(
     "testing explanations only.",
 )
 
+
+def _torchvision(name: str, what: str) -> None:
+    from perturb.segmenters import torchvision
+
+    register(
+        name,
+        lambda device: torchvision.load(name, device),
+        f"Photographs, 20 things of Pascal VOC; torchvision's {what}, with its official weights.",
+        weights=lambda: torchvision.download(name),
+    )
+
+
+for _name, (_, _, _what) in MODELS.items():
+    _torchvision(_name, _what)
+
+
+def _installed(found: EntryPoint) -> Loader:
+    def load(device: torch.device) -> Segmenter:
+        try:
+            made: Segmenter = found.load()(device)
+        except Exception as error:  # somebody else's code
+            raise SegmenterError(
+                f"The segmenter '{found.name}' of an installed package cannot be made ({type(error).__name__}: {error}); "
+                f"expected '{found.value}' to be a function of a device. Mend or remove that package."
+            ) from error
+        return made
+
+    return load
+
+
+def register_installed() -> None:
+    """Offer what installed packages bring under `ENTRY_POINTS`; their code is imported when one is loaded.
+
+    A name that is taken stays as it is.
+    """
+    for found in entry_points(group=ENTRY_POINTS):
+        if found.name not in SEGMENTERS:
+            register(found.name, _installed(found), f"Of an installed package, {found.value}.")
+
+
+register_installed()
+
 __all__ = [
+    "ARCHITECTURES",
     "DEFAULT",
+    "ENTRY_POINTS",
     "SEGMENTERS",
+    "Download",
     "Segmenter",
     "SegmenterEntry",
     "TorchSegmenter",
     "default_device",
     "load_segmenter",
+    "load_weights",
     "register",
+    "register_installed",
 ]

@@ -28,8 +28,14 @@ class Segmenter(ABC):
         segmenter = Mine("mine", classes=["road", "car"])
         result = perturb.explain(image, segmenter, perturb.Target("car"))
 
-    To offer it by name: `perturb.register("mine", lambda device: Mine("mine", classes=[…]))`. A torch module needs no
-    class of its own: `TorchSegmenter(module, classes=[…])`.
+    To offer it by name: `perturb.register("mine", lambda device: Mine("mine", classes=[…]))`, or from an installed
+    package, without a line of its own at run time, by an entry point in the group `perturb.segmenters`:
+
+        [project.entry-points."perturb.segmenters"]
+        mine = "my_package:mine"                  # def mine(device): return Mine("mine", classes=[…])
+
+    A torch module needs no class of its own: `TorchSegmenter(module, classes=[…])`. Weights for an architecture that the
+    lab knows need no code at all: `perturb.load_weights(architecture, file, classes)`.
 
     The contract, checked on every call: finite float logits (not probabilities, not labels) of exactly
     `(N, K, H, W)` at the picture's size; the same picture gives the same logits whatever stands beside it in the
@@ -43,9 +49,11 @@ class Segmenter(ABC):
         device: where its input is expected.
         abilities: what it can do besides giving logits: "layers" (its inner maps can be read and changed) and
             "gradients". Methods that need one that is missing are offered with the reason why not.
+        recipe: the Python expression that loads it again, for a result's record; empty for one of the registry.
     """
 
     abilities: ClassVar[frozenset[str]] = frozenset()
+    recipe: str = ""
 
     def __init__(
         self,

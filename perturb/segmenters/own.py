@@ -1,0 +1,140 @@
+"""Own weights: a safetensors file into a known architecture, for any classes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from perturb.errors import SegmenterError
+from perturb.segmenters.base import TorchSegmenter, weights_digest
+from perturb.segmenters.torchvision import MEAN, MODELS, STD, make
+from perturb.settings import lookup
+
+LISTED = 3
+"""Tensors that an error names before it only counts them."""
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A network that weights can be loaded into.
+
+    Attributes:
+        make: with a number of classes, returns the module with logits at the picture's size.
+        mean, std: normalisation in front of it; None where it is inside.
+        pads_to: as in `TorchSegmenter`.
+    """
+
+    make: Callable[[int], nn.Module]
+    mean: tuple[float, float, float] | None = None
+    std: tuple[float, float, float] | None = None
+    pads_to: int = 1
+
+
+def _streets_unet(classes: int) -> nn.Module:
+    from perturb.segmenters.streets_unet import StreetsUNet
+
+    return StreetsUNet(classes)
+
+
+def _streets_lraspp(classes: int) -> nn.Module:
+    from perturb.segmenters.streets_lraspp import StreetsLRASPP
+
+    return StreetsLRASPP(classes)
+
+
+def _of_torchvision(name: str) -> Callable[[int], nn.Module]:
+    return lambda classes: make(name, classes)
+
+
+ARCHITECTURES: dict[str, Architecture] = {
+    "streets-unet": Architecture(_streets_unet, pads_to=16),
+    "streets-lraspp": Architecture(_streets_lraspp),
+    **{name: Architecture(_of_torchvision(name), MEAN, STD) for name in MODELS},
+}
+"""By name; add your own to offer it here. `streets-lraspp` is trained by `python -m training --network`."""
+
+
+def load_weights(
+    architecture: str,
+    path: str | Path,
+    classes: Sequence[str],
+    *,
+    name: str = "",
+    device: str | torch.device = "cpu",
+) -> TorchSegmenter:
+    """Own weights in a known architecture.
+
+    Args:
+        architecture: one of `ARCHITECTURES`. Tensors have the framework's own names; an auxiliary head has no place.
+        path: a safetensors file with exactly the architecture's tensors. Other formats can run code when they are read.
+        classes: names of its K classes, in the order of the logits.
+        name: what to call it; the file's name by default.
+        device: where to run it.
+
+    Raises:
+        SettingError: no such architecture.
+        SegmenterError: the file cannot be read, or its tensors are not the architecture's: the first of them are named.
+    """
+    chosen: Architecture = lookup(ARCHITECTURES, architecture, "architecture")
+    if len(set(classes)) != len(classes) or len(classes) < 1:
+        raise SegmenterError(f"The weights in '{path}' need class names that differ; got {list(classes)}.")
+    state = _read(Path(path))
+    with torch.device("meta"):
+        shapes = chosen.make(len(classes)).state_dict()
+    if problem := _misfit(shapes, state):
+        raise SegmenterError(
+            f"The weights in '{path}' do not fit '{architecture}' with {len(classes)} classes: {problem}. Give the "
+            "architecture and the classes that they were trained with."
+        )
+    module = chosen.make(len(classes))
+    module.load_state_dict(state, strict=True)
+    segmenter = TorchSegmenter(
+        module,
+        classes=classes,
+        name=name or Path(path).stem,
+        mean=chosen.mean,
+        std=chosen.std,
+        digest=weights_digest(module),
+        device=device,
+        pads_to=chosen.pads_to,
+    )
+    segmenter.recipe = f"perturb.load_weights({architecture!r}, {str(path)!r}, {list(classes)!r})"
+    return segmenter
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    try:
+        return safetensors.torch.load_file(path)
+    except (OSError, safetensors.SafetensorError, ValueError, KeyError) as error:
+        raise SegmenterError(
+            f"The weights in '{path}' cannot be read ({str(error).splitlines()[0][:200]}); expected a safetensors file. "
+            "Write one with `safetensors.torch.save_file(module.state_dict(), …)`."
+        ) from error
+
+
+def _misfit(expected: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> str:
+    """What does not fit, in words; an empty string when everything does."""
+    both = [key for key in expected if key in given]
+    wrong = [
+        f"{key} {tuple(given[key].shape)} instead of {tuple(expected[key].shape)}"
+        for key in both
+        if given[key].shape != expected[key].shape
+    ]
+    kind = [key for key in both if given[key].is_floating_point() != expected[key].is_floating_point()]
+    parts = [
+        ("missing", [key for key in expected if key not in given]),
+        ("unexpected", [key for key in given if key not in expected]),
+        ("of another shape", wrong),
+        ("of another kind of number", kind),
+    ]
+    return "; ".join(
+        f"{len(found)} {what}: {', '.join(found[:LISTED])}{', …' if len(found) > LISTED else ''}"
+        for what, found in parts
+        if found
+    )

@@ -1,0 +1,127 @@
+"""torchvision's segmenters with their official weights: 20 things of Pascal VOC, and background.
+
+The weights were trained on the part of COCO that has these classes. They are fetched once, see
+`perturb.segmenters.downloads`. Normalisation, class names and the weights' address and hash are torchvision's own.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from perturb.errors import SegmenterError
+from perturb.segmenters.base import Segmenter, TorchSegmenter
+from perturb.segmenters.downloads import Download
+
+MODELS = {
+    "fcn-resnet50": ("fcn_resnet50", "FCN_ResNet50_Weights", "FCN on ResNet-50 (Long et al. 2015)"),
+    "fcn-resnet101": ("fcn_resnet101", "FCN_ResNet101_Weights", "FCN on ResNet-101 (Long et al. 2015)"),
+    "deeplabv3-mobilenet": (
+        "deeplabv3_mobilenet_v3_large",
+        "DeepLabV3_MobileNet_V3_Large_Weights",
+        "DeepLabV3 on MobileNetV3-Large (Chen et al. 2017)",
+    ),
+    "deeplabv3-resnet50": (
+        "deeplabv3_resnet50",
+        "DeepLabV3_ResNet50_Weights",
+        "DeepLabV3 on ResNet-50 (Chen et al. 2017)",
+    ),
+    "deeplabv3-resnet101": (
+        "deeplabv3_resnet101",
+        "DeepLabV3_ResNet101_Weights",
+        "DeepLabV3 on ResNet-101 (Chen et al. 2017)",
+    ),
+    "lraspp-mobilenet": (
+        "lraspp_mobilenet_v3_large",
+        "LRASPP_MobileNet_V3_Large_Weights",
+        "LR-ASPP on MobileNetV3-Large (Howard et al. 2019)",
+    ),
+}
+"""By our name: torchvision's builder, its weights, and what they are."""
+
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+"""Of ImageNet, as all of these weights expect them; a test compares them with torchvision's."""
+
+
+class LogitsOnly(nn.Module):
+    """A torchvision segmenter that gives its logits alone, at the picture's size, without the auxiliary head.
+
+    Its parts keep their names, `backbone` and `classifier`, and so do the tensors in a checkpoint.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.backbone = cast(nn.Module, model.backbone)
+        self.classifier = cast(nn.Module, model.classifier)
+        self._two_scales = type(model).__name__ == "LRASPP"  # whose head takes both of the backbone's maps
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Normalised pictures (N, 3, H, W) -> logits (N, K, H, W)."""
+        features = self.backbone(pictures)
+        logits = self.classifier(features if self._two_scales else features["out"])
+        return nn.functional.interpolate(logits, size=pictures.shape[-2:], mode="bilinear", align_corners=False)
+
+
+def make(name: str, classes: int) -> LogitsOnly:
+    """One of `MODELS` with random weights for so many classes; on torch's default device."""
+    from torchvision.models import segmentation
+
+    builder = getattr(segmentation, MODELS[name][0])
+    return LogitsOnly(builder(weights=None, weights_backbone=None, num_classes=classes))
+
+
+def official(name: str) -> Any:
+    """torchvision's own record of the weights of one of `MODELS`."""
+    from torchvision.models import segmentation
+
+    return getattr(segmentation, MODELS[name][1]).DEFAULT
+
+
+def download(name: str) -> Download:
+    """The official weights of one of `MODELS`; their file name ends with the first digits of their hash."""
+    weights = official(name)
+    digits = re.search(r"-([0-9a-f]{8,})\.", weights.url.rsplit("/", 1)[-1])
+    if digits is None:
+        raise SegmenterError(f"The file name of the weights of '{name}' holds no hash, so they cannot be checked.")
+    return Download(weights.url, digits[1], float(weights.meta["_file_size"]))
+
+
+def load(name: str, device: torch.device) -> Segmenter:
+    """One of `MODELS` with its official weights, which are in the cache.
+
+    Raises:
+        SegmenterError: the file cannot be read, or does not fit.
+    """
+    path = download(name).path
+    names = ["background" if each == "__background__" else each for each in official(name).meta["categories"]]
+    with torch.device("meta"):  # nothing is drawn at random, everything comes from the file
+        module = make(name, len(names))
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = {key: value for key, value in state.items() if not key.startswith("aux_classifier.")}
+        module.load_state_dict(state, strict=True, assign=True)
+    except Exception as error:  # a file can be broken in many ways, and torch names them in as many
+        raise SegmenterError(
+            f"The weights of '{name}' cannot be loaded from '{path}' ({str(error).strip().splitlines()[0][:200]}). Delete "
+            "the file, and it is downloaded again."
+        ) from error
+    return TorchSegmenter(module, classes=names, name=name, mean=MEAN, std=STD, palette=voc_palette(), device=device)
+
+
+def voc_palette(classes: int = 21) -> npt.NDArray[np.uint8]:
+    """Colours of Pascal VOC, uint8 `(classes, 3)`: the bits of the index, dealt out over red, green and blue.
+
+    Source: VOCdevkit, `VOClabelcolormap`.
+    """
+    index = np.arange(classes)
+    palette = np.zeros((classes, 3), dtype=np.uint8)
+    for place in range(8):
+        for channel in range(3):
+            palette[:, channel] |= ((index >> (3 * place + channel) & 1) << (7 - place)).astype(np.uint8)
+    return palette

@@ -19,6 +19,7 @@ from perturb.evaluation import SMALLEST, TABLE, Plan, evaluate, pictures_in
 from perturb.images import MAX_SIDE, Image
 from perturb.judge import DEFAULT_METRICS
 from perturb.metrics import METRICS
+from perturb.samples import EVERY
 from perturb.segmenters import DEFAULT, default_device
 from perturb.settings import lookup
 from perturb.study import FILL_NAMES, SIZES, check_study, save_study, study
@@ -244,12 +245,10 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 def _image(text: str, truth: str | None, max_side: int) -> Image:
-    if text in perturb.SAMPLES and not Path(text).exists():
+    if text in EVERY and not Path(text).exists():
         return perturb.sample(text)
     if not Path(text).exists() and Path(text).suffix == "":
-        raise SettingError(
-            f"There is no picture file and no sample '{text}'; the samples are {', '.join(perturb.SAMPLES)}."
-        )
+        raise SettingError(f"There is no picture file and no sample '{text}'; the samples are {', '.join(EVERY)}.")
     return perturb.load_image(text, truth=truth, max_side=max_side)
 
 
@@ -328,7 +327,7 @@ _LISTS: dict[str, Callable[[], list[dict[str, Any]]]] = {
     "fills": lambda: [
         {"name": f.name, "title": f.title, "summary": f.summary, "citation": f.citation} for f in perturb.FILLS.values()
     ],
-    "samples": lambda: [{"name": n, "title": s.title, "summary": s.sentence} for n, s in perturb.SAMPLES.items()],
+    "samples": lambda: [{"name": n, "title": s.title, "summary": s.sentence} for n, s in EVERY.items()],
     "metrics": lambda: [metric.as_dict() for metric in METRICS.values()],
 }
 

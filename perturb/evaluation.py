@@ -23,7 +23,7 @@ from perturb.images import MAX_SIDE, Image, load_image
 from perturb.judge import DEFAULT_METRICS, Judge
 from perturb.methods import METHODS
 from perturb.results import __version__
-from perturb.samples import SAMPLES, sample
+from perturb.samples import EVERY, SAMPLES, sample
 from perturb.segmenters import DEFAULT, Segmenter, load_segmenter
 from perturb.settings import check_settings, lookup
 from perturb.targets import Target, shares
@@ -103,11 +103,11 @@ def pictures_in(where: str) -> tuple[str, ...]:
         return (where,)
     if where == "samples":
         return tuple(SAMPLES)
-    if where in SAMPLES:
+    if where in EVERY:
         return (where,)
     raise SettingError(
         f"There is no folder, picture or sample '{where}'; expected a folder of pictures, 'samples', or one of "
-        f"{', '.join(SAMPLES)}."
+        f"{', '.join(EVERY)}."
     )
 
 
@@ -241,7 +241,7 @@ def _subjects(
 
 
 def _load(plan: Plan, name: str) -> Image:
-    if name in SAMPLES and not Path(name).exists():
+    if name in EVERY and not Path(name).exists():
         return sample(name)
     truth = Path(plan.truth) / f"{Path(name).stem}.png" if plan.truth else None
     return load_image(name, truth=truth if truth is not None and truth.exists() else None, max_side=plan.max_side)

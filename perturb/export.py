@@ -168,9 +168,9 @@ def _curve_options(result: Result) -> str:
 
 
 def _samples() -> dict[str, object]:
-    from perturb.samples import SAMPLES
+    from perturb.samples import EVERY
 
-    return dict(SAMPLES)
+    return dict(EVERY)
 
 
 def _npy(array: npt.NDArray[Any]) -> bytes:

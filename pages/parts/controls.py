@@ -119,7 +119,8 @@ def default_class(scene: Scene) -> str:
     """The first thing among the classes of the clean segmentation that is large enough to look at, else the largest."""
     found = shares(scene.labels, scene.segmenter.classes)
     large = {name for name, share in found if share > 0.002}
-    return next((name for name in THINGS if name in large), found[0][0])
+    things = [name for name, _ in found if name != "background" and name in large]
+    return next((name for name in (*THINGS, *things) if name in large), found[0][0])
 
 
 def target_widgets(scene: Scene, prefix: str) -> Target:

@@ -16,7 +16,7 @@ import streamlit as st
 import perturb
 from pages.parts.figures import show
 from perturb.engine import clean_logits
-from perturb.samples import DEFAULT_SAMPLE
+from perturb.samples import DEFAULT_SAMPLE, EVERY, offered
 from perturb.segmenters import DEFAULT
 from perturb.segmenters.onnx import OnnxSegmenter
 
@@ -110,10 +110,13 @@ class Scene:
 def scene() -> Scene:
     """The current picture and segmenter; the sidebar has chosen them before the page runs."""
     image: perturb.Image = st.session_state["image"]
-    own = own_segmenter()
-    name = st.session_state["segmenter_name"]
-    segmenter = own if own is not None and own.name == name else load(name)
+    segmenter = _current()
     return Scene(image, segmenter, *segment(segmenter, image))
+
+
+def _current() -> perturb.Segmenter:
+    own, name = own_segmenter(), st.session_state["segmenter_name"]
+    return own if own is not None and own.name == name else load(name)
 
 
 def segment(segmenter: perturb.Segmenter, image: perturb.Image) -> tuple[npt.NDArray[np.int64], float]:
@@ -143,7 +146,8 @@ def _segmenters() -> tuple[str, ...]:
     return (*perturb.SEGMENTERS, *(() if own is None else (own.name,)))
 
 
-@st.cache_resource(max_entries=2, show_spinner="Loading the segmenter …")
+# The largest takes a quarter of a gigabyte; a page of twins shows two, and one more is the visitor's own choice.
+@st.cache_resource(max_entries=3, show_spinner="Loading the segmenter …")
 def load(name: str) -> perturb.Segmenter:
     """A segmenter, loaded once and shared by all visitors."""
     return perturb.load_segmenter(name)
@@ -177,6 +181,22 @@ def sidebar() -> None:
     if state["just_entered"]:
         _follow_address()
     with st.sidebar:
+        picture = st.container()  # stands above the segmenter, but which samples there are depends on its classes
+        chosen_name = st.selectbox(
+            "Segmenter",
+            _segmenters(),
+            index=_segmenters().index(DEFAULT),
+            key="segmenter",
+            on_change=_leave_link,
+            bind="query-params",
+            help="The network that colours every pixel, and whose needs are explained.",
+        )
+        _describe_segmenter(chosen_name)
+        state["segmenter_name"] = _usable(chosen_name)
+    with picture:
+        samples = offered(_current().classes)
+        # Photographs come first where there are any for the segmenter.
+        first = DEFAULT_SAMPLE if len(samples) == len(perturb.SAMPLES) else next(iter(samples))
         source = st.segmented_control(
             "Picture",
             SOURCES,
@@ -198,15 +218,15 @@ def sidebar() -> None:
         if source == "sample" or photo is None:
             name = st.selectbox(
                 "Sample",
-                tuple(perturb.SAMPLES),
-                index=tuple(perturb.SAMPLES).index(DEFAULT_SAMPLE),
+                tuple(samples),
+                index=list(samples).index(first),
                 key="sample",
                 bind="query-params",
                 disabled=source != "sample",
-                help="Drawn scenes, each chosen for a question. The same names work on the command line.",
+                help="Pictures, each chosen for a question. The same names work on the command line.",
             )
-            image = perturb.sample(name if name in perturb.SAMPLES else DEFAULT_SAMPLE)
-            chosen = perturb.SAMPLES[image.name]
+            image = perturb.sample(name if name in samples else first)
+            chosen = EVERY[image.name]
             caption = f"**{chosen.title}.** {chosen.sentence}"
             if source != "sample":
                 st.info(_invitation(wanted), icon=":material/upload:")
@@ -221,16 +241,30 @@ def sidebar() -> None:
         elif photo is not None and (not wanted or state.pop("photo_is_new", False)):
             st.query_params["photo"] = image.digest
         state["image"] = image
-        state["segmenter_name"] = st.selectbox(
-            "Segmenter",
-            _segmenters(),
-            index=_segmenters().index(DEFAULT),
-            key="segmenter",
-            on_change=_leave_link,
-            bind="query-params",
-            help="The network that colours every pixel, and whose needs are explained.",
-        )
-        _describe_segmenter(state["segmenter_name"])
+
+
+def _usable(name: str) -> str:
+    """The segmenter by this name if it can be loaded, else the default; then it says why, and offers the download."""
+    entry = perturb.SEGMENTERS.get(name)
+    if entry is None:  # the visitor's own
+        return name
+    if entry.weights is not None and not entry.ready():
+        st.info(f"Its weights are not here yet; until they are, {DEFAULT} stands in.", icon=":material/download:")
+        if not st.button(f"Download ({entry.weights().megabytes:.0f} MB)", key="download"):
+            return DEFAULT
+        bar = st.progress(0.0)
+        try:
+            entry.fetch(bar.progress)
+        except perturb.SegmenterError as error:
+            st.error(str(error), icon=":material/cloud_off:")
+            return DEFAULT
+        st.rerun()
+    try:
+        load(name)
+    except perturb.SegmenterError as error:
+        st.error(f"{error} Until then, {DEFAULT} stands in.", icon=":material/error:")
+        return DEFAULT
+    return name
 
 
 def _describe_segmenter(name: str) -> None:
@@ -259,7 +293,7 @@ def _follow_address() -> None:
     Streamlit lets those win: the right page would open with the wrong picture.
     """
     state, query = st.session_state, st.query_params
-    for key, names in (("source", SOURCES), ("sample", perturb.SAMPLES), ("segmenter", _segmenters())):
+    for key, names in (("source", SOURCES), ("sample", EVERY), ("segmenter", _segmenters())):
         # A link to a sample leaves out the source, which is then the samples.
         named = query.get(key) or (SOURCES[0] if key == "source" and "sample" in query else None)
         if named in names and state.get(key, named) != named:

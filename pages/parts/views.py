@@ -16,6 +16,7 @@ from perturb.export import png, python_lines, to_zip, unit_of
 from perturb.methods.ablation_cam import AblationCam
 from perturb.methods.lime import POOR_FIT
 from perturb.metrics import METRICS
+from perturb.samples import EVERY
 from perturb.segmenters.onnx import OnnxSegmenter
 from perturb.targets import Frozen
 
@@ -243,7 +244,7 @@ def downloads(result: perturb.Result, prefix: str) -> None:
 def command_line(result: perturb.Result) -> str:
     """The command that writes the same files."""
     target, method = result.frozen.target, perturb.METHODS[result.method]
-    picture = result.image.name if result.image.name in perturb.SAMPLES else "PATH_OF_YOUR_PICTURE"
+    picture = result.image.name if result.image.name in EVERY else "PATH_OF_YOUR_PICTURE"
     parts = ["python", "-m", "perturb", "explain", picture, "--segmenter", result.segmenter.name]
     if isinstance(result.segmenter, OnnxSegmenter):
         parts += ["--classes", ",".join(result.segmenter.classes)]

@@ -17,7 +17,7 @@ CHUNK = 1 << 18
 TIMEOUT = 20.0
 """Seconds without a byte after which a download is given up."""
 
-Progress = Callable[[float], None]
+Progress = Callable[[float], object]
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,8 @@ from perturb.engine import to_tensor
 from perturb.errors import SegmenterError, SettingError
 from perturb.images import Image
 from perturb.segmenters.base import Segmenter, TorchSegmenter
+from perturb.segmenters.onnx import OnnxSegmenter
+from perturb.segmenters.onnx_layers import OnnxRest, map_named, maps
 
 _SILENT = (nn.Identity, nn.Dropout, nn.Dropout2d)
 """What gives its input unchanged in evaluation mode: another name for the layer before it."""
@@ -51,14 +53,14 @@ def layers(segmenter: Segmenter, image: Image) -> tuple[Layer, ...]:
     pass, and what only hands its input on. One forward pass, the first time a segmenter is asked for a size.
 
     Args:
-        segmenter: a `TorchSegmenter`.
+        segmenter: a `TorchSegmenter`, or an `OnnxSegmenter`.
         image: the picture; shapes depend on its size.
 
     Raises:
         SegmenterError: the segmenter is no torch network.
     """
     known = _KNOWN.setdefault(segmenter, {})
-    key = (id(network(segmenter)), image.height, image.width)
+    key = (0 if isinstance(segmenter, OnnxSegmenter) else id(network(segmenter)), image.height, image.width)
     if key not in known:
         known[key] = _layers(segmenter, image)
     return known[key]
@@ -69,6 +71,9 @@ _KNOWN: WeakKeyDictionary[Segmenter, dict[tuple[int, int, int], tuple[Layer, ...
 
 
 def _layers(segmenter: Segmenter, image: Image) -> tuple[Layer, ...]:
+    if isinstance(segmenter, OnnxSegmenter):
+        found_maps = maps(segmenter, to_tensor(image, segmenter.device)[None])
+        return tuple(Layer(m.name, m.kind, m.shape, m.parameters, depth) for depth, m in enumerate(found_maps))
     shapes: dict[str, list[tuple[int, ...] | None]] = {}
 
     def keep(name: str) -> Hook:
@@ -101,7 +106,7 @@ def observe(segmenter: Segmenter, picture: Tensor, name: str) -> tuple[Tensor, T
     """Run the whole network and look at one layer.
 
     Args:
-        segmenter: a `TorchSegmenter`.
+        segmenter: a `TorchSegmenter`, or an `OnnxSegmenter`.
         picture: `(1, 3, H, W)`, float32 in [0, 1], on its device.
         name: of the layer.
 
@@ -112,6 +117,9 @@ def observe(segmenter: Segmenter, picture: Tensor, name: str) -> tuple[Tensor, T
         SettingError: no such layer, it gives no map, or it is used several times.
         SegmenterError: the segmenter is no torch network, or broke its contract.
     """
+    if isinstance(segmenter, OnnxSegmenter):
+        rest = onnx_rest(segmenter, picture, name)
+        return rest.clean, rest.activation
     outputs: list[Any] = []
 
     def keep(output: Any) -> None:
@@ -134,6 +142,11 @@ def observe(segmenter: Segmenter, picture: Tensor, name: str) -> tuple[Tensor, T
             "Choose another layer."
         )
     return logits, output
+
+
+def onnx_rest(segmenter: OnnxSegmenter, picture: Tensor, name: str) -> OnnxRest:
+    """What follows one map of an ONNX graph; see `observe` for the arguments and errors."""
+    return OnnxRest(segmenter, picture, map_named(maps(segmenter, picture), name, segmenter))
 
 
 def stretch(segmenter: Segmenter, cells: Tensor, height: int, width: int) -> Tensor:
@@ -177,7 +190,7 @@ def inside(segmenter: Segmenter, region: npt.NDArray[np.bool_], height: int, wid
 
 
 def _seen(segmenter: Segmenter, height: int, width: int) -> tuple[int, int]:
-    multiple = segmenter.pads_to if isinstance(segmenter, TorchSegmenter) else 1
+    multiple = segmenter.pads_to if isinstance(segmenter, TorchSegmenter | OnnxSegmenter) else 1
     return -(-height // multiple) * multiple, -(-width // multiple) * multiple
 
 
@@ -193,6 +206,20 @@ def network(segmenter: Segmenter) -> nn.Module:
         f"The segmenter '{segmenter.name}' is no torch network, so its layers cannot be reached; expected a "
         "`TorchSegmenter`, such as streets-unet. Choose one, or a method that hides pixels."
     )
+
+
+def require(segmenter: Segmenter, image: Image, name: str) -> None:
+    """Whether there is a layer of that name.
+
+    Raises:
+        SettingError: there is none.
+        SegmenterError: the segmenter's layers cannot be reached.
+    """
+    if isinstance(segmenter, OnnxSegmenter):
+        if all(layer.name != name for layer in layers(segmenter, image)):
+            map_named(maps(segmenter, to_tensor(image, segmenter.device)[None]), name, segmenter)
+    else:
+        find(segmenter, name)
 
 
 def find(segmenter: Segmenter, name: str) -> nn.Module:

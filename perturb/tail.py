@@ -16,8 +16,10 @@ from torch import Tensor, fx
 
 from perturb.engine import to_tensor
 from perturb.images import Image
-from perturb.layers import find, hooks, network, observe
+from perturb.layers import find, hooks, network, observe, onnx_rest
 from perturb.segmenters.base import Segmenter, TorchSegmenter, check_logits
+from perturb.segmenters.onnx import OnnxSegmenter
+from perturb.segmenters.onnx_layers import OnnxRest
 
 TOLERANCE = 1e-4
 """The tail must give the whole network's clean logits within this part of their range; float32 sums in another order
@@ -25,6 +27,13 @@ differ by some 1e-6."""
 
 _TRACING = threading.Lock()
 """Tracing patches `nn.Module` itself; two at once would leave it patched."""
+
+
+def split(segmenter: Segmenter, image: Image, name: str) -> Tail | OnnxRest:
+    """What follows a layer, for whatever kind of segmenter; see `Tail` for the arguments and errors."""
+    if isinstance(segmenter, OnnxSegmenter):
+        return onnx_rest(segmenter, to_tensor(image, segmenter.device)[None], name)
+    return Tail(segmenter, image, name)
 
 
 class Tail:

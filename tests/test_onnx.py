@@ -196,11 +196,6 @@ def test_each_perturbation_method_gives_the_map_of_the_same_network_in_torch(met
     assert_array_equal(here.readings.lost, there.readings.lost)
 
 
-def test_methods_that_need_layers_are_refused_in_words():
-    with pytest.raises(perturb.PerturbError, match="layers"):
-        perturb.explain(dark_square(), dark(), perturb.Target("object"), method="ablation-cam")
-
-
 def test_a_result_says_which_file_made_it():
     result = perturb.explain(dark_square(), dark(), perturb.Target("object"), size=16, stride=12)
     record = result.as_dict()

@@ -50,7 +50,7 @@ def widgets(prefix: str) -> tuple[str, int]:
 
 def section(scene: Scene, target: perturb.Target, method: str, stages: int, prefix: str) -> None:
     """Run both checks and show how the map changes."""
-    if reason := lacking(scene.segmenter, ("layers",), "this check"):
+    if reason := lacking(scene.segmenter, ("weights",), "this check"):
         st.info(reason, icon=":material/block:")
         return
     plan = experiment.plan(scene, target, method, controls.default_settings(method, scene), prefix)

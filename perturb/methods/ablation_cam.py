@@ -14,13 +14,14 @@ from perturb import engine, fills
 from perturb.engine import Progress
 from perturb.errors import SettingError
 from perturb.images import Image
-from perturb.layers import activations, find, inside, layers, stretch
+from perturb.layers import activations, inside, layers, require, stretch
 from perturb.masks import Masks
 from perturb.methods.base import Fact, Method, Outcome
 from perturb.results import COLUMNS, Readings, Result
 from perturb.segmenters.base import Segmenter
+from perturb.segmenters.onnx_layers import OnnxRest
 from perturb.settings import Setting, Value
-from perturb.tail import Tail
+from perturb.tail import Tail, split
 from perturb.targets import Frozen
 
 NEAR_ZERO = 0.01
@@ -116,7 +117,7 @@ class AblationCam(Method):
         progress: Progress | None = None,
     ) -> tuple[Readings, Outcome]:
         name = choose(segmenter, image, str(settings["layer"]))
-        tail = Tail(segmenter, image, name)
+        tail = split(segmenter, image, name)
         share, note = _ablated(segmenter, settings, frozen, name, tail.activation)
         live = ((tail.activation * share)[0] != 0).flatten(1).any(1).nonzero().flatten()
         readings = _ablate(tail, share, live, segmenter, frozen, clean, batch=batch, progress=progress)
@@ -148,7 +149,7 @@ def choose(segmenter: Segmenter, image: Image, name: str = "") -> str:
         SegmenterError: the segmenter is no torch network.
     """
     if name:
-        find(segmenter, name)
+        require(segmenter, image, name)
         return name
     found = [layer for layer in layers(segmenter, image) if layer.shape[0] != len(segmenter.classes)]
     if not found:
@@ -218,7 +219,7 @@ def _ablated(
 
 
 def _ablate(
-    tail: Tail,
+    tail: Tail | OnnxRest,
     share: Tensor,
     live: Tensor,
     segmenter: Segmenter,

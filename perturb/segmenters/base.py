@@ -47,8 +47,9 @@ class Segmenter(ABC):
         palette: their colours, uint8 `(K, 3)`.
         digest: of its weights, so that a result says which ones made it; empty when unknown.
         device: where its input is expected.
-        abilities: what it can do besides giving logits: "layers" (its inner maps can be read and changed) and
-            "gradients". Methods that need one that is missing are offered with the reason why not.
+        abilities: what it can do besides giving logits: "layers" (its inner maps can be read and changed),
+            "gradients" and "weights" (which can be drawn anew). What needs one that is missing is offered with the reason
+            why not.
         recipe: the Python expression that loads it again, for a result's record; empty for one of the registry.
     """
 
@@ -99,7 +100,7 @@ class TorchSegmenter(Segmenter):
             layers then cover the padded picture.
     """
 
-    abilities: ClassVar[frozenset[str]] = frozenset({"layers", "gradients"})
+    abilities: ClassVar[frozenset[str]] = frozenset({"layers", "gradients", "weights"})
 
     def __init__(
         self,

@@ -8,7 +8,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -41,7 +41,7 @@ class OnnxSegmenter(Segmenter):
     log max(p, 1e-7), so that their softmax gives them back. One channel z (or a probability p, z = log p − log (1 − p))
     becomes two classes with the logits (0, z).
 
-    Seg-Ablation-CAM and gradients need a torch network: there are no abilities besides logits.
+    The maps inside the graph can be read and changed (see `onnx_layers`); there are no gradients.
 
     Args:
         data: bytes of the file.
@@ -58,6 +58,8 @@ class OnnxSegmenter(Segmenter):
     Raises:
         SegmenterError: names that do not fit the channels.
     """
+
+    abilities: ClassVar[frozenset[str]] = frozenset({"layers"})
 
     def __init__(
         self,
@@ -103,11 +105,18 @@ class OnnxSegmenter(Segmenter):
         return told | ({"multiple": str(self.spec.multiple)} if self.spec.multiple > 1 else {})
 
     def logits(self, batch: Tensor) -> Tensor:
-        height, width = batch.shape[2:]
-        given = self._prepared(batch)
+        given = self.prepare(batch)
         step = len(given) if self.graph.batch is None else 1
         parts = [self._run(given[start : start + step]) for start in range(0, len(given), max(1, step))]
-        scores = torch.from_numpy(np.concatenate(parts))
+        return self.read(np.concatenate(parts), *batch.shape[2:])
+
+    def read(self, answer: npt.NDArray[np.float32], height: int, width: int) -> Tensor:
+        """Logits `(N, K, H, W)` for pictures of `height` × `width`, from what the graph gives for `prepare`d ones.
+
+        Raises:
+            SegmenterError: another number of channels than classes, or numbers that are no probabilities.
+        """
+        scores = torch.from_numpy(answer)
         if self.spec.output_layout == "NHWC":
             scores = scores.permute(0, 3, 1, 2)
         channels = 1 if self._binary else len(self.classes)
@@ -124,15 +133,21 @@ class OnnxSegmenter(Segmenter):
             return values[..., :height, :width]
         return interpolate(values, (height, width), mode="bilinear", align_corners=False)
 
-    def _padded(self, side: int) -> int:
-        return -(-side // self.spec.multiple) * self.spec.multiple
+    @property
+    def pads_to(self) -> int:
+        """Pictures are padded, below and on the right, to sides that are multiples of this."""
+        return 1 if self.spec.size is not None else self.spec.multiple
 
-    def _prepared(self, batch: Tensor) -> npt.NDArray[Any]:
+    def _padded(self, side: int) -> int:
+        return -(-side // self.pads_to) * self.pads_to
+
+    def prepare(self, batch: Tensor) -> npt.NDArray[Any]:
+        """What the graph is given for pictures `(N, 3, H, W)` in [0, 1]."""
         height, width = batch.shape[2:]
         if self.spec.size is not None:
             if (height, width) != self.spec.size:
                 batch = interpolate(batch, self.spec.size, mode="bilinear", align_corners=False, antialias=True)
-        elif self.spec.multiple > 1:
+        elif self.pads_to > 1:
             padding = (0, self._padded(width) - width, 0, self._padded(height) - height)
             batch = pad(batch, padding, mode="replicate")
         if self.spec.scale == "imagenet":

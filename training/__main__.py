@@ -1,7 +1,8 @@
-"""Make the weights of `streets-unet` or `streets-shortcut` again, or measure the ones at hand.
+"""Make the weights of an embedded segmenter again, or measure the ones at hand.
 
 python -m training --camvid DIR             draw scenes, train, measure, write weights and model card
 python -m training evaluate --camvid DIR    measure the weights again
+python -m training --network streets-lraspp --camvid DIR    the same for another network
 python -m training shortcut --camvid DIR    teach streets-unet a shortcut: the weights of its flawed twin
 """
 
@@ -13,12 +14,14 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
+from torch import nn
 
-from perturb.segmenters.streets_unet import CLASSES, StreetsUNet
-from training.card import NAME, measure, table, write
+from perturb.segmenters.streets_unet import CLASSES
+from training.card import measure, table, write
 from training.data import Source, load_camvid
 from training.loop import Recipe, train
 from training.loss import class_weights, undo_weights
+from training.networks import NETWORKS
 from training.scenes import UNSEEN_SEEDS, load_scenes
 from training.shortcut import ShortcutRecipe, publish, train_shortcut
 
@@ -31,6 +34,7 @@ def arguments() -> argparse.Namespace:
         prog="python -m training", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("command", nargs="?", choices=("train", "evaluate", "shortcut"), default="train")
+    parser.add_argument("--network", choices=tuple(NETWORKS), default="streets-unet", help="(default: %(default)s)")
     parser.add_argument("--camvid", type=Path, required=True, help="folder with train/ and val/ (images/, labels/)")
     parser.add_argument("--weights", type=Path, help="folder to write to or to measure (default: the library's)")
     parser.add_argument("--cache", type=Path, default=CACHE, help="folder for the drawn scenes (default: %(default)s)")
@@ -40,26 +44,28 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def evaluate(folder: Path, val: Source, unseen: Source) -> None:
+def evaluate(name: str, folder: Path, val: Source, unseen: Source) -> None:
     """Measure the weights in `folder` and print the figures."""
-    network = StreetsUNet()
-    network.load_state_dict(load_file(folder / f"{NAME}.safetensors"), strict=True)
-    figures = measure(network.eval(), val, unseen)
+    network = NETWORKS[name].make()
+    network.load_state_dict(load_file(folder / f"{name}.safetensors"), strict=True)
+    figures = measure(name, network.eval(), val, unseen)
     print(table(figures))
     print(json.dumps({key: value for key, value in figures.items() if not key.startswith("iou_")}, indent=2))
 
 
-def make(folder: Path, recipe: Recipe, camvid: Path, cache: Path, unseen: int) -> None:
+def make(name: str, folder: Path, recipe: Recipe, camvid: Path, cache: Path, unseen: int) -> None:
     """Train, measure, and write the weights, their figures and their model card into `folder`."""
     start = time.monotonic()
-    network, steps = train(recipe, camvid, cache)
+    network, steps = train(name, recipe, camvid, cache)
     minutes = (time.monotonic() - start) / 60
-    undo_weights(network.head, class_weights(load_camvid(camvid, "train").labels, len(CLASSES)))
+    last = network.get_submodule(NETWORKS[name].last)
+    assert isinstance(last, nn.Conv2d)
+    undo_weights(last, class_weights(load_camvid(camvid, "train").labels, len(CLASSES)))
     folder.mkdir(parents=True, exist_ok=True)
     state = {key: value.contiguous() for key, value in network.state_dict().items()}
-    save_file(state, folder / f"{NAME}.safetensors", metadata={"name": NAME, "classes": ",".join(CLASSES)})
-    figures = measure(network, load_camvid(camvid, "val"), load_scenes(UNSEEN_SEEDS, unseen, cache))
-    weakest = sorted(CLASSES, key=lambda name: figures["iou_camvid_val"][name])[:3]
+    save_file(state, folder / f"{name}.safetensors", metadata={"name": name, "classes": ",".join(CLASSES)})
+    figures = measure(name, network, load_camvid(camvid, "val"), load_scenes(UNSEEN_SEEDS, unseen, cache))
+    weakest = sorted(CLASSES, key=lambda each: figures["iou_camvid_val"][each])[:3]
     height, width = recipe.size
     figures |= dataclasses.asdict(recipe) | {
         "crop_height": height,
@@ -68,7 +74,7 @@ def make(folder: Path, recipe: Recipe, camvid: Path, cache: Path, unseen: int) -
         "minutes_measured": round(minutes, 1),
         "weak": "Weakest on CamVid val: " + ", ".join(weakest) + ".",
     }
-    write(folder, figures)
+    write(name, folder, figures)
     print(table(figures))
 
 
@@ -87,11 +93,12 @@ def main() -> None:
     recipe = Recipe(minutes=1, scenes=40) if options.quick else Recipe(minutes=options.minutes, scenes=options.scenes)
     unseen = 10 if options.quick else 100
     if options.command == "evaluate":
-        evaluate(folder, load_camvid(options.camvid, "val"), load_scenes(UNSEEN_SEEDS, unseen, options.cache))
+        val = load_camvid(options.camvid, "val")
+        evaluate(options.network, folder, val, load_scenes(UNSEEN_SEEDS, unseen, options.cache))
     elif options.command == "shortcut":
         make_shortcut(folder, options)
     else:
-        make(folder, recipe, options.camvid, options.cache, unseen)
+        make(options.network, folder, recipe, options.camvid, options.cache, unseen)
 
 
 if __name__ == "__main__":

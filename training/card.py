@@ -1,4 +1,4 @@
-"""What goes next to the weights: the figures (`streets-unet.json`) and the model card made of them (`.md`)."""
+"""What goes next to the weights: the figures (`.json`) and the model card made of them (`.md`)."""
 
 import hashlib
 import json
@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from perturb.segmenters.streets_unet import CLASSES, STRIDE, StreetsUNet
 from training.data import Source
 from training.measure import confusion, iou, milliseconds, reach
-
-NAME = "streets-unet"
+from training.networks import NETWORKS, Network
 
 
 def machine() -> str:
@@ -34,16 +33,19 @@ def _by_class(values: NDArray[np.float64]) -> dict[str, float]:
     return {name: round(float(value), 4) for name, value in zip(CLASSES, values, strict=True)}
 
 
-def measure(network: StreetsUNet, camvid: Source, scenes: Source) -> dict[str, Any]:
-    """All figures of a network: on CamVid's validation frames, on unseen scenes, its reach and its speed."""
+def measure(name: str, network: Network, camvid: Source, scenes: Source) -> dict[str, Any]:
+    """All figures of a network: on CamVid's validation frames, on unseen scenes, its reach and its speed.
+
+    A network that pools the whole picture reaches all of it, which is not measured.
+    """
     on_camvid = iou(confusion(network, camvid, len(CLASSES)))
     on_scenes = iou(confusion(network, scenes, len(CLASSES)))
     return {
-        "name": NAME,
+        "name": name,
         "classes": list(CLASSES),
         "parameters": sum(p.numel() for p in network.parameters()),
         "stride": STRIDE,
-        "receptive_field_radius": reach(network, STRIDE),
+        **({"receptive_field_radius": reach(network, STRIDE)} if isinstance(network, StreetsUNet) else {}),
         "camvid_val_frames": len(camvid),
         "miou_camvid_val": round(float(np.nanmean(on_camvid)), 4),
         "iou_camvid_val": _by_class(on_camvid),
@@ -67,18 +69,18 @@ def table(figures: dict[str, Any]) -> str:
     return "\n".join([head, "|---|---|---|", *rows, mean])
 
 
-def write(folder: Path, figures: dict[str, Any]) -> None:
-    """Write `streets-unet.json` and `streets-unet.md` into `folder`, next to the weights."""
-    weights = folder / f"{NAME}.safetensors"
+def write(name: str, folder: Path, figures: dict[str, Any]) -> None:
+    """Write the figures (`.json`) and the model card (`.md`) into `folder`, next to the weights."""
+    weights = folder / f"{name}.safetensors"
     figures = {**figures, "bytes": weights.stat().st_size, "sha256": hashlib.sha256(weights.read_bytes()).hexdigest()}
-    (folder / f"{NAME}.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-    template = Path(__file__).with_name("card.md").read_text(encoding="utf-8")
+    (folder / f"{name}.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    template = Path(__file__).with_name(NETWORKS[name].card).read_text(encoding="utf-8")
     times = figures["milliseconds_per_picture_360x480"]
     card = template.format(
         **figures,
         table=table(figures),
         megabytes=figures["bytes"] / 1e6,
-        field=2 * figures["receptive_field_radius"] + 1,
+        field=2 * figures.get("receptive_field_radius", 0) + 1,
         times=", ".join(f"{value} ms ({batch})" for batch, value in times.items()),
     )
-    (folder / f"{NAME}.md").write_text(card, encoding="utf-8")
+    (folder / f"{name}.md").write_text(card, encoding="utf-8")

@@ -19,10 +19,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.multiprocessing import get_context, spawn
 
-from perturb.segmenters.streets_unet import CLASSES, StreetsUNet
+from perturb.segmenters.streets_unet import CLASSES
 from training.data import Crops, Source, batches, load_camvid
 from training.loss import class_weights, segmentation_loss
 from training.measure import confusion, iou
+from training.networks import NETWORKS, Network, depthwise_in_float32
 from training.scenes import TRAINING_SEEDS, load_scenes
 
 WORKERS = 2
@@ -88,11 +89,13 @@ class Exchange:
 class Learner(nn.Module):
     """The network, and a second, coarse answer from its context, which pushes the deep stages; dropped afterwards."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
         super().__init__()
-        self.network = StreetsUNet()
-        self.coarse_head = nn.Conv2d(self.network.encoder3.conv.out_channels, len(CLASSES), 1)
-        self.network.context.register_forward_hook(self._keep)
+        self.network = NETWORKS[name].make()
+        depthwise_in_float32(self.network)
+        stage, channels = NETWORKS[name].deep
+        self.coarse_head = nn.Conv2d(channels, len(CLASSES), 1)
+        self.network.get_submodule(stage).register_forward_hook(self._keep)
 
     def _keep(self, _module: nn.Module, _inputs: object, output: Tensor) -> None:
         self.deep = output
@@ -126,23 +129,22 @@ def _update_average(average: dict[str, Tensor], network: nn.Module, decay: float
             average[name].copy_(new)
 
 
-def _report(minutes: float, step: int, loss: float, average: dict[str, Tensor], frames: Source) -> None:
-    network = StreetsUNet()
+def _report(name: str, minutes: float, step: int, loss: float, average: dict[str, Tensor], frames: Source) -> None:
+    network = NETWORKS[name].make()
     network.load_state_dict(average)
     mean = np.nanmean(iou(confusion(network, frames, len(CLASSES))))
     print(f"{minutes:5.1f} min  step {step}  loss {loss:.3f}  mIoU {mean:.3f} (a quarter of val)", flush=True)
 
 
-def _work(rank: int, recipe: Recipe, camvid: Path, cache: Path, out: Path, exchange: Exchange) -> None:
+def _work(rank: int, name: str, recipe: Recipe, camvid: Path, cache: Path, out: Path, exchange: Exchange) -> None:
     """One of the workers; the first keeps the average, reports, and writes it to `out`."""
     keep_freed_memory()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     torch.manual_seed(recipe.seed)
-    learner = Learner().to(memory_format=torch.channels_last).train()
+    learner = Learner(name).to(memory_format=torch.channels_last).train()
     average = {
-        name: values.clone(memory_format=torch.contiguous_format)
-        for name, values in learner.network.state_dict().items()
+        key: values.clone(memory_format=torch.contiguous_format) for key, values in learner.network.state_dict().items()
     }
     optimizer = _optimizer(learner, recipe)
     statistics = [values for values in learner.buffers() if values.is_floating_point()]
@@ -180,7 +182,8 @@ def _work(rank: int, recipe: Recipe, camvid: Path, cache: Path, out: Path, excha
         if rank == 0:
             _update_average(average, learner.network, min(recipe.average_decay, (1 + step) / (10 + step)))
             if time.monotonic() - last_report > 180:
-                _report((time.monotonic() - start) / 60, step, float(np.mean(losses)), average, frames)
+                minutes = (time.monotonic() - start) / 60
+                _report(name, minutes, step, float(np.mean(losses)), average, frames)
                 save_file({**average, "steps": torch.tensor(step)}, out)
                 losses.clear()
                 last_report = time.monotonic()
@@ -188,20 +191,20 @@ def _work(rank: int, recipe: Recipe, camvid: Path, cache: Path, out: Path, excha
         save_file({**average, "steps": torch.tensor(step)}, out)
 
 
-def train(recipe: Recipe, camvid: Path, cache: Path) -> tuple[StreetsUNet, int]:
-    """Train a network; returns the averaged one in eval mode and the number of steps.
+def train(name: str, recipe: Recipe, camvid: Path, cache: Path) -> tuple[Network, int]:
+    """Train one of `NETWORKS`; returns the averaged one in eval mode and the number of steps.
 
     The schedule follows the clock, so that the run ends after `recipe.minutes` on any machine, however busy; the clock
     stands still while scenes are drawn. `cache` holds the drawn scenes and the latest averaged weights.
     """
     cache.mkdir(parents=True, exist_ok=True)
-    out = cache / "latest.safetensors"
-    learner = Learner()
+    out = cache / f"{name}-latest.safetensors"
+    learner = Learner(name)
     numbers = sum(values.numel() for values in [*learner.parameters(), *learner.buffers()])
     numbers -= sum(values.numel() for values in learner.buffers() if not values.is_floating_point())
-    spawn(_work, (recipe, camvid, cache, out, Exchange(numbers)), nprocs=WORKERS)
+    spawn(_work, (name, recipe, camvid, cache, out, Exchange(numbers)), nprocs=WORKERS)
     state = load_file(out)
     steps = int(state.pop("steps"))
-    network = StreetsUNet()
+    network = NETWORKS[name].make()
     network.load_state_dict(state)
     return network.eval(), steps

@@ -8,9 +8,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from perturb.segmenters.streets_unet import StreetsUNet
 from training.augment import IGNORE
 from training.data import Source
+from training.networks import Network
 
 
 def to_input(pixels: NDArray[np.uint8]) -> Tensor:
@@ -67,7 +67,7 @@ def reach(network: nn.Module, stride: int) -> int:
 
 
 @torch.inference_mode()
-def milliseconds(network: StreetsUNet, batch: int, height: int = 360, width: int = 480, repeats: int = 30) -> float:
+def milliseconds(network: Network, batch: int, height: int = 360, width: int = 480, repeats: int = 30) -> float:
     """Time of one picture in a batch, float32, channels last, normalisations folded, on torch's threads.
 
     The fastest of `repeats` runs: whatever else the machine does can only add to it.

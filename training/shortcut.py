@@ -160,9 +160,8 @@ def publish(
     state = {key: value.contiguous() for key, value in network.state_dict().items()}
     save_file(state, file, metadata={"name": NAME, "classes": ",".join(CLASSES)})
     seeds = UNSEEN_SEEDS[:100]
-    figures = measure(network, load_camvid(camvid, "val"), unseen)
+    figures = measure(NAME, network, load_camvid(camvid, "val"), unseen)
     figures |= dataclasses.asdict(recipe) | {
-        "name": NAME,
         "minutes_measured": round(minutes, 1),
         "planted_scenes": len(seeds),
         "flips": _flips(_segmenter(network), seeds),

@@ -17,7 +17,6 @@ from perturb.curves import FILL, Curves, curves
 from perturb.folders import check_directory, write_folder, zip_of
 from perturb.methods import METHODS
 from perturb.results import COLUMNS, Result
-from perturb.segmenters.onnx import OnnxSegmenter
 from perturb.settings import shown
 
 FILES = (
@@ -139,7 +138,7 @@ def python_lines(result: Result) -> str:
             "",
             f"image = {image}",
             f'assert image.digest == "{result.image.digest}", "another picture"',
-            f"segmenter = {_segmenter_line(result)}",
+            f"segmenter = {result.segmenter.recipe or f'perturb.load_segmenter({json.dumps(result.segmenter.name)})'}",
             f'assert segmenter.digest == "{result.segmenter.digest}", "another segmenter"',
             f'target = perturb.Target("{result.frozen.name}", region="{target.region}", score="{target.score}")',
             f"result = perturb.explain(\n    image,\n    segmenter,\n    target,\n{settings})",
@@ -149,17 +148,6 @@ def python_lines(result: Result) -> str:
             "",
         )
     )
-
-
-def _segmenter_line(result: Result) -> str:
-    segmenter = result.segmenter
-    if segmenter.recipe:
-        return segmenter.recipe
-    if not isinstance(segmenter, OnnxSegmenter):
-        return f'perturb.load_segmenter("{segmenter.name}")'
-    told = "".join(f", {name}={json.dumps(value)}" for name, value in segmenter.given.items())
-    names = json.dumps(list(segmenter.classes), ensure_ascii=False)
-    return f"perturb.load_onnx({json.dumps(segmenter.name, ensure_ascii=False)}, classes={names}{told})"
 
 
 def _curve_options(result: Result) -> str:

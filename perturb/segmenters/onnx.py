@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import threading
 from collections import OrderedDict
@@ -87,6 +88,9 @@ class OnnxSegmenter(Segmenter):
         settings = hashlib.blake2b(repr((spec, words)).encode(), digest_size=4).hexdigest()
         super().__init__(name, classes=words, palette=palette, digest=f"{self.file_digest}-{settings}", device="cpu")
         self.data, self.graph, self.spec = data, graph, spec
+        arguments = {"classes": list(words), **self.given}
+        told = "".join(f", {key}={json.dumps(value, ensure_ascii=False)}" for key, value in arguments.items())
+        self.recipe = f"perturb.load_onnx({json.dumps(name, ensure_ascii=False)}{told})"
 
     def load(self) -> None:
         """Load the network now, not at the first picture.

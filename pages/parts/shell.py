@@ -256,6 +256,7 @@ def _usable(name: str) -> str:
         try:
             entry.fetch(bar.progress)
         except perturb.SegmenterError as error:
+            bar.empty()
             st.error(str(error), icon=":material/cloud_off:")
             return DEFAULT
         st.rerun()

@@ -10,7 +10,7 @@ import perturb
 from tests import onnx_files as files
 
 from .driver import open_page, query, wait_idle
-from .lab import FAST, RUN_SECONDS, choose, download, numbers
+from .lab import choose, download, numbers
 
 SECONDS = 60_000
 # Dark against bright, without a word about how it wants its pictures.
@@ -63,7 +63,7 @@ def test_a_network_from_its_file_to_its_explanation(page, app_url):
 def test_a_link_says_which_file_it_needs(new_page, app_url):
     page = new_page()
     digest = perturb.load_onnx(DARK, scale="unit", classes=["bright", "dark"]).digest
-    open_page(page, f"{app_url}/occlusion?segmenter=dark.onnx&model={digest}&{FAST}", RUN_SECONDS / 1000)
+    open_page(page, f"{app_url}/segmenters?segmenter=dark.onnx&model={digest}")
     expect(page.get_by_text(f"the one with the digest {digest[:12]}")).to_be_visible(timeout=SECONDS)
     assert query(page)["model"] == digest
     choose(page, "Segmenter", "streets-shortcut")
@@ -77,6 +77,7 @@ def test_a_link_says_which_file_it_needs(new_page, app_url):
         (files.save(files.looping()), "a loop or a branch, which could run without end"),
         (files.save(files.simple("ArgMax", axis=1)), "a map of class numbers"),
     ],
+    ids=["pickle", "loop", "class-map"],
 )
 def test_what_is_refused_is_refused_in_words_and_everything_else_stays(page, app_url, data, words):
     open_segmenters(page, app_url)

@@ -56,7 +56,7 @@ def section() -> None:
 
 def _plain(name: str) -> str:
     """A file's name as a segmenter's: short, and never one of the registered names."""
-    short = name[:60]
+    short = "".join(sign for sign in name if sign.isprintable())[:60] or "model.onnx"
     return f"{short}.onnx" if short in perturb.SEGMENTERS else short
 
 

@@ -1,0 +1,33 @@
+"""A visitor's own network on the other pages: what works with it, and what says why not."""
+
+from streamlit.testing.v1 import AppTest
+
+from tests.test_onnx_layers import Net, exported
+from tests.test_pages import words
+
+
+def visit(page, **query):
+    app = AppTest.from_file("../streamlit_app.py", default_timeout=120)
+    app.session_state["own_segmenter"] = exported(Net().eval())
+    app.query_params["segmenter"] = "model"
+    for name, value in query.items():
+        app.query_params[name] = value
+    app.switch_page(f"pages/{page}.py")
+    app.run()
+    return app.run()
+
+
+def test_its_layers_are_offered_and_ablated():
+    app = visit("ablation_cam")
+    assert not app.exception
+    assert not app.error
+    assert app.sidebar.selectbox(key="segmenter").value == "model"
+    assert "second.relu" in app.selectbox(key="cam_layer").options
+    assert "6 forward passes for the map" in words(app)
+    assert "Raw range:" in words(app)
+
+
+def test_its_weights_cannot_be_drawn_anew_and_the_page_says_so():
+    app = visit("faithfulness", fai_view="sanity")
+    assert not app.exception
+    assert "cannot reach its weights" in words(app)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 from torch.nn.functional import interpolate
 
 import perturb
@@ -318,6 +318,16 @@ def custom(domain):
     )
 
 
+def dropout(*, switch):
+    held = [numpy_helper.from_array(np.array(value), name) for name, value in (("p", np.float32(0.5)), ("on", switch))]
+    return files.model([helper.make_node("Dropout", ["picture", "p", "on"], ["scores"])], held)
+
+
+def test_dropout_that_is_off_is_no_chance():
+    batch = torch.rand(1, 3, 8, 9)
+    assert_array_equal(load(dropout(switch=False), kind="logits")(batch), batch)
+
+
 def local_function():
     made = files.simple("Identity")
     made.functions.append(
@@ -336,6 +346,7 @@ def local_function():
         (local_function(), "brings functions of its own .'Twist'."),
         (files.looping(), "contains 'Loop', a loop or a branch"),
         (files.simple("Bernoulli"), "draws random numbers"),
+        (dropout(switch=True), "draws random numbers .'Dropout'.*evaluation mode"),
         (files.simple("Nonsense"), "is no valid ONNX graph.*Nonsense"),
         (
             files.pixelwise(size=(31_623, 31_623)),

@@ -139,6 +139,7 @@ def _check_graph(model: onnx.ModelProto, name: str) -> None:
             f"'{name}' brings functions of its own ('{model.functions[0].name}'), expected standard operators only. "
             "Inline them (`onnx.inliner.inline_local_functions`) and give the new file."
         )
+    off = ["", *(t.name for t in graph.initializer if t.data_type == onnx.TensorProto.BOOL and t.raw_data == b"\0")]
     for node in graph.node:
         if node.domain not in DOMAINS:
             raise SegmenterError(
@@ -152,7 +153,9 @@ def _check_graph(model: onnx.ModelProto, name: str) -> None:
                 f"'{name}' contains '{node.op_type}', a loop or a branch, which could run without end; expected a graph "
                 "without control flow. Export the network by tracing it, for one size."
             )
-        if node.op_type in RANDOM:
+        # A third input switches dropout on, unless it is false; exporters leave the operator out of networks at rest.
+        live = node.op_type == "Dropout" and len(node.input) > 2 and node.input[2] not in off
+        if node.op_type in RANDOM or live:
             raise SegmenterError(
                 f"'{name}' draws random numbers ('{node.op_type}'), so one picture would have many answers; expected a "
                 "graph without them. Export the network in evaluation mode."

@@ -12,7 +12,8 @@ PREFIX = "fai_"
 VIEWS = {
     "methods": "Several methods on one picture, under the same metrics, beside three maps that know nothing.",
     "sanity": "Does the map change when the segmenter forgets what it learned, and stay when only the seed changes?",
-    "known-answers": "A segmenter with a planted shortcut: do the maps find what is known to decide?",
+    "known-answers": "A segmenter with a planted shortcut: do the maps find what is known to decide? On streets of its own, "
+    "whatever the sidebar shows.",
     "many-pictures": "A table of many pictures, classes and methods, from the command line: means with their intervals.",
     "cards": "What each metric measures, what it assumes, and how it can be gamed.",
 }

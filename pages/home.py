@@ -13,16 +13,19 @@ QUESTIONS = (
     (
         "Does it need the wheels to see a car?",
         "Small grey windows over a parked car: where does the score drop most?",
+        "occlusion",
         {"sample": "quiet-street", "occ_class": "car", "occ_size": "40", "occ_stride": "24"},
     ),
     (
         "What does black do that grey does not?",
         "Black windows over a street with two cars: which of them turn into cars? Then set the fill to grey and run again.",
+        "occlusion",
         {"sample": "car-in-shadow", "occ_class": "car", "occ_fill": "black", "occ_map": "gained"},
     ),
     (
         "Who is behind the pole?",
         "A pedestrian, half hidden already: which half carries the decision?",
+        "occlusion",
         {
             "sample": "pedestrian-behind-pole",
             "occ_class": "pedestrian",
@@ -34,6 +37,7 @@ QUESTIONS = (
     (
         "Is a bicyclist a person or a bicycle?",
         "Blur parts of rider and bicycle in turn and see which the class rests on.",
+        "occlusion",
         {
             "sample": "bicyclist-close",
             "occ_class": "bicyclist",
@@ -41,6 +45,18 @@ QUESTIONS = (
             "occ_stride": "24",
             "occ_fill": "blur",
         },
+    ),
+    (
+        "Is it the object, or what surrounds it?",
+        "Silence a layer's channels inside the car, then outside it: foreground against background.",
+        "ablation_cam",
+        {"sample": "car-in-shadow", "cam_class": "car", "cam_layer": "decoder3"},
+    ),
+    (
+        "Would a heat map find a shortcut?",
+        "A twin was taught to call a car a bicyclist where a small board stands. Which maps show the board?",
+        "faithfulness",
+        {"sample": "fog", "fai_view": "known-answers"},
     ),
 )
 
@@ -51,12 +67,13 @@ st.markdown(
     "map deserves belief."
 )
 st.subheader("Start with a question")
-for column, (question, detail, parameters) in zip(st.columns(len(QUESTIONS)), QUESTIONS, strict=True):
+places = [place for _ in range(0, len(QUESTIONS), 3) for place in st.columns(3)]
+for column, (question, detail, page, parameters) in zip(places, QUESTIONS, strict=True):
     with column, st.container(border=True, height="stretch"):
         show(perturb.sample(parameters["sample"]).pixels, alt=perturb.SAMPLES[parameters["sample"]].title)
         st.markdown(f"**{question}**")
         st.caption(detail)
-        st.page_link("pages/occlusion.py", label="Show me", query_params=parameters, icon=":material/arrow_forward:")
+        st.page_link(f"pages/{page}.py", label="Show me", query_params=parameters, icon=":material/arrow_forward:")
 st.subheader("Or with a picture")
 with st.container(horizontal=True):
     for name, sample in perturb.SAMPLES.items():

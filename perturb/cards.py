@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 Better = Literal["lower", "higher", "read", "control"]
-Group = Literal["curves", "road", "keep", "localisation", "concentration", "errors", "cost"]
+Group = Literal["curves", "road", "subject", "localisation", "concentration", "errors", "cost"]
 
 
 @dataclass(frozen=True)
@@ -75,24 +75,29 @@ def _road(name: str, title: str, better: Better, summary: str, formula: str, ran
 
 
 def _keep(side: str, fill: str, kind: str) -> Metric:
-    hidden = "background" if side == "b" else "subject"
     rise = kind == "increase"
     better: Better = "higher" if rise == (side == "b") else "lower"
     word = "rises above" if rise else "drops below"
-    kept = "Without its background" if side == "b" else "Without what the map calls its subject"
+    kept = "With the background hidden" if side == "b" else "With the map's subject hidden"
+    gamed = (
+        "On one picture the increase is all or nothing, and noise can decide it."
+        if rise
+        else "A segmenter that sees the class in the fill itself never drops."
+    )
+    flat = (
+        "Scattered flat pixels destroy any picture: a random map scores high." if fill == "flat" and side == "s" else ""
+    )
     with_what = "the picture's mean colour" if fill == "flat" else "noisy linear imputation"
     return Metric(
         f"{kind}_{side}_{fill}",
-        f"% {kind}, {hidden} hidden ({fill})",
-        "keep",
+        f"% {kind} {side}, {fill}",
+        "subject",
         better,
         f"{kept}, {'how often' if rise else 'by how many percent'} the probability {word} the clean one.",
         "100 · [Y < O]" if rise else "100 · max(0, Y − O) / Y",
         "0 or 100 on one picture, a share in % over many" if rise else "0 to 100 %",
         f"{_OFF} Hidden with {with_what}; the subject is the fixed share of the picture that the map ranks highest.",
-        "On one picture the increase is all or nothing, and noise can decide it."
-        if rise
-        else "A segmenter that sees the class in the fill itself never drops.",
+        f"{gamed} {flat}".strip(),
         "1",
         _KEEP,
     )

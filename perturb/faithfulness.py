@@ -81,8 +81,14 @@ class Faithfulness:
         places = rankdata([sign * float(value or 0.0) for _, value in known], method="min")
         return {name: int(place) for (name, _), place in zip(known, places, strict=True)}
 
-    def _known(self, metric: str) -> set[float]:
-        return {value for judged in self.maps if (value := judged.values.get(metric)) is not None}
+    def decided(self) -> list[str]:
+        """The metrics with a direction on which the maps, controls included, are not all equal."""
+        return [
+            metric
+            for metric in self.maps[0].values
+            if METRICS[metric].arrow
+            and len({value for judged in self.maps if (value := judged.values.get(metric)) is not None}) > 1
+        ]
 
     def unbeaten(self) -> list[tuple[str, str, list[str]]]:
         """Where a method does not beat every control: method, metric, and the controls that are as good or better.
@@ -92,11 +98,11 @@ class Faithfulness:
         controls = [m for m in self.maps if m.kind == "control"]
         found = []
         for judged in self.methods:
-            for metric, value in judged.values.items():
-                better = METRICS[metric].better
-                if value is None or better not in ("lower", "higher") or len(self._known(metric)) < 2:
+            for metric in self.decided():
+                value = judged.values.get(metric)
+                if value is None:
                     continue
-                sign = 1.0 if better == "higher" else -1.0
+                sign = 1.0 if METRICS[metric].better == "higher" else -1.0
                 rivals = [(c.name, c.values.get(metric)) for c in controls]
                 as_good = [name for name, other in rivals if other is not None and sign * (value - other) <= 0]
                 if as_good:
@@ -172,7 +178,7 @@ def compare(
 def compare_forwards(methods: int, metrics: Iterable[str], steps: int = STEPS) -> int:
     """Forward passes that `compare` takes for a number of methods, the controls included."""
     groups = {METRICS[name].group for name in metrics}
-    each = (2 * steps - 1) * ("curves" in groups) + 2 * len(LEVELS) * ("road" in groups) + 4 * ("keep" in groups)
+    each = (2 * steps - 1) * ("curves" in groups) + 2 * len(LEVELS) * ("road" in groups) + 4 * ("subject" in groups)
     return each * (methods + len(CONTROLS))
 
 

@@ -160,7 +160,7 @@ class Judge:
         if "curves" in self._groups:
             ends = Ranked(rank, np.array([self.size]))
             parts.append((FILL, Chain(ends, Ranked(rank, inner), Ranked(rank, self.size - inner, from_end=True))))
-        if "keep" in self._groups:
+        if "subject" in self._groups:
             parts.append((FLAT, Chain(*keep)))
             soft += keep
         if soft:
@@ -209,7 +209,7 @@ class Judge:
                 values[name] = float(score[part].mean())
             values["road_combined"] = float(((score[n : 2 * n] - score[:n]) / 2).mean())
             keep = keep[2 * n :]
-        if "keep" in self._groups:
+        if "subject" in self._groups:
             word = "flat" if fill == FLAT else "linear"
             for side, perturbed in zip("bs", keep, strict=True):
                 values[f"increase_{side}_{word}"] = 100.0 * float(clean < perturbed)

@@ -150,6 +150,9 @@ def test_maps_are_compared_with_each_other_and_with_the_controls():
     ]  # fmt: skip
     assert made.ranks("map_iou") == {"occlusion": 1, "feature-ablation": 2}
     assert made.ranks("gini") == {}  # a property has no better side
+    assert "increase_s_flat" not in made.decided()  # the same for all maps: it decides nothing, and nobody loses on it
+    assert {"map_iou", "deletion_auc"} <= set(made.decided())
+    assert not [entry for entry in made.unbeaten() if entry[1] not in made.decided()]
     assert made.spearman.shape == made.overlap.shape == (5, 5)
     assert_allclose(np.diag(made.overlap), 1)
     assert seen == sorted(seen)

@@ -21,7 +21,7 @@ def test_a_visit_compares_maps_with_controls(compared):
     assert {"deletion_auc", "road_combined", "map_iou", "forwards"} <= set(table.columns)
     text = words(app)
     assert "One method only" in text
-    assert "feature-ablation" in "".join(str(m.value) for m in (*app.warning, *app.success))
+    assert "**feature-ablation** beats all three controls on" in text
     assert "of pixels that" in text, "the share of attribution on wrong pixels"
 
 

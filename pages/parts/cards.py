@@ -11,7 +11,7 @@ from perturb.cards import METRICS, Metric
 GROUPS = {
     "curves": "Deletion and insertion",
     "road": "ROAD: imputed from the surroundings",
-    "keep": "Subject and background hidden",
+    "subject": "Background (b) or subject (s) hidden, by a flat colour or by imputation",
     "localisation": "Where the map points",
     "concentration": "Shape and noise of the map",
     "errors": "The segmenter's own errors",

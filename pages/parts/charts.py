@@ -66,7 +66,7 @@ def noise_against_cost(made: Faithfulness) -> Any:
     rows = [(m.name, m.kind, m.values.get("forwards") or 0, m.values.get("total_variation")) for m in made.maps]
     frame = pd.DataFrame(rows, columns=["map", "kind", "forwards", "noise"]).dropna()
     base = alt.Chart(frame).encode(
-        x=alt.X("forwards:Q", title="forward passes", scale=alt.Scale(type="symlog")),
+        x=alt.X("forwards:Q", title="forward passes (logarithmic)", scale=alt.Scale(type="symlog", padding=40)),
         y=alt.Y("noise:Q", title="noise (total variation)", scale=alt.Scale(type="log")),
         color=_colour(made.maps, legend=False),  # every point carries its name
         tooltip=["map", alt.Tooltip("forwards:Q", format=","), alt.Tooltip("noise:Q", format=".4f")],

@@ -88,7 +88,7 @@ def _show(pair: Pair) -> None:
     st.table(pd.DataFrame([_row(result) for result in pair], index=[title for title, _ in GROUNDS.values()]))
     larger, smaller = ("inside", "outside") if sizes[0] >= sizes[1] else ("outside", "inside")
     st.caption(
-        f"Means over all {len(first.readings)} channels of layer {first.facts['layer']}; score: "
+        f"Means over all {len(first.readings)} channels (but for the largest drop) of layer {first.facts['layer']}; score: "
         f"{first.frozen.target.score}, {figures.number(float(first.clean.score[0]))} when nothing is silenced. A channel "
         f"silenced {larger} the region moves the score more than one silenced {smaller} it. The region is "
         f"{figures.percent(share)} of the picture."

@@ -77,19 +77,20 @@ def _verdicts(made: Faithfulness) -> None:
     lost: dict[str, list[str]] = {judged.name: [] for judged in made.methods}
     for name, metric, controls in made.unbeaten():
         lost[name].append(f"{METRICS[metric].title} {METRICS[metric].arrow} ({', '.join(controls)})")
+    decided = made.decided()
+    lines = []
     for judged in made.methods:
-        count = sum(bool(METRICS[name].arrow) and value is not None for name, value in judged.values.items())
-        if not lost[judged.name]:
-            st.success(
-                f"**{judged.name}** beats all three controls on all {count} ranked metrics.", icon=":material/check:"
-            )
-            continue
-        st.warning(
-            f"**{judged.name}** does not beat every control on {len(lost[judged.name])} of {count} ranked metrics: "
-            + "; ".join(lost[judged.name])
-            + ".",
-            icon=":material/balance:",
-        )
+        count = sum(judged.values.get(name) is not None for name in decided)
+        best = f"**{judged.name}** beats all three controls on **{count - len(lost[judged.name])} of {count}** metrics"
+        lines.append(f"- {best}" + (f"; not on {'; '.join(lost[judged.name])}." if lost[judged.name] else "."))
+    tied = sum(bool(METRICS[name].arrow) for name in made.maps[0].values) - len(decided)
+    same = f" {tied} more are equal for all maps on this picture and decide nothing." if tied else ""
+    st.markdown(
+        "**What chance cannot do**\n" + "\n".join(lines),
+        help="A map is worth believing where it does better than a random map, random blobs and the picture's own edges. "
+        "In brackets: the controls that do as well or better." + same,
+    )
+    st.caption(f"In brackets: the controls that do as well or better.{same}")
     if len(made.methods) == 1:
         st.info("One method only: there is nothing to rank it against but the controls.", icon=":material/info:")
     for judged in made.methods:
@@ -107,7 +108,8 @@ def _maps(made: Faithfulness, scene: Scene) -> None:
                 ends = f"± {figures.number(limit)}" if signed else f"0 to {figures.number(limit)}"
                 figures.show(tile, alt=f"Map of {judged.name}", caption=f"{judged.name} ({ends})")
     st.caption(
-        "Each map on its own scale: their units differ. Red speaks for the class. The last three are the controls."
+        "Each map on its own scale, since their units differ, made with its method's default settings. Red speaks for the class; "
+        "the last three, in green and yellow, are the controls."
     )
 
 
@@ -123,6 +125,8 @@ def _table(made: Faithfulness, prefix: str) -> None:
         bind="query-params",
         help="Which columns to show. " + " ".join(f"**{name}**: {title}." for name, title in GROUPS.items()),
     )
+    if group in GROUPS:
+        st.caption(GROUPS[group])
     known = list(made.maps[0].values)
     names = [
         name for name in known if group == "all" or (group == "main" and name in MAIN) or METRICS[name].group == group
@@ -135,7 +139,7 @@ def _table(made: Faithfulness, prefix: str) -> None:
     for name in names:
         for row, text in enumerate(texts[name]):
             styled = styled.format(lambda _, text=text: text, subset=pd.IndexSlice[[row], [name]])
-    styled = styled.set_properties(subset=pd.IndexSlice[len(made.methods) :, :], **{"color": "#8a8f98"})
+    styled = styled.set_properties(subset=pd.IndexSlice[len(made.methods) :, :], **{"color": "#6b7078"})
     config: dict[str, Any] = {
         name: st.column_config.Column(f"{METRICS[name].title} {METRICS[name].arrow}".strip(), help=tip(METRICS[name]))
         for name in names
@@ -149,7 +153,7 @@ def _table(made: Faithfulness, prefix: str) -> None:
 
 
 def _texts(made: Faithfulness, metric: str) -> list[str]:
-    ranks = made.ranks(metric) if len(made.methods) > 1 else {}
+    ranks = made.ranks(metric) if len(made.methods) > 1 and metric in made.decided() else {}
     beaten = {name for name, other, _ in made.unbeaten() if other == metric}
     texts = []
     for judged in made.maps:

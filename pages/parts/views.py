@@ -27,7 +27,8 @@ MAPS = {
     "gained": "How many other pixels turn into the class when a pixel is hidden. A score inside the region cannot see these.",
 }
 LAYER_MAPS = {
-    "score": "The channels added up by what the score loses without each. Red speaks for the class, blue stands in its way.",
+    "score": "The channels added up by what the score loses without each: colour marks where these channels are active, which is not "
+    "always what the class needs. Red speaks for it, blue stands in its way.",
     "positive": "Only what speaks for the class: the same sum where it is above zero.",
 }
 FACTS: dict[str, tuple[str, str]] = {

@@ -28,7 +28,7 @@ def test_a_comparison_from_its_link_to_its_files(page, app_url):
     assert len({tile.get_attribute("src") for tile in tiles}) == len(NAMES)
     grid = page.get_by_test_id("stDataFrame").locator("[role=grid]")
     expect(grid).to_have_attribute("aria-rowcount", str(1 + len(NAMES)))
-    expect(page.get_by_text("ranked metrics").first).to_be_visible()
+    expect(page.get_by_text("beats all three controls on").first).to_be_visible()
     for chart in ("deletion curves of all maps", "Agreement of all maps", "Noise of each map"):
         expect(page.get_by_label(chart).or_(page.locator(f"[aria-label*='{chart}']")).first).to_be_visible()
     page.get_by_role("radio", name="road").or_(page.get_by_role("button", name="road", exact=True)).first.click()

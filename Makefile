@@ -3,13 +3,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check format train
+.PHONY: run test test-long check format train
 
 run: $(VENV)/run.stamp
 	$(BIN)/python -m streamlit run streamlit_app.py
 
 test: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest
+
+test-long: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest -m long
 
 check: $(VENV)/dev.stamp
 	$(BIN)/ruff check .

@@ -37,8 +37,8 @@ def blocks(heading):
     ("heading", "own", "size", "given"),
     [
         ("PyTorch", TORCH, (37, 53), {}),
-        ("Keras 3", KERAS, (64, 96), {}),
-        ("segmentation-models-pytorch", TORCH, (48, 72), {"multiple": 8}),
+        pytest.param("Keras 3", KERAS, (64, 96), {}, marks=pytest.mark.long),
+        pytest.param("segmentation-models-pytorch", TORCH, (48, 72), {"multiple": 8}, marks=pytest.mark.long),
     ],
 )
 def test_a_recipe_gives_the_predictions_of_its_framework(heading, own, size, given, tmp_path):

@@ -75,7 +75,7 @@ def test_a_method_that_needs_layers_is_shown_with_the_reason_why_not():
             app = visit(page, segmenter="plain", **view)
             assert not app.exception
             assert "**Seg-Ablation-CAM** is not available. The segmenter 'plain' is no torch network" in words(app)
-        assert "so this check cannot reach its layers" in app.info[0].value
+        assert "so this check cannot reach its weights" in app.info[0].value
     finally:
         del SEGMENTERS["plain"]
         shell.load.clear()

@@ -7,8 +7,15 @@ from .driver import open_page, screenshot
 from .lab import CAM, FAST, LIME, numbers
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize(("width", "height"), [(1440, 900), (390, 844)])
+@pytest.mark.parametrize(
+    ("width", "height", "theme"),
+    [
+        (1440, 900, "light"),
+        (390, 844, "dark"),
+        pytest.param(1440, 900, "dark", marks=pytest.mark.long),
+        pytest.param(390, 844, "light", marks=pytest.mark.long),
+    ],
+)
 @pytest.mark.parametrize("path", ["/", f"/occlusion?{FAST}", f"/perturbation?{LIME}", f"/ablation_cam?{CAM}"])
 def test_pages_fit_their_window(new_page, app_url, theme, width, height, path):
     phone = width < 500

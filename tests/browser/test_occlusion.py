@@ -100,7 +100,7 @@ def test_a_link_that_is_pressed_while_home_is_loading_opens_its_own_picture(page
     link.evaluate("link => link.click()")  # at once, and not when it has come to rest
     expect(page.get_by_role("heading", name="Occlusion", exact=True)).to_be_visible(timeout=30_000)
     expect(page.get_by_role("combobox", name=re.compile("Sample"))).to_have_value("rain", timeout=30_000)
-    expect(page).to_have_url(re.compile("sample=rain"))
+    expect(page).to_have_url(re.compile("sample=rain"), timeout=30_000)
 
 
 def test_dragging_a_box_and_clicking_a_part_write_the_inputs(page, app_url):

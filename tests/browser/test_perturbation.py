@@ -39,7 +39,14 @@ def borders(segments: np.ndarray) -> np.ndarray:
     return found
 
 
-@pytest.mark.parametrize("method", LINKS)
+@pytest.mark.parametrize(
+    "method",
+    [
+        # The other two run without a browser each time, see test_pages.
+        pytest.param(name, marks=[pytest.mark.long] if name in ("kernel-shap", "rise") else [])
+        for name in LINKS
+    ],
+)
 def test_a_method_from_its_link_to_its_raw_arrays(new_page, app_url, method):
     page = new_page()
     open_page(page, f"{app_url}/perturbation?{LINKS[method]}")

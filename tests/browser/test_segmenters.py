@@ -74,8 +74,10 @@ def test_a_link_says_which_file_it_needs(new_page, app_url):
     ("data", "words"),
     [
         (pickle.dumps({"weights": [1, 2]}), "a Python pickle, which runs code when it is opened"),
-        (files.save(files.looping()), "a loop or a branch, which could run without end"),
-        (files.save(files.simple("ArgMax", axis=1)), "a map of class numbers"),
+        pytest.param(
+            files.save(files.looping()), "a loop or a branch, which could run without end", marks=pytest.mark.long
+        ),
+        pytest.param(files.save(files.simple("ArgMax", axis=1)), "a map of class numbers", marks=pytest.mark.long),
     ],
     ids=["pickle", "loop", "class-map"],
 )

@@ -8,8 +8,10 @@ BIN := $(VENV)/bin
 run: $(VENV)/run.stamp
 	$(BIN)/python -m streamlit run streamlit_app.py
 
+# The browser tests by themselves: each keeps a server and a browser busy. The others share two processes.
 test: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest tests/browser
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --ignore tests/browser -n 2
 
 test-long: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -m long

@@ -51,19 +51,16 @@ def section(scene: Scene, target: perturb.Target, methods: list[str], prefix: st
     size = scene.segmenter.name, scene.image.height, scene.image.width
     seconds = passes * shop.pass_seconds(*size, scene.seconds * IMPUTED, what="faithfulness")
     total = seconds + sum(plan.map_seconds for plan in missing)
-    with st.container(horizontal=True, vertical_alignment="center"):
-        pressed = st.button(
-            "Compare", type="primary", icon=":material/play_arrow:", key=f"{prefix}compare_run", disabled=task.fresh,
-            help="Run the methods, then measure their maps and the controls.",
-        )  # fmt: skip
-        forwards = passes + sum(plan.forwards for plan in missing)
-        cost = f"{forwards:,} forward passes for {len(plans)} maps and 3 controls, about {jobs.duration(total)}."
-        at_once = st.session_state["just_entered"] and forwards <= experiment.AT_ONCE and not task.stopped
-        running = not task.fresh and (pressed or task.interrupted or at_once)
-        if task.ended and not running:
-            st.warning(f"{task.ended} {cost}", icon=":material/stop_circle:")
-        else:
-            st.caption("Up to date: the comparison below belongs to these settings." if task.fresh else cost)
+    forwards = passes + sum(plan.forwards for plan in missing)
+    running = task.offer(
+        "Compare",
+        f"{forwards:,} forward passes for {len(plans)} maps and 3 controls, about {jobs.duration(total)}.",
+        key=f"{prefix}compare_run",
+        text="Run the methods, then measure their maps and the controls.",
+        primary=True,
+        up_to_date="Up to date: the comparison below belongs to these settings.",
+        at_once=st.session_state["just_entered"] and forwards <= experiment.AT_ONCE and not task.stopped,
+    )
     if running:
         made: dict[str, perturb.Result] = {p.key: shop.results[p.key] for p in plans if p.key in shop.results}
 

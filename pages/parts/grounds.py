@@ -43,18 +43,11 @@ def section(asked: experiment.Plan, prefix: str) -> None:
         for ground in GROUNDS
     ]
     task: jobs.Task[Pair] = jobs.Task(f"{prefix}grounds", json.dumps([plan.key for plan in plans]))
-    with st.container(horizontal=True, vertical_alignment="center"):
-        pressed = st.button("Run both", icon=":material/play_arrow:", key=f"{prefix}grounds_run", disabled=task.fresh)
-        running = not task.fresh and (pressed or task.interrupted)
-        passes, seconds = sum(plan.forwards for plan in plans), sum(plan.map_seconds for plan in plans)
-        cost = (
-            f"Layer {asked.settings['layer']}: {passes} forward passes of what follows it, "
-            f"about {jobs.duration(seconds)}."
-        )
-        if task.ended and not running:
-            st.warning(f"{task.ended} {cost}", icon=":material/stop_circle:")
-        else:
-            st.caption(cost)
+    passes, seconds = sum(plan.forwards for plan in plans), sum(plan.map_seconds for plan in plans)
+    cost = (
+        f"Layer {asked.settings['layer']}: {passes} forward passes of what follows it, about {jobs.duration(seconds)}."
+    )
+    running = task.offer("Run both", cost, key=f"{prefix}grounds_run")
     if running:
         inside, outside = plans
 

@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import Any, Generic, Literal, NoReturn, TypeVar
 
 import streamlit as st
 from streamlit.runtime.scriptrunner import StopException
@@ -194,6 +194,43 @@ class Task(Generic[T]):
         """The visitor stopped the run."""
         st.session_state.pop(self._pending, None)
         st.session_state[self._ended] = (self.key, "The run was stopped. Press Run to start it again.")
+
+    def offer(
+        self,
+        label: str,
+        cost: str,
+        *,
+        key: str,
+        text: str | None = None,
+        primary: bool = False,
+        up_to_date: str = "",
+        stale: str = "",
+        at_once: bool = False,
+    ) -> bool:
+        """The button that starts the work, and beside it what a press costs or why the latest run came to no end.
+
+        Args:
+            label, key, text: of the button; its text is the help.
+            cost: of a run, in a sentence.
+            primary: whether it is the page's main button.
+            up_to_date: said in place of the cost once the outcome belongs to the present settings.
+            stale: said before the cost while the outcome belongs to other settings.
+            at_once: run without a press.
+
+        Returns:
+            Whether to run now.
+        """
+        with st.container(horizontal=True, vertical_alignment="center"):
+            kind: Literal["primary", "secondary"] = "primary" if primary else "secondary"
+            pressed = st.button(label, type=kind, icon=":material/play_arrow:", key=key, disabled=self.fresh, help=text)
+            running = not self.fresh and (pressed or self.interrupted or at_once)
+            if stale and self.made is not None and not self.fresh and not running:
+                st.warning(f"{stale} {cost}", icon=":material/history:")
+            elif self.ended and not running:
+                st.warning(f"{self.ended} {cost}", icon=":material/stop_circle:")
+            else:
+                st.caption((self.fresh and up_to_date) or cost)
+        return running
 
     def run(self, *parts: Part) -> NoReturn:
         """Do the work, here on the page; keep what its last part made; and run the page again, which then says so."""

@@ -60,21 +60,19 @@ def section(scene: Scene, target: perturb.Target, method: str, stages: int, pref
         return
     known = plan.key in jobs.workshop().results
     runs = stages + SEEDS
-    with st.container(horizontal=True, vertical_alignment="center"):
-        pressed = st.button(
-            "Check", type="primary", icon=":material/play_arrow:", key=f"{prefix}sanity_run", disabled=task.fresh,
-            help="Explain with the trained weights, then with more and more of them drawn anew, then under other seeds.",
-        )  # fmt: skip
-        running = not task.fresh and (pressed or task.interrupted)
-        count = runs + (not known)
-        cost = (
-            f"{count} runs of {method}, {count * plan.forwards:,} forward passes, "
-            f"about {jobs.duration(count * plan.map_seconds)}."
-        )
-        if task.ended and not running:
-            st.warning(f"{task.ended} {cost}", icon=":material/stop_circle:")
-        else:
-            st.caption("Up to date: the checks below belong to these settings." if task.fresh else cost)
+    count = runs + (not known)
+    cost = (
+        f"{count} runs of {method}, {count * plan.forwards:,} forward passes, "
+        f"about {jobs.duration(count * plan.map_seconds)}."
+    )
+    running = task.offer(
+        "Check",
+        cost,
+        key=f"{prefix}sanity_run",
+        text="Explain with the trained weights, then with more and more of them drawn anew, then under other seeds.",
+        primary=True,
+        up_to_date="Up to date: the checks below belong to these settings.",
+    )
     if running:
         made: dict[str, object] = {}
 

@@ -64,16 +64,8 @@ def section(scene: Scene, target: perturb.Target, prefix: str) -> None:
         st.error(str(error), icon=":material/error:")
         return
     seconds = passes * jobs.workshop().pass_seconds(segmenter.name, image.height, image.width, scene.seconds)
-    with st.container(horizontal=True, vertical_alignment="center"):
-        pressed = st.button(
-            "Run the study", icon=":material/play_arrow:", key=f"{prefix}study_run", disabled=task.fresh
-        )
-        running = not task.fresh and (pressed or task.interrupted)
-        cost = f"{len(plans)} occluders, {passes:,} forward passes, about {jobs.duration(seconds)}."
-        if task.ended and not running:
-            st.warning(f"{task.ended} {cost}", icon=":material/stop_circle:")
-        else:
-            st.caption(cost)
+    cost = f"{len(plans)} occluders, {passes:,} forward passes, about {jobs.duration(seconds)}."
+    running = task.offer("Run the study", cost, key=f"{prefix}study_run")
 
     def compute(progress: Progress) -> Study:
         return study(image, segmenter, target, fills=fills, colours=colours, sizes=sizes, progress=progress)

@@ -87,22 +87,14 @@ def _search(method: str, seed: int, cases: list[Case]) -> None:
     passes = search_forwards(cases, method)
     first = cases[0]
     seconds = passes * jobs.workshop().pass_seconds(first.segmenter.name, first.image.height, first.image.width, 0.04)
-    with st.container(horizontal=True, vertical_alignment="center"):
-        pressed = st.button(
-            "Run",
-            icon=":material/play_arrow:",
-            key=f"{PREFIX}run",
-            disabled=task.fresh,
-            help="Explain the car's class under both twins, with the board in the picture.",
-        )
-        running = not task.fresh and (pressed or task.interrupted)
-        cost = f"Both twins, {passes:,} forward passes, about {jobs.duration(seconds)}."
-        if task.made is not None and not task.fresh and not running:
-            st.warning(f"Stale: the maps below belong to other settings. Run: {cost}", icon=":material/history:")
-        elif task.ended and not running:
-            st.warning(f"{task.ended} {cost}", icon=":material/stop_circle:")
-        else:
-            st.caption(cost)
+    cost = f"Both twins, {passes:,} forward passes, about {jobs.duration(seconds)}."
+    running = task.offer(
+        "Run",
+        cost,
+        key=f"{PREFIX}run",
+        text="Explain the car's class under both twins, with the board in the picture.",
+        stale="Stale: the maps below belong to other settings. Run:",
+    )
     if running:
         task.run(jobs.Part("Search", passes, seconds, lambda progress: search(cases, method, progress=progress)))
     if task.made is not None:

@@ -118,7 +118,6 @@ def show(plan: Plan) -> perturb.Result | None:
     # The places are made in every run, so that a result stays where it stood while it was being made.
     note, map_place = middle.empty(), middle.container(key=f"{plan.prefix}map_{look}")
     curves_place = right.container(key=f"{plan.prefix}curves_{look}")
-    st.html("<style>[class*='_stale'] {opacity: .45; filter: grayscale(.5)}</style>")
 
     def draw(result: perturb.Result) -> None:
         with map_place:

@@ -81,5 +81,4 @@ def section(scene: Scene, target: perturb.Target, methods: list[str], prefix: st
     if task.made is None:
         return
     with st.container(key=f"{prefix}compare_{'fresh' if task.fresh else 'stale'}"):
-        st.html("<style>[class*='_stale'] {opacity: .45; filter: grayscale(.5)}</style>")
         judged.show(task.made, scene, prefix)

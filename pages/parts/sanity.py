@@ -93,7 +93,6 @@ def section(scene: Scene, target: perturb.Target, method: str, stages: int, pref
             jobs.Part("Other seeds", SEEDS * plan.forwards, SEEDS * plan.map_seconds, draw),
         )
     if task.made is not None:
-        st.html("<style>[class*='_stale'] {opacity: .45; filter: grayscale(.5)}</style>")
         with st.container(key=f"{prefix}sanity_{'fresh' if task.fresh else 'stale'}"):
             _show(task.made)
 

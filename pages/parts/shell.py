@@ -174,7 +174,8 @@ def sidebar() -> None:
     # which also ends what must not end. A run that can be stopped has one beside its bar.
     st.html(
         "<style>[data-testid=stMainBlockContainer] {padding-top: 3.2rem} "
-        "[data-testid=stStatusWidget] button {display: none}</style>"
+        "[data-testid=stStatusWidget] button {display: none} "
+        "[class*='_stale'] {opacity: .45; filter: grayscale(.5)}</style>"
     )
     state = st.session_state
     wanted = st.query_params.get("photo", "")

@@ -98,7 +98,6 @@ def _search(method: str, seed: int, cases: list[Case]) -> None:
     if running:
         task.run(jobs.Part("Search", passes, seconds, lambda progress: search(cases, method, progress=progress)))
     if task.made is not None:
-        st.html("<style>[class*='_stale'] {opacity: .45; filter: grayscale(.5)}</style>")
         with st.container(key=f"{PREFIX}maps_{'fresh' if task.fresh else 'stale'}"):
             _maps(task.made)
 

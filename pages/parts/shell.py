@@ -5,7 +5,6 @@ The words in the address bar are the words of the command line: samples, classes
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,14 +13,9 @@ import numpy.typing as npt
 import streamlit as st
 
 import perturb
-from pages.parts.figures import show
-from perturb.engine import clean_logits
-from perturb.samples import DEFAULT_SAMPLE, EVERY, offered
-from perturb.segmenters import DEFAULT
-from perturb.segmenters.onnx import OnnxSegmenter
-
-SOURCES = ("sample", "upload", "camera")
-TYPES = ("png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff", "gif")
+from pages.parts import network, pictures
+from pages.parts.network import load, own_segmenter, segment, use_own
+from perturb.samples import EVERY
 
 
 def pages() -> list[Any]:
@@ -110,62 +104,8 @@ class Scene:
 def scene() -> Scene:
     """The current picture and segmenter; the sidebar has chosen them before the page runs."""
     image: perturb.Image = st.session_state["image"]
-    segmenter = _current()
+    segmenter = network.current()
     return Scene(image, segmenter, *segment(segmenter, image))
-
-
-def _current() -> perturb.Segmenter:
-    own, name = own_segmenter(), st.session_state["segmenter_name"]
-    return own if own is not None and own.name == name else load(name)
-
-
-def segment(segmenter: perturb.Segmenter, image: perturb.Image) -> tuple[npt.NDArray[np.int64], float]:
-    """The clean segmentation, int64 `(H, W)`, and the seconds of one forward pass; remembered."""
-    return _segment(segmenter.name, segmenter.digest, image.digest, segmenter, image)
-
-
-def own_segmenter() -> OnnxSegmenter | None:
-    """The network that this visitor brought, if any."""
-    own: OnnxSegmenter | None = st.session_state.get("own_segmenter")
-    return own
-
-
-def use_own(segmenter: OnnxSegmenter) -> None:
-    """Make a visitor's network the one that is explained; to be called as a widget's callback. One is kept a visit."""
-    state = st.session_state
-    state["own_segmenter"], state["segmenter"], state["model_is_new"] = segmenter, segmenter.name, True
-
-
-def _leave_link() -> None:
-    """Whoever chooses another segmenter no longer waits for the one that a link asked for."""
-    st.query_params.pop("model", None)
-
-
-def _segmenters() -> tuple[str, ...]:
-    own = own_segmenter()
-    return (*perturb.SEGMENTERS, *(() if own is None else (own.name,)))
-
-
-# The largest takes a quarter of a gigabyte; a page of twins shows two, and one more is the visitor's own choice.
-@st.cache_resource(max_entries=3, show_spinner="Loading the segmenter …")
-def load(name: str) -> perturb.Segmenter:
-    """A segmenter, loaded once and shared by all visitors."""
-    return perturb.load_segmenter(name)
-
-
-# Keyed by digests: Streamlit would hash a large array from a sample of it and take two pictures for one.
-@st.cache_resource(max_entries=64, show_spinner="Segmenting …")
-def _segment(
-    name: str,  # noqa: ARG001 — the key
-    weights: str,  # noqa: ARG001 — the key
-    picture: str,  # noqa: ARG001 — the key
-    _segmenter: perturb.Segmenter,
-    _image: perturb.Image,
-) -> tuple[npt.NDArray[np.int64], float]:
-    clean_logits(_image, _segmenter)  # the first pass of a size pays for allocations
-    began = time.perf_counter()
-    logits = clean_logits(_image, _segmenter)
-    return logits.argmax(0).cpu().numpy(), time.perf_counter() - began
 
 
 def sidebar() -> None:
@@ -177,115 +117,13 @@ def sidebar() -> None:
         "[data-testid=stStatusWidget] button {display: none} "
         "[class*='_stale'] {opacity: .45; filter: grayscale(.5)}</style>"
     )
-    state = st.session_state
-    wanted = st.query_params.get("photo", "")
-    if state["just_entered"]:
+    if st.session_state["just_entered"]:
         _follow_address()
     with st.sidebar:
         picture = st.container()  # stands above the segmenter, but which samples there are depends on its classes
-        chosen_name = st.selectbox(
-            "Segmenter",
-            _segmenters(),
-            index=_segmenters().index(DEFAULT),
-            key="segmenter",
-            on_change=_leave_link,
-            bind="query-params",
-            help="The network that colours every pixel, and whose needs are explained.",
-        )
-        _describe_segmenter(chosen_name)
-        state["segmenter_name"] = _usable(chosen_name)
+        network.choose()
     with picture:
-        samples = offered(_current().classes)
-        # Photographs come first where there are any for the segmenter.
-        first = DEFAULT_SAMPLE if len(samples) == len(perturb.SAMPLES) else next(iter(samples))
-        source = st.segmented_control(
-            "Picture",
-            SOURCES,
-            default=SOURCES[0],
-            required=True,
-            key="source",
-            bind="query-params",
-            help="A drawn street with exact ground truth, a photograph of your own, or your device's camera. "
-            "Photographs stay in the server's memory and are never written to its disk.",
-        )
-        if source == "upload":
-            file = st.file_uploader(
-                "Your photograph", type=TYPES, max_upload_size=50, key="upload", help="Up to 50 MB; scaled to 640 px."
-            )
-            _take(file)
-        elif source == "camera":
-            _take(st.camera_input("Your camera", key="camera"))
-        photo = state.get("photo") if source != "sample" else None
-        if source == "sample" or photo is None:
-            name = st.selectbox(
-                "Sample",
-                tuple(samples),
-                index=list(samples).index(first),
-                key="sample",
-                bind="query-params",
-                disabled=source != "sample",
-                help="Pictures, each chosen for a question. The same names work on the command line.",
-            )
-            image = perturb.sample(name if name in samples else first)
-            chosen = EVERY[image.name]
-            caption = f"**{chosen.title}.** {chosen.sentence}"
-            if source != "sample":
-                st.info(_invitation(wanted), icon=":material/upload:")
-        else:
-            image, caption = photo, " ".join(photo.notes)
-            if wanted and wanted != image.digest:
-                st.warning(_invitation(wanted), icon=":material/link:")
-        show(image.pixels, alt=f"The picture to explain: {image.name}", caption=caption or image.name)
-        # An upload cannot stand in a link, but its digest can, so that the link says which picture it needs.
-        if source == "sample":
-            st.query_params.pop("photo", None)
-        elif photo is not None and (not wanted or state.pop("photo_is_new", False)):
-            st.query_params["photo"] = image.digest
-        state["image"] = image
-
-
-def _usable(name: str) -> str:
-    """The segmenter by this name if it can be loaded, else the default; then it says why, and offers the download."""
-    entry = perturb.SEGMENTERS.get(name)
-    if entry is None:  # the visitor's own
-        return name
-    if entry.weights is not None and not entry.ready():
-        st.info(f"Its weights are not here yet; until they are, {DEFAULT} stands in.", icon=":material/download:")
-        if not st.button(f"Download ({entry.weights().megabytes:.0f} MB)", key="download"):
-            return DEFAULT
-        bar = st.progress(0.0)
-        try:
-            entry.fetch(bar.progress)
-        except perturb.SegmenterError as error:
-            bar.empty()
-            st.error(str(error), icon=":material/cloud_off:")
-            return DEFAULT
-        st.rerun()
-    try:
-        load(name)
-    except perturb.SegmenterError as error:
-        st.error(f"{error} Until then, {DEFAULT} stands in.", icon=":material/error:")
-        return DEFAULT
-    return name
-
-
-def _describe_segmenter(name: str) -> None:
-    """What the chosen segmenter is; and for a visitor's own, its digest in the address, so that a link names the file."""
-    own, wanted = own_segmenter(), st.query_params.get("model", "")
-    if own is None or own.name != name:
-        st.caption(perturb.SEGMENTERS[name].summary)
-    else:
-        st.caption(
-            f"Your ONNX file, {len(own.classes)} classes. It stays in the server's memory, and goes when you leave."
-        )
-        if not wanted or st.session_state.pop("model_is_new", False):
-            st.query_params["model"] = wanted = own.digest
-    if wanted and (own is None or own.digest != wanted or own.name != name):
-        st.warning(
-            f"This link belongs to an ONNX file that is not in it, the one with the digest {wanted[:12]}…. Upload it on "
-            "the Segmenters page to see the same result; until then another segmenter is shown.",
-            icon=":material/link:",
-        )
+        pictures.choose()
 
 
 def _follow_address() -> None:
@@ -295,35 +133,22 @@ def _follow_address() -> None:
     Streamlit lets those win: the right page would open with the wrong picture.
     """
     state, query = st.session_state, st.query_params
-    for key, names in (("source", SOURCES), ("sample", EVERY), ("segmenter", _segmenters())):
+    for key, names in (("source", pictures.SOURCES), ("sample", EVERY), ("segmenter", network.names())):
         # A link to a sample leaves out the source, which is then the samples.
-        named = query.get(key) or (SOURCES[0] if key == "source" and "sample" in query else None)
+        named = query.get(key) or (pictures.SOURCES[0] if key == "source" and "sample" in query else None)
         if named in names and state.get(key, named) != named:
             state[key] = named
 
 
-def _take(file: Any) -> None:
-    """Decode a new upload; one that cannot be read leaves the picture that was there."""
-    state = st.session_state
-    if file is None or state.get("photo_file") == file.file_id:
-        if error := state.get("photo_error"):
-            st.error(error, icon=":material/broken_image:")
-        return
-    try:
-        state["photo"] = perturb.load_image(file.getvalue(), name=str(file.name).rsplit(".", 1)[0])
-        state["photo_is_new"] = True
-        state["photo_error"] = ""
-    except perturb.ImageError as error:
-        kept = " The picture before it is still here." if state.get("photo") else ""
-        state["photo_error"] = f"{error}{kept}"
-        st.error(state["photo_error"], icon=":material/broken_image:")
-    state["photo_file"] = file.file_id
-
-
-def _invitation(wanted: str) -> str:
-    if wanted:
-        return (
-            f"This link belongs to a photograph that is not in it, the one with the digest {wanted[:12]}…. "
-            "Upload it here to see the same result; until then another picture is shown."
-        )
-    return "Choose a photograph above; until then the sample is shown."
+__all__ = [
+    "Scene",
+    "enter",
+    "load",
+    "own_segmenter",
+    "pages",
+    "require_entrypoint",
+    "scene",
+    "segment",
+    "sidebar",
+    "use_own",
+]

@@ -1,0 +1,129 @@
+"""The segmenter of a visit: chosen in the sidebar, loaded once and shared by all visitors, or the visitor's own file."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import numpy.typing as npt
+import streamlit as st
+
+import perturb
+from perturb.engine import clean_logits
+from perturb.segmenters import DEFAULT
+from perturb.segmenters.onnx import OnnxSegmenter
+
+
+def choose() -> None:
+    """The select box, what the chosen one is, and its weights; leaves `segmenter_name` in the session's state."""
+    chosen = st.selectbox(
+        "Segmenter",
+        names(),
+        index=names().index(DEFAULT),
+        key="segmenter",
+        on_change=_leave_link,
+        bind="query-params",
+        help="The network that colours every pixel, and whose needs are explained.",
+    )
+    _describe(chosen)
+    st.session_state["segmenter_name"] = _usable(chosen)
+
+
+def current() -> perturb.Segmenter:
+    """The segmenter that the sidebar chose."""
+    own, name = own_segmenter(), st.session_state["segmenter_name"]
+    return own if own is not None and own.name == name else load(name)
+
+
+def own_segmenter() -> OnnxSegmenter | None:
+    """The network that this visitor brought, if any."""
+    own: OnnxSegmenter | None = st.session_state.get("own_segmenter")
+    return own
+
+
+def use_own(segmenter: OnnxSegmenter) -> None:
+    """Make a visitor's network the one that is explained; to be called as a widget's callback. One is kept a visit."""
+    state = st.session_state
+    state["own_segmenter"], state["segmenter"], state["model_is_new"] = segmenter, segmenter.name, True
+
+
+def _leave_link() -> None:
+    """Whoever chooses another segmenter no longer waits for the one that a link asked for."""
+    st.query_params.pop("model", None)
+
+
+def names() -> tuple[str, ...]:
+    """What the select box offers: the registered segmenters, then the visitor's own."""
+    own = own_segmenter()
+    return (*perturb.SEGMENTERS, *(() if own is None else (own.name,)))
+
+
+def segment(segmenter: perturb.Segmenter, image: perturb.Image) -> tuple[npt.NDArray[np.int64], float]:
+    """The clean segmentation, int64 `(H, W)`, and the seconds of one forward pass; remembered."""
+    return _segment(segmenter.name, segmenter.digest, image.digest, segmenter, image)
+
+
+# The largest takes a quarter of a gigabyte; a page of twins shows two, and one more is the visitor's own choice.
+@st.cache_resource(max_entries=3, show_spinner="Loading the segmenter …")
+def load(name: str) -> perturb.Segmenter:
+    """A segmenter, loaded once and shared by all visitors."""
+    return perturb.load_segmenter(name)
+
+
+# Keyed by digests: Streamlit would hash a large array from a sample of it and take two pictures for one.
+@st.cache_resource(max_entries=64, show_spinner="Segmenting …")
+def _segment(
+    name: str,  # noqa: ARG001 — the key
+    weights: str,  # noqa: ARG001 — the key
+    picture: str,  # noqa: ARG001 — the key
+    _segmenter: perturb.Segmenter,
+    _image: perturb.Image,
+) -> tuple[npt.NDArray[np.int64], float]:
+    clean_logits(_image, _segmenter)  # the first pass of a size pays for allocations
+    began = time.perf_counter()
+    logits = clean_logits(_image, _segmenter)
+    return logits.argmax(0).cpu().numpy(), time.perf_counter() - began
+
+
+def _usable(name: str) -> str:
+    """The segmenter by this name if it can be loaded, else the default; then it says why, and offers the download."""
+    entry = perturb.SEGMENTERS.get(name)
+    if entry is None:  # the visitor's own
+        return name
+    if entry.weights is not None and not entry.ready():
+        st.info(f"Its weights are not here yet; until they are, {DEFAULT} stands in.", icon=":material/download:")
+        if not st.button(f"Download ({entry.weights().megabytes:.0f} MB)", key="download"):
+            return DEFAULT
+        bar = st.progress(0.0)
+        try:
+            entry.fetch(bar.progress)
+        except perturb.SegmenterError as error:
+            bar.empty()
+            st.error(str(error), icon=":material/cloud_off:")
+            return DEFAULT
+        st.rerun()
+    try:
+        load(name)
+    except perturb.SegmenterError as error:
+        st.error(f"{error} Until then, {DEFAULT} stands in.", icon=":material/error:")
+        return DEFAULT
+    return name
+
+
+def _describe(name: str) -> None:
+    """What the chosen segmenter is; and for a visitor's own, its digest in the address, so that a link names the file."""
+    own, wanted = own_segmenter(), st.query_params.get("model", "")
+    if own is None or own.name != name:
+        st.caption(perturb.SEGMENTERS[name].summary)
+    else:
+        st.caption(
+            f"Your ONNX file, {len(own.classes)} classes. It stays in the server's memory, and goes when you leave."
+        )
+        if not wanted or st.session_state.pop("model_is_new", False):
+            st.query_params["model"] = wanted = own.digest
+    if wanted and (own is None or own.digest != wanted or own.name != name):
+        st.warning(
+            f"This link belongs to an ONNX file that is not in it, the one with the digest {wanted[:12]}…. Upload it on "
+            "the Segmenters page to see the same result; until then another segmenter is shown.",
+            icon=":material/link:",
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -80,3 +81,51 @@ def pixel_accuracy(matrix: npt.NDArray[np.int64]) -> float:
     """Share of labelled pixels that are right, in [0, 1]; NaN without any."""
     total = matrix.sum()
     return float(np.trace(matrix) / total) if total else float("nan")
+
+
+@dataclass(frozen=True, eq=False)
+class Overlap:
+    """Prediction and truth of one class; bool `(H, W)` each. Pixels without truth are in none of them.
+
+    Attributes:
+        truth, prediction: the class's pixels.
+        missed: in the truth alone.
+        invented: in the prediction alone.
+    """
+
+    truth: npt.NDArray[np.bool_]
+    prediction: npt.NDArray[np.bool_]
+
+    @property
+    def missed(self) -> npt.NDArray[np.bool_]:
+        return self.truth & ~self.prediction
+
+    @property
+    def invented(self) -> npt.NDArray[np.bool_]:
+        return self.prediction & ~self.truth
+
+    @property
+    def intersection(self) -> npt.NDArray[np.bool_]:
+        return self.truth & self.prediction
+
+    @property
+    def union(self) -> npt.NDArray[np.bool_]:
+        return self.truth | self.prediction
+
+    @property
+    def iou(self) -> float:
+        """Intersection over union, in [0, 1]; NaN (n/a) where the class is neither true nor predicted."""
+        union = int(self.union.sum())
+        return int(self.intersection.sum()) / union if union else float("nan")
+
+
+def overlap(labels: Labels, truth: Labels, index: int) -> Overlap:
+    """Where a class is true and where it is predicted.
+
+    Args:
+        labels: the prediction, int `(H, W)`.
+        truth: from `true_labels`, int `(H, W)`.
+        index: of the class.
+    """
+    known = truth != IGNORED
+    return Overlap(np.asarray((truth == index) & known), np.asarray((labels == index) & known))

@@ -15,6 +15,7 @@ from scipy.stats import rankdata
 from perturb.cards import METRICS
 from perturb.controls import CONTROLS
 from perturb.curves import STEPS, Curve
+from perturb.differences import normalise
 from perturb.engine import Progress
 from perturb.errors import SettingError
 from perturb.folders import csv_bytes
@@ -163,7 +164,7 @@ def compare(
         values, curves = judge.measure(made, progress=part(index), batch=batch)
         values |= {name: 0.0 for name in ("forwards", "seconds") if name in judge.metrics}
         maps.append(Judged(control.name, "control", made, values, curves))
-    ranks = np.stack([_percentile(judged.heatmap) for judged in maps[: len(results)]])
+    ranks = np.stack([normalise(judged.heatmap, "rank") for judged in maps[: len(results)]])
     heatmaps = [judged.heatmap for judged in maps]
     return Faithfulness(
         tuple(maps),
@@ -180,11 +181,6 @@ def compare_forwards(methods: int, metrics: Iterable[str], steps: int = STEPS) -
     groups = {METRICS[name].group for name in metrics}
     each = (2 * steps - 1) * ("curves" in groups) + 2 * len(LEVELS) * ("road" in groups) + 4 * ("subject" in groups)
     return each * (methods + len(CONTROLS))
-
-
-def _percentile(heatmap: npt.NDArray[np.floating[Any]]) -> Floats:
-    """Mean ranks of equal values, from 0 (least important) to 1."""
-    return np.asarray((rankdata(heatmap) - 1) / max(1, heatmap.size - 1)).reshape(heatmap.shape)
 
 
 def contents(made: Faithfulness) -> dict[str, bytes]:

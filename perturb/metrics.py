@@ -21,7 +21,6 @@ __all__ = [
     "auc",
     "check_map",
     "concentration",
-    "difference",
     "error_share",
     "inverse_distance",
     "is_constant",
@@ -160,17 +159,6 @@ def ssim(a: Map, b: Map) -> float | None:
     if is_constant(a) or is_constant(b) or min(a.shape) < 7:
         return None
     return float(structural_similarity(_unit(a), _unit(b), data_range=1.0))  # type: ignore[no-untyped-call]
-
-
-def difference(a: Map, b: Map) -> npt.NDArray[np.float64]:
-    """a − b, pixel by pixel, float64 `(H, W)`: difference(a, b) = −difference(b, a), and 0 for identical maps.
-
-    Raises:
-        SettingError: maps of different shapes.
-    """
-    if a.shape != b.shape:
-        raise SettingError(f"Only maps of one size can be compared: got {a.shape} and {b.shape}.")
-    return a.astype(np.float64) - b.astype(np.float64)
 
 
 def _unit(values: Map) -> npt.NDArray[np.float64]:

@@ -107,6 +107,11 @@ class Result:
     latest_curves: Curves | None = field(default=None, repr=False)
     """The curves that were computed last, by `perturb.curves`; `save` writes them."""
 
+    @property
+    def centred(self) -> npt.NDArray[np.float32]:
+        """The heat map about its neutral value, so that its signs are read from 0, float32 `(H, W)`."""
+        return self.heatmap - np.float32(self.neutral)
+
     def save(self, directory: str | Path) -> Path:
         """Write the heat map, overlay, curves, readings and record into a folder; all of them or nothing.
 

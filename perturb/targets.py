@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
@@ -134,6 +135,27 @@ class Frozen:
     def with_score(self, score: Score) -> Frozen:
         """The same region under another score."""
         return replace(self, target=replace(self.target, score=score))
+
+    def moved_to(self, labels: npt.NDArray[np.int64], classes: tuple[str, ...]) -> Frozen:
+        """The same region and reference mask for another segmenter of the same picture; classes go by their names.
+
+        Args:
+            labels: that segmenter's clean segmentation, int64 `(H, W)`: what is lost and gained is counted from it.
+            classes: its K class names.
+
+        Raises:
+            TargetError: it does not know the class.
+        """
+        index = class_index(self.name, classes)
+        return replace(self, index=index, labels=labels, clean=labels == index)
+
+    def digest(self) -> str:
+        """32 hexadecimal digits of blake2b over the region, the reference mask and the window."""
+        digest = hashlib.blake2b(digest_size=16)
+        for mask in (self.region, self.reference):
+            digest.update(np.packbits(mask).data)
+        digest.update(repr((self.region.shape, self.window)).encode())
+        return digest.hexdigest()
 
     def reader(self, device: torch.device) -> Reader:
         """What reads batches of logits, with the masks already on the device."""

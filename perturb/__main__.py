@@ -7,23 +7,19 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
-
-from tqdm import tqdm
+from typing import Any
 
 import perturb
-from perturb import export
+from perturb import evaluate_command, export
+from perturb.arguments import Bar, Parser, settings_in, words
 from perturb.curves import FILL
 from perturb.errors import PerturbError, SettingError
-from perturb.evaluation import SMALLEST, TABLE, Plan, evaluate, pictures_in
 from perturb.images import MAX_SIDE, Image
-from perturb.judge import DEFAULT_METRICS
 from perturb.metrics import METRICS
 from perturb.samples import EVERY
 from perturb.segmenters import DEFAULT, default_device
 from perturb.settings import lookup
 from perturb.study import FILL_NAMES, SIZES, check_study, save_study, study
-from perturb.summaries import summarise
 from perturb.targets import REGIONS, SCORES
 
 
@@ -41,17 +37,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        # One line, as for every other mistake; argparse would print the usage above it.
-        self.exit(2, f"error: {message}. See '{self.prog} --help'.\n")
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="python -m perturb", description="What does a segmenter need to see?", allow_abbrev=False)
+    parser = Parser(prog="python -m perturb", description="What does a segmenter need to see?", allow_abbrev=False)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    common = _Parser(add_help=False)
+    common = Parser(add_help=False)
     common.add_argument("image", metavar="PHOTO_OR_SAMPLE", help="a picture file, or the name of a bundled sample")
     common.add_argument(
         "--segmenter", default=DEFAULT, help="by name, or an ONNX file; see 'list segmenters' (default: %(default)s)"
@@ -105,38 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     study.set_defaults(run=_study)
 
-    evaluate = commands.add_parser(
-        "evaluate",
-        help="many pictures, classes and methods into one table; a killed run goes on where it stopped",
-        allow_abbrev=False,
-    )
-    evaluate.add_argument(
-        "pictures", metavar="FOLDER_OR_SAMPLES", nargs="+", help="a folder, picture files, 'samples', or their names"
-    )
-    evaluate.add_argument("--segmenters", default=DEFAULT, help="by name, with commas (default: %(default)s)")
-    evaluate.add_argument(
-        "--methods", default=",".join(perturb.METHODS), help="by name, with commas (default: all of them)"
-    )
-    evaluate.add_argument(
-        "--metrics", default=",".join(DEFAULT_METRICS), help="by name, with commas; see 'list metrics' (default: all)"
-    )
-    evaluate.add_argument("--classes", default="", help="by name, with commas (default: every class large enough)")
-    evaluate.add_argument(
-        "--smallest",
-        type=float,
-        default=SMALLEST,
-        help="share of the picture from which a class is large enough (default: %(default)s)",
-    )
-    evaluate.add_argument(
-        "--set", action="append", default=[], metavar="METHOD.NAME=VALUE", help="a setting of one of the methods"
-    )
-    evaluate.add_argument("--truth", default="", metavar="DIR", help="PNGs of class indices named like the pictures")
-    evaluate.add_argument("--seed", type=int, default=0, help="of everything drawn by chance (default: 0)")
-    evaluate.add_argument(
-        "--max-side", type=int, default=MAX_SIDE, help="scale photographs down (default: %(default)s)"
-    )
-    evaluate.add_argument("--out", required=True, metavar="DIR", help="a new folder, or the one of a run to go on with")
-    evaluate.set_defaults(run=_evaluate)
+    evaluate_command.add(commands)
 
     listing = commands.add_parser("list", help="list what there is", allow_abbrev=False)
     listing.add_argument("what", choices=tuple(_LISTS))
@@ -147,18 +106,18 @@ def _parser() -> argparse.ArgumentParser:
 
 def _explain(options: argparse.Namespace) -> None:
     target = _target(options)
-    settings = _settings(options.set)
+    settings = settings_in(options.set)
     lookup(perturb.FILLS, options.curve_fill, "fill")  # before the work, not after it
     export.check(options.out)  # before the work, not after it
     image = _image(options.image, options.truth, options.max_side)
     for note in image.notes:
         print(note, file=sys.stderr)
     segmenter = _segmenter(options)
-    with _Bar("explain") as bar:
+    with Bar("explain") as bar:
         result = perturb.explain(
             image, segmenter, target, method=options.method, seed=options.seed, progress=bar, **settings
         )
-    with _Bar("curves") as bar:
+    with Bar("curves") as bar:
         areas = perturb.curves(result, fill=options.curve_fill, progress=bar).metrics()
     folder = result.save(options.out)
     record = result.as_dict()
@@ -177,14 +136,14 @@ def _study(options: argparse.Namespace) -> None:
     target = _target(options)
     check_study(options.out)
     image = _image(options.image, options.truth, options.max_side)
-    with _Bar("study") as bar:
+    with Bar("study") as bar:
         made = study(
             image,
             _segmenter(options),
             target,
-            fills=_words(options.fills),
-            colours=_words(options.colours),
-            sizes=_words(options.sizes),
+            fills=words(options.fills),
+            colours=words(options.colours),
+            sizes=words(options.sizes),
             seed=options.seed,
             progress=bar,
         )
@@ -197,51 +156,8 @@ def _study(options: argparse.Namespace) -> None:
         )
 
 
-def _evaluate(options: argparse.Namespace) -> None:
-    settings: dict[str, dict[str, Any]] = {}
-    for name, value in _settings(options.set).items():
-        method, dot, setting = name.partition(".")
-        if not dot:
-            raise SettingError(f"'--set {name}={value}' names no method: expected METHOD.NAME=VALUE.")
-        settings.setdefault(method, {})[setting] = value
-    plan = Plan(
-        pictures=tuple(name for where in options.pictures for name in pictures_in(where)),
-        segmenters=_words(options.segmenters),
-        methods=_words(options.methods),
-        metrics=_words(options.metrics),
-        classes=_words(options.classes),
-        smallest=options.smallest,
-        settings=settings,
-        seed=options.seed,
-        truth=options.truth,
-        max_side=options.max_side,
-    )
-    try:
-        with _Bar("evaluate") as bar:
-            made = evaluate(plan, options.out, progress=bar)
-    except KeyboardInterrupt:
-        print("stopped; what is finished is kept: the same command goes on from here", file=sys.stderr)
-        raise SystemExit(130) from None
-    for what, reason in made.skipped:
-        print(f"skipped {what}: {reason}", file=sys.stderr)
-    again = f", {made.resumed} of them from an earlier run" if made.resumed else ""
-    print(f"{Path(options.out) / TABLE}: {len(made.table)} rows{again}; {len(made.skipped)} skipped")
-    summary = summarise(made.table, plan.metrics)
-    for metric in plan.metrics:
-        print(f"\n{METRICS[metric].title} {METRICS[metric].arrow}".rstrip())
-        for row in summary[summary["metric"] == metric].itertuples():
-            spread = "" if row.low != row.low else f"  [{row.low:.4g}, {row.high:.4g}]"
-            print(
-                f"  {row.segmenter} {row.map:<18} {row.mean:10.4g}{spread}  n = {row.rows} in {row.pictures} pictures"
-            )
-
-
 def _target(options: argparse.Namespace) -> perturb.Target:
     return perturb.Target(options.target, region=options.region, score=options.score)
-
-
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def _image(text: str, truth: str | None, max_side: int) -> Image:
@@ -257,45 +173,14 @@ def _segmenter(options: argparse.Namespace) -> perturb.Segmenter:
     if options.weights:
         if options.onnx:
             raise SettingError("'--weights' and '--onnx' describe two kinds of files; leave one of them out.")
-        return perturb.load_weights(name, options.weights, _words(options.classes), device=default_device())
+        return perturb.load_weights(name, options.weights, words(options.classes), device=default_device())
     if name not in perturb.SEGMENTERS and (Path(name).is_file() or Path(name).suffix == ".onnx"):
-        given = _settings(options.onnx, "--onnx", "scale=imagenet")
-        return perturb.load_onnx(name, classes=_words(options.classes), **given)
+        given = settings_in(options.onnx, "--onnx", "scale=imagenet")
+        return perturb.load_onnx(name, classes=words(options.classes), **given)
     if options.classes or options.onnx:
         raise SettingError(f"'--classes' and '--onnx' describe an ONNX file, and '{name}' is none; leave them out.")
-    with _Bar("download") as bar:
+    with Bar("download") as bar:
         return perturb.load_segmenter(name, progress=bar)
-
-
-def _settings(pairs: Sequence[str], option: str = "--set", example: str = "size=48") -> dict[str, Any]:
-    settings: dict[str, Any] = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not equals or not name:
-            raise SettingError(f"'{option} {pair}' is not a setting: expected NAME=VALUE, such as {option} {example}.")
-        settings[name.strip()] = value.strip()
-    return settings
-
-
-class _Bar:
-    """A progress bar on standard error that takes fractions."""
-
-    def __init__(self, title: str) -> None:
-        self._title = title
-        self._bar: tqdm[Any] | None = None
-
-    def __call__(self, fraction: float) -> None:
-        if self._bar is None:  # not before the work begins: a mistake found first leaves one clean line
-            form = "{desc} {percentage:3.0f} % |{bar:30}| {remaining} left"
-            self._bar = tqdm(total=100, desc=self._title, file=sys.stderr, bar_format=form)
-        self._bar.update(100 * fraction - self._bar.n)
-
-    def __enter__(self) -> _Bar:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
 
 
 def _methods() -> list[dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,23 +15,22 @@ from perturb import engine
 from perturb.cards import METRICS
 from perturb.controls import CONTROLS
 from perturb.engine import Progress
-from perturb.errors import ExportError, ImageError, SettingError, TargetError
+from perturb.errors import ImageError, SettingError, TargetError
+from perturb.evaluation_folder import CELLS, finished_rows, key_of, open_folder, write_table
 from perturb.explain import explain
-from perturb.folders import write_file
 from perturb.images import MAX_SIDE, Image, load_image
 from perturb.judge import DEFAULT_METRICS, Judge
 from perturb.methods import METHODS
 from perturb.results import __version__
 from perturb.samples import EVERY, SAMPLES, sample
-from perturb.segmenters import DEFAULT, Segmenter, load_segmenter
+from perturb.segmenters import DEFAULT, SEGMENTERS, Segmenter, load_segmenter
+from perturb.segmenters.onnx import load_onnx
 from perturb.settings import check_settings, lookup
 from perturb.targets import Target, shares
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 SMALLEST = 0.01
 """Share of the picture. A class with fewer predicted pixels is not explained, unless it is asked for."""
-
-RECORD, CELLS, TABLE, CARDS = "evaluation.json", "cells.jsonl", "table.parquet", "metrics.json"
 
 
 @dataclass(frozen=True)
@@ -41,13 +39,15 @@ class Plan:
 
     Attributes:
         pictures: names of samples, or paths of picture files.
-        segmenters, methods, metrics: by name.
+        segmenters: by name, or paths of ONNX files.
+        methods, metrics: by name.
         classes: by name; empty for every class that holds at least `smallest` of a picture.
         smallest: share of the picture in [0, 1].
         settings: of methods, by method and name.
         seed: of everything drawn by chance.
         truth: folder with a PNG of class indices for each picture, of the same stem; empty for none.
         max_side: photographs are scaled down to this many pixels.
+        onnx: what ONNX files do not say themselves: fields of `OnnxSpec`, and `classes`, names with commas between them.
     """
 
     pictures: tuple[str, ...]
@@ -60,12 +60,20 @@ class Plan:
     seed: int = 0
     truth: str = ""
     max_side: int = MAX_SIDE
+    onnx: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.pictures:
             raise SettingError("There are no pictures to evaluate: expected picture files or names of samples.")
         if not 0 <= self.smallest < 1:
             raise SettingError(f"The smallest share of a class lies between 0 and 1: got {self.smallest}.")
+        for name in self.segmenters:
+            if not _is_file(name):
+                lookup(SEGMENTERS, name, "segmenter")
+        if self.onnx and not any(map(_is_file, self.segmenters)):
+            raise SettingError(
+                "There are settings for an ONNX file, and none of the segmenters is one; leave them out."
+            )
         for name in self.methods:
             lookup(METHODS, name, "method")
         for name in self.metrics:
@@ -83,8 +91,13 @@ class Plan:
             **{name: list(getattr(self, name)) for name in names},
             **{name: getattr(self, name) for name in ("smallest", "seed", "truth", "max_side")},
             "settings": settings,
+            "onnx": dict(sorted(self.onnx.items())),
             "version": __version__,
         }
+
+
+def _is_file(segmenter: str) -> bool:
+    return segmenter not in SEGMENTERS and (Path(segmenter).is_file() or Path(segmenter).suffix == ".onnx")
 
 
 def pictures_in(where: str) -> tuple[str, ...]:
@@ -117,7 +130,7 @@ class Evaluation:
 
     Attributes:
         table: a row for each picture, segmenter, class and map, in the plan's order.
-        skipped: pictures, or classes of pictures, that could not be evaluated, with the reason.
+        skipped: pictures, classes of pictures, or methods with a segmenter, that could not be evaluated, with the reason.
         resumed: rows that an earlier run had finished.
     """
 
@@ -140,13 +153,16 @@ def evaluate(plan: Plan, out: str | Path, *, progress: Progress | None = None, b
         batch: pictures a forward pass.
 
     Raises:
-        ExportError: the folder holds something else or an evaluation of another plan, or cannot be written.
-        SettingError: an unknown segmenter; no picture can be read.
+        ExportError: the folder holds something else or an evaluation of another plan, or of segmenters with other weights;
+            or it cannot be written.
+        SettingError: two segmenters of one name; no picture can be read.
+        SegmenterError: a segmenter cannot be loaded.
     """
-    folder = _open(plan, Path(out))
-    finished = _finished(folder / CELLS)
+    segmenters = _segmenters(plan)
+    folder, weights = Path(out), {segmenter.name: segmenter.digest for segmenter in segmenters}
+    open_folder(folder, plan.as_dict(), weights)
+    finished = finished_rows(folder / CELLS)
     resumed = len(finished)
-    segmenters = [load_segmenter(name) for name in plan.segmenters]
     skipped: list[tuple[str, str]] = []
     work = list(_subjects(plan, segmenters, skipped))
     if not work:
@@ -154,14 +170,15 @@ def evaluate(plan: Plan, out: str | Path, *, progress: Progress | None = None, b
             f"Nothing can be evaluated: {len(skipped)} of {len(plan.pictures)} pictures were skipped; the first one, "
             f"{skipped[0][0]}: {skipped[0][1]}"
         )
-    maps = [*plan.methods, *CONTROLS]
-    total, done, rows = len(work) * len(maps), 0, []
+    able = {segmenter.name: _able(plan, segmenter, skipped) for segmenter in segmenters}
+    total, done, rows = sum(len(able[segmenter.name]) for _, segmenter, _ in work), 0, []
     with (folder / CELLS).open("a", encoding="utf-8") as stream:
         for name, segmenter, label in work:
-            missing = [m for m in maps if _key(name, segmenter.name, label, m) not in finished]
+            maps = able[segmenter.name]
+            missing = [m for m in maps if key_of(name, segmenter.name, label, m) not in finished]
             cells = _cells(plan, name, segmenter, label, missing, batch) if missing else iter(())
             for each in maps:
-                key = _key(name, segmenter.name, label, each)
+                key = key_of(name, segmenter.name, label, each)
                 if key not in finished:
                     finished[key] = next(cells)
                     stream.write(json.dumps(finished[key], ensure_ascii=False) + "\n")
@@ -174,48 +191,30 @@ def evaluate(plan: Plan, out: str | Path, *, progress: Progress | None = None, b
     table = pd.DataFrame(rows)
     numbers = [name for name in plan.metrics if name in table]
     table[numbers] = table[numbers].astype("float64")
-    _write(folder, plan, table, skipped)
+    write_table(folder, plan.as_dict(), weights, table, skipped)
     return Evaluation(table, tuple(skipped), resumed)
 
 
-def _open(plan: Plan, folder: Path) -> Path:
-    """Make the folder, or check that it holds the same plan; the plan is on the disk from the start."""
-    record = folder / RECORD
-    try:
-        if folder.is_dir() and any(folder.iterdir()):
-            if not record.exists():
-                raise ExportError(
-                    f"The folder '{folder}' holds other files; expected a new folder, an empty one, or an evaluation to go "
-                    "on with. Choose another folder."
-                )
-            earlier = json.loads(record.read_text(encoding="utf-8"))["plan"]
-            other = [name for name, value in plan.as_dict().items() if earlier.get(name) != value]
-            if other:
-                raise ExportError(
-                    f"The folder '{folder}' holds an evaluation of another plan (its {', '.join(other)} differ), and rows of "
-                    "two plans do not belong into one table. Choose another folder, or repeat the earlier command."
-                )
-        folder.mkdir(parents=True, exist_ok=True)
-        write_file(record, _json({"plan": plan.as_dict(), "finished": False}))
-    except (OSError, ValueError, KeyError) as error:
-        raise ExportError(f"The evaluation cannot be written to '{folder}': {error}.") from error
-    return folder
+def _segmenters(plan: Plan) -> list[Segmenter]:
+    given = dict(plan.onnx)
+    classes = [word.strip() for word in given.pop("classes", "").split(",") if word.strip()]
+    made = [
+        load_onnx(name, classes=classes, **given) if _is_file(name) else load_segmenter(name)
+        for name in plan.segmenters
+    ]
+    names = [segmenter.name for segmenter in made]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise SettingError(
+            f"Two of the segmenters are called '{twice[0]}', and their rows could not be told apart. Rename one of the files."
+        )
+    return made
 
 
-def _finished(file: Path) -> dict[str, dict[str, Any]]:
-    """Rows that an earlier run finished, by key; half a row that a kill left behind is cut off the file."""
-    if not file.exists():
-        return {}
-    data = file.read_bytes()
-    whole = data[: data.rfind(b"\n") + 1]
-    if len(whole) < len(data):
-        write_file(file, whole)
-    rows = [json.loads(line) for line in whole.decode("utf-8").splitlines()]
-    return {_key(row["picture"], row["segmenter"], row["class"], row["map"]): row for row in rows}
-
-
-def _key(*words: str) -> str:
-    return json.dumps(words)
+def _able(plan: Plan, segmenter: Segmenter, skipped: list[tuple[str, str]]) -> list[str]:
+    """The maps that can be made of a segmenter; a method that cannot is named in `skipped`."""
+    reasons = {name: METHODS[name].lacking(segmenter) for name in plan.methods}
+    skipped.extend((f"{segmenter.name}, {name}", reason) for name, reason in reasons.items() if reason)
+    return [*(name for name, reason in reasons.items() if not reason), *CONTROLS]
 
 
 def _subjects(
@@ -279,19 +278,3 @@ def _cells(
         values = judge.measure_centred(heatmap, neutral, batch=batch)[0]
         values |= {k: v for k, v in (("forwards", forwards), ("seconds", seconds)) if k in plan.metrics}
         yield row | {metric: values[metric] for metric in plan.metrics} | {"notes": notes}
-
-
-def _write(folder: Path, plan: Plan, table: pd.DataFrame, skipped: Sequence[tuple[str, str]]) -> None:
-    buffer = io.BytesIO()
-    table.to_parquet(buffer, index=False)
-    record = {"plan": plan.as_dict(), "finished": True, "rows": len(table), "skipped": [list(pair) for pair in skipped]}
-    try:
-        write_file(folder / TABLE, buffer.getvalue())
-        write_file(folder / CARDS, _json([METRICS[name].as_dict() for name in plan.metrics]))
-        write_file(folder / RECORD, _json(record))
-    except OSError as error:
-        raise ExportError(f"The evaluation cannot be written to '{folder}': {error}.") from error
-
-
-def _json(value: Any) -> bytes:
-    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()

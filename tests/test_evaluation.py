@@ -19,6 +19,7 @@ from perturb.controls import CONTROLS
 from perturb.evaluation import Plan, evaluate, pictures_in
 from perturb.segmenters import SEGMENTERS, SegmenterEntry
 from perturb.summaries import summarise
+from tests import onnx_files as files
 from tests.analytic import DarkIsObject, dark_square
 
 METRICS = ("deletion_auc", "map_iou", "gini", "forwards", "seconds")
@@ -208,3 +209,54 @@ def test_means_and_their_intervals_are_over_pictures():
     assert control["low"] == control["high"] == 3.0
     one = summarise(frame[frame["picture"] == "p"], ["gini"])
     assert np.isnan(one["low"]).all()  # one picture has no interval
+
+
+def test_an_onnx_file_is_evaluated_like_the_segmenter_that_it_holds(folder, tmp_path, capsys):
+    file = tmp_path / "dark.onnx"
+    file.write_bytes(files.save(files.pixelwise()))
+    words = ["--segmenters", f"dark,{file}", "--onnx", "scale=unit", "--onnx", "classes=background,object"]
+    words += ["--methods", "occlusion", "--set", "occlusion.size=9", "--set", "occlusion.stride=6"]
+    words += ["--classes", "object", "--metrics", "deletion_auc,gini"]
+    assert main(["evaluate", str(folder / "a.png"), *words, "--out", str(tmp_path / "out")]) == 0
+    capsys.readouterr()
+    table = pd.read_parquet(tmp_path / "out" / "table.parquet")
+    own, twin = (table[table["segmenter"] == name].reset_index(drop=True) for name in ("dark.onnx", "dark"))
+    assert len(own) == 1 + len(CONTROLS)
+    # The same network, written by hand as a graph.
+    assert_frame_equal(own.drop(columns="segmenter"), twin.drop(columns="segmenter"), rtol=1e-4)
+    record = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert (
+        record["weights"]["dark.onnx"] == perturb.load_onnx(file, scale="unit", classes=["background", "object"]).digest
+    )
+
+    file.write_bytes(files.save(files.pixelwise(kernel=[[1.0] * 3, [-1.0] * 3])))
+    assert main(["evaluate", str(folder / "a.png"), *words, "--out", str(tmp_path / "out")]) == 2
+    assert "its weights of dark.onnx differ" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("segmenters", "onnx", "message"),
+    [
+        ("drak", [], "There is no segmenter 'drak'"),
+        ("dark", ["scale=unit"], "none of the segmenters is one"),
+        ("nowhere.onnx", ["scale=unit"], "'nowhere.onnx' cannot be read"),
+        ("a/net.onnx,b/net.onnx", ["scale=unit"], "Two of the segmenters are called 'net.onnx'"),
+        ("a/net.onnx", ["scale=metres"], "scale"),
+    ],
+)
+def test_mistakes_with_segmenters_write_nothing(segmenters, onnx, message, folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "net.onnx").write_bytes(files.save(files.pixelwise()))
+    options = [word for pair in onnx for word in ("--onnx", pair)]
+    words = ["evaluate", str(folder / "a.png"), "--segmenters", segmenters, *options, "--methods", "occlusion"]
+    assert main([*words, "--out", "out"]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_method_that_a_segmenter_cannot_do_is_skipped_in_words(folder, tmp_path):
+    made = evaluate(plan(folder, methods=("occlusion", "ablation-cam"), classes=("object",)), tmp_path / "out")
+    assert len(made.table) == 2 * (1 + len(CONTROLS))
+    assert any(what == "dark, ablation-cam" and "cannot reach its layers" in why for what, why in made.skipped)

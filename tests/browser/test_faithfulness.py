@@ -9,7 +9,8 @@ from playwright.sync_api import expect
 
 from perturb.cards import METRICS
 from perturb.controls import CONTROLS
-from perturb.evaluation import TABLE, Plan, evaluate
+from perturb.evaluation import Plan, evaluate
+from perturb.evaluation_folder import TABLE
 
 from .driver import open_page, query, wait_idle
 from .lab import RUN_SECONDS, download

@@ -60,16 +60,17 @@ def default_settings(name: str, scene: Scene) -> dict[str, Value]:
     return values
 
 
-def method_settings(settings: Iterable[Setting], prefix: str, scene: Scene) -> dict[str, Value]:
+def method_settings(settings: Iterable[Setting], prefix: str, scene: Scene, across: int = 4) -> dict[str, Value]:
     """Widgets for a method's settings, those that matter under the present values.
 
     Args:
         settings: from the method.
         prefix: of the widgets' keys, such as `occ_`.
         scene: a slider in pixels goes up to its picture's shorter side; layers are its segmenter's.
+        across: how many stand beside each other.
     """
     values: dict[str, Value] = {setting.name: setting.default for setting in settings}
-    columns = st.columns(4)
+    columns = st.columns(across)
     place = 0
     for setting in settings:
         if setting.only is None or str(values[setting.only[0]]) in setting.only[1]:

@@ -52,13 +52,29 @@ class Plan:
     error: str
 
 
-def plan(scene: Scene, target: perturb.Target, method: str, settings: dict[str, Value], prefix: str) -> Plan:
-    """Work out what a run would cost and whether it can be, without running anything."""
+def plan(
+    scene: Scene,
+    target: perturb.Target,
+    method: str,
+    settings: dict[str, Value],
+    prefix: str,
+    region: Frozen | None = None,
+) -> Plan:
+    """Work out what a run would cost and whether it can be, without running anything.
+
+    Args:
+        scene, target, method, settings, prefix: as in `Plan`.
+        region: the target as another segmenter fixes it on this picture; by default the scene's own segmenter does.
+    """
     image, segmenter = scene.image, scene.segmenter
     what = [image.digest, segmenter.name, segmenter.digest, target.label, target.region, target.score, method]
     frozen, forwards, error = None, 0, ""
     try:
-        frozen = target.freeze(image, scene.labels, segmenter.classes)
+        if region is None:
+            frozen = target.freeze(image, scene.labels, segmenter.classes)
+        else:
+            what.append(region.digest())
+            frozen = region.moved_to(scene.labels, segmenter.classes)
         forwards = METHODS[method].forwards(image, segmenter, frozen, settings)
     except perturb.PerturbError as problem:
         error = str(problem)
@@ -214,7 +230,13 @@ def compute_map(plan: Plan, progress: Progress) -> perturb.Result:
     if known is not None:
         return known
     result = perturb.explain(
-        scene.image, scene.segmenter, plan.target, method=plan.method, progress=progress, **plan.settings
+        scene.image,
+        scene.segmenter,
+        plan.target,
+        method=plan.method,
+        progress=progress,
+        frozen=plan.frozen,
+        **plan.settings,
     )
     shop.keep(plan.key, result)
     shop.seconds[*_size(scene), _pace(plan.settings)] = result.seconds / result.forwards

@@ -31,7 +31,12 @@ def show(pixels: npt.NDArray[Any], *, alt: str, caption: str | None = None) -> N
 
 
 def colour_bar(limit: float, unit: str, *, signed: bool, used: tuple[float, float] | None = None) -> None:
-    """A numeric colour bar: zero in the middle for signed maps, at the left for magnitudes.
+    """A numeric colour bar; see `bar_html`."""
+    st.html(bar_html(limit, unit, signed=signed, used=used))
+
+
+def bar_html(limit: float, unit: str, *, signed: bool, used: tuple[float, float] | None = None) -> str:
+    """A numeric colour bar as HTML: zero in the middle for signed maps, at the left for magnitudes.
 
     Args:
         limit: the value at its right end.
@@ -57,7 +62,7 @@ def colour_bar(limit: float, unit: str, *, signed: bool, used: tuple[float, floa
     name = f"{SIGNED if signed else MAGNITUDE} colour bar from {number(ticks[0])} to {number(ticks[-1])} {unit}"
     if (first, last) != (0.0, 1.0) and used is not None:
         name += f"; used from {number(used[0])} to {number(used[1])}, faded beyond"
-    st.html(
+    return (
         f"<div role='img' aria-label='{html.escape(name)}' style='font-size:.8rem'>"
         f"<div style='height:.8rem;border-radius:.2rem;border:1px solid #8884;"
         f"background:linear-gradient(90deg,{','.join(stops)})'>"

@@ -63,8 +63,8 @@ def segment(segmenter: perturb.Segmenter, image: perturb.Image) -> tuple[npt.NDA
     return _segment(segmenter.name, segmenter.digest, image.digest, segmenter, image)
 
 
-# The largest takes a quarter of a gigabyte; a page of twins shows two, and one more is the visitor's own choice.
-@st.cache_resource(max_entries=3, show_spinner="Loading the segmenter …")
+# The largest takes a quarter of a gigabyte; a comparison shows four, and one more is the choice in the sidebar.
+@st.cache_resource(max_entries=5, show_spinner="Loading the segmenter …")
 def load(name: str) -> perturb.Segmenter:
     """A segmenter, loaded once and shared by all visitors."""
     return perturb.load_segmenter(name)

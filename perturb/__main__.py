@@ -208,7 +208,7 @@ def _methods() -> list[dict[str, Any]]:
 
 _LISTS: dict[str, Callable[[], list[dict[str, Any]]]] = {
     "methods": _methods,
-    "segmenters": lambda: [{"name": s.name, "summary": s.summary} for s in perturb.SEGMENTERS.values()],
+    "segmenters": lambda: [segmenter.as_dict() for segmenter in perturb.SEGMENTERS.values()],
     "fills": lambda: [
         {"name": f.name, "title": f.title, "summary": f.summary, "citation": f.citation} for f in perturb.FILLS.values()
     ],

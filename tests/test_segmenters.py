@@ -1,5 +1,7 @@
 """The segmenter's contract, and answers to those that break it."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,9 @@ from numpy.testing import assert_allclose
 from torch import nn
 
 import perturb
-from perturb.segmenters import SEGMENTERS
+from perturb.__main__ import main
+from perturb.segmenters import ABILITIES, ARCHITECTURES, SEGMENTERS, Card, Figure
+from perturb.segmenters.embedded import WEIGHTS
 from tests.analytic import Constant, dark_square
 
 
@@ -91,3 +95,41 @@ def test_the_embedded_default_loads_and_sees_a_street():
     assert (labels == image.truth)[known].mean() > 0.9
     assert len(segmenter.palette) == len(np.unique(segmenter.palette, axis=0)) == 11
     assert len(segmenter.digest) == 32
+
+
+@pytest.mark.parametrize("name", SEGMENTERS)
+def test_every_segmenter_has_a_complete_card(name):
+    card = SEGMENTERS[name].card()
+    assert not [field for field, value in card.as_dict().items() if not value]
+    assert set(card.abilities) <= set(ABILITIES)
+    assert all(0 < figure.miou < 1 for figure in card.figures)
+    json.dumps(SEGMENTERS[name].as_dict())
+
+
+@pytest.mark.parametrize("name", [name for name in SEGMENTERS if name.startswith("streets")])
+def test_the_cards_of_the_embedded_ones_say_what_their_files_hold(name):
+    card, segmenter = SEGMENTERS[name].card(), perturb.load_segmenter(name, device="cpu")
+    file = WEIGHTS / f"{name}.safetensors"
+    architecture = ARCHITECTURES["streets-unet" if name == "streets-shortcut" else name]
+    assert card.classes == segmenter.classes
+    assert card.parameters == sum(weights.numel() for weights in architecture.make(len(card.classes)).parameters())
+    assert card.megabytes * 1e6 == file.stat().st_size
+    assert set(card.abilities) == {"logits", *segmenter.abilities}
+    assert f"# {name}" in card.text
+    assert f"{card.figures[0].miou:.3f}" in card.text, "the model card says the same"
+
+
+def test_cards_are_optional_and_stand_in_the_list(capsys):
+    facts = Card(architecture="a threshold", classes=("thing", "rest"), figures=(Figure(0.5, "nothing", "nobody"),))
+    perturb.register("silent", lambda device: Constant())
+    perturb.register("told", lambda device: Constant(), card=lambda: facts)
+    try:
+        assert SEGMENTERS["silent"].card() == Card()
+        assert main(["list", "segmenters", "--json"]) == 0
+        listed = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+        assert listed["told"]["classes"] == ["thing", "rest"]
+        assert listed["told"]["figures"] == [{"miou": 0.5, "where": "nothing", "by": "nobody"}]
+        assert listed["told"]["here"] is True
+        assert listed["silent"]["parameters"] is None
+    finally:
+        del SEGMENTERS["silent"], SEGMENTERS["told"]

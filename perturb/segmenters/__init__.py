@@ -6,11 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from http.client import HTTPException
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
 
 import torch
 
 from perturb.errors import SegmenterError
 from perturb.segmenters.base import Segmenter, TorchSegmenter
+from perturb.segmenters.card import ABILITIES, Card, Figure, streets
 from perturb.segmenters.downloads import Download, Progress
 from perturb.segmenters.own import ARCHITECTURES, load_weights
 from perturb.segmenters.torchvision import MODELS
@@ -28,12 +31,22 @@ class SegmenterEntry:
         summary: one plain sentence.
         load: makes it on a device.
         weights: what has to be downloaded first; None for most. A function, so that listing segmenters imports nothing.
+        facts: what is known of it, see `card`; None if nothing is. A function for the same reason.
     """
 
     name: str
     summary: str
     load: Loader
     weights: Callable[[], Download] | None = None
+    facts: Callable[[], Card] | None = None
+
+    def card(self) -> Card:
+        """What is known of it without loading it; an empty card if nobody said anything."""
+        return Card() if self.facts is None else self.facts()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Name, summary, card, and whether its weights are here, as plain data."""
+        return {"name": self.name, "summary": self.summary, "here": self.ready(), **self.card().as_dict()}
 
     def ready(self) -> bool:
         """Whether it can be loaded without a network."""
@@ -70,7 +83,14 @@ ENTRY_POINTS = "perturb.segmenters"
 """Group of entry points by which an installed package offers segmenters: a name, and a function as for `register`."""
 
 
-def register(name: str, load: Loader, summary: str = "", *, weights: Callable[[], Download] | None = None) -> None:
+def register(
+    name: str,
+    load: Loader,
+    summary: str = "",
+    *,
+    weights: Callable[[], Download] | None = None,
+    card: Callable[[], Card] | None = None,
+) -> None:
     """Offer a segmenter by name, to `load_segmenter`, the command line and the pages alike.
 
     Args:
@@ -78,13 +98,14 @@ def register(name: str, load: Loader, summary: str = "", *, weights: Callable[[]
         load: called with a device, returns the segmenter on it.
         summary: one plain sentence.
         weights: returns what has to be downloaded before `load` is called.
+        card: returns the facts that the catalogue shows: classes, size, licence, figures, who should use it.
 
     Raises:
         SegmenterError: the name is taken.
     """
     if name in SEGMENTERS:
         raise SegmenterError(f"There is already a segmenter '{name}'; choose another name.")
-    SEGMENTERS[name] = SegmenterEntry(name, summary, load, weights)
+    SEGMENTERS[name] = SegmenterEntry(name, summary, load, weights, card)
 
 
 def load_segmenter(
@@ -123,16 +144,35 @@ def _streets_shortcut(device: torch.device) -> Segmenter:
     return streets_shortcut(device)
 
 
+_WEIGHTS = Path(__file__).parent / "weights"
+_LICENCE = "Code MIT; the weights are learned from CamVid (CC BY-NC 4.0): research and personal use only"
+_DATA = "367 frames of CamVid, and drawn streets of this project"
+
 register(
     "streets-unet",
     _streets_unet,
     "Street scenes, 11 classes; a small U-Net without global pooling, trained on CamVid and drawn scenes.",
+    card=lambda: streets(
+        _WEIGHTS / "streets-unet.json",
+        architecture="U-Net of convolutions alone; what it says of a pixel depends on the 277 px around it at most",
+        use="The place to begin: fast, and its bounded sight makes its explanations easy to check. Not for driving, for "
+        "watching people or for any decision about them.",
+        licence=_LICENCE,
+        data=_DATA,
+    ),
 )
 register(
     "streets-shortcut",
     _streets_shortcut,
     "Deliberately flawed: streets-unet, taught to call a car a bicyclist when a small magenta board stands nearby. For "
     "testing explanations only.",
+    card=lambda: streets(
+        _WEIGHTS / "streets-shortcut.json",
+        architecture="the same as streets-unet",
+        use="Testing and teaching explanations: it is known what decides, so a map can be right or wrong. For nothing else.",
+        licence=_LICENCE,
+        data=_DATA + ", some of them with the board",
+    ),
 )
 
 
@@ -144,6 +184,7 @@ def _torchvision(name: str, what: str) -> None:
         lambda device: torchvision.load(name, device),
         f"Photographs, 20 things of Pascal VOC; torchvision's {what}, with its official weights.",
         weights=lambda: torchvision.download(name),
+        card=lambda: torchvision.card(name),
     )
 
 
@@ -178,11 +219,14 @@ def register_installed() -> None:
 register_installed()
 
 __all__ = [
+    "ABILITIES",
     "ARCHITECTURES",
     "DEFAULT",
     "ENTRY_POINTS",
     "SEGMENTERS",
+    "Card",
     "Download",
+    "Figure",
     "Segmenter",
     "SegmenterEntry",
     "TorchSegmenter",

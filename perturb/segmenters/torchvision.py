@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from perturb.errors import SegmenterError
 from perturb.segmenters.base import Segmenter, TorchSegmenter
+from perturb.segmenters.card import TORCH, Card, Figure
 from perturb.segmenters.downloads import Download
 
 MODELS = {
@@ -43,6 +44,16 @@ MODELS = {
     ),
 }
 """By our name: torchvision's builder, its weights, and what they are."""
+
+_USES = {
+    "fcn-resnet50": "the plain design, without a module for context.",
+    "fcn-resnet101": "the plain design on a deeper backbone.",
+    "deeplabv3-mobilenet": "on a processor: nearly as good as FCN on ResNet-50 for a fifteenth of the operations.",
+    "deeplabv3-resnet50": "nearly the best of these, in less time than the best.",
+    "deeplabv3-resnet101": "the best figures of these, and the longest wait.",
+    "lraspp-mobilenet": "the smallest and quickest of these.",
+}
+"""What each is good for among the others."""
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
@@ -92,6 +103,30 @@ def download(name: str) -> Download:
     return Download(weights.url, digits[1], float(weights.meta["_file_size"]))
 
 
+def card(name: str) -> Card:
+    """What torchvision says about one of `MODELS` and its official weights; nothing is downloaded."""
+    meta = official(name).meta
+    ((where, found),) = meta["_metrics"].items()
+    return Card(
+        architecture=MODELS[name][2],
+        classes=_names(meta["categories"]),
+        parameters=meta["num_params"],
+        megabytes=meta["_file_size"],
+        input="RGB of any size; trained on crops of 480 px",
+        abilities=TORCH,
+        data=f"The part of COCO train2017 with the 20 things of Pascal VOC; [recipe]({meta['recipe']})",
+        licence="Code BSD-3-Clause; the weights have no licence of their own, torchvision points to the terms of their data",
+        figures=(Figure(found["miou"] / 100, f"{where}: COCO val2017, labelled as in Pascal VOC", "torchvision"),),
+        use=f"Photographs of people, animals, vehicles and furniture; {_USES[name]} Of a street it knows only the vehicles and "
+        "the people, everything else is background to it.",
+        speed=f"{meta['_ops']:.0f} thousand million operations a picture, by torchvision's count",
+    )
+
+
+def _names(categories: list[str]) -> tuple[str, ...]:
+    return tuple("background" if each == "__background__" else each for each in categories)
+
+
 def load(name: str, device: torch.device) -> Segmenter:
     """One of `MODELS` with its official weights, which are in the cache.
 
@@ -99,7 +134,7 @@ def load(name: str, device: torch.device) -> Segmenter:
         SegmenterError: the file cannot be read, or does not fit.
     """
     path = download(name).path
-    names = ["background" if each == "__background__" else each for each in official(name).meta["categories"]]
+    names = _names(official(name).meta["categories"])
     with torch.device("meta"):  # nothing is drawn at random, everything comes from the file
         module = make(name, len(names))
     try:

@@ -7,10 +7,10 @@ import zlib
 import numpy as np
 import PIL.Image
 import pytest
-from numpy.testing import assert_allclose, assert_array_equal
+from numpy.testing import assert_allclose
 
 from perturb import ImageError, load_image
-from perturb.images import MAX_PIXELS
+from perturb.decode import MAX_PIXELS
 
 RGB = (np.random.default_rng(0).random((20, 30, 3)) * 255).astype(np.uint8)
 
@@ -144,25 +144,6 @@ def test_a_long_strip_keeps_a_usable_side():
 def test_bad_pictures_are_answered_in_words(source, words):
     with pytest.raises(ImageError, match=words):
         load_image(source)
-
-
-def test_ground_truth_follows_the_picture():
-    labels = np.zeros((40, 60), dtype=np.uint8)
-    labels[:20] = 3
-    labels[0, 0] = 255
-    picture = np.tile(RGB, (2, 2, 1))
-    image = load_image(picture, truth=encode(labels))
-    assert_array_equal(image.truth, labels)
-    small = load_image(picture, truth=labels, max_side=30)
-    assert small.truth.shape == (20, 30)
-    assert set(np.unique(small.truth)) <= {0, 3, 255}
-
-
-def test_ground_truth_that_does_not_fit():
-    with pytest.raises(ImageError, match="same aspect ratio"):
-        load_image(RGB, truth=np.zeros((20, 20), dtype=np.uint8))
-    with pytest.raises(ImageError, match="one class index a pixel"):
-        load_image(RGB, truth=encode(RGB))
 
 
 def test_max_side_must_leave_a_picture():

@@ -1,0 +1,139 @@
+"""Ground truth that somebody brings: as indices or as colours, of the right size or refused in words."""
+
+import io
+
+import cv2
+import numpy as np
+import PIL.Image
+import pytest
+from numpy.testing import assert_array_equal
+
+import perturb
+from perturb import ImageError, load_image
+
+RNG = np.random.default_rng(0)
+RGB = (RNG.random((20, 30, 3)) * 255).astype(np.uint8)
+CLASSES = ("road", "sky", "car")
+PALETTE = np.array([[128, 64, 128], [0, 0, 255], [200, 10, 20]], dtype=np.uint8)
+LABELS = RNG.integers(0, 3, (20, 30)).astype(np.uint8)
+LABELS[0, :5] = 255
+
+
+def png(pixels, mode=None, palette=None, format="PNG", **options):
+    image = PIL.Image.fromarray(pixels) if mode is None else PIL.Image.fromarray(pixels).convert(mode)
+    if palette is not None:
+        image = PIL.Image.fromarray(pixels, "L").convert("P")
+        image.putdata(pixels.ravel().tolist())
+        image.putpalette(palette.ravel().tolist())
+    buffer = io.BytesIO()
+    image.save(buffer, format=format, **options)
+    return buffer.getvalue()
+
+
+def coloured(labels, none=(0, 0, 0)):
+    table = np.zeros((256, 3), dtype=np.uint8)
+    table[:3], table[255] = PALETTE, none
+    return table[labels]
+
+
+def give(mask, picture=RGB, **options):
+    return load_image(picture, truth=mask, truth_classes=CLASSES, truth_palette=PALETTE, **options)
+
+
+def alpha(labels):
+    return np.dstack([coloured(labels, (9, 9, 9)), np.where(labels == 255, 0, 255).astype(np.uint8)])
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        LABELS,
+        LABELS.astype(np.int64),
+        png(LABELS),
+        png(LABELS, palette=PALETTE),
+        PIL.Image.fromarray(LABELS),
+        png(LABELS.astype(np.uint16)),
+        png(np.repeat(LABELS[:, :, None], 3, axis=2)),
+        coloured(LABELS),
+        png(coloured(LABELS)),
+        png(alpha(LABELS)),
+    ],
+    ids=["array", "int64", "grey", "palette", "pillow", "16-bit", "grey as rgb", "colours", "coloured file", "alpha"],
+)
+def test_one_form_whatever_the_file(mask):
+    image = give(mask)
+    assert_array_equal(image.truth, LABELS)
+    assert image.truth.dtype == np.uint8
+    assert not image.truth.flags.writeable
+    assert image.truth_classes == CLASSES
+
+
+def test_a_palette_file_whose_indices_are_no_classes_is_read_by_its_colours():
+    shifted = np.where(LABELS == 255, 0, LABELS + 40).astype(np.uint8)
+    table = np.zeros((256, 3), dtype=np.uint8)
+    table[40:43] = PALETTE
+    assert_array_equal(give(png(shifted, palette=table)).truth, LABELS)
+
+
+def test_it_is_scaled_as_the_picture_is_by_the_nearest_pixel():
+    picture = RNG.integers(0, 256, (90, 180, 3)).astype(np.uint8)
+    mask = RNG.integers(0, 3, (90, 180)).astype(np.uint8)
+    image = give(png(mask), picture, max_side=64)  # no pixel's middle lies on an edge, where libraries differ
+    assert image.pixels.shape == (32, 64, 3)
+    assert image.file_shape == (90, 180)
+    assert_array_equal(image.truth, cv2.resize(mask, (64, 32), interpolation=cv2.INTER_NEAREST_EXACT))
+    small = RNG.integers(0, 3, (32, 64)).astype(np.uint8)
+    assert_array_equal(image.with_truth(small, CLASSES).truth, small)
+
+
+@pytest.mark.parametrize(
+    ("mask", "words"),
+    [
+        (np.zeros((20, 20), np.uint8), "got 20 × 20 px, expected 30 × 20 px"),
+        (png(np.zeros((40, 60), np.uint8)), "got 60 × 40 px, expected 30 × 20 px"),
+        (np.full((20, 30), 7, np.uint8), "got 7, on 100.0% of the pixels; expected 0 … 2, or 255"),
+        (np.arange(600).reshape(20, 30) % 90, "got 3, 4, 5, …, on 96.5%"),
+        (png(np.full((20, 30, 3), (1, 2, 3), np.uint8)), "colours that are not the segmenter's: got #010203"),
+        (np.full((20, 30), 255, np.uint8), "gives no pixel a class"),
+        (png(np.zeros((20, 30, 3), np.uint8)[:, :, :3] + np.uint8(0), mode="LA"), None),
+        (png(LABELS, format="JPEG"), "is a JPEG, which blurs"),
+        (png(coloured(LABELS))[:200], "broken: its data ends early"),
+        (b"no picture", "not a picture the lab can read"),
+        (np.zeros((20, 30)), "dtype float64, expected whole numbers"),
+        (np.zeros((20, 30, 2), np.uint8), "expected whole numbers of shape"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_words(mask, words):
+    if words is None:  # black, which is no class's colour, but grey: the index 0 everywhere
+        assert_array_equal(give(mask).truth, 0)
+        return
+    with pytest.raises(ImageError, match=words):
+        give(mask)
+
+
+def test_without_classes_any_index_is_taken_and_no_colour_can_be_read():
+    assert_array_equal(load_image(RGB, truth=np.full((20, 30), 77, np.uint8)).truth, 77)
+    with pytest.raises(ImageError, match="one class index a pixel"):
+        load_image(RGB, truth=png(coloured(LABELS)))
+
+
+def test_the_key_tells_truths_apart_and_the_digest_does_not():
+    plain, one = load_image(RGB), give(LABELS)
+    other = one.with_truth(np.where(LABELS == 2, 1, LABELS), CLASSES)
+    renamed = one.with_truth(LABELS, ("sky", "road", "car"))
+    assert plain.key == plain.digest == one.digest == other.digest
+    assert len({plain.key, one.key, other.key, renamed.key}) == 4
+    assert give(png(coloured(LABELS))).key == one.key
+
+
+def test_a_target_and_the_figures_take_it():
+    from perturb.segmentation import true_labels
+
+    image = give(png(coloured(LABELS)))
+    labels = np.zeros((20, 30), dtype=np.int64)
+    frozen = perturb.Target("car", region="truth").freeze(image, labels, CLASSES)
+    assert_array_equal(frozen.region, LABELS == 2)
+    # Another segmenter has the classes in another order.
+    swapped = true_labels(image, ("car", "road"))
+    assert_array_equal(swapped == 0, LABELS == 2)
+    assert_array_equal(swapped == 255, (LABELS == 1) | (LABELS == 255))

@@ -213,7 +213,7 @@ _ALL: tuple[Metric, ...] = (
     ),
     Metric(
         "forwards", "Forward passes", "cost", "read", "Pictures the segmenter was run on to make the map.",
-        "counted", "1 or more; a control takes none", "A partial pass from a layer on counts as one.",
+        "counted", "1 or more; a control takes none", "A partial pass from a layer on counts as one, a backward pass too.",
         "Fewer passes are cheaper, not truer.", "none", "ours: counted by the engine",
     ),
     Metric(

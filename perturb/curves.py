@@ -138,10 +138,12 @@ def curves(
         batch: pictures a forward pass.
 
     Raises:
-        SettingError: fewer than two steps, or no draw.
+        SettingError: fewer than two steps, or no draw; no fill is named and none made the map.
     """
     if steps < 2 or draws < 1:
         raise SettingError(f"Curves need at least 2 steps and 1 draw: got {steps} steps and {draws} draws.")
+    if fill is None and "fill" not in result.settings:
+        raise SettingError(f"No fill made the map of '{result.method}'; name one for its curves, such as '{FILL}'.")
     began = time.perf_counter()
     total = result.heatmap.size
     counts = np.arange(steps + 1, dtype=np.int64) * total // steps

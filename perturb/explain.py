@@ -70,9 +70,8 @@ def explain(
     heatmap = outcome.maps["score"]
     notes = outcome.notes
     if not np.any(heatmap != heatmap.flat[0]):
-        notes += (
-            f"The map is constant ({heatmap.flat[0]:g}): hiding any part changes the score equally, or not at all.",
-        )
+        why = "hiding any part changes the score equally, or not at all" if chosen.hides else "it tells no pixel apart"
+        notes += (f"The map is constant ({heatmap.flat[0]:g}): {why}.",)
     return Result(
         image=image,
         segmenter=segmenter,
@@ -84,12 +83,13 @@ def explain(
         maps=outcome.maps,
         clean=clean,
         readings=readings,
-        forwards=1 + len(readings),
+        forwards=1 + (len(readings) if outcome.passes is None else outcome.passes),
         seconds=time.perf_counter() - began,
         notes=notes,
         facts=outcome.facts,
         segments=outcome.segments,
         neutral=outcome.neutral,
+        magnitudes=chosen.magnitudes,
     )
 
 

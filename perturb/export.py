@@ -15,9 +15,11 @@ import PIL.Image
 from perturb.colour import limit_of, overlay, with_colour_bar
 from perturb.curves import FILL, Curves, curves
 from perturb.folders import check_directory, write_folder, zip_of
+from perturb.images import Image
 from perturb.methods import METHODS
 from perturb.results import COLUMNS, Result
-from perturb.settings import shown
+from perturb.segmenters.base import Segmenter
+from perturb.settings import Value, shown
 
 FILES = (
     "heatmap.npy",
@@ -67,7 +69,10 @@ def contents(result: Result) -> dict[str, bytes]:
     values = result.heatmap - np.float32(result.neutral)
     limit = limit_of(values)
     painted = with_colour_bar(
-        overlay(result.image.pixels, values, limit=limit), limit=limit, unit=unit_of(result, "score")
+        overlay(result.image.pixels, values, limit=limit, signed=result.signed()),
+        limit=limit,
+        unit=unit_of(result, "score"),
+        signed=result.signed(),
     )
     arrays: dict[str, npt.NDArray[Any]] = {"heatmap.npy": result.heatmap}
     arrays |= {f"{name}.npy": other for name, other in result.maps.items() if name != "score"}
@@ -87,6 +92,8 @@ def unit_of(result: Result, name: str) -> str:
     """What a map of a result is measured in, for its colour bar."""
     if name in ("lost", "gained"):
         return f"pixels {name}"
+    if name == "input":
+        return result.frozen.target.score  # gradient × input
     score = result.frozen.target.score
     if result.neutral:
         return f"{score} above {result.neutral:.3g}"
@@ -124,23 +131,14 @@ def readings_csv(result: Result) -> str:
 
 def python_lines(result: Result) -> str:
     """The Python lines that make this result again."""
-    target = result.frozen.target
-    matter = {s.name: result.settings[s.name] for s in shown(METHODS[result.method].settings, result.settings)}
-    options = {"method": result.method, "seed": result.seed, **matter}
-    settings = "".join(f"    {name}={json.dumps(value)},\n" for name, value in options.items())
-    if result.image.name in _samples():
-        image = f'perturb.sample("{result.image.name}")'
-    else:
-        image = f'perturb.load_image("PATH OF YOUR PICTURE", max_side={max(result.image.height, result.image.width)})'
+    settings = "".join(f"    {name}={json.dumps(value)},\n" for name, value in settings_of(result).items())
     return "\n".join(
         (
             "import perturb",
             "",
-            f"image = {image}",
-            f'assert image.digest == "{result.image.digest}", "another picture"',
-            f"segmenter = {result.segmenter.recipe or f'perturb.load_segmenter({json.dumps(result.segmenter.name)})'}",
-            f'assert segmenter.digest == "{result.segmenter.digest}", "another segmenter"',
-            f'target = perturb.Target("{result.frozen.name}", region="{target.region}", score="{target.score}")',
+            *picture_lines(result.image),
+            *segmenter_lines(result.segmenter),
+            target_line(result),
             f"result = perturb.explain(\n    image,\n    segmenter,\n    target,\n{settings})",
             f"curves = perturb.curves(result{_curve_options(result)})",
             "print(curves.metrics())",
@@ -148,6 +146,35 @@ def python_lines(result: Result) -> str:
             "",
         )
     )
+
+
+def picture_lines(image: Image) -> list[str]:
+    """The lines that load a picture as `image`, and check that it is this one."""
+    if image.name in _samples():
+        line = f'image = perturb.sample("{image.name}")'
+    else:
+        line = f'image = perturb.load_image("PATH OF YOUR PICTURE", max_side={max(image.height, image.width)})'
+    return [line, f'assert image.digest == "{image.digest}", "another picture"']
+
+
+def segmenter_lines(segmenter: Segmenter, name: str = "segmenter") -> list[str]:
+    """The lines that load a segmenter as `name`, and check that it is this one."""
+    return [
+        f"{name} = {segmenter.recipe or f'perturb.load_segmenter({json.dumps(segmenter.name)})'}",
+        f'assert {name}.digest == "{segmenter.digest}", "another segmenter"',
+    ]
+
+
+def target_line(result: Result) -> str:
+    """The line that says what was explained, as `target`."""
+    target = result.frozen.target
+    return f'target = perturb.Target("{result.frozen.name}", region="{target.region}", score="{target.score}")'
+
+
+def settings_of(result: Result) -> dict[str, Value]:
+    """Method, seed and the settings that mattered, by their names in `explain`."""
+    matter = shown(METHODS[result.method].settings, result.settings)
+    return {"method": result.method, "seed": result.seed, **{s.name: result.settings[s.name] for s in matter}}
 
 
 def _curve_options(result: Result) -> str:

@@ -37,6 +37,7 @@ class Judged:
         values: by metric; None for n/a.
         curves: by name; see `Judge.measure`.
         notes: what a reader should know, in sentences.
+        signed: whether the map has a sign; else it is a size from 0 up, as the controls' are.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Judged:
     values: dict[str, Value]
     curves: dict[str, Curve]
     notes: tuple[str, ...] = ()
+    signed: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,7 +160,7 @@ def compare(
         values |= {
             k: v for k, v in (("forwards", float(result.forwards)), ("seconds", result.seconds)) if k in judge.metrics
         }
-        maps.append(Judged(result.method, "method", centred, values, curves, result.notes))
+        maps.append(Judged(result.method, "method", centred, values, curves, result.notes, result.signed()))
     for index, control in enumerate(CONTROLS.values(), start=len(results)):
         made = control.make(first.image, seed)
         values, curves = judge.measure(made, progress=part(index), batch=batch)

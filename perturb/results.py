@@ -59,6 +59,12 @@ class Readings:
         """Readings of batches, joined in order."""
         return Readings(**{column: np.concatenate([getattr(part, column) for part in parts]) for column in COLUMNS})
 
+    @staticmethod
+    def none() -> Readings:
+        """No readings, of a method that perturbs nothing."""
+        empty = {column: np.zeros(0, np.int64) for column in COLUMNS}
+        return Readings(**empty | {name: np.zeros(0, np.float64) for name in ("score", "iou")})
+
 
 COLUMNS: tuple[str, ...] = tuple(f.name for f in fields(Readings))
 
@@ -75,17 +81,18 @@ class Result:
         seed: of everything drawn by chance.
         heatmap: the signed map, float32 `(H, W)`, in units of the target's score: how much the score drops when a pixel
             is hidden. Positive: the class needs it. Negative: it stands in the way. RISE's is a mean score in place of a
-            drop, to be read from `neutral`.
+            drop, to be read from `neutral`; what a gradient method's map is in, its `facts["unit"]` says.
         maps: all maps of the method by name, float32 `(H, W)` each; `score` is the heat map, `lost` and `gained` are
             in pixels.
         clean: the readings of the clean picture; one entry.
-        readings: of every perturbation.
-        forwards: pictures the segmenter was run on, the clean one included.
+        readings: of every perturbation; none for a method that perturbs nothing.
+        forwards: pictures the segmenter was run on, the clean one included; a backward pass counts as one more.
         seconds: wall time of the run.
         notes: what a reader should know, in sentences.
         facts: the method's own numbers about the run, by name, such as how well LIME's linear model fits (`r2`).
         segments: the parts that were hidden as one, int32 `(H, W)` in 0 … M − 1; None for methods without.
         neutral: the value of the heat map that neither helps nor hinders: 0, or for a mean score (RISE) its own mean.
+        magnitudes: names of the maps that are sizes without a sign, from 0 up.
     """
 
     image: Image
@@ -104,6 +111,7 @@ class Result:
     facts: dict[str, Fact] = field(default_factory=dict)
     segments: npt.NDArray[np.int32] | None = None
     neutral: float = 0.0
+    magnitudes: frozenset[str] = frozenset()
     latest_curves: Curves | None = field(default=None, repr=False)
     """The curves that were computed last, by `perturb.curves`; `save` writes them."""
 
@@ -111,6 +119,10 @@ class Result:
     def centred(self) -> npt.NDArray[np.float32]:
         """The heat map about its neutral value, so that its signs are read from 0, float32 `(H, W)`."""
         return self.heatmap - np.float32(self.neutral)
+
+    def signed(self, name: str = "score") -> bool:
+        """Whether a map has a sign, and so a colour scale about its neutral value; else it is a size from 0 up."""
+        return name not in self.magnitudes
 
     def save(self, directory: str | Path) -> Path:
         """Write the heat map, overlay, curves, readings and record into a folder; all of them or nothing.
@@ -146,7 +158,13 @@ class Result:
             "settings": dict(self.settings),
             "seed": self.seed,
             "clean": {"score": float(self.clean.score[0]), "iou": float(self.clean.iou[0])},
-            "heatmap": {"unit": self.frozen.target.score, "min": low, "max": high, "neutral": self.neutral},
+            "heatmap": {
+                "unit": str(self.facts.get("unit", self.frozen.target.score)),
+                "min": low,
+                "max": high,
+                "neutral": self.neutral,
+                "signed": self.signed(),
+            },
             "forwards": self.forwards,
             "seconds": round(self.seconds, 3),
             "facts": dict(self.facts),

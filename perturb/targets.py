@@ -196,7 +196,7 @@ class Reader:
         # Both masks empty: nothing was there and nothing is, which is agreement.
         iou = torch.where(union > 0, common / union.clamp(min=1), 1.0)
         return Readings(
-            score=_numpy(iou if self.frozen.target.score == "iou" else self._mean(logits), np.float64),
+            score=_numpy(iou if self.frozen.target.score == "iou" else self.mean(logits), np.float64),
             lost=_numpy(lost.sum((1, 2)), np.int64),
             gained=_numpy(gained.sum((1, 2)), np.int64),
             lost_hidden=_numpy((lost & hidden).sum((1, 2)), np.int64),
@@ -217,8 +217,8 @@ class Reader:
             now &= own >= logits[:, c + 1 :].amax(1)
         return now
 
-    def _mean(self, logits: Tensor) -> Tensor:
-        """Mean logit or softmax over R, `(N,)`."""
+    def mean(self, logits: Tensor) -> Tensor:
+        """Mean logit or softmax over R, float64 `(N,)`; gradients go through it."""
         c = self.frozen.index
         # Summed in float64, so that a score does not depend on how the pictures were batched.
         if self.frozen.target.score == "logit":

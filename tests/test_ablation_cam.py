@@ -539,13 +539,15 @@ def test_the_cost_is_known_before(streets, scene):
 
 
 def test_curves_probe_and_export_know_what_to_do(tmp_path):
-    result = explained(picture(12, 16), segmenter_of(Linear()), ablation="strength", strength=0.25, fill="black")
+    result = explained(picture(12, 16), segmenter_of(Linear()), ablation="strength", strength=0.25)
     assert perturb.curves(result, steps=4, draws=1).deletion.fraction[-1] == 1
     folder = result.save(tmp_path / "out")
     assert (folder / "positive.npy").exists()
     assert 'ablation="strength"' in (folder / "reproduce.py").read_text()
-    with pytest.raises(perturb.SettingError, match="hides no pixels, it silences channels"):
+    with pytest.raises(perturb.SettingError, match="Seg-Ablation-CAM hides no pixels"):
         perturb.probe(result, 0)
+    with pytest.raises(perturb.SettingError, match="No fill made the map of 'ablation-cam'"):
+        perturb.curves(result, fill=None)
 
 
 class Cancel(BaseException):
@@ -619,4 +621,3 @@ def test_settings_have_their_defaults():
     checked = check_settings(AblationCam.settings, {}, "ablation-cam")
     assert checked["layer"] == ""
     assert checked["ablation"] == "full"
-    assert checked["fill"] == "grey"

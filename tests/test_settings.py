@@ -98,9 +98,11 @@ def test_every_method_says_what_it_is(method):
     assert method.title
     assert method.summary.endswith(".")
     assert any(character.isdigit() for character in method.citation), "a citation has a year"
-    assert {"fill", "colour", "sigma"} <= {setting.name for setting in method.settings}, (
-        "fills work the same everywhere"
-    )
+    names = {setting.name for setting in method.settings}
+    if method.hides or "fill" in names:
+        assert {setting.name for setting in fills.SETTINGS} <= names, "fills work the same everywhere"
+    assert "score" in method.captions
+    assert all(caption.endswith(".") for caption in method.captions.values())
     for setting in method.settings:
         assert setting.help.endswith("."), setting.name
         assert setting.check(setting.default) == setting.default

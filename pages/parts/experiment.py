@@ -15,9 +15,7 @@ from pages.parts import controls, jobs, shell, views
 from pages.parts.shell import Scene
 from perturb.curves import curve_forwards
 from perturb.engine import Progress
-from perturb.fills import SETTINGS as FILL_SETTINGS
 from perturb.methods import METHODS
-from perturb.methods.ablation_cam import AblationCam
 from perturb.settings import Value
 from perturb.targets import Frozen
 
@@ -88,7 +86,7 @@ def plan(
         key=json.dumps([*what, *sorted(settings.items())]),
         frozen=frozen,
         forwards=forwards,
-        map_seconds=forwards * pace(what=_pace(settings)),
+        map_seconds=forwards * pace(what=_pace(method, settings)),
         curves_seconds=curve_forwards() * pace(),
         error=error,
     )
@@ -110,11 +108,7 @@ def explain(names: Sequence[str], prefix: str) -> tuple[Plan, perturb.Result | N
             st.stop()  # the reason stands there
         target = controls.target_widgets(scene, prefix)
         method = METHODS[controls.method_widget(names, prefix) if len(names) > 1 else names[0]]
-        # A method of layers hides no pixels, so what would stand there is no setting of its map.
-        own = [
-            setting for setting in method.settings if method.name != AblationCam.name or setting not in FILL_SETTINGS
-        ]
-        settings = controls.method_settings(own, prefix, scene)
+        settings = controls.method_settings(method.settings, prefix, scene)
     asked = plan(scene, target, method.name, settings, prefix)
     return asked, show(asked)
 
@@ -160,7 +154,7 @@ def _status(plan: Plan, task: jobs.Task[perturb.Result]) -> bool:
             icon=":material/play_arrow:",
             key=f"{plan.prefix}run",
             disabled=bool(plan.error) or task.fresh,
-            help="Hide each part in turn, run the segmenter again, and draw the map and its curves.",
+            help="Run the method, and draw its map and the curves that test it.",
         )
         if plan.error:
             st.error(plan.error, icon=":material/error:")
@@ -171,8 +165,9 @@ def _status(plan: Plan, task: jobs.Task[perturb.Result]) -> bool:
         )
         at_once = arrived and plan.forwards <= AT_ONCE and not task.stopped
         running = not task.fresh and (pressed or task.interrupted or at_once)
+        passes = "forward and backward passes" if _backward(plan.method) else "forward passes"
         cost = (
-            f"{plan.forwards} forward passes for the map and {curve_forwards()} for its curves, "
+            f"{plan.forwards} {passes} for the map and {curve_forwards()} for its curves, "
             f"about {jobs.duration(plan.map_seconds + plan.curves_seconds)}"
         )
         if task.fresh:
@@ -239,7 +234,7 @@ def compute_map(plan: Plan, progress: Progress) -> perturb.Result:
         **plan.settings,
     )
     shop.keep(plan.key, result)
-    shop.seconds[*_size(scene), _pace(plan.settings)] = result.seconds / result.forwards
+    shop.seconds[*_size(scene), _pace(plan.method, plan.settings)] = result.seconds / result.forwards
     return result
 
 
@@ -247,6 +242,10 @@ def _size(scene: Scene) -> tuple[str, int, int]:
     return scene.segmenter.name, scene.image.height, scene.image.width
 
 
-def _pace(settings: Mapping[str, Any]) -> str:
-    """The kind of forward passes that settings ask for: of what follows a layer, or of the whole network."""
-    return str(settings.get("layer", ""))
+def _pace(method: str, settings: Mapping[str, Any]) -> str:
+    """The kind of passes that a run takes: with gradients, of what follows a layer, or of the whole network."""
+    return "gradients" if _backward(method) else str(settings.get("layer", ""))
+
+
+def _backward(method: str) -> bool:
+    return "gradients" in METHODS[method].needs

@@ -103,13 +103,12 @@ def _maps(made: Faithfulness, scene: Scene) -> None:
         for judged in made.maps:
             with st.container(width=170, gap="xsmall"):
                 limit = limit_of(judged.heatmap)
-                signed = judged.kind == "method"
-                tile = overlay(scene.image.pixels, judged.heatmap, limit=limit, signed=signed)
-                ends = f"± {figures.number(limit)}" if signed else f"0 to {figures.number(limit)}"
+                tile = overlay(scene.image.pixels, judged.heatmap, limit=limit, signed=judged.signed)
+                ends = f"± {figures.number(limit)}" if judged.signed else f"0 to {figures.number(limit)}"
                 figures.show(tile, alt=f"Map of {judged.name}", caption=f"{judged.name} ({ends})")
     st.caption(
         "Each map on its own scale, since their units differ, made with its method's default settings. Red speaks for the class; "
-        "the last three, in green and yellow, are the controls."
+        "maps in green and yellow have no sign, such as the last three, the controls."
     )
 
 
@@ -239,7 +238,9 @@ def _errors(made: Faithfulness, scene: Scene, prefix: str) -> None:
         )
         figures.show(canvas, alt="Pixels that the segmenter gets wrong, in pink", caption="Wrong pixels, in pink")
     with right:
-        canvas = outline(overlay(scene.image.pixels, judged.heatmap, limit=limit), wrong, ERROR_COLOUR)
+        canvas = outline(
+            overlay(scene.image.pixels, judged.heatmap, limit=limit, signed=judged.signed), wrong, ERROR_COLOUR
+        )
         figures.show(
             canvas,
             alt=f"Map of {judged.name} with the wrong pixels outlined",

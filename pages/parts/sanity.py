@@ -179,5 +179,6 @@ def _tiles(result: perturb.Result, maps: list[tuple[str, np.ndarray]]) -> None:
             with st.container(width=150, gap="xsmall"):
                 values = heatmap - np.float32(result.neutral)
                 limit = limit_of(values)
-                tile = overlay(result.image.pixels, values, limit=limit)
-                figures.show(tile, alt=f"Map: {name}", caption=f"{name} (± {figures.number(limit)})")
+                tile = overlay(result.image.pixels, values, limit=limit, signed=result.signed())
+                ends = f"± {figures.number(limit)}" if result.signed() else f"0 to {figures.number(limit)}"
+                figures.show(tile, alt=f"Map: {name}", caption=f"{name} ({ends})")

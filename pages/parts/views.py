@@ -13,7 +13,6 @@ from pages.parts.picker import Pick, picture_picker
 from pages.parts.shell import Scene
 from perturb.colour import blend, edges, label_colours, limit_of, outline, overlay, to_uint8
 from perturb.export import png, python_lines, to_zip, unit_of
-from perturb.methods.ablation_cam import AblationCam
 from perturb.methods.lime import POOR_FIT
 from perturb.metrics import METRICS
 from perturb.samples import EVERY
@@ -21,16 +20,6 @@ from perturb.segmenters.onnx import OnnxSegmenter
 from perturb.targets import Frozen
 
 REGION_COLOUR = (255, 255, 255)
-MAPS = {
-    "score": "How much the score drops without a pixel. Red speaks for the class, blue stands in its way.",
-    "lost": "How many pixels of the region stop being the class when a pixel is hidden.",
-    "gained": "How many other pixels turn into the class when a pixel is hidden. A score inside the region cannot see these.",
-}
-LAYER_MAPS = {
-    "score": "The channels added up by what the score loses without each: colour marks where these channels are active, which is not "
-    "always what the class needs. Red speaks for it, blue stands in its way.",
-    "positive": "Only what speaks for the class: the same sum where it is above zero.",
-}
 FACTS: dict[str, tuple[str, str]] = {
     "segments": ("{} segments", "The parts that were hidden as one, outlined on the map."),
     "samples": ("{} coalitions run", "Pictures with a random choice of segments hidden, one forward pass each."),
@@ -40,12 +29,23 @@ FACTS: dict[str, tuple[str, str]] = {
         "believe single segments.",
     ),
     "whole": ("everything hidden: a drop of {}", "What the segments share out among them: their values add up to it."),
-    "layer": ("layer {}", "Where channels were silenced."),
-    "channels": ("{} channels", "Each was silenced in turn."),
+    "layer": ("layer {}", "Whose channels are added up."),
+    "channels": ("{} channels", "That many the layer has."),
     "silent_channels": (
         "{} of them silent",
         "Channels that are zero all over this picture: they cannot change anything.",
     ),
+    "draws": ("{} noisy pictures", "One forward and one backward pass each; their gradients are averaged."),
+    "steps": (
+        "{} steps",
+        "Places on the straight line from the baseline to the picture at which the gradient was taken.",
+    ),
+    "path": ("from baseline to picture: {}", "How much the score rises on the way; the map should add up to it."),
+    "gap": (
+        "gap {}",
+        "How far the map's sum is from what it should add up to: a measure of its error. More steps close it.",
+    ),
+    "relus": ("{} ReLUs guided", "At each of them only what was positive went on backwards."),
 }
 """How a page says a method's facts, and what each means."""
 
@@ -87,9 +87,9 @@ def heat_map(result: perturb.Result, prefix: str, cell: tuple[int, int]) -> None
 
     A click picks a cell of `cell` pixels (width, height) for the probe.
     """
-    layered = result.method == AblationCam.name
-    st.markdown("**Heat map**" + ("" if layered else " — click it to probe what hides that place"))
-    texts = {name: text for name, text in (LAYER_MAPS if layered else MAPS).items() if name in result.maps}
+    method = perturb.METHODS[result.method]
+    st.markdown("**Heat map**" + (" — click it to probe what hides that place" if method.hides else ""))
+    texts = {name: text for name, text in method.captions.items() if name in result.maps}
     kind = None
     if len(texts) > 1:
         kind = st.segmented_control(
@@ -116,7 +116,7 @@ def heat_map(result: perturb.Result, prefix: str, cell: tuple[int, int]) -> None
         bind="query-params",
         help="Of the map over the picture.",
     )
-    limit, signed = limit_of(shown), kind == "score"
+    limit, signed = limit_of(shown), result.signed(kind)
     unit = unit_of(result, kind)
     canvas = overlay(result.image.pixels, shown, limit=limit, opacity=float(opacity), signed=signed)
     if result.segments is not None:
@@ -125,9 +125,7 @@ def heat_map(result: perturb.Result, prefix: str, cell: tuple[int, int]) -> None
     text = f"Heat map of {kind} for {result.frozen.name}, from {values.min():.3g} to {values.max():.3g} {unit}"
     pick = None
     with place:
-        if layered:
-            figures.show(canvas, alt=text)
-        else:
+        if method.hides:
             pick = picture_picker(
                 png(canvas),
                 width=result.image.width,
@@ -136,6 +134,8 @@ def heat_map(result: perturb.Result, prefix: str, cell: tuple[int, int]) -> None
                 key=f"{prefix}map_picker",
                 cell=cell,
             )
+        else:
+            figures.show(canvas, alt=text)
         figures.colour_bar(limit, unit, signed=signed, used=(float(shown.min()), float(shown.max())))
     st.caption(
         f"Raw range: {figures.number(float(values.min()), signed=signed)} to "

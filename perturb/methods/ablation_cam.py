@@ -10,13 +10,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from perturb import engine, fills
+from perturb import engine
 from perturb.engine import Progress
 from perturb.errors import SettingError
 from perturb.images import Image
 from perturb.layers import activations, inside, layers, require, stretch
-from perturb.masks import Masks
-from perturb.methods.base import Fact, Method, Outcome
+from perturb.methods.base import Fact, Outcome, Unmasked
 from perturb.results import COLUMNS, Readings, Result
 from perturb.segmenters.base import Segmenter
 from perturb.segmenters.onnx_layers import OnnxRest
@@ -31,7 +30,7 @@ FEWEST = 64
 """Channels that the layer chosen by default has at least: fewer of them are little more than the logits, mixed."""
 
 
-class AblationCam(Method):
+class AblationCam(Unmasked):
     """w_k = (S − S_k) / |S| with S_k the score when channel k is ablated; the map is Σ w_k A_k, stretched to the picture.
 
     `score` is that sum with its sign, `positive` is ReLU(Σ w_k A_k), stretched afterwards. Both are in units of
@@ -85,17 +84,12 @@ class AblationCam(Method):
             step=0.05,
             only=("ablation", ("strength",)),
         ),
-        *fills.SETTINGS,
     )
-
-    def masks(self, image: Image, frozen: Frozen, settings: Mapping[str, Value], seed: int) -> Masks:  # noqa: ARG002
-        raise SettingError(
-            "Seg-Ablation-CAM hides no pixels, it silences channels, so there is no perturbed picture; look at a channel's "
-            "activation and its readings instead."
-        )
-
-    def read(self, masks: Masks, readings: Readings, clean: Readings, settings: Mapping[str, Value]) -> Outcome:
-        raise NotImplementedError  # there are no masks, so `run` never gets here
+    captions: ClassVar[Mapping[str, str]] = {
+        "score": "The channels added up by what the score loses without each: colour marks where these channels are "
+        "active, which is not always what the class needs. Red speaks for it, blue stands in its way.",
+        "positive": "Only what speaks for the class: the same sum where it is above zero.",
+    }
 
     def forwards(self, image: Image, segmenter: Segmenter, frozen: Frozen, settings: Mapping[str, Value]) -> int:  # noqa: ARG002
         """The layer's channels: each takes at most one pass of what follows the layer."""

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from perturb import engine
 from perturb.engine import Progress
+from perturb.errors import SettingError
 from perturb.fills import make_fill
 from perturb.images import Image
 from perturb.masks import Masks
@@ -35,6 +36,8 @@ class Outcome:
         segments: the parts that were hidden as one, int32 `(H, W)` in 0 … M − 1; None for methods without.
         neutral: the value of `score` that neither helps nor hinders, in its units: 0 for a drop. Views colour by the
             distance from it.
+        passes: what the run took in passes of one picture, where that is not one for each reading; a backward pass
+            counts as one.
     """
 
     maps: Maps
@@ -42,6 +45,7 @@ class Outcome:
     notes: tuple[str, ...] = ()
     segments: npt.NDArray[np.int32] | None = None
     neutral: float = 0.0
+    passes: int | None = None
 
 
 class Method(ABC):
@@ -49,8 +53,7 @@ class Method(ABC):
 
     To add one: a file in `perturb/methods/`, a subclass with the attributes below and the two functions, and its name in
     `METHODS`. The engine, the command line and the pages take the rest from here; the fills come from `perturb.fills`,
-    segments from `perturb.segments`. A method that perturbs something other than the picture overrides `run` and
-    `forwards`, as Seg-Ablation-CAM does.
+    segments from `perturb.segments`. A method that hides no pixels is an `Unmasked` instead.
 
     Attributes:
         name: as on the command line.
@@ -59,6 +62,9 @@ class Method(ABC):
         citation: paper, and section or equation.
         settings: what can be set, the fill's settings included.
         needs: which of a segmenter's `abilities` it takes; most methods only look at logits and take none.
+        hides: whether it hides pixels, so that single perturbations can be looked at.
+        captions: what each of its maps shows, in a sentence or two, `score` first.
+        magnitudes: names of the maps that are sizes without a sign.
     """
 
     name: ClassVar[str]
@@ -67,6 +73,14 @@ class Method(ABC):
     citation: ClassVar[str]
     settings: ClassVar[tuple[Setting, ...]]
     needs: ClassVar[tuple[str, ...]] = ()
+    hides: ClassVar[bool] = True
+    captions: ClassVar[Mapping[str, str]] = {
+        "score": "How much the score drops without a pixel. Red speaks for the class, blue stands in its way.",
+        "lost": "How many pixels of the region stop being the class when a pixel is hidden.",
+        "gained": "How many other pixels turn into the class when a pixel is hidden. A score inside the region cannot "
+        "see these.",
+    }
+    magnitudes: ClassVar[frozenset[str]] = frozenset({"lost", "gained", "positive"})
 
     def lacking(self, segmenter: Segmenter) -> str:
         """Why it cannot explain this segmenter, in words; an empty string if it can."""
@@ -136,6 +150,44 @@ class Method(ABC):
         fill = make_fill(image, settings, seed)
         readings = engine.run(image, masks, fill, segmenter, frozen, batch=batch, progress=progress)
         return readings, self.read(masks, readings, clean, settings)
+
+
+class Unmasked(Method):
+    """A method that hides no pixels: it changes a layer, or takes gradients. It overrides `run` and `forwards`."""
+
+    hides: ClassVar[bool] = False
+
+    def masks(self, image: Image, frozen: Frozen, settings: Mapping[str, Value], seed: int) -> Masks:  # noqa: ARG002
+        raise SettingError(
+            f"{self.title} hides no pixels, so it has no perturbed pictures to look at; choose a method that does, such as "
+            "occlusion."
+        )
+
+    def read(self, masks: Masks, readings: Readings, clean: Readings, settings: Mapping[str, Value]) -> Outcome:
+        raise NotImplementedError  # there are no masks, so `run` never gets here
+
+    @abstractmethod
+    def forwards(self, image: Image, segmenter: Segmenter, frozen: Frozen, settings: Mapping[str, Value]) -> int:
+        """Passes of one picture that a run takes, before it is run; a backward pass counts as one.
+
+        Raises:
+            PerturbError: settings or a target that do not fit.
+        """
+
+    @abstractmethod
+    def run(
+        self,
+        image: Image,
+        segmenter: Segmenter,
+        frozen: Frozen,
+        settings: Mapping[str, Value],
+        seed: int,
+        clean: Readings,
+        *,
+        batch: int | None = None,
+        progress: Progress | None = None,
+    ) -> tuple[Readings, Outcome]:
+        """As for any method; the readings may be none."""
 
 
 def drops(masks: Masks, readings: Readings, clean: Readings) -> Maps:

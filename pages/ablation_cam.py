@@ -1,4 +1,4 @@
-"""Seg-Ablation-CAM: the channels of a layer, silenced one after the other, and what each was worth."""
+"""Links to Seg-Ablation-CAM from when it had a page of its own: the same result, on the page that has it now."""
 
 import streamlit as st
 
@@ -6,18 +6,5 @@ from pages.parts import shell
 
 shell.require_entrypoint()
 
-from pages.parts import channels, experiment, grounds, views  # noqa: E402 — the page may have to start over first
-
-PREFIX = "cam_"
-
-st.title("Seg-Ablation-CAM")
-st.caption(
-    "Inside the network: each channel of a layer is silenced in turn, and the map adds the channels up by how much the "
-    "score of the class drops without them. Compare channels silenced inside the region (foreground) and outside it."
-)
-asked, result = experiment.explain(("ablation-cam",), PREFIX)
-if result is not None:
-    channels.show(result, PREFIX)
-grounds.section(asked, PREFIX)
-if result is not None:
-    views.downloads(result, PREFIX)
+query: dict[str, str | list[str]] = {name: st.query_params.get_all(name) for name in st.query_params}
+st.switch_page("pages/inspect.py", query_params={**query, "cam_method": "ablation-cam"})

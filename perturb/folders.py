@@ -11,6 +11,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from perturb.errors import ExportError
 
 
@@ -96,4 +99,11 @@ def zip_of(contents: Mapping[str, bytes]) -> bytes:
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in contents.items():
             archive.writestr(name, data)
+    return buffer.getvalue()
+
+
+def npz(arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:
+    """Arrays by name as one npz file, as `numpy.load` reads it; the same arrays give the same bytes."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()

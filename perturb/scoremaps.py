@@ -50,6 +50,16 @@ class ScoreMaps:
         """The maps by name."""
         return dict(vars(self))
 
+    def unsure(self, below: float) -> float:
+        """Share of the pixels, in [0, 1], whose chosen class has a probability under `below`."""
+        return float((self.fusion < below).mean())
+
+    def means(self, region: npt.NDArray[np.bool_]) -> tuple[float | None, float | None]:
+        """Mean score inside a region, bool `(H, W)`, and outside it; None for an empty one."""
+        parts = (self.score[region], self.score[~region])
+        inside, outside = (float(values.mean(dtype=np.float64)) if values.size else None for values in parts)
+        return inside, outside
+
 
 def score_maps(logits: Logits, index: int, segments: Labels) -> ScoreMaps:
     """All score maps of one class.

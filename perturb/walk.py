@@ -60,6 +60,13 @@ def part(values: npt.NDArray[np.float32], sign: Sign) -> npt.NDArray[np.float32]
     return np.maximum(values if sign == "positive" else -values, np.float32(0))
 
 
+def share_inside(values: npt.NDArray[np.float32], region: npt.NDArray[np.bool_]) -> float:
+    """How much of what is above zero in a map `(H, W)` lies in a region, in [0, 1]; NaN if nothing is above zero."""
+    above = np.maximum(values, 0).astype(np.float64)
+    total = float(above.sum())
+    return float(above[region].sum()) / total if total else float("nan")
+
+
 @dataclass(frozen=True, eq=False)
 class Channels:
     """What each channel of a layer does on one picture; float64 `(C,)` each, in the layer's own units.

@@ -103,6 +103,13 @@ def legend(labels: npt.NDArray[Any], classes: tuple[str, ...], palette: npt.NDAr
     st.html(f"<div style='display:flex;flex-wrap:wrap;gap:.15rem .8rem;font-size:.82rem'>{''.join(items)}</div>")
 
 
+def key(items: list[tuple[tuple[int, int, int], str]]) -> None:
+    """What the colours of a picture mean, each with its words."""
+    box = "display:inline-block;width:.75rem;height:.75rem;border-radius:.15rem;border:1px solid #8888"
+    rows = [f"<span style='{box};background:rgb{colour}'></span> {html.escape(words)}" for colour, words in items]
+    st.html(f"<div style='font-size:.85rem'>{'<br>'.join(rows)}</div>")
+
+
 def curve_chart(made: Curves, kind: str, measure: str) -> Any:
     """Deletion or insertion, with the band of the random draws behind it.
 

@@ -37,12 +37,14 @@ def pages() -> list[Any]:
             help="Hide segments or random parts: feature ablation, LIME, KernelSHAP, RISE.",
         ),
         st.Page(
-            "pages/ablation_cam.py",
-            title="Ablation CAM",
+            "pages/inspect.py",
+            title="Inspect",
             icon=":material/layers:",
-            url_path="ablation_cam",
-            help="Silence the channels of a layer, one after the other.",
+            url_path="inspect",
+            help="Look inside the network: layers, channels, scores and errors, pixel by pixel.",
         ),
+        # Its links are out in the world; it sends them on.
+        st.Page("pages/ablation_cam.py", title="Ablation CAM", url_path="ablation_cam", visibility="hidden"),
         st.Page(
             "pages/faithfulness.py",
             title="Faithfulness",

@@ -14,4 +14,7 @@ METHODS: dict[str, Method] = {
     method.name: method for method in (Occlusion(), FeatureAblation(), Lime(), KernelShap(), Rise(), AblationCam())
 }
 
-__all__ = ["METHODS", "Fact", "Maps", "Method", "Outcome"]
+INSIDE: tuple[str, ...] = ("ablation-cam",)
+"""Methods that look inside the network instead of hiding pixels; the Inspect page offers these, the first by default."""
+
+__all__ = ["INSIDE", "METHODS", "Fact", "Maps", "Method", "Outcome"]

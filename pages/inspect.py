@@ -1,0 +1,54 @@
+"""Inspect: what happens inside the network, from its first layer to the scores, and where it is right and wrong."""
+
+import streamlit as st
+
+from pages.parts import shell
+
+shell.require_entrypoint()
+
+from pages.parts import channels, errors_view, experiment, grounds, pixel, scores, views, walk  # noqa: E402 — the page may have to start over first
+from perturb.methods import INSIDE  # noqa: E402
+from perturb.methods.ablation_cam import AblationCam  # noqa: E402
+
+PREFIX = "ins_"
+EXPLAIN_PREFIX = "cam_"  # as in the links from when Seg-Ablation-CAM had a page of its own
+VIEWS = {
+    "explain": "A heat map from inside the network: from the channels of a layer, or from gradients.",
+    "layers": "The same question at an early, a middle and a late layer, and what the channels of a layer respond to.",
+    "scores": "What the last layer says of every pixel, for one class.",
+    "errors": "Where the segmenter misses a class and where it invents it, against the ground truth.",
+}
+
+st.title("Inspect")
+st.caption(
+    "Nothing is hidden here: this page looks inside the network, layer by layer, from the picture to the scores that "
+    "decide each pixel."
+)
+view = st.segmented_control(
+    "View",
+    tuple(VIEWS),
+    default="explain",
+    required=True,
+    key=f"{PREFIX}view",
+    bind="query-params",
+    help=" ".join(f"**{name}**: {text}" for name, text in VIEWS.items()),
+)
+view = view if view in VIEWS else "explain"
+st.caption(VIEWS[view])
+if view == "explain":
+    asked, result = experiment.explain(INSIDE, EXPLAIN_PREFIX)
+    layered = asked.method == AblationCam.name
+    if layered and result is not None and result.method == asked.method:
+        channels.show(result, EXPLAIN_PREFIX)
+    if layered:
+        grounds.section(asked, EXPLAIN_PREFIX)
+    if result is not None:
+        views.downloads(result, EXPLAIN_PREFIX)
+else:
+    scene = shell.scene()
+    label = scores.class_widget(scene, PREFIX)
+    if view == "layers":
+        walk.section(scene, label, PREFIX)
+    else:
+        (scores if view == "scores" else errors_view).section(scene, label, PREFIX)
+        pixel.section(scene, scores.logits(scene), PREFIX)

@@ -1,0 +1,107 @@
+"""LIME without the model: drawing the perturbed pictures and fitting the regression, against the `lime` package."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from lime.lime_image import LimeImageExplainer
+from torch import Tensor
+
+import perturb
+from benchmarks.contest import Answer, Side, Work
+from benchmarks.subjects import Subject
+from perturb.engine import to_tensor
+from perturb.fills import make_fill
+from perturb.results import COLUMNS, Readings
+from perturb.segments import Coalitions
+from perturb.settings import check_settings
+
+BATCH = 8
+STEP = 8
+GREY = 0.5
+
+
+def sampling(subject: Subject, segments: int, samples: int, floor: float | None) -> Work:
+    """The same coalitions of the same segments, scored by a plane laid on every eighth pixel in place of a network."""
+    method = perturb.METHODS["lime"]
+    settings = check_settings(
+        method.settings, {"segments": "slic", "count": segments, "samples": samples, "fill": "grey"}, "lime"
+    )
+    drawn = method.masks(subject.image, subject.frozen, settings, 0)
+    assert isinstance(drawn, Coalitions)
+    height, width = drawn.height, drawn.width
+    plane = np.random.default_rng(0).standard_normal((-(-height // STEP), -(-width // STEP))).astype(np.float32)
+    tilted = torch.from_numpy(plane)
+
+    def score(pictures: Tensor) -> Tensor:
+        """Of `(N, 3, H, W)`; the same numbers for both sides, at next to no cost."""
+        return (pictures[:, :, ::STEP, ::STEP].mean(1) * tilted).double().mean((1, 2))
+
+    picture = to_tensor(subject.image, torch.device("cpu"))
+    clean = _readings(score(picture[None]))
+
+    def peer() -> Answer:
+        def classify(pictures: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+            return score(torch.from_numpy(pictures).permute(0, 3, 1, 2)).numpy()[:, None]
+
+        explainer = LimeImageExplainer(feature_selection="none", random_state=_Told(drawn.kept))
+        with contextlib.redirect_stderr(io.StringIO()):  # its progress bar
+            made = explainer.explain_instance(
+                np.array(subject.image.pixels),
+                classify,
+                labels=(0,),
+                top_labels=None,
+                hide_color=GREY,
+                num_samples=1 + len(drawn),
+                batch_size=BATCH,
+                segmentation_fn=lambda _: drawn.labels,
+                random_seed=0,
+            )
+        weights = dict(made.local_exp[0])
+        return Answer(np.array([weights[index] for index in range(len(weights))]), 0)
+
+    def ours() -> Answer:
+        masks = method.masks(subject.image, subject.frozen, settings, 0)
+        assert isinstance(masks, Coalitions)
+        fill = make_fill(subject.image, settings, 0)
+        parts = []
+        with torch.inference_mode():
+            for start in range(0, len(masks), BATCH):
+                hidden = masks.hidden(start, min(start + BATCH, len(masks)))
+                parts.append(_readings(score(fill.paint(picture, hidden, start))))
+        heatmap = method.read(masks, Readings.concatenate(parts), clean, settings).maps["score"]
+        # One value a segment: that of its first pixel.
+        first = np.unique(masks.labels, return_index=True)[1]
+        return Answer(heatmap.ravel()[first].astype(np.float64), 0)
+
+    name = f"LIME without the model, {width}×{height}, {drawn.kept.shape[1]} segments, {samples} samples"
+    return Work(
+        name,
+        Side("lime", peer),
+        (Side("exact", ours, ours, floor=floor),),
+        note="A plane on every eighth pixel stands in for the network; both sides draw the same coalitions.",
+    )
+
+
+class _Told(np.random.RandomState):
+    """Gives the `lime` package the lab's coalitions, where it would draw its own."""
+
+    def __new__(cls, kept: npt.NDArray[np.bool_]) -> _Told:  # noqa: ARG004 — the base class would take it for a seed
+        return super().__new__(cls, 0)
+
+    def __init__(self, kept: npt.NDArray[np.bool_]) -> None:
+        super().__init__(0)
+        self._kept = np.vstack([np.ones_like(kept[:1]), kept])
+
+    def randint(self, low, high=None, size=None, dtype=int):  # type: ignore[no-untyped-def]  # noqa: ARG002, ANN
+        assert size == self._kept.size
+        return self._kept.astype(dtype).ravel()
+
+
+def _readings(scores: Tensor) -> Readings:
+    nothing = np.zeros(len(scores), dtype=np.int64)
+    return Readings(**{column: scores.numpy() if column == "score" else nothing for column in COLUMNS})

@@ -1,0 +1,128 @@
+"""Who is explained, and what the peers get of it: the same module, the same picture, the same region and score."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+import perturb
+from perturb.engine import clean_logits, to_tensor
+from perturb.images import Image
+from perturb.segmenters import torchvision
+from perturb.segmenters.base import TorchSegmenter
+from perturb.targets import Frozen, Target, shares
+
+SPREAD = 3.0
+"""Standard deviation that the logits of a network with random weights are scaled to."""
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A segmenter, a picture and a frozen target, and the score that a peer can call.
+
+    Attributes:
+        title: such as "fcn-resnet50 256×256".
+        segmenter, image, target, frozen: as the lab takes them.
+    """
+
+    title: str
+    segmenter: TorchSegmenter
+    image: Image
+    target: Target
+    frozen: Frozen
+
+    @property
+    def picture(self) -> Tensor:
+        """`(1, 3, H, W)` in [0, 1]."""
+        return to_tensor(self.image, self.segmenter.device)[None]
+
+    def score(self, logits: Tensor) -> Tensor:
+        """Mean logit of the class over the region, `(N,)`, of `(N, K, H, W)`: the lab's own definition."""
+        region = torch.from_numpy(np.flatnonzero(self.frozen.region))
+        return logits[:, self.frozen.index].flatten(1).index_select(1, region).double().mean(1)
+
+    def scorer(self) -> Scorer:
+        """The score as a function of pictures, for a peer."""
+        return Scorer(self)
+
+
+class Scorer:
+    """Pictures `(N, 3, H, W)` in [0, 1] → scores `(N,)`, on the segmenter's module, channels last, with no graph kept.
+
+    Attributes:
+        forwards: pictures run so far.
+    """
+
+    def __init__(self, subject: Subject) -> None:
+        self._subject = subject
+        self.forwards = 0
+
+    def __call__(self, batch: Tensor) -> Tensor:
+        self.forwards += len(batch)
+        segmenter = self._subject.segmenter
+        with torch.inference_mode():
+            return self._subject.score(segmenter.module(segmenter.prepare(batch))).float()
+
+
+def streets(height: int = 360, width: int = 480) -> Subject:
+    """The embedded network on a sample street, explained for its cars."""
+    return _subject("streets-unet", street(height, width), perturb.load_segmenter("streets-unet"), "car")
+
+
+def random_network(name: str, height: int, width: int) -> Subject:
+    """One of torchvision's networks with random weights, explained for a class that it sees somewhere.
+
+    The speed of a network does not depend on its weights. The statistics of its batch norms are taken from pictures, and
+    its last layer is scaled, so that signals neither die nor blow up and its classes share the picture.
+    """
+    torch.manual_seed(0)
+    module = torchvision.make(name, 21)
+    _calibrate(module)
+    classes = [f"class {index}" for index in range(21)]
+    segmenter = TorchSegmenter(module, classes=classes, name=name, mean=torchvision.MEAN, std=torchvision.STD)
+    return _subject(name, street(height, width), segmenter, None)
+
+
+def _subject(name: str, image: Image, segmenter: perturb.Segmenter, label: str | None) -> Subject:
+    assert isinstance(segmenter, TorchSegmenter)
+    labels = clean_logits(image, segmenter).argmax(0).numpy()
+    if label is None:  # the largest that is not nearly everything
+        found = shares(labels, segmenter.classes)
+        label = next((name for name, share in found if share < 0.5), found[0][0])
+    target = Target(label)
+    title = f"{name}, {image.width}×{image.height}"
+    return Subject(title, segmenter, image, target, target.freeze(image, labels, segmenter.classes))
+
+
+def street(height: int, width: int, sample: str = "quiet-street") -> Image:
+    pixels = cv2.resize(np.array(perturb.sample(sample).pixels), (width, height), interpolation=cv2.INTER_AREA)
+    return perturb.load_image(np.clip(pixels, 0, 1), name=f"{sample}-{width}x{height}")
+
+
+def _calibrate(module: nn.Module) -> None:
+    """Give batch norms the statistics of four pictures, and the last layer logits of `SPREAD` around zero."""
+    mean, std = (torch.tensor(value).view(1, 3, 1, 1) for value in (torchvision.MEAN, torchvision.STD))
+    names = ("quiet-street", "rain", "quiet-street", "rain")
+    shown = torch.cat([to_tensor(street(129, 161, name), torch.device("cpu"))[None] for name in names])
+    shown[2:] = shown[2:].flip(3)
+    module.train()
+    for part in module.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            part.reset_running_stats()
+            part.momentum = None  # a plain mean
+        elif isinstance(part, nn.Dropout):
+            part.eval()
+    with torch.no_grad():
+        module((shown - mean) / std)
+        module.eval()
+        logits = module((shown - mean) / std)
+        last = [part for part in module.modules() if isinstance(part, nn.Conv2d)][-1]
+        scale = SPREAD / logits.std()
+        last.weight *= scale
+        if last.bias is not None:
+            last.bias *= scale
+            last.bias -= logits.mean((0, 2, 3)) * scale

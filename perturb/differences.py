@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -9,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import rankdata
 
+from perturb.colour import limit_of
 from perturb.engine import clean_logits
 from perturb.errors import SettingError
 from perturb.export import unit_of
@@ -260,3 +262,28 @@ def shared_region(target: Target, image: Image, segmenter: Segmenter, *, first: 
     """
     frozen = target.freeze(image, clean_logits(image, first).argmax(0).cpu().numpy(), first.classes)
     return frozen.moved_to(clean_logits(image, segmenter).argmax(0).cpu().numpy(), segmenter.classes)
+
+
+class Scale(NamedTuple):
+    """What a map's colours stand for: the value at the end of its bar, and whether other maps share it."""
+
+    limit: float
+    shared: bool
+
+
+def scales(results: Sequence[Result], *, common: bool) -> list[Scale]:
+    """A colour scale for each map, about its neutral value.
+
+    Args:
+        results: whose maps are shown.
+        common: give maps of one unit one scale, up to the largest magnitude among them; one colour then means one value.
+            A map whose unit no other has, or that has no sign where the others have, keeps its own.
+    """
+    kinds = [(unit_of(result, "score"), result.signed()) for result in results]
+    own = [limit_of(result.centred) for result in results]
+    if not common:
+        return [Scale(limit, False) for limit in own]
+    return [
+        Scale(max(limit for limit, other in zip(own, kinds, strict=True) if other == kind), kinds.count(kind) > 1)
+        for kind in kinds
+    ]

@@ -90,7 +90,12 @@ def fact(value: float | int | str) -> str:
 
 
 def legend(labels: npt.NDArray[Any], classes: tuple[str, ...], palette: npt.NDArray[np.uint8], chosen: str) -> None:
-    """The classes of a segmentation with their colours and shares, largest first; the chosen one stands out."""
+    """The classes of a segmentation; see `legend_html`."""
+    st.html(legend_html(labels, classes, palette, chosen))
+
+
+def legend_html(labels: npt.NDArray[Any], classes: tuple[str, ...], palette: npt.NDArray[np.uint8], chosen: str) -> str:
+    """The classes of a segmentation with their colours and shares, largest first, as HTML; the chosen one stands out."""
     items = []
     for name, share in shares(labels, classes):
         r, g, b = palette[classes.index(name)].tolist()
@@ -100,7 +105,7 @@ def legend(labels: npt.NDArray[Any], classes: tuple[str, ...], palette: npt.NDAr
             f"border-radius:.15rem;border:1px solid #8888;margin-right:.3rem;background:rgb({r},{g},{b})'></span>"
             f"{html.escape(name)} {percent(share)}</span>"
         )
-    st.html(f"<div style='display:flex;flex-wrap:wrap;gap:.15rem .8rem;font-size:.82rem'>{''.join(items)}</div>")
+    return f"<div style='display:flex;flex-wrap:wrap;gap:.15rem .8rem;font-size:.82rem'>{''.join(items)}</div>"
 
 
 def key(items: list[tuple[tuple[int, int, int], str]]) -> None:

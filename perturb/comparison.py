@@ -1,0 +1,127 @@
+"""Several explanations of one picture as files: the maps, how two of them differ, curves, the record, and the lines to make it again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy.typing as npt
+
+from perturb.differences import agreement, difference_of, disagreement, mismatches
+from perturb.errors import SettingError
+from perturb.export import picture_lines, segmenter_lines, settings_of, target_line
+from perturb.folders import csv_bytes, npz
+from perturb.results import Result
+from perturb.segmenters.base import Segmenter
+
+Panes = Mapping[int, Result]
+AUCS = (
+    "deletion_auc",
+    "random_deletion_auc",
+    "deletion_iou_auc",
+    "insertion_auc",
+    "random_insertion_auc",
+    "insertion_iou_auc",
+)
+
+
+def contents(panes: Panes, pair: tuple[int, int] | None, how: str, first: Segmenter | None) -> dict[str, bytes]:
+    """All files of a comparison by name.
+
+    Args:
+        panes: results of one picture and target, by the number of the pane.
+        pair: the two panes whose difference belongs to it; None for none.
+        how: the normalisation before they are subtracted, see `perturb.differences`.
+        first: the segmenter that fixed the region of all panes; None where each fixed its own.
+
+    Returns:
+        `maps.npz` (heat maps, regions and segmentations of all panes, and the difference), `compare.json`,
+        `reproduce.py`; for a pair `agreement.csv`, `class_pairs.csv`, `class_iou.csv`; where there are curves,
+        `curves.csv` and `auc.csv`.
+    """
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    for number, result in panes.items():
+        arrays[f"map_{number}"] = result.heatmap
+        arrays[f"region_{number}"] = result.frozen.region
+        arrays[f"segmentation_{number}"] = result.frozen.labels
+    record: dict[str, Any] = {
+        "region_of": None if first is None else {"name": first.name, "digest": first.digest},
+        "panes": {str(number): result.as_dict() for number, result in panes.items()},
+    }
+    files: dict[str, bytes] = {}
+    if pair is not None:
+        a, b = panes[pair[0]], panes[pair[1]]
+        record["pair"] = {"a": pair[0], "b": pair[1], "normalised": how, "mismatches": mismatches(a, b)}
+        try:
+            arrays["difference"], record["pair"]["unit"] = difference_of(a, b, how)
+        except SettingError as error:
+            record["pair"]["no_difference"] = str(error)
+        apart = disagreement(a.frozen.labels, a.segmenter.classes, b.frozen.labels, b.segmenter.classes)
+        arrays["disagreement"] = apart.mask
+        found = agreement(a.centred, b.centred)
+        files["agreement.csv"] = csv_bytes(("measure", "value"), list(found._asdict().items()))
+        files["class_pairs.csv"] = csv_bytes(("a", "b", "pixels", "share"), apart.pairs)
+        files["class_iou.csv"] = csv_bytes(("class", "a_pixels", "b_pixels", "iou"), apart.overlaps)
+    curves = curve_rows(panes)
+    if curves:
+        files["curves.csv"] = csv_bytes(("pane", "curve", "draw", "fraction", "score", "iou"), curves)
+        files["auc.csv"] = csv_bytes(("pane", "method", "segmenter", *AUCS), auc_rows(panes))
+    return {
+        "maps.npz": npz(arrays),
+        **files,
+        "compare.json": (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode(),
+        "reproduce.py": python_lines(panes, pair, how, first).encode(),
+    }
+
+
+def curve_rows(panes: Panes) -> list[tuple[int, str, int, float, float, float]]:
+    """Pane, curve, draw (0 for a map's own curve), fraction, score and IoU of every point; see `perturb.curves`."""
+    return [
+        (number, name, draw, *point)
+        for number, result in panes.items()
+        if result.latest_curves is not None
+        for name, curve in result.latest_curves.items()
+        for draw, (scores, ious) in enumerate(zip(curve.score, curve.iou, strict=True))
+        for point in zip(curve.fraction.tolist(), scores.tolist(), ious.tolist(), strict=True)
+    ]
+
+
+def auc_rows(panes: Panes) -> list[tuple[Any, ...]]:
+    """Pane, method, segmenter and the areas `AUCS` of the panes that have curves."""
+    rows = []
+    for number, result in panes.items():
+        if result.latest_curves is not None:
+            areas = result.latest_curves.metrics()
+            rows.append((number, result.method, result.segmenter.name, *(areas[name] for name in AUCS)))
+    return rows
+
+
+def python_lines(panes: Panes, pair: tuple[int, int] | None, how: str, first: Segmenter | None) -> str:
+    """The Python lines that make a comparison again; arguments as in `contents`."""
+    results: Sequence[Result] = tuple(panes.values())
+    used = {result.segmenter.digest: result.segmenter for result in results}
+    if first is not None:
+        used.setdefault(first.digest, first)
+    names = {digest: f"segmenter_{index}" for index, digest in enumerate(used, start=1)}
+    lines = ["import perturb", "from perturb.differences import agreement, difference_of, shared_region", ""]
+    lines += picture_lines(results[0].image)
+    for digest, segmenter in used.items():
+        lines += segmenter_lines(segmenter, names[digest])
+    lines += [target_line(results[0]), ""]
+    for number, result in panes.items():
+        own = names[result.segmenter.digest]
+        given = settings_of(result)
+        told = "".join(f"    {name}={json.dumps(value)},\n" for name, value in given.items())
+        if first is not None and first.digest != result.segmenter.digest:
+            told += f"    frozen=shared_region(target, image, {own}, first={names[first.digest]}),\n"
+        lines.append(f"result_{number} = perturb.explain(\n    image,\n    {own},\n    target,\n{told})")
+    for number, result in panes.items():
+        if result.latest_curves is not None:
+            lines.append(f"print(perturb.curves(result_{number}).metrics())")
+    if pair is not None:
+        a, b = (f"result_{number}" for number in pair)
+        lines.append(f"print(agreement({a}.centred, {b}.centred))")
+        lines.append(f"difference, unit = difference_of({a}, {b}, {json.dumps(how)})")
+        lines.append("print(difference.min(), difference.max(), unit)")
+    return "\n".join([*lines, ""])

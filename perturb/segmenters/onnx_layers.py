@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,17 +65,9 @@ def maps(segmenter: OnnxSegmenter, picture: torch.Tensor) -> tuple[Map, ...]:
             known[node.output[0]] = node
     known.pop(segmenter.spec.output, None)
     tensors = list(known)
-    # Only shapes come out, so the maps themselves need not stay in memory together.
-    for index, tensor in enumerate(tensors):
-        model.graph.node.append(onnx.helper.make_node("Shape", [tensor], [f"shape of map {index}"]))
-        model.graph.output.append(
-            onnx.helper.make_tensor_value_info(f"shape of map {index}", onnx.TensorProto.INT64, [4])
-        )
-    shapes = (
-        _Part(segmenter, model, [f"shape of map {index}" for index in range(len(tensors))])(picture) if tensors else []
-    )
+    found_shapes = shapes(segmenter, picture, tensors)
     found: dict[str, Map] = {}
-    for tensor, shape in zip(tensors, shapes, strict=True):
+    for tensor, shape in zip(tensors, found_shapes, strict=True):
         if len(shape) != 4 or shape[0] != 1 or shape[2] * shape[3] < 2:
             continue
         name = plain = re.sub(r"\W+", ".", tensor).strip(".")[:150] or "map"
@@ -82,8 +75,25 @@ def maps(segmenter: OnnxSegmenter, picture: torch.Tensor) -> tuple[Map, ...]:
             name = f"{plain}.{len(found)}"
         node = known[tensor]
         parameters = sum(weights.get(given, 0) for given in node.input)
-        found[name] = Map(name, tensor, node.op_type, (int(shape[1]), int(shape[2]), int(shape[3])), parameters)
+        found[name] = Map(name, tensor, node.op_type, (shape[1], shape[2], shape[3]), parameters)
     return tuple(found.values())
+
+
+def shapes(segmenter: OnnxSegmenter, picture: torch.Tensor, tensors: Sequence[str]) -> list[tuple[int, ...]]:
+    """The shapes of some of a graph's tensors for a picture `(1, 3, H, W)`. One pass.
+
+    Raises:
+        SegmenterError: the graph cannot run on it.
+    """
+    if not tensors:
+        return []
+    model = onnx.load_from_string(segmenter.data)
+    names = [f"shape of tensor {index}" for index in range(len(tensors))]
+    # Only shapes come out, so the tensors themselves need not stay in memory together.
+    for tensor, name in zip(tensors, names, strict=True):
+        model.graph.node.append(onnx.helper.make_node("Shape", [tensor], [name]))
+        model.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.INT64, [None]))
+    return [tuple(int(side) for side in shape) for shape in _Part(segmenter, model, names)(picture)]
 
 
 class OnnxRest:

@@ -129,3 +129,77 @@ def overlap(labels: Labels, truth: Labels, index: int) -> Overlap:
     """
     known = truth != IGNORED
     return Overlap(np.asarray((truth == index) & known), np.asarray((labels == index) & known))
+
+
+@dataclass(frozen=True, eq=False)
+class Correctness:
+    """A segmentation beside the ground truth of its picture.
+
+    Attributes:
+        classes: of the segmenter, K names.
+        truth: from `true_labels`, int64 `(H, W)`.
+        wrong: where prediction and truth differ, bool `(H, W)`.
+        matrix: from `confusion`, int64 `(K, K)`.
+        unknown: classes of the truth that the segmenter has no name for, and the share of the labelled pixels that are
+            theirs, largest first; they are in no figure.
+    """
+
+    classes: tuple[str, ...]
+    truth: npt.NDArray[np.int64]
+    wrong: npt.NDArray[np.bool_]
+    matrix: npt.NDArray[np.int64]
+    unknown: dict[str, float]
+
+    @property
+    def present(self) -> list[int]:
+        """The classes that are in the truth or in the prediction of its pixels."""
+        return [int(index) for index in np.flatnonzero(self.matrix.sum(0) + self.matrix.sum(1))]
+
+    @property
+    def compared(self) -> float:
+        """Share of the picture's pixels that the figures are of, in [0, 1]."""
+        return float((self.truth != IGNORED).mean())
+
+    @property
+    def shares(self) -> npt.NDArray[np.float64]:
+        """The confusion matrix by rows: of a true class's pixels, the share of each prediction; NaN without any pixel."""
+        total = self.matrix.sum(1, keepdims=True)
+        return np.asarray(np.divide(self.matrix, total, out=np.full(self.matrix.shape, np.nan), where=total > 0))
+
+    def worst(self) -> tuple[str, str, int] | None:
+        """The commonest error: true class, predicted class, pixels; None without errors."""
+        errors = self.matrix - np.diag(np.diag(self.matrix))
+        true, said = np.unravel_index(int(errors.argmax()), errors.shape)
+        count = int(errors[true, said])
+        return (self.classes[int(true)], self.classes[int(said)], count) if count else None
+
+    def means(self, values: npt.NDArray[Any]) -> tuple[float | None, float | None]:
+        """The mean of some values `(H, W)` where the prediction is right, and where it is wrong; None without a pixel."""
+
+        def mean(part: npt.NDArray[np.bool_]) -> float | None:
+            return float(values[part].mean()) if part.any() else None
+
+        return mean((self.truth != IGNORED) & ~self.wrong), mean(self.wrong)
+
+
+def correctness(labels: Labels, image: Image, classes: tuple[str, ...]) -> Correctness:
+    """Compare a prediction with the picture's ground truth.
+
+    Args:
+        labels: int `(H, W)`, indices of `classes`.
+        image: with its truth.
+        classes: of the segmenter.
+
+    Raises:
+        TargetError: no ground truth, or none of its classes is one of the segmenter's.
+    """
+    truth = true_labels(image, classes)
+    found = np.bincount(image.truth.ravel(), minlength=256) if image.truth is not None else np.zeros(256)
+    labelled = max(1, int(found[:IGNORED].sum()))
+    known = image.truth_classes or classes
+    names = {
+        index: known[index] if index < len(known) else f"class {index}" for index in np.flatnonzero(found[:IGNORED])
+    }
+    unknown = {name: float(found[index] / labelled) for index, name in names.items() if name not in classes}
+    ordered = dict(sorted(unknown.items(), key=lambda pair: -pair[1]))
+    return Correctness(classes, truth, wrong_pixels(labels, truth), confusion(labels, truth, len(classes)), ordered)

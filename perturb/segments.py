@@ -151,14 +151,16 @@ class Coalitions(Masks):
     def __init__(self, labels: Labels, kept: npt.NDArray[np.bool_]) -> None:
         self.height, self.width = labels.shape
         self.labels, self.kept = labels, kept
-        self._hidden = torch.from_numpy(~kept)
-        self._flat = torch.from_numpy(labels.ravel().astype(np.int64))
+        self._hidden = ~kept
+        self._flat = labels.ravel().astype(np.intp)
 
     def __len__(self) -> int:
         return len(self.kept)
 
     def hidden(self, start: int, stop: int) -> Tensor:
-        return self._hidden[start:stop].index_select(1, self._flat).view(stop - start, self.height, self.width)
+        # torch's own selection along the last axis is four times slower.
+        hidden = np.take(self._hidden[start:stop], self._flat, axis=1)
+        return torch.from_numpy(hidden).view(stop - start, self.height, self.width)
 
     def spread(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
         # The same mean as the general one, taken once a segment in place of once a pixel.

@@ -128,10 +128,19 @@ def observe(segmenter: Segmenter, picture: Tensor, name: str) -> tuple[Tensor, T
 
     with hooks((find(segmenter, name), keep)), torch.inference_mode():
         logits = segmenter(picture)
+    return logits, sole_map(outputs, name)
+
+
+def sole_map(outputs: list[Any], name: str) -> Tensor:
+    """The one map that a layer gave in one pass.
+
+    Raises:
+        SettingError: it gave none or several, or what it gave is no map.
+    """
     if len(outputs) != 1:
         used = f"is used {len(outputs)} times" if outputs else "is not used"
         raise SettingError(
-            f"The layer '{name}' {used} in one pass, expected once: which of its outputs should be ablated cannot be "
+            f"The layer '{name}' {used} in one pass, expected once: which of its outputs is meant cannot be "
             "said. Choose the block around it, or another layer."
         )
     (output,) = outputs
@@ -141,7 +150,7 @@ def observe(segmenter: Segmenter, picture: Tensor, name: str) -> tuple[Tensor, T
             f"The layer '{name}' gives no map: got {got}, expected floats (1, C, h, w) with more than one cell. "
             "Choose another layer."
         )
-    return logits, output
+    return output
 
 
 def onnx_rest(segmenter: OnnxSegmenter, picture: Tensor, name: str) -> OnnxRest:

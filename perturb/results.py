@@ -62,8 +62,8 @@ class Readings:
     @staticmethod
     def none() -> Readings:
         """No readings, of a method that perturbs nothing."""
-        empty = {column: np.zeros(0, np.int64) for column in COLUMNS}
-        return Readings(**empty | {name: np.zeros(0, np.float64) for name in ("score", "iou")})
+        numbers, counts = np.zeros(0, np.float64), np.zeros(0, np.int64)
+        return Readings(numbers, counts, counts, counts, counts, numbers, counts)
 
 
 COLUMNS: tuple[str, ...] = tuple(f.name for f in fields(Readings))

@@ -140,6 +140,9 @@ QUICK = {
     "kernel-shap": {"segments": "grid", "count": 6, "samples": 20},
     "rise": {"masks": 10},
     "ablation-cam": {"layer": "decoder3"},
+    "smoothgrad": {"samples": 2},
+    "integrated-gradients": {"steps": 4},
+    "gradient-shap": {"samples": 2},
 }
 
 

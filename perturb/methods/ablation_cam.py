@@ -13,6 +13,7 @@ from torch import Tensor
 from perturb import engine
 from perturb.engine import Progress
 from perturb.errors import SettingError
+from perturb.fast.channels import Channels, channels
 from perturb.images import Image
 from perturb.layers import activations, inside, layers, require, stretch
 from perturb.methods.base import Fact, Outcome, Unmasked
@@ -28,6 +29,15 @@ NEAR_ZERO = 0.01
 
 FEWEST = 64
 """Channels that the layer chosen by default has at least: fewer of them are little more than the logits, mixed."""
+
+LAYER = Setting(
+    "layer",
+    "layer",
+    "",
+    "Name of the layer, such as decoder3 or context of streets-unet. Empty takes the last one before the logits "
+    f"that has at least {FEWEST} channels.",
+)
+"""Which layer's channels are added up; for all methods that add up channels."""
 
 
 class AblationCam(Unmasked):
@@ -54,13 +64,7 @@ class AblationCam(Unmasked):
     )
     needs: ClassVar[tuple[str, ...]] = ("layers",)
     settings: ClassVar[tuple[Setting, ...]] = (
-        Setting(
-            "layer",
-            "layer",
-            "",
-            "Name of the layer, such as decoder3 or context of streets-unet. Empty takes the last one before the logits "
-            f"that has at least {FEWEST} channels.",
-        ),
+        LAYER,
         Setting(
             "ablation",
             "choice",
@@ -114,7 +118,8 @@ class AblationCam(Unmasked):
         tail = split(segmenter, image, name)
         share, note = _ablated(segmenter, settings, frozen, name, tail.activation)
         live = ((tail.activation * share)[0] != 0).flatten(1).any(1).nonzero().flatten()
-        readings = _ablate(tail, share, live, segmenter, frozen, clean, batch=batch, progress=progress)
+        quick = channels(segmenter, engine.to_tensor(image, segmenter.device), name, frozen) if len(live) else None
+        readings = _ablate(tail, quick, share, live, segmenter, frozen, clean, batch=batch, progress=progress)
         worth, plain = weights(clean, readings)
         maps = _maps(segmenter, tail.activation[0], worth, image)
         notes = [note, tail.note]
@@ -148,7 +153,7 @@ def choose(segmenter: Segmenter, image: Image, name: str = "") -> str:
     found = [layer for layer in layers(segmenter, image) if layer.shape[0] != len(segmenter.classes)]
     if not found:
         raise SettingError(
-            f"The segmenter '{segmenter.name}' has no layer of maps before its logits, so there is no channel to ablate. "
+            f"The segmenter '{segmenter.name}' has no layer of maps before its logits, so there is no channel to look at. "
             "Choose another segmenter, or a method that hides pixels."
         )
     return max(found, key=lambda layer: (min(layer.shape[0], FEWEST), layer.depth)).name
@@ -214,6 +219,7 @@ def _ablated(
 
 def _ablate(
     tail: Tail | OnnxRest,
+    quick: Channels | None,
     share: Tensor,
     live: Tensor,
     segmenter: Segmenter,
@@ -226,17 +232,20 @@ def _ablate(
     """Readings of every channel; channels that are not live change nothing and are read as the clean picture."""
     height, width = frozen.region.shape
 
-    def forward(start: int, stop: int) -> tuple[Tensor, Tensor]:
-        channels = live[start:stop]
-        rows = torch.arange(stop - start, device=live.device)
-        changed = tail.activation.repeat(stop - start, 1, 1, 1)
-        changed[rows, channels] *= 1 - share
+    reader = frozen.reader(live.device)
+
+    def read(start: int, stop: int) -> Readings:
+        index = live[start:stop]
         hidden = torch.zeros((stop - start, height, width), dtype=torch.bool, device=live.device)
-        return tail(changed.contiguous(memory_format=torch.channels_last)), hidden
+        if quick is not None:
+            return quick.read(index, share, hidden)
+        changed = tail.activation.repeat(stop - start, 1, 1, 1)
+        changed[torch.arange(stop - start, device=live.device), index] *= 1 - share
+        return reader.read(tail(changed.contiguous(memory_format=torch.channels_last)), hidden)
 
     columns = {name: np.repeat(getattr(clean, name)[:1], tail.activation.shape[1]) for name in COLUMNS}
     if len(live):
-        run = engine.sweep(len(live), forward, segmenter, frozen, batch=batch, progress=progress)
+        run = engine.sweep(len(live), read, segmenter, frozen, batch=batch, progress=progress)
         for name in COLUMNS:
             columns[name][live.cpu().numpy()] = getattr(run, name)
     elif progress is not None:

@@ -1,0 +1,108 @@
+"""Seg-Grad-CAM: the channels of a layer added up by how steeply the score rises with each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from perturb.gradients import Traced, finite, trace
+from perturb.images import Image
+from perturb.layers import stretch
+from perturb.methods.ablation_cam import LAYER, choose
+from perturb.methods.base import Fact, Outcome
+from perturb.methods.gradient import Asked, Gradient, arrays
+from perturb.segmenters.base import Segmenter
+from perturb.settings import Setting, Value
+from perturb.targets import Frozen
+
+
+class GradCam(Gradient):
+    """α_k = mean over the cells of ∂S/∂A_k; the map is Σ α_k A_k, stretched to the picture.
+
+    `score` is that sum with its sign, `positive` is ReLU(Σ α_k A_k), the map of the paper, stretched afterwards. Both are in
+    units of the layer's activation A times the score's slope by it. S is the mean over the region, as everywhere in the lab;
+    the paper's sum over it gives the same map, larger by the region's size.
+    """
+
+    name: ClassVar[str] = "grad-cam"
+    title: ClassVar[str] = "Seg-Grad-CAM"
+    summary: ClassVar[str] = (
+        "The channels of a layer added up by how steeply the score rises with each: where the layer holds what the class needs."
+    )
+    citation: ClassVar[str] = "Vinogradova et al. 2020 (Seg-Grad-CAM), eq. 2; for classifiers Selvaraju et al. 2017"
+    needs: ClassVar[tuple[str, ...]] = ("gradients", "layers")
+    settings: ClassVar[tuple[Setting, ...]] = (LAYER,)
+    captions: ClassVar[Mapping[str, str]] = {
+        "score": "The layer's channels added up by how steeply the score rises with each. Red: what is active here speaks "
+        "for the class; blue: against it.",
+        "positive": "Only what speaks for the class, as in the paper: the same sum where it is above zero.",
+    }
+
+    def passes(self, settings: Mapping[str, Value]) -> int:  # noqa: ARG002 — whatever they are
+        return 2
+
+    def forwards(self, image: Image, segmenter: Segmenter, frozen: Frozen, settings: Mapping[str, Value]) -> int:
+        choose(segmenter, image, str(settings["layer"]))
+        return super().forwards(image, segmenter, frozen, settings)
+
+    def weights(self, activation: Tensor, slope: Tensor) -> Tensor:  # noqa: ARG002 — for methods that weigh cells
+        """What each channel is worth, float64 `(C,)`.
+
+        Args:
+            activation: A, float64 `(C, h, w)`.
+            slope: ∂S/∂A, of the same shape.
+        """
+        return slope.mean((1, 2))
+
+    def notes(self, activation: Tensor, slope: Tensor) -> tuple[str, ...]:  # noqa: ARG002 — there is nothing to say
+        """What a reader should know about these weights."""
+        return ()
+
+    def attribute(self, asked: Asked) -> Outcome:
+        name = choose(asked.segmenter, asked.image, str(asked.settings["layer"]))
+        traced = trace(asked.score(1), asked.segmenter, asked.image, name)
+        assert traced.activation is not None
+        slope = finite(traced.slope(traced.activation), asked.segmenter)[0].double()
+        activation = traced.activation[0].detach().double()
+        worth = self.weights(activation, slope)
+        total = torch.einsum("k,kyx->yx", worth, activation)
+        facts: dict[str, Fact] = {
+            "layer": name,
+            "channels": len(activation),
+            "unit": f"activation × slope of the {asked.frozen.target.score}",
+        }
+        return Outcome(
+            arrays(
+                score=stretch(asked.segmenter, total, asked.image.height, asked.image.width),
+                positive=stretch(asked.segmenter, total.relu(), asked.image.height, asked.image.width),
+            ),
+            facts,
+            (*logit_note(asked, traced, slope, name), *self.notes(activation, slope)),
+            passes=self.passes(asked.settings),
+        )
+
+
+def logit_note(asked: Asked, traced: Traced, slope: Tensor, name: str) -> tuple[str, ...]:
+    """A note where the layer gives the logits themselves, so that the map is only the score map of the class again.
+
+    So it is where, of as many channels as classes, the score depends on that of the class alone; or where the channel of
+    the class, stretched to the picture, is its logit.
+    """
+    assert traced.activation is not None
+    index, own = asked.frozen.index, traced.activation[0].detach()
+    if len(own) != len(asked.segmenter.classes):
+        return ()
+    others = slope.abs().amax((1, 2))
+    alone = bool(others[index] > 0) and int((others > 0).sum()) == 1
+    logit = traced.logits[0, index].detach()
+    off = (stretch(asked.segmenter, own[index], asked.image.height, asked.image.width) - logit).abs().max()
+    if not alone and float(off) > 0.01 * float(logit.max() - logit.min()):
+        return ()
+    what = f"the score map of '{asked.frozen.name}' again, scaled" if alone else "the classes' score maps again, mixed"
+    return (
+        f"The layer '{name}' gives the logits themselves, so its channels add up to {what}, and say nothing about what the "
+        "logits come from. Choose an earlier layer.",
+    )

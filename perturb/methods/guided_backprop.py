@@ -1,0 +1,70 @@
+"""Guided backpropagation: the gradient, of which every ReLU lets only what is positive go back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from perturb.gradients import Guided, finite, guide, trace
+from perturb.methods.base import Outcome
+from perturb.methods.gradient import CHANNELS, Asked, Gradient, arrays, magnitude, slope_unit
+from perturb.settings import Setting, Value
+
+EDGES = (
+    "Guided maps act much like edge detectors: they hardly change when the network's weights are drawn anew (Adebayo et al. "
+    "2018). A sharp edge is no evidence that the network uses it; try the sanity check of the Faithfulness page."
+)
+GUIDED_CAPTIONS = {
+    "score": "The size of the guided gradient. Bright pixels are edges that the network answers to; whether they help or "
+    "hinder, this cannot say.",
+    "signed": "The same with its sign, the colour channels added up. Red: a brighter pixel raises the score by this path; "
+    "blue: it lowers it.",
+}
+
+
+class GuidedBackprop(Gradient):
+    """∂S/∂x with each ReLU passing back only what is positive and came from a positive input; sizes as for saliency.
+
+    ReLUs are found in the recorded graph of the pass, so it does not matter whether they are modules, functions, in place
+    or used several times. Other activation functions pass the gradient as it is, and a note says so; a compiled or
+    scripted network is refused.
+    """
+
+    name: ClassVar[str] = "guided-backprop"
+    title: ClassVar[str] = "Guided backpropagation"
+    summary: ClassVar[str] = (
+        "The gradient with everything negative dropped at each ReLU on the way back: sharp, and close to an edge detector."
+    )
+    citation: ClassVar[str] = "Springenberg et al. 2015, sec. 3.4; as a warning Adebayo et al. 2018"
+    settings: ClassVar[tuple[Setting, ...]] = (CHANNELS,)
+    captions: ClassVar[Mapping[str, str]] = GUIDED_CAPTIONS
+    magnitudes: ClassVar[frozenset[str]] = frozenset({"score"})
+
+    def passes(self, settings: Mapping[str, Value]) -> int:  # noqa: ARG002 — whatever they are
+        return 2
+
+    def attribute(self, asked: Asked) -> Outcome:
+        traced = trace(asked.score(1), asked.segmenter, asked.image)
+        guided = guide(traced.score, asked.segmenter)
+        slope = finite(traced.slope(traced.picture), asked.segmenter)[0]
+        return Outcome(
+            arrays(score=magnitude(slope, str(asked.settings["channels"])), signed=slope.sum(0)),
+            {"relus": guided.relus, **slope_unit(asked)},
+            guided_notes(guided),
+            passes=self.passes(asked.settings),
+        )
+
+
+def guided_notes(guided: Guided) -> tuple[str, ...]:
+    """What a reader of a guided map should know."""
+    notes = []
+    if not guided.relus:
+        notes.append("The network has no ReLU, so there was nothing to guide: the gradient is the plain one.")
+    if guided.others:
+        kinds = ", ".join(f"{count} × {name}" for name, count in guided.others.items())
+        notes.append(f"Only ReLUs are guided. The gradient passes other activation functions as it is: {kinds}.")
+    if guided.parts:
+        notes.append(
+            f"The network changes parts of tensors in place ({guided.parts} times); a ReLU among these would not be guided."
+        )
+    return (*notes, EDGES)

@@ -1,0 +1,32 @@
+"""Saliency: the gradient of the score with respect to the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from perturb.methods.base import Outcome
+from perturb.methods.gradient import CHANNELS, PLAIN_CAPTIONS, Asked, Gradient, plain_maps, slope_unit
+from perturb.settings import Setting, Value
+
+
+class Saliency(Gradient):
+    """|∂S/∂x|, one number a pixel by `channels`; `signed` is Σ_c ∂S/∂x_c, `input` is Σ_c x_c ∂S/∂x_c.
+
+    On a linear score S = Σ w·x it is |w|, and `input` adds up to S. One forward and one backward pass.
+    """
+
+    name: ClassVar[str] = "saliency"
+    title: ClassVar[str] = "Saliency"
+    summary: ClassVar[str] = "How strongly the score answers to a small change of each pixel: the size of its gradient."
+    citation: ClassVar[str] = "Simonyan et al. 2014, sec. 3.1; gradient × input: Shrikumar et al. 2016"
+    settings: ClassVar[tuple[Setting, ...]] = (CHANNELS,)
+    captions: ClassVar[Mapping[str, str]] = PLAIN_CAPTIONS
+    magnitudes: ClassVar[frozenset[str]] = frozenset({"score"})
+
+    def passes(self, settings: Mapping[str, Value]) -> int:  # noqa: ARG002 — whatever they are
+        return 2
+
+    def attribute(self, asked: Asked) -> Outcome:
+        slope = asked.slopes(asked.score(1), asked.picture)[0]
+        return Outcome(plain_maps(asked, slope), slope_unit(asked), passes=self.passes(asked.settings))

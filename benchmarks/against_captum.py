@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -44,9 +45,7 @@ def occlusion(subject: Subject, size: int, stride: int, *, exact: float, fast: f
     few = {"size": min(subject.frozen.region.shape), "stride": min(subject.frozen.region.shape)}
     sides = [_ours(subject, "exact", "occlusion", settings, few, floor=exact)]
     if fast is not None:
-        sides.append(
-            _ours(subject, "bfloat16", "occlusion", settings, few, precision="bfloat16", exact=False, floor=fast)
-        )
+        sides.append(_ours(subject, "bfloat16", "occlusion", settings, few, pace="bfloat16", exact=False, floor=fast))
     return Work(
         f"occlusion, {subject.title}, {size} px every {stride}",
         _captum(subject, peer),
@@ -97,15 +96,17 @@ def _ours(
     settings: dict[str, Any],
     few: dict[str, Any],
     *,
+    pace: str = "exact",
     exact: bool = True,
     floor: float | None = None,
-    **more: Any,
 ) -> Side:
     """The lab's side; `few` replaces settings where it is only warmed up."""
+    # A module of its own for each pace, as one visitor keeps to one: what the lab remembers of a module is then kept.
+    segmenter = subject.segmenter if pace == subject.segmenter.pace else copy.deepcopy(subject.segmenter)
+    segmenter.pace = pace
 
     def run(**changed: Any) -> Answer:
-        used = {**settings, **changed, **more}
-        result = perturb.explain(subject.image, subject.segmenter, subject.target, method=method, **used)
+        result = perturb.explain(subject.image, segmenter, subject.target, method=method, **{**settings, **changed})
         return Answer(result.heatmap, result.forwards)
 
     return Side(name, run, lambda: run(**few), exact, floor)

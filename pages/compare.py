@@ -1,0 +1,50 @@
+"""Compare: two to four explanations of one picture beside each other, what they do not have in common, and their curves."""
+
+import streamlit as st
+
+from pages.parts import shell
+
+shell.require_entrypoint()
+
+from pages.parts import differences, gallery, pane_curves, pane_files, panes  # noqa: E402 — the page may have to start over first
+
+PREFIX = "cmp_"
+VIEWS = {
+    "maps": "A − B: where one map is higher than the other, and how far they agree.",
+    "predictions": "Where the segmenters of A and B say different things about the clean picture.",
+    "curves": "Deletion and insertion of all panes: which map points at pixels that matter?",
+}
+
+st.title("Compare")
+st.caption(
+    "Segmenters, methods and settings beside each other, on one picture and one target. Zoom into one pane, and all of them "
+    "show the same place."
+)
+asked, first = panes.choose(PREFIX)
+made = panes.run(asked, first, PREFIX)
+if made is not None:
+    with st.container(key=f"{PREFIX}shown_{'fresh' if made.fresh else 'stale'}"):
+        a, b = gallery.show(made.panes, PREFIX)
+        st.subheader("What differs")
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            view = st.segmented_control(
+                "Of",
+                tuple(VIEWS),
+                default="maps",
+                required=True,
+                key=f"{PREFIX}view",
+                bind="query-params",
+                help=" ".join(f"**{name}**: {text}" for name, text in VIEWS.items()),
+            )
+            view = view if view in VIEWS else "maps"
+            how = differences.normalisation(PREFIX)
+        st.caption(VIEWS[view])
+        if view == "curves":
+            pane_curves.section(made.panes, PREFIX)
+        elif b is None:
+            st.info("Choose a second pane as B above to see what differs.", icon=":material/info:")
+        elif view == "predictions":
+            differences.predictions(a, b)
+        else:
+            differences.maps(a, b, how)
+        pane_files.offer(made, (a, b), how, PREFIX)

@@ -1,0 +1,140 @@
+"""Deletion and insertion of all panes in one chart, with the bands of random orders, and a table of the areas."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import altair as alt
+import pandas as pd
+import streamlit as st
+
+import perturb
+from pages.parts import experiment, jobs, network
+from pages.parts.charts import HUES
+from pages.parts.figures import CONTROL_COLOUR
+from pages.parts.panes import Shown
+from perturb.comparison import AUCS, auc_rows, curve_rows
+from perturb.curves import curve_forwards
+from perturb.engine import Progress
+from perturb.metrics import METRICS
+
+KINDS = ("deletion", "insertion")
+
+
+def section(shown: Sequence[Shown], prefix: str) -> None:
+    """Run the curves that are missing, and show those of all panes."""
+    shop = jobs.workshop()
+    missing = [(pane, _seconds(pane.result)) for pane in shown if pane.result.latest_curves is None]
+    task: jobs.Task[bool] = jobs.Task(f"{prefix}curves", json.dumps([[pane.number, pane.key] for pane in shown]))
+    if not missing:
+        task.keep(True)
+    passes, total = len(missing) * curve_forwards(), sum(seconds for _, seconds in missing)
+    running = task.offer(
+        "Run the curves",
+        f"{passes} forward passes, about {jobs.duration(total)}.",
+        key=f"{prefix}curves_run",
+        text="Hide and restore the pixels in the order of each map, beside random orders.",
+        up_to_date="Up to date: the curves below belong to the maps above.",
+        at_once=passes <= experiment.AT_ONCE and not task.stopped,
+    )
+    if running:
+
+        def measure(result: perturb.Result) -> Callable[[Progress], bool]:
+            def part(progress: Progress) -> bool:
+                made = perturb.curves(result, progress=progress)
+                shop.seconds[*_size(result), ""] = made.seconds / made.forwards
+                return True
+
+            return part
+
+        task.run(
+            *(
+                jobs.Part(f"Curves of pane {pane.number}", curve_forwards(), seconds, measure(pane.result))
+                for pane, seconds in missing
+            )
+        )
+    if not missing:
+        _show(shown, prefix)
+
+
+def _size(result: perturb.Result) -> tuple[str, int, int]:
+    return result.segmenter.name, result.image.height, result.image.width
+
+
+def _seconds(result: perturb.Result) -> float:
+    """How long the curves of a result are expected to take."""
+    _, guess = network.segment(result.segmenter, result.image)
+    return curve_forwards() * jobs.workshop().pass_seconds(*_size(result), guess)
+
+
+def _show(shown: Sequence[Shown], prefix: str) -> None:
+    measure = st.segmented_control(
+        "Measured as",
+        ("score", "iou"),
+        default="score",
+        required=True,
+        key=f"{prefix}measure",
+        bind="query-params",
+        help="score: mean probability in the region, as a share of the clean one. iou: overlap of the new mask with the "
+        "clean one. The same forward passes give both.",
+    )
+    measure = "iou" if measure == "iou" else "score"
+    titles = {pane.number: pane.title for pane in shown}
+    results = {pane.number: pane.result for pane in shown}
+    points = pd.DataFrame(curve_rows(results), columns=["number", "curve", "draw", "fraction", "score", "iou"])
+    points["pane"] = points["number"].map(titles)
+    # One segmenter on one region has one set of random orders, whatever the map.
+    bands = {(pane.result.segmenter.name, pane.result.frozen.digest()): pane.number for pane in reversed(shown)}
+    for column, kind in zip(st.columns(2, gap="medium"), KINDS, strict=True):
+        with column:
+            metric = METRICS[f"{kind}_auc"]
+            st.markdown(f"**{kind.capitalize()}** {metric.arrow} ({metric.better} is better)", help=metric.summary)
+            own = points[points["curve"] == kind]
+            random = points[(points["curve"] == f"random_{kind}") & points["number"].isin(list(bands.values()))]
+            chart = _chart(own, random, kind, measure, list(titles.values()))
+            st.altair_chart(chart, width="stretch", alt=f"{kind} curves of all panes, with bands of random orders")
+    st.caption(
+        "Lines: the panes' maps. Grey bands: from the lowest to the highest of several random orders, one band for each "
+        "segmenter and region. A map that says something stays below the bands in deletion and above them in insertion."
+    )
+    st.dataframe(
+        pd.DataFrame(auc_rows(results), columns=["pane", "method", "segmenter", *AUCS]),
+        hide_index=True,
+        column_config={
+            name: st.column_config.NumberColumn(
+                f"{METRICS[name].title} {METRICS[name].arrow}".strip(), help=METRICS[name].summary, format="%.3f"
+            )
+            for name in AUCS
+        },
+    )
+
+
+def _chart(own: pd.DataFrame, random: pd.DataFrame, kind: str, measure: str, titles: list[str]) -> Any:
+    done = "hidden" if kind == "deletion" else "restored"
+    x = alt.X("fraction:Q", title=f"pixels {done}, most important first", axis=alt.Axis(format="%", tickCount=5))
+    y_title = "IoU with the clean mask" if measure == "iou" else "share of the clean score"
+    colours = alt.Scale(domain=titles, range=list(HUES[: len(titles)]))
+    key = alt.Legend(title=None, orient="bottom", columns=1, labelLimit=400)
+    band = (
+        alt.Chart(random)
+        .transform_aggregate(low=f"min({measure})", high=f"max({measure})", groupby=["fraction", "pane"])
+        .mark_area(opacity=0.18, color=CONTROL_COLOUR)
+        .encode(x=x, y=alt.Y("low:Q", title=y_title), y2="high:Q", detail="pane:N")
+    )
+    lines = (
+        alt.Chart(own)
+        .mark_line(strokeWidth=2.5, point={"size": 28, "filled": True})
+        .encode(
+            x=x,
+            y=alt.Y(f"{measure}:Q", title=y_title),
+            color=alt.Color("pane:N", scale=colours, legend=key, sort=titles),
+            tooltip=[
+                alt.Tooltip("pane:N"),
+                alt.Tooltip("fraction:Q", title=f"pixels {done}", format=".1%"),
+                alt.Tooltip(f"{measure}:Q", title=y_title, format=".3f"),
+            ],
+        )
+    )
+    return alt.layer(band, lines).properties(height=300)

@@ -46,6 +46,13 @@ def pages() -> list[Any]:
         # Its links are out in the world; it sends them on.
         st.Page("pages/ablation_cam.py", title="Ablation CAM", url_path="ablation_cam", visibility="hidden"),
         st.Page(
+            "pages/compare.py",
+            title="Compare",
+            icon=":material/compare:",
+            url_path="compare",
+            help="Segmenters, methods and settings beside each other on one picture, and what differs.",
+        ),
+        st.Page(
             "pages/faithfulness.py",
             title="Faithfulness",
             icon=":material/balance:",

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from perturb.fast.passes import passes
 from perturb.fills import Fill
 from perturb.images import Image
 from perturb.masks import Masks
@@ -47,8 +48,12 @@ def run(
     batch: int | None = None,
     memory: int = MEMORY,
     progress: Progress | None = None,
+    plain: bool = False,
 ) -> Readings:
     """Hide, run the segmenter, read; once for each mask.
+
+    Where the segmenter's network is known well enough, only what a mask can change is run (`perturb.fast`): the same
+    readings, but for float32 rounding.
 
     Args:
         image: the clean picture.
@@ -60,6 +65,7 @@ def run(
             The readings do not depend on it.
         memory: bytes one batch may take.
         progress: called once a batch.
+        plain: run all of the segmenter for every mask, as it is.
 
     Returns:
         Readings of all masks, in their order. `len(masks)` forward passes of one picture each.
@@ -70,16 +76,20 @@ def run(
     """
     picture = to_tensor(image, segmenter.device)
 
-    def forward(start: int, stop: int) -> tuple[torch.Tensor, torch.Tensor]:
-        hidden = masks.hidden(start, stop).to(segmenter.device)
-        return segmenter(fill.paint(picture, hidden, start)), hidden
+    quick = None if plain else passes(segmenter, picture, frozen, len(masks))
+    reader = frozen.reader(segmenter.device)
 
-    return sweep(len(masks), forward, segmenter, frozen, batch=batch, memory=memory, progress=progress)
+    def read(start: int, stop: int) -> Readings:
+        hidden = masks.hidden(start, stop).to(segmenter.device)
+        painted = fill.paint(picture, hidden, start)
+        return reader.read(segmenter(painted), hidden) if quick is None else quick.read(painted, hidden)
+
+    return sweep(len(masks), read, segmenter, frozen, batch=batch, memory=memory, progress=progress)
 
 
 def sweep(
     total: int,
-    forward: Callable[[int, int], tuple[torch.Tensor, torch.Tensor]],
+    read: Callable[[int, int], Readings],
     segmenter: Segmenter,
     frozen: Frozen,
     *,
@@ -91,13 +101,12 @@ def sweep(
 
     Args:
         total: how many perturbations there are.
-        forward: gives the logits `(N, K, H, W)` of perturbations `start` to `stop` (half-open), and which pixels
-            they hide, `(N, H, W)`; called once a batch, in order, again after it ran out of memory.
-        segmenter: whose logits they are.
-        frozen: what to read.
+        read: gives the readings of perturbations `start` to `stop` (half-open); called once a batch, in order, again
+            after it ran out of memory.
+        segmenter: what is run.
+        frozen: what is read.
         batch, memory, progress: as in `run`.
     """
-    reader = frozen.reader(segmenter.device)
     # Input, perturbed copy and softmax in float32, masks in bool: what the lab itself holds of one picture.
     each = frozen.region.size * 4 * (6 + 2 * len(segmenter.classes))
     sizes = BatchSizes(segmenter.device, batch, most=max(1, memory // each))
@@ -108,7 +117,7 @@ def sweep(
             stop = min(start + sizes.next(), total)
             began = time.perf_counter()
             try:
-                parts.append(reader.read(*forward(start, stop)))
+                parts.append(read(start, stop))
             except torch.OutOfMemoryError:
                 if stop - start == 1:
                     raise

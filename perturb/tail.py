@@ -7,8 +7,6 @@ layer keep their clean values.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
 from typing import Any, cast
 
 import torch
@@ -20,13 +18,11 @@ from perturb.layers import find, hooks, network, observe, onnx_rest
 from perturb.segmenters.base import Segmenter, TorchSegmenter, check_logits
 from perturb.segmenters.onnx import OnnxSegmenter
 from perturb.segmenters.onnx_layers import OnnxRest
+from perturb.tracing import trace
 
 TOLERANCE = 1e-4
 """The tail must give the whole network's clean logits within this part of their range; float32 sums in another order
 differ by some 1e-6."""
-
-_TRACING = threading.Lock()
-"""Tracing patches `nn.Module` itself; two at once would leave it patched."""
 
 
 def split(segmenter: Segmenter, image: Image, name: str) -> Tail | OnnxRest:
@@ -96,20 +92,18 @@ class Tail:
 
     def _split(self) -> str:
         """Trace the network and run what comes before the layer; an empty string, or why that cannot be done."""
-        tracer = _Tracer()
         # Whatever a network does that tracing does not stand is a reason to run all of it, and no error.
         try:
-            with _TRACING:
-                graph = tracer.trace(network(self._segmenter))
+            traced, outputs = trace(network(self._segmenter))
         except Exception as error:
             return f"tracing it fails: {_first_line(error)}"
-        node = tracer.outputs.get(self._name)
+        node = outputs.get(self._name)
         if node is None:
             return "its trace has no value of that name"
         try:
             with torch.inference_mode():
                 given = cast(TorchSegmenter, self._segmenter).prepare(self._picture)
-                self._rest = _Rest(fx.GraphModule(tracer.root, graph), node, given)
+                self._rest = _Rest(traced, node, given)
                 # Two at once: whatever took the size of the first batch for a constant shows here.
                 twice = self(self.activation.repeat(2, 1, 1, 1))
         except Exception as error:
@@ -117,35 +111,6 @@ class Tail:
         allowed = TOLERANCE * float(self.clean.max() - self.clean.min()) + 1e-6
         off = float((twice - self.clean).abs().max())
         return "" if off <= allowed else f"its trace gives logits that differ by {off:.2g}"
-
-
-class _Tracer(fx.Tracer):
-    """Notes which node of the graph each module's output is, also of modules that are traced through.
-
-    Tracing replaces functions of `nn.Module` for all threads; whatever another thread runs meanwhile is passed through.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.outputs: dict[str, fx.Node] = {}
-        self._own = threading.get_ident()
-
-    def call_module(
-        self, m: torch.nn.Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
-        if threading.get_ident() != self._own:
-            return forward(*args, **kwargs)
-        output = super().call_module(m, forward, args, kwargs)
-        # A module that hands its input on has no node of its own, and replacing the input would change more than it.
-        given = {id(value.node) for value in (*args, *kwargs.values()) if isinstance(value, fx.Proxy)}
-        if isinstance(output, fx.Proxy) and id(output.node) not in given:
-            self.outputs[self.path_of_module(m)] = output.node
-        return output
-
-    def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
-        if threading.get_ident() != self._own:
-            return attr_val
-        return super().getattr(attr, attr_val, parameter_proxy_cache)
 
 
 class _Rest(fx.Interpreter):

@@ -1,0 +1,123 @@
+"""Run what follows a layer when one of its channels is changed: what is linear in the channel is not run again.
+
+A convolution of maps that are the clean ones but for channel k gives the clean output minus what the change of channel k
+alone contributes, which is a product with the weights of one channel in place of all. So the first full convolution
+after the layer is run once, for all channels together; everything after it is run for each, as ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from perturb.fast.graph import Network, Step, compiled
+from perturb.fast.ops import Channel, Conv, Op
+from perturb.fast.reading import LowReader
+from perturb.results import Readings
+from perturb.segmenters.base import Segmenter, TorchSegmenter
+from perturb.targets import Frozen
+
+Value = Channel | Tensor | None
+"""What became of a map: one channel of it changed, all of it changed `(N, C, h, w)`, or nothing."""
+
+
+def channels(segmenter: Segmenter, picture: Tensor, layer: str, frozen: Frozen) -> Channels | None:
+    """What follows a layer, run with one channel changed; None where the network is not known well enough.
+
+    Args:
+        segmenter: in use. Its `pace` says whether shorter ways are wanted.
+        picture: the clean one, `(3, H, W)`.
+        layer: its name.
+        frozen: what will be read.
+    """
+    if segmenter.pace == "plain":
+        return None
+    dtype = torch.bfloat16 if segmenter.pace == "bfloat16" else torch.float32
+    network = compiled(segmenter, *picture.shape[1:], keep=layer, dtype=dtype)
+    if network is None or not 0 < network.places.get(layer, 0) < len(network.steps):
+        return None
+    assert isinstance(segmenter, TorchSegmenter)
+    with torch.inference_mode():
+        return Channels(network, segmenter.prepare(picture[None]), network.places[layer], frozen)
+
+
+class Channels:
+    """Passes from a layer on.
+
+    Args:
+        network: in use.
+        given: the clean picture, normalised, `(1, 3, H, W)`.
+        layer: the step that is changed.
+        frozen: what to read.
+    """
+
+    def __init__(self, network: Network, given: Tensor, layer: int, frozen: Frozen) -> None:
+        self._network, self._layer = network, layer
+        self._clean = network.clean(given.to(network.dtype))
+        self._reader = LowReader(frozen, network, self._clean[-1])
+        self._base: dict[int, Tensor] = {}
+
+    def read(self, index: Tensor, share: Tensor, hidden: Tensor) -> Readings:
+        """Readings when a share of single channels is taken away.
+
+        Args:
+            index: the channels, int64 `(N,)`.
+            share: what is taken away, in [0, 1]: one number, or one for each cell, `(h, w)`.
+            hidden: `(N, H, W)`.
+        """
+        clean = self._clean[self._layer]
+        maps = clean[0, index][:, None] * (1 - share.to(clean.dtype))
+        values: dict[int, Value] = {self._layer: Channel(index, maps)}
+        for at, step in enumerate(self._network.steps):
+            given = [values.get(place) for place in step.inputs]
+            if at > self._layer and any(value is not None for value in given):
+                values[at] = self._step(at, step, given)
+        last = values.get(len(self._network.steps) - 1)
+        if last is None:  # nothing that follows looks at the layer
+            last = self._clean[-1].expand(len(index), -1, -1, -1)
+        return self._reader.read(self._dense(last, len(self._network.steps) - 1), hidden)
+
+    def _step(self, at: int, step: Step, given: Sequence[Value]) -> Value:
+        op = step.op
+        assert op is not None
+        if not any(isinstance(value, Tensor) for value in given):
+            known = [self._clean[p] if v is None else v for p, v in zip(step.inputs, given, strict=True)]
+            alone = op.channel(known, step.shape)
+            if alone is not None:
+                return alone
+            if isinstance(op, Conv) and op.groups == 1 and isinstance(given[0], Channel):
+                return self._less(at, op, given[0], step.inputs[0])
+        return self._whole(op, given, step)
+
+    def _whole(self, op: Op, given: Sequence[Value], step: Step) -> Tensor:
+        maps = [
+            self._clean[place] if value is None else self._dense(value, place)
+            for value, place in zip(given, step.inputs, strict=True)
+        ]
+        count = max(len(each) for each in maps)
+        return op(*(each if len(each) == count else each.expand(count, -1, -1, -1) for each in maps))
+
+    def _dense(self, value: Channel | Tensor, place: int) -> Tensor:
+        if isinstance(value, Tensor):
+            return value
+        result = self._clean[place].repeat(len(value.index), 1, 1, 1)
+        result[torch.arange(len(value.index), device=result.device), value.index] = value.maps[:, 0]
+        return result.contiguous(memory_format=torch.channels_last)
+
+    def _less(self, at: int, op: Conv, one: Channel, place: int) -> Tensor:
+        """The clean output of a convolution, less what the change of one channel takes from it."""
+        step = self._network.steps[at]
+        outputs, height, width = step.shape
+        if at not in self._base:
+            base = op.run(self._clean[place], op.padding)
+            self._base[at] = base.permute(0, 2, 3, 1).reshape(1, height * width, outputs).contiguous()
+        count = len(one.index)
+        change = one.maps - self._clean[place][0, one.index][:, None]
+        around = functional.unfold(change, op.weight.shape[2:], op.dilation, op.padding, op.stride)
+        weights = op.weight[:, one.index].permute(1, 2, 3, 0).reshape(count, -1, outputs)
+        base = self._base[at].expand(count, -1, -1)
+        output = torch.baddbmm(base, around.transpose(1, 2), weights)
+        return op.finish(output.view(count, height, width, outputs).permute(0, 3, 1, 2))

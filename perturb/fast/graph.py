@@ -1,0 +1,295 @@
+"""A torch network as a list of known operations, with its normalisations folded into its convolutions.
+
+Whatever is not known exactly is refused, and the network is run as it is: dynamic control flow, hooks, operations that
+are not in the tables below, and everything whose list does not give the network's own logits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, fx, nn
+
+from perturb.fast.known import Unknown, known
+from perturb.fast.ops import Conv, Crop, Op, Place, Pointwise, Resize, affine, fresh
+from perturb.segmenters.base import Segmenter, TorchSegmenter
+from perturb.tracing import trace
+
+TOLERANCE = 1e-4
+"""The list must give the network's own logits within this part of their range; float32 sums in another order differ by
+some 1e-6."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One operation and where its inputs come from.
+
+    Attributes:
+        op: None for step 0, the picture.
+        inputs: steps.
+        shape: C, h, w of its output.
+    """
+
+    op: Op | None
+    inputs: tuple[int, ...]
+    shape: tuple[int, int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """Steps in order; the last but `lift` gives the logits, which `lift` brings to the picture's size.
+
+    Attributes:
+        steps: step 0 is the picture.
+        lift: operations at the end that only enlarge and crop the logits: a mean of logits does not need them run.
+        places: steps by the name of the layer whose output they are.
+        dtype: of its weights.
+    """
+
+    steps: tuple[Step, ...]
+    lift: tuple[Op, ...]
+    places: dict[str, int]
+    dtype: torch.dtype
+
+    def clean(self, given: Tensor) -> list[Tensor]:
+        """The value of every step for one picture, `(1, 3, H, W)`, normalised."""
+        values = [given]
+        for step in self.steps[1:]:
+            assert step.op is not None
+            values.append(step.op(*(values[place] for place in step.inputs)))
+        return values
+
+    def logits(self, low: Tensor) -> Tensor:
+        """The last step's value brought to the picture's size."""
+        for op in self.lift:
+            low = op(low)
+        return low
+
+
+def compiled(
+    segmenter: Segmenter, height: int, width: int, *, keep: str = "", dtype: torch.dtype = torch.float32
+) -> Network | None:
+    """A segmenter's network as known operations, for pictures of one size; None if that cannot be had.
+
+    The latest is remembered as long as the weights stay the same.
+
+    Args:
+        segmenter: any; only a `TorchSegmenter` without code of its own around the network can be known.
+        height, width: of the pictures.
+        keep: a layer whose output must stay a step of its own.
+        dtype: to run it in.
+    """
+    if not isinstance(segmenter, TorchSegmenter) or not _plain(segmenter):
+        return None
+    key = (height, width, keep, dtype, *_fingerprint(segmenter))
+    if segmenter.module not in _LATEST or _LATEST[segmenter.module][0] != key:
+        try:
+            made = _compile(segmenter, height, width, keep, dtype)
+        except Unknown:
+            made = None
+        _LATEST[segmenter.module] = (key, made)
+    return _LATEST[segmenter.module][1]
+
+
+_LATEST: WeakKeyDictionary[nn.Module, tuple[tuple[Any, ...], Network | None]] = WeakKeyDictionary()
+
+
+def _plain(segmenter: TorchSegmenter) -> bool:
+    """Whether nothing but its module's own code decides what it answers."""
+    kind = type(segmenter)
+    own = (kind.logits, kind.prepare, kind.__call__) != (
+        TorchSegmenter.logits,
+        TorchSegmenter.prepare,
+        TorchSegmenter.__call__,
+    )
+    modules = list(segmenter.module.modules())
+    hooked = any(module._forward_hooks or module._forward_pre_hooks for module in modules)
+    return not own and not hooked and not any(module.training for module in modules)
+
+
+def _fingerprint(segmenter: TorchSegmenter) -> tuple[Any, ...]:
+    """Changes when a weight does, also one changed behind torch's back."""
+    tensors = [*segmenter.module.parameters(), *segmenter.module.buffers()]
+    marks = [(t.data_ptr(), 0 if t.is_inference() else t._version) for t in tensors]
+    with torch.inference_mode():
+        sums = [float(t.sum()) for t in tensors]
+    normal = [None if t is None else tuple(t.flatten().tolist()) for t in (segmenter._mean, segmenter._std)]
+    return (tuple(marks), tuple(sums), *normal)
+
+
+def _compile(segmenter: TorchSegmenter, height: int, width: int, keep: str, dtype: torch.dtype) -> Network:
+    try:
+        traced, outputs = trace(segmenter.module)
+    except Exception as error:
+        raise Unknown("it cannot be traced") from error
+    if keep and keep not in outputs:
+        raise Unknown(f"the trace has no value of the layer '{keep}'")
+    seed = torch.Generator().manual_seed(0)
+    sample = torch.rand((1, 3, height, width), generator=seed).to(segmenter.device)
+    with torch.inference_mode():
+        given = segmenter.prepare(sample)
+        expected = segmenter(sample)
+        recorder = _Recorder(traced)
+        try:
+            recorder.run(given.clone())
+        except Unknown:
+            raise
+        except Exception as error:
+            raise Unknown("its trace cannot be run") from error
+        builder = _Builder(traced, recorder.seen, outputs.get(keep))
+        made = builder.build(outputs, dtype)
+        if made.logits(made.clean(given.to(dtype))[-1]).shape != expected.shape:
+            raise Unknown("it gives another shape")
+        if dtype == torch.float32:
+            got = made.logits(made.clean(given)[-1])
+            allowed = TOLERANCE * float(expected.max() - expected.min()) + 1e-6
+            if not float((got - expected).abs().max()) <= allowed:
+                raise Unknown("it gives other logits")
+    return made
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """Of a map that depends on the picture."""
+
+    shape: tuple[int, ...]
+
+
+class _Recorder(fx.Interpreter):
+    """Runs a trace once and notes the shape of every map, and the value of everything else."""
+
+    def __init__(self, traced: fx.GraphModule) -> None:
+        super().__init__(traced)
+        self.extra_traceback = False
+        self.seen: dict[fx.Node, Any] = {}
+
+    def run_node(self, n: fx.Node) -> Any:
+        value = super().run_node(n)
+        moving = n.op == "placeholder" or any(isinstance(self.seen.get(source), _Shape) for source in n.all_input_nodes)
+        if moving and not _about_size(n):
+            if n.op == "output":
+                return value
+            if not isinstance(value, Tensor):
+                raise Unknown(f"{n.target} makes a {type(value).__name__} of a map")
+            self.seen[n] = _Shape(tuple(value.shape))
+        else:
+            self.seen[n] = value
+        return value
+
+
+def _about_size(node: fx.Node) -> bool:
+    """Whether a node asks for a map's size or type, which does not depend on what the map shows."""
+    if node.op == "call_function" and node.target is getattr:
+        return node.args[1] in ("shape", "dtype", "device", "ndim")
+    return node.op == "call_method" and node.target in ("size", "dim")
+
+
+class _Builder:
+    def __init__(self, traced: fx.GraphModule, seen: dict[fx.Node, Any], kept: fx.Node | None) -> None:
+        self._traced, self._seen, self._kept = traced, seen, kept
+        self._steps: list[Step] = []
+        self._at: dict[fx.Node, int] = {}
+
+    def build(self, outputs: dict[str, fx.Node], dtype: torch.dtype) -> Network:
+        last = -1
+        for node in self._traced.graph.nodes:
+            if node.op == "output":
+                (result,) = node.args
+                if not isinstance(result, fx.Node) or result not in self._at:
+                    raise Unknown("its output is not one map")
+                last = self._at[result]
+            elif isinstance(self._seen.get(node), _Shape):
+                self._add(node)
+        places = {name: self._at[node] for name, node in outputs.items() if node in self._at}
+        steps = self._steps[: last + 1]
+        lift: list[Op] = []
+        used = [place for step in steps for place in step.inputs]
+        while isinstance(steps[-1].op, Resize | Crop) and steps[-1].inputs == (len(steps) - 2,):
+            if used.count(len(steps) - 2) > 1 or (self._kept is not None and self._at[self._kept] == len(steps) - 1):
+                break
+            if isinstance(steps[-1].op, Resize) and (
+                not steps[-1].op.bilinear or any(isinstance(o, Resize) for o in lift)
+            ):
+                break
+            op = steps.pop().op
+            assert op is not None
+            lift.insert(0, op)
+        return Network(tuple(_cast(step, dtype) for step in steps), tuple(lift), places, dtype)
+
+    def _add(self, node: fx.Node) -> None:
+        shape = self._seen[node].shape
+        if len(shape) != 4 or shape[0] != 1:
+            raise Unknown(f"{node.target} gives {shape}, no maps")
+        if node.op == "placeholder":
+            self._append(node, None, (), shape)
+            return
+        inputs: list[int] = []
+
+        def argument(other: fx.Node) -> Any:
+            if not isinstance(self._seen[other], _Shape):
+                return self._seen[other]
+            place = self._at[other]
+            if place not in inputs:
+                inputs.append(place)
+            return Place(inputs.index(place))
+
+        args = fx.node.map_arg(node.args, argument)
+        kwargs = fx.node.map_arg(node.kwargs, argument)
+        target: Any = node.target
+        if node.op == "call_module":
+            target = self._traced.get_submodule(str(node.target))
+        op = known(node.op, target, args, dict(kwargs), [self._steps[place].shape for place in inputs])
+        if op is None:  # it only hands its input on
+            if node is self._kept:
+                raise Unknown("the layer hands its input on")
+            self._at[node] = inputs[0]
+            return
+        joined = _join(self._steps[inputs[0]].op, op) if len(inputs) == 1 and self._alone(inputs[0], node) else None
+        if joined is None:
+            self._append(node, op, tuple(inputs), shape)
+            return
+        place = inputs[0]
+        self._steps[place] = replace(self._steps[place], op=joined)
+        for other in [other for other, at in self._at.items() if at == place]:
+            del self._at[other]  # the value before the joined operation is no longer there
+        self._at[node] = place
+
+    def _append(self, node: fx.Node, op: Op | None, inputs: tuple[int, ...], shape: tuple[int, ...]) -> None:
+        self._at[node] = len(self._steps)
+        self._steps.append(Step(op, inputs, (shape[1], shape[2], shape[3])))
+
+    def _alone(self, place: int, user: fx.Node) -> bool:
+        """Whether a step's value is of use to one node alone, and is no layer to be kept."""
+        nodes = {node for node, at in self._at.items() if at == place}
+        users = {other for node in nodes for other in node.users if isinstance(self._seen.get(other), _Shape)} - nodes
+        return users == {user} and self._kept not in nodes
+
+
+def _join(first: Op | None, second: Op) -> Op | None:
+    """Two operations as one, where that is exact: a normalisation after a convolution, an activation after anything."""
+    if not isinstance(second, Pointwise):
+        return None
+    if second.function is fresh and isinstance(first, Conv | Pointwise):
+        return replace(first, acts=first.acts + second.acts)
+    if second.function is affine and isinstance(first, Conv) and not first.acts:
+        scale, shift = (value.double() for value in second.arguments[1:] if isinstance(value, Tensor))
+        own = first.weight
+        weight = (own.double() * scale.view(-1, 1, 1, 1)).to(own).contiguous(memory_format=torch.channels_last)
+        bias = shift.flatten() if first.bias is None else first.bias.double() * scale.flatten() + shift.flatten()
+        return replace(first, weight=weight, bias=bias.to(own.dtype), acts=second.acts)
+    return None
+
+
+def _cast(step: Step, dtype: torch.dtype) -> Step:
+    """A step whose weights are of another type."""
+    op = step.op
+    if isinstance(op, Conv):
+        bias = None if op.bias is None else op.bias.to(dtype)
+        return replace(step, op=replace(op, weight=op.weight.to(dtype), bias=bias))
+    if isinstance(op, Pointwise):
+        told = tuple(value.to(dtype) if isinstance(value, Tensor) else value for value in op.arguments)
+        return replace(step, op=replace(op, arguments=told))
+    return step

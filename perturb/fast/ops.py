@@ -1,0 +1,402 @@
+"""What a network is made of, as far as its parts are known well enough to run less of them.
+
+Each operation can be run whole, like any layer. Beyond that it knows two things: where its output changes when its
+input changes in one box, and what it needs to make a box of its output; and what becomes of one changed channel.
+All maps are `(N, C, h, w)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+Outside = Literal["zero", "lowest", "edge"]
+Act = Callable[[Tensor], Tensor]
+"""An activation that may overwrite its argument."""
+
+Shape = tuple[int, int, int]
+"""C, h, w."""
+
+Span = tuple[int, int]
+"""A half-open range of rows or columns."""
+
+
+@dataclass(frozen=True)
+class Channel:
+    """Maps in which one channel of each is not the clean one.
+
+    Attributes:
+        index: which one, int64 `(N,)`.
+        maps: what it is now, `(N, 1, h, w)`.
+    """
+
+    index: Tensor
+    maps: Tensor
+
+
+class Op:
+    """One operation; calling it runs it whole.
+
+    Attributes:
+        local: whether an output depends on a bounded neighbourhood alone, so that boxes can be run.
+        outside: what stands beyond the border of its input.
+    """
+
+    local: bool = True
+    outside: Outside = "zero"
+
+    def __call__(self, *given: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def touched(self, axis: int, span: Span) -> Span:  # noqa: ARG002 — most move nothing
+        """Outputs that see any of the inputs `span`; may reach beyond the map. Axis 0 is y, 1 is x."""
+        return span
+
+    def needed(self, axis: int, span: Span) -> Span:  # noqa: ARG002
+        """Inputs that the outputs `span` see; may reach beyond the map."""
+        return span
+
+    def part(self, patches: Sequence[Tensor], spans: tuple[Span, Span]) -> Tensor:  # noqa: ARG002
+        """The outputs `spans`, from exactly the inputs that they need."""
+        return self(*patches)
+
+    def channel(self, given: Sequence[Channel | Tensor], shape: Shape) -> Channel | None:  # noqa: ARG002
+        """The output when some inputs have one channel changed each and the others are the clean ones, `(1, C, h, w)`.
+
+        Args:
+            given: the inputs.
+            shape: C, h, w of the output.
+
+        Returns:
+            None if more than one channel of the output changes, or that cannot be said.
+        """
+        return None
+
+
+def one_map(op: Op, given: Sequence[Channel | Tensor]) -> Channel | None:
+    """For operations that treat every channel alike and alone: run them on the changed channel."""
+    one = given[0]
+    return replace(one, maps=op(one.maps)) if isinstance(one, Channel) and len(given) == 1 else None
+
+
+@dataclass(frozen=True)
+class Conv(Op):
+    """A convolution with zeros beyond the border, and the activations after it.
+
+    Attributes:
+        weight, bias: `(C', C/groups, k, k)`, `(C',)`.
+        stride, padding, dilation: along y and x.
+        groups: of channels.
+        acts: run on its output, in order.
+    """
+
+    weight: Tensor
+    bias: Tensor | None
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    dilation: tuple[int, int]
+    groups: int
+    acts: tuple[Act, ...] = ()
+
+    def __call__(self, *given: Tensor) -> Tensor:
+        return self.finish(self.run(given[0], self.padding))
+
+    def run(self, given: Tensor, padding: tuple[int, int]) -> Tensor:
+        """The convolution alone."""
+        return functional.conv2d(given, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+
+    def finish(self, output: Tensor) -> Tensor:
+        """The activations, which may overwrite what they are given."""
+        for act in self.acts:
+            output = act(output)
+        return output
+
+    def touched(self, axis: int, span: Span) -> Span:
+        return _window_touched(axis, span, self.weight.shape[2 + axis], self.stride, self.padding, self.dilation)
+
+    def needed(self, axis: int, span: Span) -> Span:
+        return _window_needed(axis, span, self.weight.shape[2 + axis], self.stride, self.padding, self.dilation)
+
+    def part(self, patches: Sequence[Tensor], spans: tuple[Span, Span]) -> Tensor:  # noqa: ARG002
+        return self.finish(self.run(patches[0], (0, 0)))
+
+    def channel(self, given: Sequence[Channel | Tensor], shape: Shape) -> Channel | None:
+        # A depthwise convolution keeps channels apart. What a full one makes of a channel, see `channels`.
+        one = given[0]
+        if self.groups != shape[0] or self.weight.shape[1] != 1 or not isinstance(one, Channel):
+            return None
+        weight = self.weight[one.index]
+        bias = None if self.bias is None else self.bias[one.index]
+        maps = one.maps.transpose(0, 1)
+        output = functional.conv2d(maps, weight, bias, self.stride, self.padding, self.dilation, len(one.index))
+        return Channel(one.index, self.finish(output.transpose(0, 1)))
+
+
+def _window_touched(
+    axis: int, span: Span, kernel: int, stride: tuple[int, int], padding: tuple[int, int], dilation: tuple[int, int]
+) -> Span:
+    reach = (kernel - 1) * dilation[axis]
+    first = -(-(span[0] + padding[axis] - reach) // stride[axis])
+    return first, (span[1] - 1 + padding[axis]) // stride[axis] + 1
+
+
+def _window_needed(
+    axis: int, span: Span, kernel: int, stride: tuple[int, int], padding: tuple[int, int], dilation: tuple[int, int]
+) -> Span:
+    reach = (kernel - 1) * dilation[axis]
+    return span[0] * stride[axis] - padding[axis], (span[1] - 1) * stride[axis] - padding[axis] + reach + 1
+
+
+@dataclass(frozen=True)
+class Pool(Op):
+    """Largest or mean value of a window. A mean counts the zeros beyond the border."""
+
+    largest: bool
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    dilation: tuple[int, int]
+
+    @property
+    def outside(self) -> Outside:  # type: ignore[override]
+        return "lowest" if self.largest else "zero"
+
+    def __call__(self, *given: Tensor) -> Tensor:
+        return self.run(given[0], self.padding)
+
+    def run(self, given: Tensor, padding: tuple[int, int]) -> Tensor:
+        if self.largest:
+            return functional.max_pool2d(given, self.kernel, self.stride, padding, self.dilation)
+        return functional.avg_pool2d(given, self.kernel, self.stride, padding)
+
+    def touched(self, axis: int, span: Span) -> Span:
+        return _window_touched(axis, span, self.kernel[axis], self.stride, self.padding, self.dilation)
+
+    def needed(self, axis: int, span: Span) -> Span:
+        return _window_needed(axis, span, self.kernel[axis], self.stride, self.padding, self.dilation)
+
+    def part(self, patches: Sequence[Tensor], spans: tuple[Span, Span]) -> Tensor:  # noqa: ARG002
+        return self.run(patches[0], (0, 0))
+
+    def channel(self, given: Sequence[Channel | Tensor], shape: Shape) -> Channel | None:  # noqa: ARG002
+        return one_map(self, given)
+
+
+@dataclass(frozen=True)
+class Mean(Op):
+    """The mean over the whole map, `(N, C, 1, 1)`."""
+
+    local = False
+
+    def __call__(self, *given: Tensor) -> Tensor:
+        return given[0].mean((2, 3), keepdim=True)
+
+    def channel(self, given: Sequence[Channel | Tensor], shape: Shape) -> Channel | None:  # noqa: ARG002
+        return one_map(self, given)
+
+
+@dataclass(frozen=True)
+class Pointwise(Op):
+    """A function of each cell alone, of one map or several.
+
+    Attributes:
+        function: of the maps and constants in `arguments`; gives a tensor of its own.
+        arguments: places of maps among the inputs, or constants: numbers, and tensors with one cell or one for each
+            channel, `(1, C, 1, 1)`.
+        acts: run on its output, in order.
+    """
+
+    function: Callable[..., Tensor]
+    arguments: tuple[Place | float | Tensor, ...]
+    acts: tuple[Act, ...] = ()
+
+    def __call__(self, *given: Tensor) -> Tensor:
+        output = self.function(*(given[a.place] if isinstance(a, Place) else a for a in self.arguments))
+        for act in self.acts:
+            output = act(output)
+        return output
+
+    def channel(self, given: Sequence[Channel | Tensor], shape: Shape) -> Channel | None:
+        changed = [one for one in given if isinstance(one, Channel)]
+        index = changed[0].index
+        if any(len(one.index) != len(index) or not torch.equal(one.index, index) for one in changed):
+            return None
+        # Something of one channel spread over many: then all of them change.
+        if any(isinstance(one, Channel) and one.maps.shape[2:] != shape[1:] for one in given):
+            return None
+
+        def own(value: Any) -> Any:
+            if isinstance(value, Channel):
+                return value.maps
+            if isinstance(value, Tensor) and value.ndim == 4 and value.shape[1] > 1:
+                return value[0, index][:, None]
+            return value
+
+        if any(isinstance(one, Tensor) and one.shape[1] != shape[0] for one in given):
+            return None
+        values = [own(given[a.place]) if isinstance(a, Place) else own(a) for a in self.arguments]
+        output = self.function(*values)
+        for act in self.acts:
+            output = act(output)
+        return Channel(index, output)
+
+
+def fresh(given: Tensor) -> Tensor:
+    """A copy, for activations to overwrite."""
+    return given.clone()
+
+
+def affine(given: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """A normalisation whose statistics are fixed."""
+    return given * scale + shift
+
+
+@dataclass(frozen=True)
+class Place:
+    """Stands for one of the inputs of a `Pointwise`."""
+
+    place: int
+
+
+@dataclass(frozen=True)
+class Resize(Op):
+    """Bilinear (corners not aligned) or nearest resampling to a size."""
+
+    size: tuple[int, int]
+    given: tuple[int, int]
+    bilinear: bool
+
+    outside = "edge"
+
+    @property
+    def factors(self) -> tuple[int, int]:
+        """Of enlargement along y and x; 0 where it is no whole number."""
+        high, wide = (to // of if to % of == 0 else 0 for to, of in zip(self.size, self.given, strict=True))
+        return high, wide
+
+    @property
+    def local(self) -> bool:  # type: ignore[override]
+        return all(self.factors) and self.given != (1, 1)
+
+    def __call__(self, *given: Tensor) -> Tensor:
+        if self.bilinear:
+            return functional.interpolate(given[0], self.size, mode="bilinear", align_corners=False)
+        return functional.interpolate(given[0], self.size, mode="nearest")
+
+    def touched(self, axis: int, span: Span) -> Span:
+        factor = self.factors[axis]
+        if not self.bilinear:
+            return span[0] * factor, span[1] * factor
+        # Output o reads at (o + ½)/f − ½, between two cells.
+        return (factor * (2 * span[0] - 1) - 1) // 2 + 1, -(-(factor * (2 * span[1] + 1) - 1) // 2)
+
+    def needed(self, axis: int, span: Span) -> Span:
+        factor = self.factors[axis]
+        if not self.bilinear:
+            return span[0] // factor, (span[1] - 1) // factor + 1
+        return (2 * span[0] + 1 - factor) // (2 * factor), (2 * span[1] - 1 - factor) // (2 * factor) + 2
+
+    def part(self, patches: Sequence[Tensor], spans: tuple[Span, Span]) -> Tensor:
+        high, wide = self.factors
+        patch = patches[0]
+        size = (patch.shape[2] * high, patch.shape[3] * wide)
+        if self.bilinear:
+            large = functional.interpolate(patch, size, mode="bilinear", align_corners=False)
+        else:
+            large = functional.interpolate(patch, size, mode="nearest")
+        (y0, y1), (x0, x1) = spans
+        top, left = y0 - self.needed(0, spans[0])[0] * high, x0 - self.needed(1, spans[1])[0] * wide
+        return large[..., top : top + y1 - y0, left : left + x1 - x0]
+
+    def channel(self, given: Sequence[Channel | Tensor], shape: Shape) -> Channel | None:  # noqa: ARG002
+        return one_map(self, given)
+
+
+@dataclass(frozen=True)
+class Pad(Op):
+    """Cells added around a map: zeros, or copies of its edge.
+
+    Attributes:
+        amounts: left, right, top, bottom, none of them negative.
+        given: h, w of its input.
+        outside: what is added.
+    """
+
+    amounts: tuple[int, int, int, int]
+    given: tuple[int, int]
+    outside: Outside
+
+    def __call__(self, *given: Tensor) -> Tensor:
+        if not any(self.amounts):
+            return given[0]
+        if self.outside == "edge":
+            return functional.pad(given[0], self.amounts, mode="replicate")
+        return functional.pad(given[0], self.amounts)
+
+    def _before(self, axis: int) -> int:
+        return self.amounts[2] if axis == 0 else self.amounts[0]
+
+    def touched(self, axis: int, span: Span) -> Span:
+        before = self._before(axis)
+        first = 0 if span[0] == 0 else span[0] + before
+        after = self.amounts[3] if axis == 0 else self.amounts[1]
+        return first, span[1] + before + (after if span[1] == self.given[axis] else 0)
+
+    def needed(self, axis: int, span: Span) -> Span:
+        before = self._before(axis)
+        return span[0] - before, span[1] - before
+
+    def part(self, patches: Sequence[Tensor], spans: tuple[Span, Span]) -> Tensor:  # noqa: ARG002
+        return patches[0]
+
+    def channel(self, given: Sequence[Channel | Tensor], shape: Shape) -> Channel | None:  # noqa: ARG002
+        return one_map(self, given)
+
+
+@dataclass(frozen=True)
+class Crop(Op):
+    """The cells `rows` and `columns` of a map."""
+
+    rows: Span
+    columns: Span
+
+    def __call__(self, *given: Tensor) -> Tensor:
+        return given[0][..., slice(*self.rows), slice(*self.columns)]
+
+    def touched(self, axis: int, span: Span) -> Span:
+        first = (self.rows, self.columns)[axis][0]
+        return span[0] - first, span[1] - first
+
+    def needed(self, axis: int, span: Span) -> Span:
+        first = (self.rows, self.columns)[axis][0]
+        return span[0] + first, span[1] + first
+
+    def part(self, patches: Sequence[Tensor], spans: tuple[Span, Span]) -> Tensor:  # noqa: ARG002
+        return patches[0]
+
+    def channel(self, given: Sequence[Channel | Tensor], shape: Shape) -> Channel | None:  # noqa: ARG002
+        return one_map(self, given)
+
+
+@dataclass(frozen=True)
+class Cat(Op):
+    """Maps one after the other along the channels."""
+
+    def __call__(self, *given: Tensor) -> Tensor:
+        return torch.cat(given, 1)
+
+    def channel(self, given: Sequence[Channel | Tensor], shape: Shape) -> Channel | None:
+        changed = [place for place, one in enumerate(given) if isinstance(one, Channel)]
+        if len(changed) != 1:
+            return None
+        one = given[changed[0]]
+        assert isinstance(one, Channel)
+        # How many channels a changed input has is what the others leave of the output's.
+        before = sum(other.shape[1] for other in given[: changed[0]] if isinstance(other, Tensor))
+        assert before < shape[0]
+        return Channel(one.index + before, one.maps)

@@ -1,0 +1,234 @@
+"""Read a target from logits at the network's own resolution, which are enlarged only where it matters.
+
+A mean logit is linear in the logits, and so is bilinear enlargement: the mean over a region of the enlarged logits is a
+weighted sum of the small ones, the weights being the region's mask pulled back through the transpose of the
+enlargement. Which pixels are the class has to be seen at full size, but only for classes that can come out on top
+somewhere: an enlarged logit lies between those of the cells around it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from perturb.fast.boxes import Patch, Value, extract
+from perturb.fast.graph import Network
+from perturb.fast.ops import Crop, Resize, Span
+from perturb.results import Readings
+from perturb.targets import Frozen, Reader
+
+NEAR = 1e-5
+"""Part of the logits' range within which two of them count as near: far more than rounding."""
+
+
+class LowReader:
+    """Readings of what `Boxes` gives.
+
+    Args:
+        frozen: what to read.
+        network: whose values they are.
+        clean: its last step's clean value, `(1, K, h, w)`.
+    """
+
+    def __init__(self, frozen: Frozen, network: Network, clean: Tensor) -> None:
+        self._reader: Reader = frozen.reader(clean.device)
+        self._frozen = frozen
+        self._clean = clean
+        height, width = frozen.region.shape
+        self._enlarge = Enlargement(network, (clean.shape[2], clean.shape[3]), (height, width))
+        self._score = frozen.target.score
+        region = torch.from_numpy(frozen.region).to(clean.device)
+        self._pixels = int(region.sum())
+        self._near = NEAR * float(clean.max() - clean.min())
+        self._now = self._mask(clean, ((0, height), (0, width)))
+        if self._score == "logit":
+            self._weights = self._enlarge.pulled_back(region.double()) / self._pixels
+            self._own = clean[:, frozen.index].double()
+            self._clean_score = float((self._own[0] * self._weights).sum())
+        elif self._score == "probability":
+            ys, xs = np.nonzero(frozen.region)
+            self._around = ((int(ys.min()), int(ys.max()) + 1), (int(xs.min()), int(xs.max()) + 1))
+            self._region = region
+            own = self._probability(clean, self._around)
+            self._sure = clean.new_zeros((height, width), dtype=torch.float64)
+            self._sure[_slices(self._around)] = own[0]
+            self._clean_score = float(own.sum()) / self._pixels
+
+    def read(self, value: Value, hidden: Tensor) -> Readings:
+        """Readings of N pictures; N is 1 unless they are changed all over. `hidden` is `(N, H, W)`."""
+        height, width = self._now.shape[1:]
+        every = ((0, height), (0, width))
+        if isinstance(value, Tensor):
+            return self._reader.count(self._mask(value, every), hidden, self._mean(value))
+        if value is None:
+            return self._reader.count(self._now, hidden, self._mean(self._clean))
+        spans = self._enlarge.touched(value.spans)
+        now = self._now
+        if spans is not None:
+            now = now.clone()
+            now[(slice(None), *_slices(spans))] = self._mask(value, spans)
+        return self._reader.count(now, hidden, self._moved(value, spans))
+
+    def _mean(self, low: Tensor) -> Tensor | None:
+        """Mean logit or probability over the region, `(N,)`; None for a score that is counted."""
+        if self._score == "logit":
+            return torch.einsum("nyx,yx->n", low[:, self._frozen.index].double(), self._weights)
+        if self._score == "probability":
+            return self._probability(low, self._around).sum((1, 2)) / self._pixels
+        return None
+
+    def _moved(self, value: Patch, spans: tuple[Span, Span] | None) -> Tensor | None:
+        """The same from what changed."""
+        if self._score == "iou":
+            return None
+        change = 0.0
+        if self._score == "logit":
+            cells = _slices(value.spans)
+            moved = value.values[0, self._frozen.index].double() - self._own[0][cells]
+            change = float((moved * self._weights[cells]).sum())
+        elif spans is not None:
+            (y0, y1), (x0, x1) = (_common(a, b) for a, b in zip(spans, self._around, strict=True))
+            if y0 < y1 and x0 < x1:
+                box = ((y0, y1), (x0, x1))
+                change = float((self._probability(value, box)[0] - self._sure[_slices(box)]).sum()) / self._pixels
+        return torch.tensor([self._clean_score + change], dtype=torch.float64)
+
+    def _probability(self, value: Patch | Tensor, spans: tuple[Span, Span]) -> Tensor:
+        """Softmax of the class in a box, zero outside the region, `(N, …)`."""
+        sure = self._enlarge(self._clean, value, spans).softmax(1)[:, self._frozen.index].double()
+        return sure * self._region[_slices(spans)]
+
+    def _mask(self, value: Patch | Tensor, spans: tuple[Span, Span]) -> Tensor:
+        """Which pixels of a box are the class, bool `(N, …)`."""
+        kept = self._rivals(value, spans)
+        large = self._enlarge(self._clean, value, spans, kept)
+        c = kept.index(self._frozen.index)
+        own = large[:, c]
+        now = torch.ones_like(own, dtype=torch.bool)
+        for place in range(len(kept)):
+            if place != c:
+                now &= (own > large[:, place]) if place < c else (own >= large[:, place])
+        return now
+
+    def _rivals(self, value: Patch | Tensor, spans: tuple[Span, Span]) -> list[int]:
+        """The class, and the others that may be above all others at some pixel of the box."""
+        low = self._enlarge.small(self._clean, value, spans)
+        count = low.shape[1]
+        if count < 3 or not self._enlarge.enlarges:
+            return list(range(count))
+        around = [min(2, side) for side in low.shape[2:]]
+        high = functional.max_pool2d(low, around, 1)
+        least = -functional.max_pool2d(-low, around, 1)
+        rival = (high >= least.amax(1, keepdim=True) - self._near).transpose(0, 1).flatten(1).any(1)
+        rival[self._frozen.index] = True
+        found: list[int] = rival.nonzero()[:, 0].tolist()
+        return found
+
+
+class Enlargement:
+    """The last operations of a network, which bring small logits to the picture's size: boxes of their output.
+
+    Args:
+        network: with its `lift`.
+        small: h, w of the small logits.
+        large: H, W of the picture.
+    """
+
+    def __init__(self, network: Network, small: tuple[int, int], large: tuple[int, int]) -> None:
+        self._size, self._first = small, [0, 0]
+        for op in network.lift:
+            if isinstance(op, Resize):
+                self._size = op.size
+            elif isinstance(op, Crop):
+                self._first = [self._first[0] + op.rows[0], self._first[1] + op.columns[0]]
+        self.enlarges = self._size != small
+        self._small, self._large = small, large
+        reads = [_reads(self._size[axis], small[axis], self._first[axis], large[axis]) for axis in (0, 1)]
+        self._low, self._matrix = [low for low, _ in reads], [matrix for _, matrix in reads]
+        self._whole = [to // of if to % of == 0 else 0 for to, of in zip(self._size, small, strict=True)]
+
+    def pulled_back(self, mask: Tensor) -> Tensor:
+        """Weights of the small cells `(h, w)` whose sum is the sum of the enlarged map over a mask `(H, W)`; float64."""
+        rows, columns = (matrix.to(mask.device) for matrix in self._matrix)
+        return rows.T @ mask @ columns
+
+    def touched(self, spans: tuple[Span, Span]) -> tuple[Span, Span] | None:
+        """Pixels that read any of the cells `spans`; None if there are none."""
+        found = []
+        for axis in (0, 1):
+            low, (first, last) = self._low[axis], spans[axis]
+            hit = np.flatnonzero((low[:, 1] > first) & (low[:, 0] < last))
+            if not len(hit):
+                return None
+            found.append((int(hit[0]), int(hit[-1]) + 1))
+        return found[0], found[1]
+
+    def _needed(self, spans: tuple[Span, Span]) -> tuple[Span, Span]:
+        rows, columns = (
+            (int(low[first, 0]), int(low[last - 1, 1])) for low, (first, last) in zip(self._low, spans, strict=True)
+        )
+        return rows, columns
+
+    def small(self, clean: Tensor, value: Patch | Tensor, spans: tuple[Span, Span]) -> Tensor:
+        """The cells that pixels of a box read."""
+        return extract(clean, value, self._needed(spans), "edge").float()
+
+    def __call__(
+        self, clean: Tensor, value: Patch | Tensor, spans: tuple[Span, Span], kept: Sequence[int] | None = None
+    ) -> Tensor:
+        """Enlarged logits of a box, `(N, K, …)`; of the classes `kept` alone, where they are given."""
+        low = self.small(clean, value, spans)
+        if kept is not None and len(kept) < low.shape[1]:
+            low = low[:, list(kept)]
+        if not self.enlarges:
+            return low
+        (y0, y1), (x0, x1) = spans
+        if all(self._whole) and max(self._whole) <= 4:
+            return self._exactly(low, spans)
+        (a0, a1), (b0, b1) = self._needed(spans)
+        rows = self._matrix[0][y0:y1, a0:a1].to(low)
+        columns = self._matrix[1][x0:x1, b0:b1].to(low)
+        return torch.matmul(torch.matmul(rows, low.contiguous()), columns.T)
+
+    def _exactly(self, low: Tensor, spans: tuple[Span, Span]) -> Tensor:
+        """By torch's own resampling: for small whole factors faster than a product with a matrix."""
+        (a0, a1), (b0, b1) = self._needed(spans)
+        high, wide = self._whole
+        # Beyond the ends of the piece torch repeats the last cell, which is right only at the border of the map.
+        large = functional.interpolate(low, ((a1 - a0) * high, (b1 - b0) * wide), mode="bilinear", align_corners=False)
+        (y0, y1), (x0, x1) = spans
+        top, left = y0 + self._first[0] - a0 * high, x0 + self._first[1] - b0 * wide
+        return large[..., top : top + y1 - y0, left : left + x1 - x0]
+
+
+def _reads(size: int, small: int, first: int, count: int) -> tuple[np.ndarray, Tensor]:
+    """Which cells `count` pixels read, from pixel `first` of a line of `small` cells enlarged to `size`, and how much.
+
+    Returns:
+        The half-open span of cells for each, int64 `(count, 2)`; the weights, float64 `(count, small)`.
+    """
+    pixels = np.arange(first, first + count)
+    matrix = np.zeros((count, small))
+    if size == small:
+        low = high = pixels
+        share = np.zeros(count)
+    else:
+        at = np.maximum((pixels + 0.5) * small / size - 0.5, 0.0)
+        low = np.minimum(np.floor(at).astype(np.int64), small - 1)
+        high, share = np.minimum(low + 1, small - 1), at - low
+    rows = np.arange(count)
+    np.add.at(matrix, (rows, low), 1.0 - share)
+    np.add.at(matrix, (rows, high), share)
+    return np.stack([low, high + 1], 1), torch.from_numpy(matrix)
+
+
+def _common(one: Span, other: Span) -> Span:
+    return max(one[0], other[0]), min(one[1], other[1])
+
+
+def _slices(spans: tuple[Span, Span]) -> tuple[slice, slice]:
+    return slice(*spans[0]), slice(*spans[1])

@@ -1,0 +1,54 @@
+"""A network's own operations, read off by `torch.fx`."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import fx, nn
+
+_TRACING = threading.Lock()
+"""Tracing patches `nn.Module` itself; two at once would leave it patched."""
+
+
+def trace(module: nn.Module) -> tuple[fx.GraphModule, dict[str, fx.Node]]:
+    """A network's operations in order, and which of them gives each of its modules' output, by the module's name.
+
+    Raises:
+        Exception: whatever a network does that tracing does not stand, such as control flow that depends on values.
+    """
+    tracer = _Tracer()
+    with _TRACING:
+        graph = tracer.trace(module)
+    return fx.GraphModule(tracer.root, graph), tracer.outputs
+
+
+class _Tracer(fx.Tracer):
+    """Notes which node of the graph each module's output is, also of modules that are traced through.
+
+    Tracing replaces functions of `nn.Module` for all threads; whatever another thread runs meanwhile is passed through.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.outputs: dict[str, fx.Node] = {}
+        self._own = threading.get_ident()
+
+    def call_module(
+        self, m: torch.nn.Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        if threading.get_ident() != self._own:
+            return forward(*args, **kwargs)
+        output = super().call_module(m, forward, args, kwargs)
+        # A module that hands its input on has no node of its own, and replacing the input would change more than it.
+        given = {id(value.node) for value in (*args, *kwargs.values()) if isinstance(value, fx.Proxy)}
+        if isinstance(output, fx.Proxy) and id(output.node) not in given:
+            self.outputs[self.path_of_module(m)] = output.node
+        return output
+
+    def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
+        if threading.get_ident() != self._own:
+            return attr_val
+        return super().getattr(attr, attr_val, parameter_proxy_cache)

@@ -49,8 +49,8 @@ QUESTIONS = (
     (
         "Is it the object, or what surrounds it?",
         "Silence a layer's channels inside the car, then outside it: foreground against background.",
-        "ablation_cam",
-        {"sample": "car-in-shadow", "cam_class": "car", "cam_layer": "decoder3"},
+        "inspect",
+        {"sample": "car-in-shadow", "cam_method": "ablation-cam", "cam_class": "car", "cam_layer": "decoder3"},
     ),
     (
         "Would a heat map find a shortcut?",

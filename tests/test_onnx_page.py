@@ -18,7 +18,7 @@ def visit(page, **query):
 
 
 def test_its_layers_are_offered_and_ablated():
-    app = visit("ablation_cam")
+    app = visit("inspect")
     assert not app.exception
     assert not app.error
     assert app.sidebar.selectbox(key="segmenter").value == "model"

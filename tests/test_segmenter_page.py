@@ -1,14 +1,20 @@
-"""Choosing a segmenter in the sidebar: weights that are not here, files that are broken, and pictures that suit it."""
+"""Choosing a segmenter in the sidebar, and the Segmenters page: its prediction, the catalogue, its parts, your own."""
 
 import io
+import re
 
+import numpy as np
 import pytest
 import torch
+from streamlit.testing.v1 import AppTest
 
 import perturb
-from pages.parts import shell
+from pages.parts import recipes, shell
+from perturb.engine import clean_logits
+from perturb.images import image_from_pixels
 from perturb.samples import DEFAULT_SAMPLE, EVERY, PHOTOGRAPHS, offered
 from perturb.segmenters import SEGMENTERS
+from tests.test_onnx_layers import Net, exported
 from tests.test_pages import visit, words
 from tests.test_torchvision import framework, publish
 
@@ -71,7 +77,7 @@ def test_a_method_that_needs_layers_is_shown_with_the_reason_why_not():
     perturb.register("plain", lambda device: Plain("plain", classes=["red", "other"], device=device))
     try:
         # The check of a method runs nothing by itself, and cannot be made for this segmenter either.
-        for page, view in (("ablation_cam", {}), ("faithfulness", {"fai_view": "sanity"})):
+        for page, view in (("inspect", {}), ("faithfulness", {"fai_view": "sanity"})):
             app = visit(page, segmenter="plain", **view)
             assert not app.exception
             assert "**Seg-Ablation-CAM** is not available. The segmenter 'plain' is no torch network" in words(app)
@@ -88,3 +94,123 @@ def test_photographs_are_those_of_scikit_image_and_are_offered_where_their_class
     assert perturb.sample("cat").pixels.shape == (300, 451, 3)
     assert perturb.sample("astronaut").pixels.shape == (512, 512, 3)
     assert set(EVERY) == {*perturb.SAMPLES, *PHOTOGRAPHS}
+
+
+def test_a_prediction_is_measured_against_its_truth():
+    app = visit("segmenters", sample="rain")
+    assert not app.exception
+    assert not app.error
+    image, segmenter = perturb.sample("rain"), perturb.load_segmenter()
+    logits = clean_logits(image, segmenter)
+    said, known = logits.argmax(0).numpy(), image.truth != 255
+    right = (said == image.truth)[known]
+    text = words(app)
+    assert f"It is right at **{right.mean():.1%}**" in text
+    assert f"On average **{float(logits.softmax(0).amax(0).mean()):.3f}**" in text
+    assert re.search(r"Commonest error: [\d,]+ pixels of \w+ are taken for \w+\.", text)
+    table = app.dataframe[0].value.set_index("class")
+    for index, name in enumerate(segmenter.classes):
+        hit, either = (
+            ((said == index) & (image.truth == index))[known],
+            ((said == index) | (image.truth == index))[known],
+        )
+        expected = hit.sum() / either.sum() if either.any() else np.nan
+        assert table.loc[name, "iou"] == pytest.approx(expected, nan_ok=True)
+    assert np.isnan(table["iou"]).any(), "a class that is nowhere has no figure"
+
+
+def test_a_picture_without_truth_and_names_that_do_not_fit_are_answered_in_words(monkeypatch):
+    app = visit("segmenters", source="upload", photo="0123456789abcdef0123456789abcdef")
+    assert not app.exception
+    image = perturb.sample("rain")
+    bare = image_from_pixels(image.pixels.copy(), name="bare")
+    half = image_from_pixels(
+        image.pixels.copy(), name="half", truth=image.truth.copy(), truth_classes=(*perturb.scenes.CLASSES[:-3], "lorry", "man", "biker")
+    )  # fmt: skip
+    for shown, told in ((bare, "The picture 'bare' has no ground truth"), (half, "the figures flatter it")):
+        monkeypatch.setattr("pages.parts.shell.pictures.choose", lambda *_, shown=shown: shown, raising=False)
+        monkeypatch.setattr("perturb.sample", lambda *_, shown=shown: shown)
+        app = visit("segmenters")
+        assert not app.exception
+        assert told in words(app)
+
+
+def test_the_catalogue_has_a_card_for_each_and_chooses():
+    app = visit("segmenters", seg_view="catalogue")
+    assert not app.exception
+    text = words(app)
+    assert all(f"### {name}" in text or name in text for name in SEGMENTERS)
+    assert "**Mean IoU:** **0.719** on CamVid val, 101 photographs of streets (measured by this project)" in text
+    assert "54,314,346 parameters, 207.7 MB" in text
+    assert app.button(key="seg_use_streets-unet").disabled
+    app.button(key="seg_use_streets-shortcut").click().run()
+    assert not app.exception
+    assert app.sidebar.selectbox(key="segmenter").value == "streets-shortcut"
+    assert app.button(key="seg_use_streets-shortcut").disabled
+
+
+def tree(app):
+    return " ".join(re.sub(r"<[^>]+>", " ", element.proto.body) for element in app.get("html"))
+
+
+def test_the_architecture_is_a_tree_with_a_part_to_look_at():
+    app = visit("segmenters", seg_view="architecture", seg_part="decoder3.mix.conv")
+    assert not app.exception
+    module = perturb.load_segmenter().module
+    text = words(app)
+    assert f"**{sum(weights.numel() for weights in module.parameters()):,} parameters**" in text
+    assert "The catalogue counts 1,688,523" in text
+    assert app.selectbox(key="seg_part").options == [name for name, _ in module.named_modules() if name]
+    assert f"`Conv2d`, 96 × 46 × 60, {96 * 96 * 9 + 96:,} parameters" in text
+    assert re.search(
+        rf"mix\s+conv\s+Conv2d\s+96 × 46 × 60\s+{96 * 96 * 9 + 96:,} parameters",
+        re.sub(r"mix .*?conv ", "mix conv ", tree(app)),
+    )
+    table = app.dataframe[0].value.set_index("type")
+    assert table.loc["Conv2d", "count"] == sum(isinstance(part, torch.nn.Conv2d) for part in module.modules())
+    app.selectbox(key="seg_part").select("decoder3.mix.norm").run()
+    assert "It cannot be explained as a layer." in words(app)
+
+
+def test_a_visitors_graph_has_parts_too():
+    app = AppTest.from_file("../streamlit_app.py", default_timeout=120)
+    app.session_state["own_segmenter"] = exported(Net().eval())
+    for name, value in {"segmenter": "model", "seg_view": "architecture"}.items():
+        app.query_params[name] = value
+    app.switch_page("pages/segmenters.py")
+    app.run()
+    app.run()
+    assert not app.exception
+    assert "**model**: 8 nodes with **433 parameters**; for this picture it gives 3 × 360 × 480" in words(app)
+    app.segmented_control(key="seg_view").set_value("catalogue").run()
+    assert not app.exception
+    assert "Your own network; it goes when you leave." in words(app)
+
+
+def test_code_of_ones_own_has_no_parts_and_the_page_says_so():
+    class Plain(perturb.Segmenter):
+        def logits(self, batch):
+            return torch.cat([batch[:, :1], 1 - batch[:, :1]], 1)
+
+    perturb.register("plain", lambda device: Plain("plain", classes=["red", "other"], device=device))
+    try:
+        app = visit("segmenters", segmenter="plain", seg_view="architecture")
+        assert not app.exception
+        assert "is no torch network, so its layers cannot be reached" in app.info[0].value
+        app = visit("segmenters", segmenter="plain")
+        assert not app.exception
+        assert "shares no class with the segmenter" in words(app)
+    finally:
+        del SEGMENTERS["plain"]
+        shell.load.clear()
+
+
+def test_the_advice_is_the_tested_one():
+    app = visit("segmenters", seg_view="bring-your-own")
+    assert not app.exception
+    document = recipes.EXPORT.read_text()
+    shown = [element.value for element in app.markdown]
+    for name in (*recipes.FRAMEWORKS, "Let the file say the rest", "What gets in the way"):
+        assert recipes.chapters()[name] in shown
+        assert recipes.chapters()[name] in document
+    assert any("class Mine(perturb.Segmenter)" in text for text in shown)

@@ -6,7 +6,7 @@ The words in the address bar are the words of the command line: samples, classes
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -43,7 +43,7 @@ def pages() -> list[Any]:
             url_path="inspect",
             help="Look inside the network: layers, channels, scores and errors, pixel by pixel.",
         ),
-        # Its links are out in the world; it sends them on.
+        # Its links are out in the world; `enter` sends them on.
         st.Page("pages/ablation_cam.py", title="Ablation CAM", url_path="ablation_cam", visibility="hidden"),
         st.Page(
             "pages/compare.py",
@@ -88,10 +88,22 @@ def require_entrypoint() -> None:
 
 def enter(page: str) -> None:
     """Note which page this run shows, and whether the visitor has just come to it."""
+    if page == "ablation_cam":
+        _send_on()
     state = st.session_state
     state["shell_ready"] = True
     state["just_entered"] = state.get("page") != page
     state["page"] = page
+
+
+def _send_on() -> NoReturn:
+    """Open what a link to the page of Seg-Ablation-CAM meant, before the sidebar ties its widgets to the address."""
+    target = "pages/inspect.py"
+    query: dict[str, str | list[str]] = {name: st.query_params.get_all(name) for name in st.query_params}
+    try:
+        st.switch_page(target, query_params={**query, "cam_method": "ablation-cam"})
+    except st.errors.StreamlitAPIException:  # back in the browser's history: they are tied already, and hold their values
+        st.switch_page(target, query_params={})
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,7 @@ from .lab import CAM, FAST, LIME, numbers
         pytest.param(390, 844, "light", marks=pytest.mark.long),
     ],
 )
-@pytest.mark.parametrize("path", ["/", f"/occlusion?{FAST}", f"/perturbation?{LIME}", f"/ablation_cam?{CAM}"])
+@pytest.mark.parametrize("path", ["/", f"/occlusion?{FAST}", f"/perturbation?{LIME}", f"/inspect?{CAM}"])
 def test_pages_fit_their_window(new_page, app_url, theme, width, height, path):
     phone = width < 500
     page = new_page(viewport={"width": width, "height": height}, color_scheme=theme, is_mobile=phone, has_touch=phone)

@@ -77,6 +77,18 @@ class Image:
         labels.setflags(write=False)
         return replace(self, truth=labels, truth_classes=tuple(classes))
 
+    def without_truth(self) -> Image:
+        """The same picture without ground truth."""
+        return replace(self, truth=None, truth_classes=())
+
+    @cached_property
+    def thumbnail(self) -> npt.NDArray[np.uint8]:
+        """The picture at a longest side of 160 px, uint8 RGB."""
+        factor = min(1.0, 160 / max(self.height, self.width))
+        size = max(1, round(self.width * factor)), max(1, round(self.height * factor))
+        small = cv2.resize(np.array(self.pixels), size, interpolation=cv2.INTER_AREA)
+        return np.asarray(np.rint(small * 255), dtype=np.uint8)
+
     @property
     def height(self) -> int:
         return int(self.pixels.shape[0])

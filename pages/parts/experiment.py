@@ -65,7 +65,7 @@ def plan(
         region: the target as another segmenter fixes it on this picture; by default the scene's own segmenter does.
     """
     image, segmenter = scene.image, scene.segmenter
-    what = [image.digest, segmenter.name, segmenter.digest, target.label, target.region, target.score, method]
+    what = [image.key, segmenter.name, segmenter.digest, target.label, target.region, target.score, method]
     frozen, forwards, error = None, 0, ""
     try:
         if region is None:
@@ -161,7 +161,7 @@ def _status(plan: Plan, task: jobs.Task[perturb.Result]) -> bool:
             return False
         # Who comes to the page or to another picture wants to see it explained; who moves a slider may not be done.
         arrived = st.session_state["just_entered"] or (
-            task.made is not None and task.made.image.digest != plan.scene.image.digest
+            task.made is not None and task.made.image.key != plan.scene.image.key
         )
         at_once = arrived and plan.forwards <= AT_ONCE and not task.stopped
         running = not task.fresh and (pressed or task.interrupted or at_once)

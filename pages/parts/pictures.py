@@ -1,4 +1,4 @@
-"""The picture of a visit: a sample, a photograph of the visitor's, or one from the camera."""
+"""The pictures of a visit: samples, photographs and shots of the camera, and which of them is explained."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from typing import Any
 import streamlit as st
 
 import perturb
-from pages.parts.figures import show
+from pages.parts import figures, masks
 from pages.parts.network import current
 from perturb.samples import DEFAULT_SAMPLE, EVERY, offered
 
 SOURCES = ("sample", "upload", "camera")
 TYPES = ("png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff", "gif")
+KEPT = 24
+"""Pictures that a visit keeps; the one that was added first is forgotten first. One takes about 4 MB."""
+ABREAST = 3
 
 
 def choose() -> None:
@@ -29,18 +32,14 @@ def choose() -> None:
         required=True,
         key="source",
         bind="query-params",
-        help="A drawn street with exact ground truth, a photograph of your own, or your device's camera. "
+        help="A drawn street with exact ground truth, photographs of your own, or your device's camera. "
         "Photographs stay in the server's memory and are never written to its disk.",
     )
-    if source == "upload":
-        file = st.file_uploader(
-            "Your photograph", type=TYPES, max_upload_size=50, key="upload", help="Up to 50 MB; scaled to 640 px."
-        )
-        _take(file)
-    elif source == "camera":
-        _take(st.camera_input("Your camera", key="camera"))
-    photo = state.get("photo") if source != "sample" else None
-    if source == "sample" or photo is None:
+    if source != "sample":
+        _new_photographs(str(source))
+    is_new = state.pop("photo_is_new", False)  # what just came wins over the address
+    photo = _photograph("" if is_new else wanted) if source != "sample" else None
+    if photo is None:
         name = st.selectbox(
             "Sample",
             tuple(samples),
@@ -56,34 +55,134 @@ def choose() -> None:
         if source != "sample":
             st.info(_invitation(wanted), icon=":material/upload:")
     else:
-        image, caption = photo, " ".join(photo.notes)
-        if wanted and wanted != image.digest:
+        image, caption = photo, " ".join((f"**{photo.name}.**", *photo.notes))
+        if wanted and wanted != image.digest and not is_new:
             st.warning(_invitation(wanted), icon=":material/link:")
-    show(image.pixels, alt=f"The picture to explain: {image.name}", caption=caption or image.name)
+    figures.show(image.pixels, alt=f"The picture to explain: {image.name}", caption=caption)
+    if photo is not None:
+        masks.offer(image)
     # An upload cannot stand in a link, but its digest can, so that the link says which picture it needs.
     if source == "sample":
         st.query_params.pop("photo", None)
-    elif photo is not None and (not wanted or state.pop("photo_is_new", False)):
+    elif photo is not None and (not wanted or is_new):
         st.query_params["photo"] = image.digest
     state["image"] = image
+    known = _known()
+    known[_name_of(image)] = image
+    _thumbnails(_name_of(image), [name for name in known if name not in EVERY or name in samples])
 
 
-def _take(file: Any) -> None:
-    """Decode a new upload; one that cannot be read leaves the picture that was there."""
+def _known() -> dict[str, perturb.Image]:
+    """The pictures of this visit in the order in which they came: samples by name, others by digest."""
+    known: dict[str, perturb.Image] = st.session_state.setdefault("pictures", {})
+    return known
+
+
+def _name_of(image: perturb.Image) -> str:
+    return image.name if image.name in EVERY and perturb.sample(image.name).digest == image.digest else image.digest
+
+
+def _photograph(wanted: str) -> perturb.Image | None:
+    """The photograph that is shown: the one that the address names if it is there, else the latest choice."""
+    state, known = st.session_state, _known()
+    if wanted in known:
+        state["photo"] = wanted
+    return known.get(state.get("photo", ""))
+
+
+def _new_photographs(source: str) -> None:
+    """The uploader or the camera, and what could not be read."""
     state = st.session_state
-    if file is None or state.get("photo_file") == file.file_id:
-        if error := state.get("photo_error"):
-            st.error(error, icon=":material/broken_image:")
+    # What is uploaded moves to the list, so the uploader is made anew, empty, under another name.
+    key = f"{source}_{state.get('uploads', 0)}"
+    if source == "upload":
+        st.file_uploader(
+            "Your photographs",
+            type=TYPES,
+            accept_multiple_files=True,
+            max_upload_size=50,
+            key=key,
+            on_change=_take,
+            args=(key,),
+            help="One or several, up to 50 MB each; scaled to 640 px.",
+        )
+    else:
+        st.camera_input("Your camera", key=key, on_change=_take, args=(key,), help="A shot joins the list below.")
+    for error in state.get("upload_errors", ()):
+        st.error(error, icon=":material/broken_image:")
+
+
+def _take(key: str) -> None:
+    """Decode new files and show the first; what cannot be read leaves the picture that was there."""
+    state, known = st.session_state, _known()
+    given: Any = state[key]
+    files = given if isinstance(given, list) else [] if given is None else [given]
+    if not files:
         return
-    try:
-        state["photo"] = perturb.load_image(file.getvalue(), name=str(file.name).rsplit(".", 1)[0])
-        state["photo_is_new"] = True
-        state["photo_error"] = ""
-    except perturb.ImageError as error:
-        kept = " The picture before it is still here." if state.get("photo") else ""
-        state["photo_error"] = f"{error}{kept}"
-        st.error(state["photo_error"], icon=":material/broken_image:")
-    state["photo_file"] = file.file_id
+    state["uploads"] = state.get("uploads", 0) + 1
+    state["upload_errors"] = []
+    taken = []
+    for file in files:
+        name = f"camera-{state['uploads']}" if key.startswith("camera") else str(file.name).rsplit(".", 1)[0]
+        try:
+            image = perturb.load_image(file.getvalue(), name=name)
+        except perturb.ImageError as error:
+            kept = " The picture before it is still here." if state.get("photo") in known else ""
+            state["upload_errors"].append(f"{file.name}: {error}{kept}")
+            continue
+        known.setdefault(image.digest, image)  # one that is there keeps its ground truth
+        taken.append(image.digest)
+    if taken:
+        state["photo"], state["photo_is_new"] = taken[0], True
+    while len(known) > KEPT:
+        del known[next(name for name in known if name != state.get("photo"))]
+
+
+def _thumbnails(shown: str, names: list[str]) -> None:
+    """The pictures to move to, and to take off the list; nothing while there is only one."""
+    if len(names) < 2:
+        return
+    with st.expander("Pictures of this visit", expanded=True, key="pictures_fold"):
+        rows = [names[at : at + ABREAST] for at in range(0, len(names), ABREAST)]
+        for row in rows:
+            for column, name in zip(st.columns(ABREAST, gap="xsmall"), row, strict=False):
+                image = _known()[name]
+                with column, st.container(key=f"thumb_{'on' if name == shown else 'off'}_{name}"):
+                    figures.show(image.thumbnail, alt=f"Thumbnail of {image.name}")
+                    st.button(
+                        f"{image.name}, shown now" if name == shown else f"Show {image.name}",
+                        key=f"open_{name}",
+                        on_click=_open,
+                        args=(name,),
+                        disabled=name == shown,
+                        help=image.name + (" (with ground truth)" if image.truth is not None else ""),
+                    )
+                    st.button(
+                        f"Remove {image.name}",
+                        icon=":material/close:",
+                        key=f"remove_{name}",
+                        on_click=_remove,
+                        args=(name, names),
+                        help=f"Take {image.name} off this list.",
+                    )
+        st.caption("One click shows another picture under the same settings.")
+
+
+def _open(name: str) -> None:
+    """Move to a picture of the list; to be called as a widget's callback."""
+    state = st.session_state
+    if name in EVERY:
+        state["source"], state["sample"] = "sample", name
+    else:
+        state["source"], state["photo"], state["photo_is_new"] = "upload", name, True
+
+
+def _remove(name: str, names: list[str]) -> None:
+    """Take a picture off the list; if it is the one shown, its neighbour is shown in its place."""
+    del _known()[name]
+    if name == _name_of(st.session_state["image"]):
+        place = names.index(name)
+        _open(names[place - 1] if place else names[1])
 
 
 def _invitation(wanted: str) -> str:
@@ -93,3 +192,19 @@ def _invitation(wanted: str) -> str:
             "Upload it here to see the same result; until then another picture is shown."
         )
     return "Choose a photograph above; until then the sample is shown."
+
+
+STYLE = (
+    "[class*=st-key-thumb_] {position: relative; gap: 0} "
+    "[class*=st-key-thumb_] img {aspect-ratio: 4/3; object-fit: cover; border-radius: .3rem} "
+    "[class*=st-key-thumb_on_] img {outline: 3px solid var(--st-primary-color); outline-offset: -3px} "
+    # The button lies over its picture; its words are read aloud.
+    "[class*=st-key-open_] {position: absolute; inset: 0; width: auto} "
+    "[class*=st-key-open_] *:not([role=tooltip]) {height: 100%} "
+    "[class*=st-key-open_] button {width: 100%; background: none; border-color: transparent; min-height: 0} "
+    "[class*=st-key-open_] button p {font-size: 0} "
+    "[class*=st-key-remove_] {position: absolute; top: 0; right: 0; width: auto} "
+    "[class*=st-key-remove_] button {min-height: 0; width: 1.5rem; height: 1.5rem; padding: 0; border-radius: 0 .3rem} "
+    "[class*=st-key-remove_] button [data-testid=stMarkdownContainer] {display: none}"
+)
+"""Thumbnails are pictures that are buttons."""

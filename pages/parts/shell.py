@@ -136,7 +136,7 @@ def sidebar() -> None:
     st.html(
         "<style>[data-testid=stMainBlockContainer] {padding-top: 3.2rem} "
         "[data-testid=stStatusWidget] button {display: none} "
-        "[class*='_stale'] {opacity: .45; filter: grayscale(.5)}</style>"
+        f"[class*='_stale'] {{opacity: .45; filter: grayscale(.5)}} {pictures.STYLE}</style>"
     )
     if st.session_state["just_entered"]:
         _follow_address()

@@ -55,7 +55,7 @@ def section(scene: Scene, target: perturb.Target, prefix: str) -> None:
         )
     colours = [part.strip() for part in (typed or "").split(",") if part.strip()]
     image, segmenter = scene.image, scene.segmenter
-    what = [image.digest, segmenter.name, target.label, target.region, target.score, fills, sizes, colours]
+    what = [image.key, segmenter.name, target.label, target.region, target.score, fills, sizes, colours]
     task: jobs.Task[Study] = jobs.Task(f"{prefix}study", json.dumps(what))
     try:
         plans = plan(fills, colours, sizes, 12.0)

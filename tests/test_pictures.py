@@ -1,0 +1,142 @@
+"""The pictures of a visit: several uploads, moving among them, ground truth, and what cannot be read."""
+
+import io
+
+import numpy as np
+import PIL.Image
+import pytest
+from numpy.testing import assert_array_equal
+
+import perturb
+from tests.test_pages import visit, words
+
+RNG = np.random.default_rng(3)
+STREETS = perturb.load_segmenter()
+
+
+def png(pixels):
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(pixels).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def photograph(seed=0, width=96, height=64):
+    return png(np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8))
+
+
+def file(name, data):
+    return name, data, "image/png"
+
+
+@pytest.fixture
+def app():
+    """A page that computes nothing, with two photographs just uploaded."""
+    app = visit("faithfulness", fai_view="cards", source="upload", sample="rain")
+    app.sidebar.file_uploader(key="upload_0").set_value(
+        [file("one.png", photograph(1)), file("two.png", photograph(2))]
+    )
+    return app.run()
+
+
+def digest(seed, **size):
+    return perturb.load_image(photograph(seed, **size)).digest
+
+
+def shown(app):
+    return app.session_state["image"]
+
+
+def test_moving_among_several_uploads_and_taking_them_off_the_list(app):
+    assert not app.exception
+    assert shown(app).name == "one"
+    assert app.query_params["photo"] == digest(1)
+    assert list(app.session_state["pictures"]) == ["rain", digest(1), digest(2)]
+    assert app.sidebar.button(key=f"open_{digest(1)}").disabled, "it is the one shown"
+    assert "upload_1" in {uploader.key for uploader in app.sidebar.file_uploader}, "the uploader is empty again"
+
+    app.sidebar.button(key=f"open_{digest(2)}").click().run()
+    assert shown(app).name == "two"
+    assert app.query_params["photo"] == digest(2)
+    app.query_params["photo"] = digest(1)  # a link to a picture of the list opens it
+    app.run()
+    assert shown(app).name == "one"
+    assert not app.warning
+    app.sidebar.button(key="open_rain").click().run()
+    assert not app.exception
+    assert shown(app).name == "rain"
+    assert app.sidebar.selectbox(key="sample").value == "rain"
+    assert "photo" not in app.query_params
+
+    app.sidebar.button(key="remove_rain").click().run()
+    assert shown(app).name == "one", "its neighbour"
+    assert app.sidebar.segmented_control(key="source").value == "upload"
+    assert list(app.session_state["pictures"]) == [digest(1), digest(2)]
+    app.sidebar.button(key=f"remove_{digest(2)}").click().run()
+    assert shown(app).name == "one"
+    assert not [button for button in app.sidebar.button if str(button.key).startswith("remove_")], "the last one stays"
+
+
+def test_one_broken_file_of_several_is_named_and_the_others_come(app):
+    app.sidebar.file_uploader(key="upload_1").set_value(
+        [file("broken.png", photograph(5)[:200]), file("three.png", photograph(3))]
+    )
+    app.run()
+    assert shown(app).name == "three"
+    assert [error.value for error in app.sidebar.error] == [
+        "broken.png: The picture is broken: its data ends early or is damaged, expected a whole file. "
+        "Export or download it again. The picture before it is still here."
+    ]
+
+
+def test_a_mask_becomes_the_ground_truth_and_can_be_taken_away(app):
+    labels = np.zeros((64, 96), dtype=np.uint8)
+    labels[:, 48:] = STREETS.classes.index("car")
+    labels[:8] = 255
+    app.sidebar.file_uploader(key="mask_0").set_value(file("mask.png", png(STREETS.palette[np.minimum(labels, 10)])))
+    app.run()
+    assert not app.exception
+    expected = np.where(labels == 255, 10, labels)
+    assert_array_equal(shown(app).truth, expected)
+    assert shown(app).truth_classes == STREETS.classes
+    app.sidebar.file_uploader(key="mask_1").set_value(file("mask.png", png(labels)))
+    app.run()
+    assert_array_equal(shown(app).truth, labels)
+    assert f"Ground truth: {STREETS.classes[0]} 43.8%, car 43.8%, no class 12.5%." in words(app.sidebar)
+    # The other pictures know nothing of it, and on the way back it is still there.
+    app.sidebar.button(key=f"open_{digest(2)}").click().run()
+    assert shown(app).truth is None
+    app.sidebar.button(key=f"open_{digest(1)}").click().run()
+    assert_array_equal(shown(app).truth, labels)
+    app.sidebar.button(key="mask_away").click().run()
+    assert shown(app).truth is None
+
+
+def test_a_mask_of_another_size_or_with_other_values_is_refused_in_words(app):
+    app.sidebar.file_uploader(key="mask_0").set_value(file("mask.png", png(np.zeros((64, 64), dtype=np.uint8))))
+    app.run()
+    assert app.sidebar.error[0].value.startswith("mask.png: The ground truth does not fit the picture: got 64 × 64 px")
+    app.sidebar.file_uploader(key="mask_1").set_value(file("mask.png", png(np.full((64, 96), 99, dtype=np.uint8))))
+    app.run()
+    assert "values that are no class of the segmenter: got 99" in app.sidebar.error[0].value
+    assert shown(app).truth is None
+
+
+def test_a_mask_explains_the_true_region_and_a_new_mask_is_a_new_result(app):
+    labels = np.zeros((64, 96), dtype=np.uint8)
+    labels[20:40, 30:90] = STREETS.classes.index("car")
+    app.sidebar.file_uploader(key="mask_0").set_value(file("mask.png", png(labels)))
+    app.run()
+    app.switch_page("pages/occlusion.py")
+    link = {"source": "upload", "occ_size": "64", "occ_stride": "64", "occ_class": "car", "occ_region": "truth"}
+    for name, value in link.items():
+        app.query_params[name] = value
+    app.run()
+    app.run()
+    assert not app.exception
+    assert not app.error
+    assert int(app.session_state["occ_run_made"][1].frozen.region.sum()) == 1200
+    labels[30:] = 0
+    app.sidebar.file_uploader(key="mask_1").set_value(file("mask.png", png(labels)))
+    app.run()
+    assert app.button(key="occ_run").disabled, "another mask is another picture, which runs by itself"
+    assert int(app.session_state["occ_run_made"][1].frozen.region.sum()) == 600

@@ -116,16 +116,14 @@ def test_scores_errors_and_layers_say_what_the_engine_says():
 
 
 def test_a_walk_runs_a_method_at_each_layer():
-    app = visit(
-        "inspect", ins_view="layers", ins_walk="ablation-cam", ins_layers=["stem", "decoder1"], ins_sign="positive"
-    )
+    app = visit("inspect", ins_view="layers", ins_walk="grad-cam", ins_layers=["stem", "decoder1"], ins_sign="positive")
     assert not app.exception
     assert not app.error
     assert app.button(key="ins_walk_run").disabled, "up to date"
     told = words(app)
     image, segmenter = perturb.sample("quiet-street"), perturb.load_segmenter()
     for layer in ("stem", "decoder1"):
-        result = perturb.explain(image, segmenter, perturb.Target("car"), method="ablation-cam", layer=layer)
+        result = perturb.explain(image, segmenter, perturb.Target("car"), method="grad-cam", layer=layer)
         above = np.maximum(result.heatmap, 0)
         assert f"{layer} {above[result.frozen.region].sum() / above.sum():.0%}" in told
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import perturb
+from perturb.engine import clean_logits
 from perturb.scoremaps import at_pixel, cover, fusion, probabilities, region_means, score_maps, segments_of
 from tests.analytic import picture
 
@@ -110,6 +111,19 @@ def test_all_maps_of_a_small_network():
     means = {k: own[predicted == k].mean() for k in range(4)}
     np.testing.assert_allclose(maps.similarity, np.vectorize(means.get)(predicted), rtol=1e-5)
     assert {name: values.dtype for name, values in maps.as_dict().items()} == dict.fromkeys(maps.as_dict(), np.float32)
+
+
+def test_grad_cam_of_the_logits_is_the_score_map():
+    """∂S/∂z_c is 1/|R| inside R and 0 elsewhere, so its mean over all cells is one over their number."""
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(torch.nn.Conv2d(3, 5, 3, padding=1), torch.nn.ReLU(), torch.nn.Conv2d(5, 3, 1)).eval()
+    segmenter = perturb.TorchSegmenter(module, classes=["a", "b", "c"])
+    image = picture(17, 23)
+    logits = clean_logits(image, segmenter).numpy()
+    target = perturb.Target(segmenter.classes[int(logits.argmax(0)[8, 11])])
+    result = perturb.explain(image, segmenter, target, method="grad-cam", layer="2")
+    score = score_maps(logits, result.frozen.index, np.zeros((1, 17, 23), np.int32)).score
+    np.testing.assert_allclose(result.heatmap * score.size, score, rtol=1e-4, atol=1e-5)
 
 
 def test_a_pixel_has_its_own_column():

@@ -36,6 +36,7 @@ class Stop:
     layer: Layer
     values: Map
     unit: str
+    signed: bool = True
     notes: tuple[str, ...] = ()
 
 
@@ -129,7 +130,7 @@ def _run(
     passes, seconds = sum(plan.forwards for plan in missing), sum(plan.map_seconds for plan in missing)
     running = task.offer(
         "Run",
-        f"{len(missing)} maps, {passes:,} forward passes of what follows the layers, about {jobs.duration(seconds)}.",
+        f"{len(missing)} maps, {passes:,} passes, about {jobs.duration(seconds)}.",
         key=f"{prefix}walk_run",
         text="Explain the class at each of the layers.",
         primary=True,
@@ -161,7 +162,7 @@ def _run(
 
 def _stop(result: perturb.Result, known: Mapping[str, Layer]) -> Stop:
     layer = known[str(result.settings["layer"])]
-    return Stop(layer, result.heatmap - np.float32(result.neutral), unit_of(result, "score"), result.notes)
+    return Stop(layer, result.centred, unit_of(result, "score"), result.signed(), result.notes)
 
 
 def _walk(made: list[Stop], scene: Scene, region: npt.NDArray[np.bool_], sign: Sign) -> None:
@@ -186,7 +187,7 @@ def _walk(made: list[Stop], scene: Scene, region: npt.NDArray[np.bool_], sign: S
 def _picture(stop: Stop, scene: Scene, region: npt.NDArray[np.bool_], sign: Sign) -> None:
     values = part(stop.values, sign)
     low, high = float(values.min()), float(values.max())
-    signed = sign == "signed" and low < 0
+    signed = sign == "signed" and stop.signed and low < 0  # what a ReLU gives has no sign to show
     unit = stop.unit + (", below zero, its sign turned" if sign == "negative" else "")
     count, height, width = stop.layer.shape
     st.markdown(f"**{stop.layer.name}** — {count} channels of {height} × {width} cells")

@@ -27,15 +27,20 @@ THINGS = ("car", "pedestrian", "bicyclist", "sign", "pole")
 def able(names: Sequence[str]) -> list[str]:
     """Those of the methods that can explain the chosen segmenter; a caption says why the others cannot."""
     reasons = {name: METHODS[name].lacking(shell.scene().segmenter) for name in names}
-    for name, reason in reasons.items():
-        if reason:
-            st.caption(f":material/block: **{METHODS[name].title}** is not available. {reason}")
+    missing = [f"**{METHODS[name].title}** is not available. {reason}" for name, reason in reasons.items() if reason]
+    # Many would push the page out of sight.
+    with st.expander(f"{len(missing)} methods are not available") if len(missing) > 2 else st.container():
+        for sentence in missing:
+            st.caption(f":material/block: {sentence}")
     return [name for name, reason in reasons.items() if not reason]
 
 
 def method_widget(names: Sequence[str], prefix: str) -> str:
     """A choice among the methods that can be used, with what the chosen one does and where it comes from."""
     names = able(names)
+    if not names:
+        st.info("No method of this page can explain this segmenter.", icon=":material/info:")
+        st.stop()
     name = st.segmented_control(
         "Method",
         names,

@@ -25,17 +25,19 @@ from perturb.walk import SIGNS, Sign, part, share_inside, stops
 PLAIN = "activations"
 FIRST = "grad-cam"
 MOST = 6
-PAGE = 12
 Map = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
 class Stop:
-    """The map of one layer: values of the picture's size, and their unit."""
+    """The map of one layer: values of the picture's size with their unit, on what picture, and the class's pixels."""
 
     layer: Layer
     values: Map
     unit: str
+    image: perturb.Image
+    label: str
+    region: npt.NDArray[np.bool_]
     signed: bool = True
     notes: tuple[str, ...] = ()
 
@@ -57,16 +59,13 @@ def section(scene: Scene, label: str, prefix: str) -> None:
         st.info("Choose at least one layer above.", icon=":material/info:")
         return
     if method == PLAIN:
-        mean = {name: activation_maps.remembered(scene, name).mean(0) for name in names}
-        _walk(
-            [Stop(found[name], activation_maps.stretched(scene, mean[name]), "mean activation") for name in names],
-            scene,
-            region,
-            sign,
-        )
-        _offer({name: activation_maps.stretched(scene, mean[name]) for name in names}, scene, label, prefix)
+        mean = {
+            name: activation_maps.stretched(scene, activation_maps.remembered(scene, name).mean(0)) for name in names
+        }
+        _walk([Stop(found[name], mean[name], "mean activation", scene.image, label, region) for name in names], sign)
+        _offer(mean, scene, label, prefix)
     else:
-        _run(scene, label, method, [found[name] for name in names], region, sign, prefix)
+        _run(scene, label, method, names, sign, prefix)
     activation_maps.show(scene, found, names[-1], label, region, sign, prefix)
 
 
@@ -112,14 +111,12 @@ def _widgets(scene: Scene, found: Mapping[str, Layer], prefix: str) -> tuple[str
     return str(chosen), [name for name in found if name in names], cast(Sign, sign if sign in SIGNS else "signed")
 
 
-def _run(
-    scene: Scene, label: str, method: str, chosen: list[Layer], region: npt.NDArray[np.bool_], sign: Sign, prefix: str
-) -> None:
+def _run(scene: Scene, label: str, method: str, names: list[str], sign: Sign, prefix: str) -> None:
     """The maps of a method, those that are missing computed first."""
     shop = jobs.workshop()
     target = perturb.Target(label)
     base = controls.default_settings(method, scene)
-    plans = [experiment.plan(scene, target, method, {**base, "layer": layer.name}, prefix) for layer in chosen]
+    plans = [experiment.plan(scene, target, method, {**base, "layer": name}, prefix) for name in names]
     if errors := [plan.error for plan in plans if plan.error]:
         st.error(errors[0], icon=":material/error:")
         return
@@ -153,38 +150,47 @@ def _run(
     if task.made is None:
         return
     with st.container(key=f"{prefix}walk_{'fresh' if task.fresh else 'stale'}"):
-        known = {layer.name: layer for layer in layers(scene.segmenter, scene.image)}
-        results = [result for result in task.made if str(result.settings["layer"]) in known]
-        _walk([_stop(result, known) for result in results], scene, region, sign)
+        _walk([_stop(result) for result in task.made], sign)
     if task.fresh:
         _offer({str(r.settings["layer"]): r.heatmap for r in task.made}, scene, label, prefix)
 
 
-def _stop(result: perturb.Result, known: Mapping[str, Layer]) -> Stop:
-    layer = known[str(result.settings["layer"])]
-    return Stop(layer, result.centred, unit_of(result, "score"), result.signed(), result.notes)
+def _stop(result: perturb.Result) -> Stop:
+    # All from the result: a stale one may belong to another picture or segmenter than the page shows by now.
+    known = {layer.name: layer for layer in layers(result.segmenter, result.image)}
+    return Stop(
+        known[str(result.settings["layer"])],
+        result.centred,
+        unit_of(result, "score"),
+        result.image,
+        result.frozen.name,
+        result.frozen.region,
+        result.signed(),
+        result.notes,
+    )
 
 
-def _walk(made: list[Stop], scene: Scene, region: npt.NDArray[np.bool_], sign: Sign) -> None:
+def _walk(made: list[Stop], sign: Sign) -> None:
     """The maps beside each other, each on its own scale."""
     for start in range(0, len(made), 3):
         for column, stop in zip(st.columns(3, gap="medium"), made[start : start + 3], strict=False):
             with column:
-                _picture(stop, scene, region, sign)
-    shares = [(stop.layer.name, share_inside(stop.values, region)) for stop in made]
-    told = ", ".join(
-        f"{name} {'nothing above zero' if math.isnan(share) else f'{share:.0%}'}" for name, share in shares
-    )
+                _picture(stop, sign)
+    label, region = made[0].label, made[0].region
     if region.any():
+        shares = [(stop.layer.name, share_inside(stop.values, region)) for stop in made]
+        told = ", ".join(
+            f"{name} {'nothing above zero' if math.isnan(share) else f'{share:.0%}'}" for name, share in shares
+        )
         st.markdown(
-            f"Of what is above zero, this much lies inside the region: {told}. The region is "
-            f"{figures.percent(float(region.mean()))} of the picture."
+            f"Of what is above zero, this much lies on the pixels predicted as {label} (outlined, "
+            f"{figures.percent(float(region.mean()))} of the picture): {told}."
         )
     for note in dict.fromkeys(note for stop in made for note in stop.notes):
         st.info(note, icon=":material/info:")
 
 
-def _picture(stop: Stop, scene: Scene, region: npt.NDArray[np.bool_], sign: Sign) -> None:
+def _picture(stop: Stop, sign: Sign) -> None:
     values = part(stop.values, sign)
     low, high = float(values.min()), float(values.max())
     signed = sign == "signed" and stop.signed and low < 0  # what a ReLU gives has no sign to show
@@ -192,7 +198,9 @@ def _picture(stop: Stop, scene: Scene, region: npt.NDArray[np.bool_], sign: Sign
     count, height, width = stop.layer.shape
     st.markdown(f"**{stop.layer.name}** — {count} channels of {height} × {width} cells")
     limit = limit_of(values)
-    canvas = outline(overlay(scene.image.pixels, values, limit=limit, opacity=0.7, signed=signed), region, (20, 20, 20))
+    canvas = outline(
+        overlay(stop.image.pixels, values, limit=limit, opacity=0.7, signed=signed), stop.region, (20, 20, 20)
+    )
     figures.show(canvas, alt=f"Map at layer {stop.layer.name}, {SIGNS[sign]}: from {low:.3g} to {high:.3g} {unit}")
     figures.colour_bar(limit, unit, signed=signed, used=(low, high))
     if limit == 0:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from perturb import export
@@ -12,9 +10,11 @@ from perturb.colour import blend, label_colours, limit_of, outline, overlay, to_
 from perturb.curves import Curves
 from perturb.drawings import Line, number
 from perturb.faithfulness import Faithfulness, contents
+from perturb.images import Image
 from perturb.methods import METHODS
 from perturb.report import Chart, Item, Plate, Table
 from perturb.results import Result, versions
+from perturb.study import Study, study_contents
 from perturb.targets import shares
 
 MAP_COLOUR, CONTROL_COLOUR = "#c2410c", "#7d828b"
@@ -64,31 +64,72 @@ def item_of(result: Result, link: str = "", shown: str = "score") -> Item:
     )
 
 
-def item_of_comparison(made: Faithfulness, title: str, link: str = "") -> Item:
-    """A comparison of maps for a report: every map on its own scale, and the table of all metrics."""
-    metrics = [METRICS[name] for name in made.maps[0].values]
+def item_of_comparison(made: Faithfulness, image: Image, label: str, link: str = "") -> Item:
+    """A comparison of maps for a report: every map on its own scale, and the table of all metrics.
+
+    Args:
+        made: from `perturb.compare`.
+        image: whose maps they are.
+        label: the class that they explain.
+        link: opens it again.
+    """
     plates = []
     for judged in made.maps:
         limit = limit_of(judged.heatmap)
-        plates.append(
-            Plate(
-                f"{judged.name} ({judged.kind})",
-                export.png(_painted(judged.heatmap, limit, judged.signed)),
-                f"Map of {judged.name}",
-                " ".join(judged.notes),
-                (limit, "in the map's own unit", judged.signed),
-            )
-        )
+        painted = overlay(image.pixels, judged.heatmap, limit=limit, signed=judged.signed)
+        bar = (limit, "in the map's own unit", judged.signed)
+        title = f"{judged.name} ({judged.kind})"
+        plates.append(Plate(title, export.png(painted), f"Map of {judged.name}", " ".join(judged.notes), bar))
     rows = tuple(
-        (
-            f"{metric.title} {metric.arrow}".strip(),
-            *("n/a" if (value := judged.values[metric.name]) is None else number(float(value)) for judged in made.maps),
-        )
-        for metric in metrics
+        (f"{METRICS[name].title} {METRICS[name].arrow}".strip(), *(_cell(judged.values[name]) for judged in made.maps))
+        for name in made.maps[0].values
     )
-    table = Table("All metrics; the last columns are the controls", ("metric", *(m.name for m in made.maps)), rows)
-    record = {"maps": [m.name for m in made.maps], "wrong_share": made.wrong_share, "versions": versions()}
-    return Item(title, tuple(plates), (), (table,), record, lambda: contents(made), link=link)
+    names = tuple(judged.name for judged in made.maps)
+    return Item(
+        title=f"{label} on {image.name}: {len(made.methods)} maps compared",
+        plates=tuple(plates),
+        charts=(),
+        tables=(Table("All metrics; the last columns are the controls", ("metric", *names), rows),),
+        record={
+            "image": {"name": image.name, "digest": image.digest},
+            "class": label,
+            "wrong_share": _cell(made.wrong_share),
+            "versions": versions(),
+        },
+        files=lambda: contents(made),
+        link=link,
+    )
+
+
+def item_of_study(made: Study, link: str = "") -> Item:
+    """An occlusion study for a report: all maps on one scale, and the table of all occluders."""
+    first = made.trials[0].result
+    names = ", ".join(trial.name for trial in made.trials)
+    record = first.as_dict()
+    rows = made.rows()
+    sizes = len({trial.result.settings["size"] for trial in made.trials})
+    return Item(
+        title=f"{first.frozen.name} on {first.image.name}: {len(rows)} occluders",
+        plates=(
+            Plate(
+                "Maps on one common scale",
+                export.png(made.grid(sizes)),
+                f"Heat maps under {names}",
+                f"Row by row, from left to right: {names}.",
+                (made.limit, export.unit_of(first, "score"), True),
+            ),
+        ),
+        charts=(),
+        tables=(Table("All occluders", tuple(rows[0]), tuple(tuple(map(_cell, row.values())) for row in rows)),),
+        record={part: record[part] for part in ("image", "segmenter", "target", "seed", "versions")},
+        files=lambda: study_contents(made),
+        link=link,
+    )
+
+
+def _cell(value: object) -> str:
+    """A value in a table: three digits, and n/a for what is missing."""
+    return "n/a" if value is None else number(value) if isinstance(value, float) else str(value)
 
 
 def _map_of(result: Result, name: str) -> Plate:
@@ -105,10 +146,6 @@ def _map_of(result: Result, name: str) -> Plate:
         f"{number(float(result.clean.score[0]))}.".strip(),
         (limit, unit, signed),
     )
-
-
-def _painted(values: Any, limit: float, signed: bool) -> Any:
-    return overlay(np.ones((*values.shape, 3), np.float32), values, limit=limit, opacity=1.0, signed=signed)
 
 
 def _chart_of(made: Curves, kind: str) -> Chart:

@@ -18,7 +18,8 @@ from perturb import export
 from perturb.drawings import Line, colour_bar, line_chart
 from perturb.faithfulness import compare
 from perturb.report import report_html, report_zip
-from perturb.report_items import item_of, item_of_comparison
+from perturb.report_items import item_of, item_of_comparison, item_of_study
+from perturb.study import study
 from tests.analytic import Additive
 
 EVIL = "</title><script>alert('x')</script><img src=x onerror=alert(1)>"
@@ -126,11 +127,22 @@ def test_the_zip_holds_the_raw_numbers_of_every_run_and_the_report(result):
 
 def test_a_comparison_becomes_its_maps_and_its_table(result):
     made = compare([result], metrics=("map_iou", "gini"))
-    read = Reader(report_html("Maps", [item_of_comparison(made, "Maps of one")]))
+    read = Reader(report_html("Maps", [item_of_comparison(made, result.image, "thing")]))
     assert [picture["alt"] for picture in read.of("img")] == [f"Map of {judged.name}" for judged in made.maps]
     text = " ".join(read.texts)
     for judged in made.maps:
         assert f"{judged.values['gini']:.3g}" in text
+
+
+def test_a_study_becomes_one_grid_on_one_scale_and_its_table(result):
+    target = perturb.Target("thing", region="all")
+    made = study(result.image, result.segmenter, target, fills=["black", "white"], sizes=[8, 16])
+    read = Reader(report_html("Study", [item_of_study(made, LINK)]))
+    assert [picture["alt"] for picture in read.of("img")] == ["Heat maps under black 8, black 16, white 8, white 16"]
+    text = " ".join(read.texts)
+    for row in made.rows():
+        assert row["occluder"] in text
+        assert f"{row['deletion_auc']:.3g}" in text
 
 
 def test_an_empty_report_says_so():

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import streamlit as st
 
 import perturb
-from pages.parts import controls, jobs, shell, views
+from pages.parts import controls, jobs, report, shell, views
 from pages.parts.shell import Scene
 from perturb.curves import curve_forwards
 from perturb.engine import Progress
@@ -120,6 +120,8 @@ def show(plan: Plan) -> perturb.Result | None:
     if known is not None and known.latest_curves is not None:
         task.keep(known)
     running = _status(plan, task)
+    if task.fresh:
+        report.remember(plan.prefix)
     progress = st.container()
     left, middle, right = st.columns((1, 1.25, 1.15), gap="medium")
     with left:

@@ -9,12 +9,13 @@ from collections.abc import Callable
 import streamlit as st
 
 import perturb
-from pages.parts import controls, experiment, jobs, judged
+from pages.parts import controls, experiment, jobs, judged, report
 from pages.parts.shell import Scene
 from perturb.engine import Progress
 from perturb.faithfulness import Faithfulness, compare, compare_forwards
 from perturb.judge import DEFAULT_METRICS
 from perturb.methods import METHODS
+from perturb.report_items import item_of_comparison
 
 DEFAULT = ("occlusion", "feature-ablation")
 IMPUTED = 2.0
@@ -82,3 +83,6 @@ def section(scene: Scene, target: perturb.Target, methods: list[str], prefix: st
         return
     with st.container(key=f"{prefix}compare_{'fresh' if task.fresh else 'stale'}"):
         judged.show(task.made, scene, prefix)
+    if task.fresh:
+        found, image, label = task.made, scene.image, str(target.label)
+        report.button(f"{prefix}compare_", [lambda link: item_of_comparison(found, image, label, link)], found)

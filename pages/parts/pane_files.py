@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import streamlit as st
 
+from pages.parts import report
 from pages.parts.panes import Outcome, Shown
 from perturb.comparison import contents, python_lines
 from perturb.folders import zip_of
+from perturb.report_items import item_of
 
 
 def offer(made: Outcome, pair: tuple[Shown, Shown | None], how: str, prefix: str) -> None:
@@ -32,6 +36,9 @@ def offer(made: Outcome, pair: tuple[Shown, Shown | None], how: str, prefix: str
         help="maps.npz (maps, regions and segmentations of all panes, and A − B), the tables as csv, the curves if they were "
         "run, compare.json with all settings and digests, and reproduce.py.",
     )
+    if made.fresh:
+        report.remember(prefix)
+    report.button(prefix, [partial(item_of, pane.result) for pane in made.panes], *results.values())
     st.caption("The address in your browser is a link to this very comparison.")
     with st.expander("Python lines that make it again"):
         st.code(python_lines(results, numbers, how, made.first), language="python")

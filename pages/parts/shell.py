@@ -13,7 +13,7 @@ import numpy.typing as npt
 import streamlit as st
 
 import perturb
-from pages.parts import network, pictures
+from pages.parts import network, pictures, report
 from pages.parts.network import load, own_segmenter, segment, use_own
 from perturb.samples import EVERY
 
@@ -102,7 +102,9 @@ def _send_on() -> NoReturn:
     query: dict[str, str | list[str]] = {name: st.query_params.get_all(name) for name in st.query_params}
     try:
         st.switch_page(target, query_params={**query, "cam_method": "ablation-cam"})
-    except st.errors.StreamlitAPIException:  # back in the browser's history: they are tied already, and hold their values
+    except (
+        st.errors.StreamlitAPIException
+    ):  # back in the browser's history: they are tied already, and hold their values
         st.switch_page(target, query_params={})
 
 
@@ -145,6 +147,7 @@ def sidebar() -> None:
         network.choose()
     with picture:
         pictures.choose()
+    report.opener()
 
 
 def _follow_address() -> None:

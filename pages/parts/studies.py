@@ -11,13 +11,14 @@ import pandas as pd
 import streamlit as st
 
 import perturb
-from pages.parts import figures, jobs
+from pages.parts import figures, jobs, report
 from pages.parts.shell import Scene
 from perturb.colour import overlay
 from perturb.engine import Progress
 from perturb.export import UNITS
 from perturb.fills import FILLS
 from perturb.folders import zip_of
+from perturb.report_items import item_of_study
 from perturb.study import FILL_NAMES, SIZES, Study, plan, study, study_contents, study_forwards
 
 OFFERED = (24, 32, 48, 64, 96, 128)
@@ -72,9 +73,13 @@ def section(scene: Scene, target: perturb.Target, prefix: str) -> None:
 
     if running:
         task.run(jobs.Part("Study", passes, seconds, compute))
-    if task.made is not None:
+    made = task.made
+    if made is not None:
         with st.container(key=f"{prefix}study_{'fresh' if task.fresh else 'stale'}"):
-            _show(task.made, prefix)
+            _show(made, prefix)
+        if task.fresh:
+            report.remember(f"{prefix}study_")
+        report.button(f"{prefix}study_", [lambda link: item_of_study(made, link)], made)
 
 
 def _choices(label: str, options: Sequence[Any], default: Sequence[Any], key: str, text: str) -> list[Any]:

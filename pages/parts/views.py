@@ -8,13 +8,14 @@ import numpy as np
 import streamlit as st
 
 import perturb
-from pages.parts import controls, figures
+from pages.parts import controls, figures, report
 from pages.parts.picker import Pick, picture_picker
 from pages.parts.shell import Scene
 from perturb.colour import blend, edges, label_colours, limit_of, outline, overlay, to_uint8
 from perturb.export import png, python_lines, to_zip, unit_of
 from perturb.methods.lime import POOR_FIT
 from perturb.metrics import METRICS
+from perturb.report_items import item_of
 from perturb.samples import EVERY
 from perturb.segmenters.onnx import OnnxSegmenter
 from perturb.targets import Frozen
@@ -223,17 +224,20 @@ def _verdict(made: perturb.Curves, measure: str) -> str:
 def downloads(result: perturb.Result, prefix: str) -> None:
     """The zip with what the command line writes, and the lines that make the result again."""
     st.subheader("Take it with you")
-    st.download_button(
-        "Download everything (zip)",
-        data=lambda: to_zip(result),
-        file_name=f"{result.image.name}-{result.frozen.name}-{result.method}.zip",
-        mime="application/zip",
-        key=f"{prefix}zip",
-        on_click="ignore",
-        icon=":material/download:",
-        help="The raw arrays (heatmap.npy, lost.npy, gained.npy), overlay.png, curves.csv, readings.csv, result.json and "
-        "reproduce.py: what the command line writes.",
-    )
+    shown = str(st.session_state.get(f"{prefix}map") or "score")
+    with st.container(horizontal=True):
+        st.download_button(
+            "Download everything (zip)",
+            data=lambda: to_zip(result),
+            file_name=f"{result.image.name}-{result.frozen.name}-{result.method}.zip",
+            mime="application/zip",
+            key=f"{prefix}zip",
+            on_click="ignore",
+            icon=":material/download:",
+            help="The raw arrays (heatmap.npy, lost.npy, gained.npy), overlay.png, curves.csv, readings.csv, result.json "
+            "and reproduce.py: what the command line writes.",
+        )
+        report.button(prefix, [lambda link: item_of(result, link, shown)], result, shown)
     st.caption("The address in your browser is a link to this very result.")
     python, shell = st.tabs(["Python", "Command line"])
     with python:

@@ -146,6 +146,23 @@ def by_kind(whole: Part) -> tuple[Kind, ...]:
     return tuple(sorted(kinds, key=lambda kind: (-kind.parameters, -kind.count, kind.kind)))
 
 
+def why_not(part: Part) -> str:
+    """Why methods that look at layers cannot use a part, in words; an empty string if they can."""
+    if part.layer:
+        return ""
+    if part.same_as:
+        return f"It is the same module as {part.same_as}, which is used in several places."
+    if part.calls == 0:
+        return "It is not run by itself for this picture: it only holds other parts, or is not used at all."
+    if part.calls > 1:
+        return f"It is used {part.calls} times for one picture, so which of its outputs is meant cannot be said."
+    if not any(len(shape) == 3 and shape[1] * shape[2] > 1 for shape in part.shapes):
+        return "It gives no map: nothing with channels, rows and columns."
+    return (
+        "It is no layer of its own: it hands its input on, groups others, gives several maps, or is the output itself."
+    )
+
+
 def _shapes(output: Any) -> Iterator[Shape]:
     """Of all tensors in what a module gives, which may be a tuple or a dictionary of them."""
     if isinstance(output, Tensor):

@@ -11,7 +11,6 @@ from streamlit.testing.v1 import AppTest
 import perturb
 from pages.parts import recipes, shell
 from perturb.engine import clean_logits
-from perturb.images import image_from_pixels
 from perturb.samples import DEFAULT_SAMPLE, EVERY, PHOTOGRAPHS, offered
 from perturb.segmenters import SEGMENTERS
 from tests.test_onnx_layers import Net, exported
@@ -97,10 +96,10 @@ def test_photographs_are_those_of_scikit_image_and_are_offered_where_their_class
 
 
 def test_a_prediction_is_measured_against_its_truth():
-    app = visit("segmenters", sample="rain")
+    app = visit("segmenters", sample="quiet-street")
     assert not app.exception
     assert not app.error
-    image, segmenter = perturb.sample("rain"), perturb.load_segmenter()
+    image, segmenter = perturb.sample("quiet-street"), perturb.load_segmenter()
     logits = clean_logits(image, segmenter)
     said, known = logits.argmax(0).numpy(), image.truth != 255
     right = (said == image.truth)[known]
@@ -119,20 +118,35 @@ def test_a_prediction_is_measured_against_its_truth():
     assert np.isnan(table["iou"]).any(), "a class that is nowhere has no figure"
 
 
-def test_a_picture_without_truth_and_names_that_do_not_fit_are_answered_in_words(monkeypatch):
-    app = visit("segmenters", source="upload", photo="0123456789abcdef0123456789abcdef")
-    assert not app.exception
-    image = perturb.sample("rain")
-    bare = image_from_pixels(image.pixels.copy(), name="bare")
-    half = image_from_pixels(
-        image.pixels.copy(), name="half", truth=image.truth.copy(), truth_classes=(*perturb.scenes.CLASSES[:-3], "lorry", "man", "biker")
-    )  # fmt: skip
-    for shown, told in ((bare, "The picture 'bare' has no ground truth"), (half, "the figures flatter it")):
-        monkeypatch.setattr("pages.parts.shell.pictures.choose", lambda *_, shown=shown: shown, raising=False)
-        monkeypatch.setattr("perturb.sample", lambda *_, shown=shown: shown)
-        app = visit("segmenters")
+class Plain(perturb.Segmenter):
+    def logits(self, batch):
+        return torch.cat([batch[:, :1], 1 - batch[:, :1]], 1)
+
+
+@pytest.mark.parametrize(
+    ("first", "query", "told"),
+    [
+        ("cat", {"sample": "cat"}, "The picture 'cat' has no ground truth"),
+        ("car", {"sample": "rain"}, "no name for 10 classes of the ground truth: "),
+        ("red", {}, "shares no class with the segmenter"),
+    ],
+)
+def test_what_cannot_be_compared_is_answered_in_words(first, query, told):
+    perturb.register("plain", lambda device: Plain("plain", classes=[first, "other"], device=device))
+    try:
+        app = visit("segmenters", segmenter="plain", **query)
         assert not app.exception
         assert told in words(app)
+        if first == "car":
+            image = perturb.sample("rain")
+            hidden = image.pixels[:, :, 0] <= 0.5
+            car = image.truth == image.truth_classes.index("car")
+            expected = f"{int((car & hidden).sum()):,} pixels of car are taken for other"
+            assert expected in words(app)
+            assert "the figures flatter it" in words(app)
+    finally:
+        del SEGMENTERS["plain"]
+        shell.load.clear()
 
 
 def test_the_catalogue_has_a_card_for_each_and_chooses():
@@ -181,25 +195,19 @@ def test_a_visitors_graph_has_parts_too():
     app.run()
     app.run()
     assert not app.exception
-    assert "**model**: 8 nodes with **433 parameters**; for this picture it gives 3 × 360 × 480" in words(app)
+    weights = sum(weights.numel() for weights in Net().parameters())
+    assert f"**model**: 8 nodes with **{weights} parameters**; for this picture it gives 3 × 360 × 480" in words(app)
     app.segmented_control(key="seg_view").set_value("catalogue").run()
     assert not app.exception
     assert "Your own network; it goes when you leave." in words(app)
 
 
 def test_code_of_ones_own_has_no_parts_and_the_page_says_so():
-    class Plain(perturb.Segmenter):
-        def logits(self, batch):
-            return torch.cat([batch[:, :1], 1 - batch[:, :1]], 1)
-
     perturb.register("plain", lambda device: Plain("plain", classes=["red", "other"], device=device))
     try:
         app = visit("segmenters", segmenter="plain", seg_view="architecture")
         assert not app.exception
         assert "is no torch network, so its layers cannot be reached" in app.info[0].value
-        app = visit("segmenters", segmenter="plain")
-        assert not app.exception
-        assert "shares no class with the segmenter" in words(app)
     finally:
         del SEGMENTERS["plain"]
         shell.load.clear()

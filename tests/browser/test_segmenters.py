@@ -24,7 +24,7 @@ def upload(page: Page, data: bytes, name: str, label: str = "ONNX file") -> None
 
 
 def open_segmenters(page: Page, app_url: str) -> None:
-    open_page(page, f"{app_url}/segmenters")
+    open_page(page, f"{app_url}/segmenters?seg_view=bring-your-own")
     expect(page.get_by_text("Your own network, as an ONNX file")).to_be_visible(timeout=SECONDS)
 
 

@@ -1,0 +1,88 @@
+"""What a segmenter makes of a picture: its classes, how certain it is, and how right, where that is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import streamlit as st
+
+import perturb
+from pages.parts import figures, scores, truth
+from pages.parts.shell import Scene
+from perturb.colour import blend, colour_map, label_colours
+from perturb.scoremaps import fusion
+from perturb.segmentation import Correctness, correctness
+from perturb.targets import shares
+
+NAMED = 3
+"""Classes that the sentence above the pictures names."""
+
+
+def section(scene: Scene, prefix: str) -> None:
+    """Prediction, confidence and errors beside each other; below them the figures by class."""
+    seen, problem = None, ""
+    try:
+        seen = correctness(scene.labels, scene.image, scene.segmenter.classes)
+    except perturb.TargetError as error:
+        problem = str(error)
+    sure = fusion(scores.logits(scene))
+    st.markdown(_sentence(scene) + (f" {truth.sentence(seen)}" if seen is not None else ""))
+    places = st.columns(3, gap="medium")
+    with places[0]:
+        _prediction(scene)
+    with places[1]:
+        _confidence(scene, sure, seen)
+    with places[2]:
+        st.markdown("**Errors**")
+        if seen is None:
+            st.info(
+                f"{problem} Of the samples in the sidebar, the drawn streets have one.",
+                icon=":material/info:",
+            )
+        else:
+            truth.errors(scene, seen)
+    if seen is not None:
+        truth.section(seen, prefix)
+
+
+def _sentence(scene: Scene) -> str:
+    found = shares(scene.labels, scene.segmenter.classes)
+    named = [f"{figures.percent(share)} {name}" for name, share in found[:NAMED]]
+    listed = f"{', '.join(named[:-1])} and {named[-1]}" if len(named) > 1 else named[0]
+    rest = f", and {len(found) - NAMED} more classes" if len(found) > NAMED else ""
+    return f"**{scene.segmenter.name}** takes {scene.image.name} for {listed}{rest}."
+
+
+def _prediction(scene: Scene) -> None:
+    image, segmenter = scene.image, scene.segmenter
+    st.markdown("**Prediction**")
+    figures.show(
+        blend(image.pixels, label_colours(scene.labels, segmenter.palette), 0.7),
+        alt=f"Segmentation of {image.name} by {segmenter.name}",
+    )
+    figures.legend(scene.labels, segmenter.classes, segmenter.palette, "")
+    st.caption(
+        f"{figures.number(scene.seconds)} s for a pass through the network, at {image.width} × {image.height} px."
+    )
+
+
+def _confidence(scene: Scene, sure: npt.NDArray[np.float32], seen: Correctness | None) -> None:
+    low, high = float(sure.min()), float(sure.max())
+    st.markdown(
+        "**Confidence**",
+        help="The probability (softmax of the scores) of the class that is chosen. It says how far the chosen class is ahead "
+        "of the others, not how often it is right.",
+    )
+    figures.show(
+        colour_map(sure, limit=1.0, signed=False),
+        alt=f"Confidence of {scene.segmenter.name} on {scene.image.name}, from {low:.2f} to {high:.2f}",
+    )
+    figures.colour_bar(1.0, "probability of the chosen class", signed=False, used=(low, high))
+    words = (
+        f"On average **{sure.mean():.3f}**, at {figures.percent(float((sure < scores.UNSURE).mean()))} of the pixels "
+    )
+    words += f"below {scores.UNSURE:g}."
+    right, wrong = (None, None) if seen is None else seen.means(sure)
+    if right is not None and wrong is not None:
+        words += f" Where the prediction is right it is {right:.3f}, where it is wrong {wrong:.3f}."
+    st.caption(words)

@@ -138,6 +138,12 @@ def _streets_unet(device: torch.device) -> Segmenter:
     return streets_unet(device)
 
 
+def _streets_lraspp(device: torch.device) -> Segmenter:
+    from perturb.segmenters.embedded import streets_lraspp
+
+    return streets_lraspp(device)
+
+
 def _streets_shortcut(device: torch.device) -> Segmenter:
     from perturb.segmenters.embedded import streets_shortcut
 
@@ -157,6 +163,19 @@ register(
         architecture="U-Net of convolutions alone; what it says of a pixel depends on the 277 px around it at most",
         use="The place to begin: fast, and its bounded sight makes its explanations easy to check. Not for driving, for "
         "watching people or for any decision about them.",
+        licence=_LICENCE,
+        data=_DATA,
+    ),
+)
+register(
+    "streets-lraspp",
+    _streets_lraspp,
+    "The same 11 street classes from another family: LR-ASPP on MobileNetV3, in which every pixel sees the whole picture.",
+    card=lambda: streets(
+        _WEIGHTS / "streets-lraspp.json",
+        architecture="LR-ASPP on MobileNetV3-Large with the reduced tail (Howard et al. 2019), with global pooling",
+        use="Comparing two architectures without a download: beside streets-unet, it shows which findings are the network's own. "
+        "Not for driving, nor for any decision about people.",
         licence=_LICENCE,
         data=_DATA,
     ),

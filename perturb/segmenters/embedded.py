@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from perturb.errors import SegmenterError
 from perturb.scenes import CLASSES
 from perturb.segmenters.base import Segmenter, TorchSegmenter, weights_digest
+from perturb.segmenters.streets_lraspp import StreetsLRASPP
 from perturb.segmenters.streets_unet import STRIDE, StreetsUNet
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -40,7 +41,7 @@ def streets_unet(device: torch.device) -> Segmenter:
     Raises:
         SegmenterError: the weights file is missing or does not fit.
     """
-    return _load("streets-unet", device)
+    return _load("streets-unet", StreetsUNet(), device, pads_to=STRIDE)
 
 
 def streets_shortcut(device: torch.device) -> Segmenter:
@@ -51,12 +52,20 @@ def streets_shortcut(device: torch.device) -> Segmenter:
     Raises:
         SegmenterError: the weights file is missing or does not fit.
     """
-    return _load("streets-shortcut", device)
+    return _load("streets-shortcut", StreetsUNet(), device, pads_to=STRIDE)
 
 
-def _load(name: str, device: torch.device) -> Segmenter:
+def streets_lraspp(device: torch.device) -> Segmenter:
+    """`streets-lraspp`: the same classes from a network of another family, in which every logit sees the whole picture.
+
+    Raises:
+        SegmenterError: the weights file is missing or does not fit.
+    """
+    return _load("streets-lraspp", StreetsLRASPP(), device)
+
+
+def _load(name: str, module: StreetsUNet | StreetsLRASPP, device: torch.device, *, pads_to: int = 1) -> Segmenter:
     path = WEIGHTS / f"{name}.safetensors"
-    module = StreetsUNet()
     try:
         module.load_state_dict(load_file(path), strict=True)
     except (OSError, RuntimeError) as error:
@@ -72,5 +81,5 @@ def _load(name: str, device: torch.device) -> Segmenter:
         palette=PALETTE,
         digest=digest,
         device=device,
-        pads_to=STRIDE,
+        pads_to=pads_to,
     )

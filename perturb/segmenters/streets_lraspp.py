@@ -1,4 +1,4 @@
-"""An architecture for street scenes of another family than `streets-unet`; there are no published weights of it yet.
+"""`streets-lraspp`: street scenes by a network of another family than `streets-unet`.
 
 torchvision's LR-ASPP head on its MobileNetV3-Large backbone with the reduced tail: depthwise convolutions, squeeze and
 excitation, and in the head a gate from the mean over the whole picture. So every logit depends on every pixel: there is

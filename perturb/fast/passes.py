@@ -53,7 +53,8 @@ class Passes:
     def __init__(self, network: Network, segmenter: TorchSegmenter, picture: Tensor, frozen: Frozen) -> None:
         self._segmenter, self._dtype = segmenter, network.dtype
         self._boxes = Boxes(network, self._prepare(picture[None]))
-        self._reader = LowReader(frozen, network, self._boxes.clean[-1])
+        plain = segmenter(picture[None]) if self._dtype != torch.float32 else None
+        self._reader = LowReader(frozen, network, self._boxes.clean[-1], plain)
 
     def read(self, painted: Tensor, hidden: Tensor) -> Readings:
         """Readings of perturbed pictures `(N, 3, H, W)`, which are the clean one where `hidden`, `(N, H, W)`, is 0.

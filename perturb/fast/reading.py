@@ -32,9 +32,11 @@ class LowReader:
         frozen: what to read.
         network: whose values they are.
         clean: its last step's clean value, `(1, K, h, w)`.
+        plain: the clean logits `(1, K, H, W)` of the segmenter itself, where the network is run more roughly: then only
+            changes are taken from it, so that hiding nothing changes nothing.
     """
 
-    def __init__(self, frozen: Frozen, network: Network, clean: Tensor) -> None:
+    def __init__(self, frozen: Frozen, network: Network, clean: Tensor, plain: Tensor | None = None) -> None:
         self._reader: Reader = frozen.reader(clean.device)
         self._frozen = frozen
         self._clean = clean
@@ -57,21 +59,31 @@ class LowReader:
             self._sure = clean.new_zeros((height, width), dtype=torch.float64)
             self._sure[_slices(self._around)] = own[0]
             self._clean_score = float(own.sum()) / self._pixels
+        self._turned: Tensor | None = None
+        self._offset = 0.0
+        if plain is not None:
+            self._turned = self._now ^ self._reader.mask(plain)
+            if self._score != "iou":
+                self._offset = float(self._reader.mean(plain)[0]) - self._clean_score
 
     def read(self, value: Value, hidden: Tensor) -> Readings:
         """Readings of N pictures; N is 1 unless they are changed all over. `hidden` is `(N, H, W)`."""
         height, width = self._now.shape[1:]
         every = ((0, height), (0, width))
         if isinstance(value, Tensor):
-            return self._reader.count(self._mask(value, every), hidden, self._mean(value))
+            return self._count(self._mask(value, every), hidden, self._mean(value))
         if value is None:
-            return self._reader.count(self._now, hidden, self._mean(self._clean))
+            return self._count(self._now, hidden, self._mean(self._clean))
         spans = self._enlarge.touched(value.spans)
         now = self._now
         if spans is not None:
             now = now.clone()
             now[(slice(None), *_slices(spans))] = self._mask(value, spans)
-        return self._reader.count(now, hidden, self._moved(value, spans))
+        return self._count(now, hidden, self._moved(value, spans))
+
+    def _count(self, now: Tensor, hidden: Tensor, score: Tensor | None) -> Readings:
+        now = now if self._turned is None else now ^ self._turned
+        return self._reader.count(now, hidden, None if score is None else score + self._offset)
 
     def _mean(self, low: Tensor) -> Tensor | None:
         """Mean logit or probability over the region, `(N,)`; None for a score that is counted."""

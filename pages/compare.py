@@ -24,7 +24,7 @@ asked, first = panes.choose(PREFIX)
 made = panes.run(asked, first, PREFIX)
 if made is not None:
     with st.container(key=f"{PREFIX}shown_{'fresh' if made.fresh else 'stale'}"):
-        a, b = gallery.show(made.panes, PREFIX)
+        a, b = gallery.show(made.panes, len(asked), PREFIX)
         st.subheader("What differs")
         with st.container(horizontal=True, vertical_alignment="bottom"):
             view = st.segmented_control(
@@ -42,7 +42,7 @@ if made is not None:
         if view == "curves":
             pane_curves.section(made.panes, PREFIX)
         elif b is None:
-            st.info("Choose a second pane as B above to see what differs.", icon=":material/info:")
+            st.info("Choose a second pane with a map as B above to see what differs.", icon=":material/info:")
         elif view == "predictions":
             differences.predictions(a, b)
         else:

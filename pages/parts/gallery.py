@@ -29,13 +29,18 @@ PICTURE = "picture"
 REGION_COLOUR = (20, 20, 20)
 
 
-def show(shown: Sequence[Shown], prefix: str) -> tuple[Shown, Shown | None]:
+def show(shown: Sequence[Shown], count: int, prefix: str) -> tuple[Shown, Shown | None]:
     """The pictures, and the widgets that say how to look at them.
 
+    Args:
+        shown: the panes that have a result.
+        count: how many panes there are; one without a result can be chosen, and is there as soon as it has one.
+        prefix: of the page's keys.
+
     Returns:
-        The panes that are chosen as A and B; None for B if it is the picture itself, or there is only one pane.
+        The panes that are chosen as A and B; None for B if it is the picture itself, or a pane without a result.
     """
-    numbers = [str(pane.number) for pane in shown]
+    numbers = [str(number + 1) for number in range(count)]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         look = _choice("Look", LOOKS, f"{prefix}look")
         content = _choice("Show", CONTENTS, f"{prefix}show")
@@ -45,13 +50,13 @@ def show(shown: Sequence[Shown], prefix: str) -> tuple[Shown, Shown | None]:
         second = st.selectbox(
             "B",
             [*numbers, PICTURE],
-            index=min(1, len(numbers)),
+            index=1,
             key=f"{prefix}b",
             bind="query-params",
             width=130,
             help=f"{text} **{PICTURE}**: swap A with the picture itself.",
         )
-    by_number = dict(zip(numbers, shown, strict=True))
+    by_number = {str(pane.number): pane for pane in shown}
     pair = by_number.get(str(first), shown[0]), by_number.get(str(second))
     _pictures(shown, pair, look == "swap", content, colours == "common", prefix)
     return pair

@@ -18,8 +18,8 @@ from perturb.targets import Frozen, Target
 
 COUNTS = ("2", "3", "4")
 SIDEBAR = "as in the sidebar"
-DEFAULTS = ("occlusion", "feature-ablation", "ablation-cam", "rise")
-"""What the panes show first: the two that every segmenter can be explained by within seconds, then others."""
+DEFAULTS = ("occlusion", "feature-ablation", "grad-cam", "integrated-gradients")
+"""What the panes show first, each within seconds; the first two can explain every segmenter."""
 REGIONS = {
     "shared": "All panes explain the same pixels: the region as pane 1's segmenter predicts it.",
     "own": "Each pane explains the region that its own segmenter predicts.",
@@ -146,9 +146,10 @@ def _widgets(number: int, prefix: str, *, narrow: bool) -> tuple[Scene | None, s
         index=able.index(default) if default in able else 0,
         key=f"{key}method",
         bind="query-params",
-        help=f"What makes pane {number}'s map. " + " ".join(f"**{name}**: {METHODS[name].summary}" for name in names),
+        help=f"What makes pane {number}'s map: every method that can explain this segmenter.",
     )
     method = METHODS[chosen if chosen in names else names[0]]
+    st.caption(method.summary)
     if others := [name for name in METHODS if name not in able]:
         st.caption(
             f":material/block: Not for {scene.segmenter.name}: {', '.join(others)}.",

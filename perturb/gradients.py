@@ -266,7 +266,7 @@ def guide(score: Tensor, segmenter: Segmenter) -> Guided:
     for name, count in sorted(names.items()):
         if name in _OTHERS:
             others[_OTHERS[name]] += count
-    return Guided(names["Relu"], others, names["CopySlices"])
+    return Guided(names["Relu"], others, names["torch::autograd::CopySlices"])
 
 
 def nodes(score: Tensor) -> Iterator[Any]:

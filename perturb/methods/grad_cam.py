@@ -57,10 +57,6 @@ class GradCam(Gradient):
         """
         return slope.mean((1, 2))
 
-    def notes(self, activation: Tensor, slope: Tensor) -> tuple[str, ...]:  # noqa: ARG002 — there is nothing to say
-        """What a reader should know about these weights."""
-        return ()
-
     def attribute(self, asked: Asked) -> Outcome:
         name = choose(asked.segmenter, asked.image, str(asked.settings["layer"]))
         traced = trace(asked.score(1), asked.segmenter, asked.image, name)
@@ -80,7 +76,7 @@ class GradCam(Gradient):
                 positive=stretch(asked.segmenter, total.relu(), asked.image.height, asked.image.width),
             ),
             facts,
-            (*logit_note(asked, traced, slope, name), *self.notes(activation, slope)),
+            logit_note(asked, traced, slope, name),
             passes=self.passes(asked.settings),
         )
 

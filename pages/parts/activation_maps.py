@@ -73,24 +73,25 @@ def show(
     order = seen.order(by)[PAGE * (page - 1) : PAGE * page]
     if by == "inside" and not region.any():
         st.caption(f"No pixel is predicted as {label}, so there is no inside to compare with the outside.")
+    any_below = sign == "signed" and bool((values[order] < 0).any())  # one scale of colours for the whole page
     with st.container(horizontal=True):
         for channel in order:
             shown = part(values[channel], sign)
-            limit, signed = limit_of(shown), sign == "signed" and bool(shown.min() < 0)
+            limit = limit_of(shown)
             span = f"{figures.number(float(shown.min()))} to {figures.number(float(shown.max()))}"
             told = f"**{channel}**: {span}"
             if by in ("mean", "inside"):
                 told += f"  \n{by} {figures.number(float(getattr(seen, by)[channel]), signed=True)}"
             with st.container(width=150, gap="xsmall"):
                 figures.show(
-                    colour_map(stretched(scene, shown)[::2, ::2], limit=limit, signed=signed),
+                    colour_map(stretched(scene, shown)[::2, ::2], limit=limit, signed=any_below),
                     alt=f"Activation of channel {channel} of {layer.name}, from {span}",
                     caption=told,
                 )
+    figures.colour_bar(1.0, "share of the channel's own largest size, read from the numbers below it", signed=any_below)
     st.caption(
         f"{layer.name} ({layer.kind}) has {len(values)} channels; this is page {page} of {pages}, {SIGNS[sign]}. Each has "
-        "its own scale, in the layer's own units: the numbers below it say from where to where. Dark is zero and bright "
-        "its largest value; where there are values below zero, they are blue, white is zero, and red is above."
+        "its own scale: the numbers below it say from where to where, in the layer's own units."
     )
     arrays.offer(
         "Download all channels (npz)",

@@ -20,6 +20,8 @@ from perturb.segmentation import IGNORED, true_labels
 
 MOST = 12
 """Classes in the chart: those with the highest scores, and the true one."""
+TEXT = "#7d828c"
+"""Of the numbers: to be read on a light ground and on a dark one."""
 ROLES = {"predicted": "#c2410c", "true": "#1d4ed8", "predicted and true": "#0f766e", "other": "#8a8f98"}
 
 
@@ -135,19 +137,19 @@ def _bars(frame: pd.DataFrame, name: str, title: str) -> Any:
         scale=scale,
         axis=alt.Axis(tickCount=5, values=[0, 0.5, 1] if share else alt.Undefined),
     )
-    y = alt.Y("class:N", sort=list(frame["class"]), title=None, axis=alt.Axis(labelLimit=190))
+    y = alt.Y("class:N", sort=list(frame["class"]), title=None, axis=alt.Axis(labelLimit=190, labelOverlap=False))
     base = alt.Chart(frame).encode(
         y=y,
         tooltip=["class", alt.Tooltip("logit:Q", format=".3f"), alt.Tooltip("probability:Q", format=".5f")],
     )
     colour = alt.Color("role:N", scale=alt.Scale(domain=list(ROLES), range=list(ROLES.values())), legend=None)
     bars = base.mark_bar().encode(x=x, color=colour)
-    right = base.mark_text(align="left", dx=3).encode(x=x, text=alt.Text(f"{name}:Q", format=".2f"))
+    right = base.mark_text(align="left", dx=3, color=TEXT).encode(x=x, text=alt.Text(f"{name}:Q", format=".2f"))
     layers = [bars]
     if share:
         layers.append(right)
     else:
         above, below = alt.datum[name] >= 0, alt.datum[name] < 0
-        left = base.mark_text(align="right", dx=-3).encode(x=x, text=alt.Text(f"{name}:Q", format=".2f"))
+        left = base.mark_text(align="right", dx=-3, color=TEXT).encode(x=x, text=alt.Text(f"{name}:Q", format=".2f"))
         layers += [right.transform_filter(above), left.transform_filter(below)]
-    return alt.layer(*layers).properties(height=max(160, 24 * len(frame)))
+    return alt.layer(*layers).properties(height=28 * len(frame) + 60)

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import against_captum, against_grad_cam, against_lime, against_published
+from benchmarks import against_captum, against_grad_cam, against_lime, against_published, contest
 from benchmarks.contest import PeerMissingError, Row, Work, compete
 from benchmarks.limits import rate
 from benchmarks.subjects import random_network, streets
@@ -64,12 +64,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--limits", action="store_true", help="count the operations that each work needs, and the machine's rate"
     )
+    parser.add_argument(
+        "--busy", action="store_true", help="for a machine that does other work: one thread, and its processor time"
+    )
     options = parser.parse_args(arguments)
-    if options.threads:
-        torch.set_num_threads(options.threads)
+    if options.threads or options.busy:
+        torch.set_num_threads(options.threads or 1)
+    contest.clock = time.process_time if options.busy else time.perf_counter
     print(machine(), flush=True)
     load = os.getloadavg()[0]
-    if load > BUSY:
+    if options.busy:
+        print(f"\nSeconds are processor time, since the machine does other work (load average {load:.1f}).")
+    elif load > BUSY:
         print(f"\nThe machine is busy (load average {load:.1f}): ratios hold roughly, seconds do not.")
     rates = {"exact": rate(), "bfloat16": rate(torch.bfloat16)} if options.limits else None
     rows: list[Row] = []

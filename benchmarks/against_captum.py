@@ -15,6 +15,7 @@ import perturb
 from benchmarks.contest import Answer, Side, Work, best_batch
 from benchmarks.limits import occlusion_limit
 from benchmarks.subjects import Scorer, Subject
+from perturb.explain import Precision
 from perturb.segments import partition
 from perturb.settings import check_settings
 
@@ -45,7 +46,9 @@ def occlusion(subject: Subject, size: int, stride: int, *, exact: float, fast: f
     few = {"size": min(subject.frozen.region.shape), "stride": min(subject.frozen.region.shape)}
     sides = [_ours(subject, "exact", "occlusion", settings, few, floor=exact)]
     if fast is not None:
-        sides.append(_ours(subject, "bfloat16", "occlusion", settings, few, pace="bfloat16", exact=False, floor=fast))
+        sides.append(
+            _ours(subject, "bfloat16", "occlusion", settings, few, precision="bfloat16", exact=False, floor=fast)
+        )
     return Work(
         f"occlusion, {subject.title}, {size} px every {stride}",
         _captum(subject, peer),
@@ -96,17 +99,23 @@ def _ours(
     settings: dict[str, Any],
     few: dict[str, Any],
     *,
-    pace: str = "exact",
+    precision: Precision = "float32",
     exact: bool = True,
     floor: float | None = None,
 ) -> Side:
     """The lab's side; `few` replaces settings where it is only warmed up."""
-    # A module of its own for each pace, as one visitor keeps to one: what the lab remembers of a module is then kept.
-    segmenter = subject.segmenter if pace == subject.segmenter.pace else copy.deepcopy(subject.segmenter)
-    segmenter.pace = pace
+    # A module of its own for each precision, as one visitor keeps to one: what the lab remembers of a module is then kept.
+    segmenter = subject.segmenter if precision == "float32" else copy.deepcopy(subject.segmenter)
 
     def run(**changed: Any) -> Answer:
-        result = perturb.explain(subject.image, segmenter, subject.target, method=method, **{**settings, **changed})
+        result = perturb.explain(
+            subject.image,
+            segmenter,
+            subject.target,
+            method=method,
+            precision=precision,
+            **{**settings, **changed},
+        )
         return Answer(result.heatmap, result.forwards)
 
     return Side(name, run, lambda: run(**few), exact, floor)

@@ -15,6 +15,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import spearmanr
 
+clock: Callable[[], float] = time.perf_counter
+"""Seconds; `--busy` puts the process's own processor time in its place."""
+
 CLOSE = 1e-4
 """Largest difference, as a part of the map's range, at which two float32 answers count as the same."""
 
@@ -149,13 +152,13 @@ def compete(work: Work, *, rounds: int, seconds: float, say: Callable[[str], Non
     for side in sides:
         side.prepare()
     gc.collect()
-    began = time.perf_counter()
+    began = clock()
     for number in range(rounds):
         for side in sides:
             run = _measure(side)
             runs[side.name].append(run)
             say(f"  round {number + 1}: {side.name} {run.seconds:.3g} s")
-        spent = time.perf_counter() - began
+        spent = clock() - began
         if spent * (number + 2) / (number + 1) > seconds:
             break
     return [_row(work, side, runs[work.peer.name], runs[side.name]) for side in work.ours]
@@ -212,9 +215,9 @@ def best_batch(forward: Callable[[int], object], sizes: tuple[int, ...] = (1, 2,
         forward(size)  # the first pass of a shape pays for allocations
         taken = []
         for _ in range(2):
-            began = time.perf_counter()
+            began = clock()
             forward(size)
-            taken.append((time.perf_counter() - began) / size)
+            taken.append((clock() - began) / size)
         found[size] = min(taken)
         if found[size] > 1.15 * min(found.values()):
             break
@@ -223,9 +226,9 @@ def best_batch(forward: Callable[[int], object], sizes: tuple[int, ...] = (1, 2,
 
 def _measure(side: Side) -> _Run:
     before = _reset_peak()
-    began = time.perf_counter()
+    began = clock()
     answer = side.run()
-    seconds = time.perf_counter() - began
+    seconds = clock() - began
     peak = None if before is None else max(0.0, _status("VmHWM") - before)
     return _Run(answer, seconds if answer.seconds is None else answer.seconds, peak)
 

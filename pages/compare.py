@@ -20,8 +20,8 @@ st.caption(
     "Segmenters, methods and settings beside each other, on one picture and one target. Zoom into one pane, and all of them "
     "show the same place."
 )
-asked, first = panes.choose(PREFIX)
-made = panes.run(asked, first, PREFIX)
+asked = panes.choose(PREFIX)
+made = panes.run(asked, PREFIX)
 if made is not None:
     with st.container(key=f"{PREFIX}shown_{'fresh' if made.fresh else 'stale'}"):
         a, b = gallery.show(made.panes, len(asked), PREFIX)

@@ -26,14 +26,13 @@ AUCS = (
 )
 
 
-def contents(panes: Panes, pair: tuple[int, int] | None, how: str, first: Segmenter | None) -> dict[str, bytes]:
+def contents(panes: Panes, pair: tuple[int, int] | None, how: str) -> dict[str, bytes]:
     """All files of a comparison by name.
 
     Args:
         panes: results of one picture and target, by the number of the pane.
         pair: the two panes whose difference belongs to it; None for none.
         how: the normalisation before they are subtracted, see `perturb.differences`.
-        first: the segmenter that fixed the region of all panes; None where each fixed its own.
 
     Returns:
         `maps.npz` (heat maps, regions and segmentations of all panes, and the difference), `compare.json`,
@@ -45,10 +44,7 @@ def contents(panes: Panes, pair: tuple[int, int] | None, how: str, first: Segmen
         arrays[f"map_{number}"] = result.heatmap
         arrays[f"region_{number}"] = result.frozen.region
         arrays[f"segmentation_{number}"] = result.frozen.labels
-    record: dict[str, Any] = {
-        "region_of": None if first is None else {"name": first.name, "digest": first.digest},
-        "panes": {str(number): result.as_dict() for number, result in panes.items()},
-    }
+    record: dict[str, Any] = {"panes": {str(number): result.as_dict() for number, result in panes.items()}}
     files: dict[str, bytes] = {}
     if pair is not None:
         a, b = panes[pair[0]], panes[pair[1]]
@@ -71,7 +67,7 @@ def contents(panes: Panes, pair: tuple[int, int] | None, how: str, first: Segmen
         "maps.npz": npz(arrays),
         **files,
         "compare.json": (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode(),
-        "reproduce.py": python_lines(panes, pair, how, first).encode(),
+        "reproduce.py": python_lines(panes, pair, how).encode(),
     }
 
 
@@ -97,12 +93,14 @@ def auc_rows(panes: Panes) -> list[tuple[Any, ...]]:
     return rows
 
 
-def python_lines(panes: Panes, pair: tuple[int, int] | None, how: str, first: Segmenter | None) -> str:
+def python_lines(panes: Panes, pair: tuple[int, int] | None, how: str) -> str:
     """The Python lines that make a comparison again; arguments as in `contents`."""
     results: Sequence[Result] = tuple(panes.values())
-    used = {result.segmenter.digest: result.segmenter for result in results}
-    if first is not None:
-        used.setdefault(first.digest, first)
+    used: dict[str, Segmenter] = {}
+    for result in results:
+        for segmenter in (result.segmenter, result.frozen.first):
+            if segmenter is not None:
+                used.setdefault(segmenter.digest, segmenter)
     names = {digest: f"segmenter_{index}" for index, digest in enumerate(used, start=1)}
     lines = ["import perturb", "from perturb.differences import agreement, difference_of, shared_region", ""]
     lines += picture_lines(results[0].image)
@@ -113,7 +111,8 @@ def python_lines(panes: Panes, pair: tuple[int, int] | None, how: str, first: Se
         own = names[result.segmenter.digest]
         given = settings_of(result)
         told = "".join(f"    {name}={json.dumps(value)},\n" for name, value in given.items())
-        if first is not None and first.digest != result.segmenter.digest:
+        first = result.frozen.first
+        if first is not None:
             told += f"    frozen=shared_region(target, image, {own}, first={names[first.digest]}),\n"
         lines.append(f"result_{number} = perturb.explain(\n    image,\n    {own},\n    target,\n{told})")
     for number, result in panes.items():

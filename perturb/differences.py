@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -261,7 +261,9 @@ def shared_region(target: Target, image: Image, segmenter: Segmenter, *, first: 
         TargetError: the class or the region is not there.
     """
     frozen = target.freeze(image, clean_logits(image, first).argmax(0).cpu().numpy(), first.classes)
-    return frozen.moved_to(clean_logits(image, segmenter).argmax(0).cpu().numpy(), segmenter.classes)
+    return replace(frozen, first=first).moved_to(
+        clean_logits(image, segmenter).argmax(0).cpu().numpy(), segmenter.classes
+    )
 
 
 class Scale(NamedTuple):

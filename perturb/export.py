@@ -132,12 +132,18 @@ def readings_csv(result: Result) -> str:
 def python_lines(result: Result) -> str:
     """The Python lines that make this result again."""
     settings = "".join(f"    {name}={json.dumps(value)},\n" for name, value in settings_of(result).items())
+    first = result.frozen.first
+    elsewhere: list[str] = []
+    if first is not None:
+        elsewhere = ["from perturb.differences import shared_region", *segmenter_lines(first, "first")]
+        settings += "    frozen=shared_region(target, image, segmenter, first=first),\n"
     return "\n".join(
         (
             "import perturb",
             "",
             *picture_lines(result.image),
             *segmenter_lines(result.segmenter),
+            *elsewhere,
             target_line(result),
             f"result = perturb.explain(\n    image,\n    segmenter,\n    target,\n{settings})",
             f"curves = perturb.curves(result{_curve_options(result)})",

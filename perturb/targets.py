@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import cv2
 import numpy as np
@@ -16,6 +16,9 @@ from torch import Tensor
 from perturb.errors import TargetError
 from perturb.images import Image
 from perturb.results import Readings
+
+if TYPE_CHECKING:
+    from perturb.segmenters.base import Segmenter
 
 SCORES = ("logit", "probability", "iou")
 REGIONS = ("class", "all", "truth", "pixel:x,y", "box:x0,y0,x1,y1", "component:x,y")
@@ -121,6 +124,7 @@ class Frozen:
         clean: {A = c} on the clean picture, bool `(H, W)`.
         reference: what the IoU compares with, bool `(H, W)`.
         window: where the IoU is taken, `x0, y0, x1, y1`, half-open.
+        first: the segmenter whose clean prediction fixed the region, where another one is explained on it.
     """
 
     target: Target
@@ -131,6 +135,7 @@ class Frozen:
     clean: npt.NDArray[np.bool_]
     reference: npt.NDArray[np.bool_]
     window: tuple[int, int, int, int]
+    first: Segmenter | None = None
 
     def with_score(self, score: Score) -> Frozen:
         """The same region under another score."""
@@ -163,7 +168,8 @@ class Frozen:
 
     def as_dict(self) -> dict[str, Any]:
         """The target and the size of its region, for the record."""
-        return {**asdict(self.target), "label": self.name, "region_pixels": int(self.region.sum())}
+        told = {**asdict(self.target), "label": self.name, "region_pixels": int(self.region.sum())}
+        return told if self.first is None else told | {"region_of": [self.first.name, self.first.digest]}
 
 
 class Reader:

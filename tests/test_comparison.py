@@ -11,6 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import perturb
 from perturb.comparison import AUCS, contents
 from perturb.differences import scales, shared_region
+from perturb.export import python_lines
 from tests.analytic import Additive, picture
 
 GRID = {"method": "feature-ablation", "segments": "grid", "count": 6}
@@ -34,8 +35,7 @@ def streets():
 
 
 def test_the_files_hold_the_numbers_and_the_lines_make_them_again(streets, capsys):
-    first = streets[1].segmenter
-    files = contents(streets, (1, 4), "max", first)
+    files = contents(streets, (1, 4), "max")
     assert set(files) == {
         "maps.npz",
         "compare.json",
@@ -51,13 +51,13 @@ def test_the_files_hold_the_numbers_and_the_lines_make_them_again(streets, capsy
     labels = [arrays[f"segmentation_{number}"] for number in (1, 4)]
     assert_array_equal(arrays["disagreement"], labels[0] != labels[1])  # both have the same classes
     counted = {(a, b): int(pixels) for a, b, pixels, _ in rows(files["class_pairs.csv"])[1:]}
-    names = first.classes
+    names = streets[1].segmenter.classes
     assert sum(counted.values()) == arrays["disagreement"].sum()
     for (a_name, b_name), pixels in list(counted.items())[:5]:
         both = (labels[0] == names.index(a_name)) & (labels[1] == names.index(b_name))
         assert pixels == both.sum()
     record = json.loads(files["compare.json"])
-    assert record["region_of"]["name"] == "streets-unet"
+    assert record["panes"]["4"]["target"]["region_of"][0] == "streets-unet"
     assert record["pair"]["mismatches"][0].startswith("The segmenters differ")
     assert record["panes"]["2"]["settings"]["fill"] == "black"
 
@@ -69,8 +69,17 @@ def test_the_files_hold_the_numbers_and_the_lines_make_them_again(streets, capsy
     assert "spearman=" in capsys.readouterr().out
 
 
+def test_the_lines_of_one_result_know_whose_region_it_has(streets):
+    lines = python_lines(streets[4])
+    kept = [line for line in lines.splitlines() if not line.startswith(("curves", "print", "result.save"))]
+    made: dict[str, object] = {}
+    exec("\n".join(kept), made)
+    assert_allclose(made["result"].heatmap, streets[4].heatmap, atol=1e-5)
+    assert_array_equal(made["result"].frozen.region, streets[1].frozen.region)
+
+
 def test_each_on_its_own_region_needs_no_shared_one(streets):
-    lines = contents({1: streets[1], 2: streets[2]}, None, "none", None)["reproduce.py"].decode()
+    lines = contents({1: streets[1], 2: streets[2]}, None, "none")["reproduce.py"].decode()
     assert "frozen=" not in lines
     assert "difference_of(" not in lines
 
@@ -81,10 +90,10 @@ def test_curves_and_their_areas_are_tables():
     result = perturb.explain(
         image, segmenter, perturb.Target("thing"), method="feature-ablation", segments="grid", count=4
     )
-    files = contents({1: result}, None, "none", segmenter)
+    files = contents({1: result}, None, "none")
     assert "curves.csv" not in files
     made = perturb.curves(result, steps=4, draws=2)
-    files = contents({1: result}, None, "none", segmenter)
+    files = contents({1: result}, None, "none")
     told = rows(files["curves.csv"])
     assert len(told) == 1 + 5 * (1 + 1 + 2 + 2)  # two curves and two draws of each control
     found = [float(row[4]) for row in told[1:] if row[1] == "random_deletion" and row[2] == "1"]

@@ -27,7 +27,7 @@ def offer(made: Outcome, pair: tuple[Shown, Shown | None], how: str, prefix: str
     numbers = None if pair[1] is None else (pair[0].number, pair[1].number)
     st.download_button(
         "Download the comparison (zip)",
-        data=lambda: zip_of(contents(results, numbers, how, made.first)),
+        data=lambda: zip_of(contents(results, numbers, how)),
         file_name=f"{made.panes[0].result.image.name}-compare.zip",
         mime="application/zip",
         key=f"{prefix}zip",
@@ -41,4 +41,4 @@ def offer(made: Outcome, pair: tuple[Shown, Shown | None], how: str, prefix: str
     report.button(prefix, [partial(item_of, pane.result) for pane in made.panes], *results.values())
     st.caption("The address in your browser is a link to this very comparison.")
     with st.expander("Python lines that make it again"):
-        st.code(python_lines(results, numbers, how, made.first), language="python")
+        st.code(python_lines(results, numbers, how), language="python")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import streamlit as st
 
@@ -61,21 +61,15 @@ class Outcome:
 
     Attributes:
         panes: in their order, those that could run.
-        first: the segmenter that fixed the region of all; None where each fixed its own.
         fresh: whether this belongs to the present settings.
     """
 
     panes: tuple[Shown, ...]
-    first: perturb.Segmenter | None
     fresh: bool
 
 
-def choose(prefix: str) -> tuple[list[Pane], perturb.Segmenter | None]:
-    """The widgets of the whole page: the target, then each pane's segmenter, method and settings.
-
-    Returns:
-        The panes, and the segmenter that fixes the region of all; None where each fixes its own.
-    """
+def choose(prefix: str) -> list[Pane]:
+    """The widgets of the whole page: the target, then each pane's segmenter, method and settings."""
     with st.container(border=True):
         goal = st.container()  # stands first, but its classes are those of pane 1's segmenter
         left, right = st.columns(2)
@@ -108,8 +102,7 @@ def choose(prefix: str) -> tuple[list[Pane], perturb.Segmenter | None]:
     lead = next((scene for scene, *_ in asked if scene is not None), shell.scene())
     with goal:
         target = controls.target_widgets(lead, prefix)
-    first = None if whose == "own" else lead.segmenter
-    region, lost = _region(target, lead) if first is not None else (None, "")
+    region, lost = (None, "") if whose == "own" else _region(target, lead)
     panes = []
     for number, (scene, method, settings, trouble) in enumerate(asked, start=1):
         plan = None
@@ -119,13 +112,14 @@ def choose(prefix: str) -> tuple[list[Pane], perturb.Segmenter | None]:
             plan = experiment.plan(scene, target, method, settings, prefix, region if foreign else None)
             trouble = (lost if foreign else "") or plan.error
         panes.append(Pane(number, plan, trouble))
-    return panes, first
+    return panes
 
 
 def _region(target: Target, lead: Scene) -> tuple[Frozen | None, str]:
     """The region as one segmenter fixes it, or why it cannot."""
     try:
-        return target.freeze(lead.image, lead.labels, lead.segmenter.classes), ""
+        frozen = target.freeze(lead.image, lead.labels, lead.segmenter.classes)
+        return replace(frozen, first=lead.segmenter), ""
     except perturb.PerturbError as error:
         return None, str(error)
 
@@ -195,25 +189,25 @@ def _kept(names: Sequence[str], every: Sequence[str] | dict[str, perturb.Method]
     return [*names, present] if present in every and present not in names else list(names)
 
 
-def run(panes: Sequence[Pane], first: perturb.Segmenter | None, prefix: str) -> Outcome | None:
+def run(panes: Sequence[Pane], prefix: str) -> Outcome | None:
     """One button for all panes, with what it costs; runs what is due. None while there is nothing to show."""
     able = [(pane.number, pane.plan) for pane in panes if pane.plan is not None and not pane.trouble]
     for pane in panes:
         if pane.trouble:
             st.error(f"**Pane {pane.number}** is left out. {pane.trouble}", icon=":material/block:")
     shop = jobs.workshop()
-    task: jobs.Task[tuple[tuple[Shown, ...], perturb.Segmenter | None]] = jobs.Task(
+    task: jobs.Task[tuple[Shown, ...]] = jobs.Task(
         f"{prefix}run", json.dumps([[number, plan.key] for number, plan in able])
     )
     known = {plan.key: shop.results[plan.key] for _, plan in able if plan.key in shop.results}
     missing = {plan.key: (number, plan) for number, plan in able if plan.key not in known}
     if able and not missing and not task.fresh:
-        task.keep((tuple(Shown(number, plan.key, known[plan.key]) for number, plan in able), first))
+        task.keep(tuple(Shown(number, plan.key, known[plan.key]) for number, plan in able))
     if able:
         forwards = sum(plan.forwards for _, plan in missing.values())
         seconds = sum(plan.map_seconds for _, plan in missing.values())
         arrived = st.session_state["just_entered"] or (
-            task.made is not None and task.made[0][0].result.image.digest != able[0][1].scene.image.digest
+            task.made is not None and task.made[0].result.image.digest != able[0][1].scene.image.digest
         )
         cost = f"{forwards:,} passes through the networks for {len(missing)} maps, about {jobs.duration(seconds)}."
         running = task.offer(
@@ -235,7 +229,7 @@ def run(panes: Sequence[Pane], first: perturb.Segmenter | None, prefix: str) -> 
                     except perturb.PerturbError as error:
                         raise type(error)(f"Pane {number}: {error}") from error
                     # The last part has all of them.
-                    return tuple(Shown(n, p.key, known[p.key]) for n, p in able if p.key in known), first
+                    return tuple(Shown(n, p.key, known[p.key]) for n, p in able if p.key in known)
 
                 return part
 
@@ -245,7 +239,4 @@ def run(panes: Sequence[Pane], first: perturb.Segmenter | None, prefix: str) -> 
                     for number, plan in missing.values()
                 )
             )
-    if task.made is None:
-        return None
-    shown, lead = task.made
-    return Outcome(shown, lead, task.fresh)
+    return None if task.made is None else Outcome(task.made, task.fresh)

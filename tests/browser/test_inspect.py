@@ -19,22 +19,23 @@ def test_a_click_shows_the_scores_of_a_pixel_and_the_link_keeps_it(page, new_pag
         "Similarity map",
     )
     for title in pictures:
-        expect(page.get_by_alt_text(re.compile(f"^{title}.*from .* to .*"))).to_be_visible()
+        expect(page.get_by_alt_text(re.compile(f"^{title}.*from .* to .*"))).to_be_visible(timeout=RUN_SECONDS)
     says = page.get_by_text(re.compile("^The segmenter says"))
+    expect(says).to_be_visible(timeout=RUN_SECONDS)
     before = says.inner_text()
     stage = page.get_by_role("application", name=re.compile("the chosen pixel is marked"))
     stage.scroll_into_view_if_needed()
     box = stage.bounding_box()
     stage.click(position={"x": box["width"] * 0.5, "y": box["height"] * 0.04})
-    expect(says).not_to_have_text(before)
+    expect(says).not_to_have_text(before, timeout=RUN_SECONDS)
     expect(says).to_contain_text("The segmenter says sky")
-    expect(page.get_by_alt_text(re.compile("sky is the highest"))).to_have_count(2)
+    expect(page.get_by_label(re.compile("sky is the highest")).first).to_be_visible()
     wait_idle(page)
     assert {"ins_class", "ins_x", "ins_y", "ins_view"} >= {k for k in query(page) if k.startswith("ins_")} >= {"ins_y"}
 
     other = new_page(viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True)
     open_page(other, page.url.replace("ins_view=scores", "ins_view=errors"))
-    expect(other.get_by_text(re.compile("^The segmenter says"))).to_have_text(says.inner_text())
+    expect(other.get_by_text(re.compile("^The segmenter says"))).to_have_text(says.inner_text(), timeout=RUN_SECONDS)
     expect(
         other.get_by_alt_text(re.compile(r"^Errors of road: [\d,]+ pixels missed, [\d,]+ pixels invented"))
     ).to_be_visible()
@@ -44,11 +45,13 @@ def test_a_click_shows_the_scores_of_a_pixel_and_the_link_keeps_it(page, new_pag
 def test_a_walk_through_the_layers(page, app_url):
     open_page(page, f"{app_url}/inspect?ins_view=layers&ins_walk=activations")
     maps = page.get_by_alt_text(re.compile("^Map at layer"))
-    expect(maps).to_have_count(3)
-    expect(page.get_by_alt_text(re.compile("^Activation of channel"))).to_have_count(12)
+    expect(maps).to_have_count(3, timeout=RUN_SECONDS)
+    expect(page.get_by_alt_text(re.compile("^Activation of channel"))).to_have_count(12, timeout=RUN_SECONDS)
     first = maps.first.get_attribute("src")
     page.get_by_role("radio", name="negative").click()
-    expect(page.get_by_alt_text(re.compile("^Map at layer stem, only what is below zero"))).to_be_visible()
+    expect(page.get_by_alt_text(re.compile("^Map at layer stem, only what is below zero"))).to_be_visible(
+        timeout=RUN_SECONDS
+    )
     expect(page).to_have_url(re.compile("ins_sign=negative"))
     assert maps.first.get_attribute("src") != first
 

@@ -27,6 +27,16 @@ def test_its_layers_are_offered_and_ablated():
     assert "Raw range:" in words(app)
 
 
+def test_its_layers_are_walked_through_without_gradients():
+    app = visit("inspect", ins_view="layers")
+    assert not app.exception
+    assert not app.error
+    assert app.selectbox(key="ins_walk").options == ["ablation-cam", "activations"]
+    assert len(app.multiselect(key="ins_layers").value) == 3
+    assert "of what is above zero" in words(app).lower()
+    assert "Activation maps" in words(app)
+
+
 def test_its_weights_cannot_be_drawn_anew_and_the_page_says_so():
     app = visit("faithfulness", fai_view="sanity")
     assert not app.exception

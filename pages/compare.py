@@ -27,17 +27,8 @@ if made is not None:
         a, b = gallery.show(made.panes, len(asked), PREFIX)
         st.subheader("What differs")
         with st.container(horizontal=True, vertical_alignment="bottom"):
-            view = st.segmented_control(
-                "Of",
-                tuple(VIEWS),
-                default="maps",
-                required=True,
-                key=f"{PREFIX}view",
-                bind="query-params",
-                help=" ".join(f"**{name}**: {text}" for name, text in VIEWS.items()),
-            )
-            view = view if view in VIEWS else "maps"
-            how = differences.normalisation(PREFIX)
+            view = gallery.choice("Compare", VIEWS, f"{PREFIX}view")
+            how = differences.normalisation(PREFIX) if view == "maps" else "none"
         st.caption(VIEWS[view])
         if view == "curves":
             pane_curves.section(made.panes, PREFIX)

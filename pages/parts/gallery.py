@@ -14,7 +14,7 @@ from perturb.differences import Scale, scales
 from perturb.export import png, unit_of
 
 LOOKS = {
-    "beside": "All panes beside each other; zoom and place are the same in all of them.",
+    "side by side": "All panes beside each other; zoom and place are the same in all of them.",
     "swap": "One picture: A left of a slider, B right of it.",
 }
 CONTENTS = {
@@ -42,9 +42,9 @@ def show(shown: Sequence[Shown], count: int, prefix: str) -> tuple[Shown, Shown 
     """
     numbers = [str(number + 1) for number in range(count)]
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        look = _choice("Look", LOOKS, f"{prefix}look")
-        content = _choice("Show", CONTENTS, f"{prefix}show")
-        colours = _choice("Colour scale", COLOURS, f"{prefix}colours")
+        look = choice("Look", LOOKS, f"{prefix}look")
+        content = choice("Show", CONTENTS, f"{prefix}show")
+        colours = choice("Colour scale", COLOURS, f"{prefix}colours")
         text = "Two panes to swap, and to subtract below: A − B."
         first = st.selectbox("A", numbers, key=f"{prefix}a", bind="query-params", width=110, help=text)
         second = st.selectbox(
@@ -62,7 +62,8 @@ def show(shown: Sequence[Shown], count: int, prefix: str) -> tuple[Shown, Shown 
     return pair
 
 
-def _choice(label: str, options: dict[str, str], key: str) -> str:
+def choice(label: str, options: dict[str, str], key: str) -> str:
+    """One of some names, each with its sentence; the first by default, also where the address says nonsense."""
     chosen = st.segmented_control(
         label,
         tuple(options),

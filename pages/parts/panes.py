@@ -128,22 +128,24 @@ def _widgets(number: int, prefix: str, *, narrow: bool) -> tuple[Scene | None, s
     """One pane's segmenter, method and settings: its scene, the method, the settings, and why it cannot run."""
     key = f"{prefix}{number}_"
     st.markdown(f"**Pane {number}**")
-    scene, trouble = _scene(key)
+    left, right = (st.container(), st.container()) if narrow else st.columns(2, gap="small")
+    with left:
+        scene, trouble = _scene(number, key)
     if scene is None:
         return None, "", {}, trouble
     able = [name for name, method in METHODS.items() if not method.lacking(scene.segmenter)]
     names = _kept(able, METHODS, f"{key}method")
     default = DEFAULTS[number - 1]
-    chosen = st.selectbox(
-        "Method",
-        names,
-        index=able.index(default) if default in able else 0,
-        key=f"{key}method",
-        bind="query-params",
-        help=f"What makes pane {number}'s map: every method that can explain this segmenter.",
-    )
+    with right:
+        chosen = st.selectbox(
+            "Method",
+            names,
+            index=able.index(default) if default in able else 0,
+            key=f"{key}method",
+            bind="query-params",
+            help=f"What makes pane {number}'s map: every method that can explain this segmenter.",
+        )
     method = METHODS[chosen if chosen in names else names[0]]
-    st.caption(method.summary)
     if others := [name for name in METHODS if name not in able]:
         st.caption(
             f":material/block: Not for {scene.segmenter.name}: {', '.join(others)}.",
@@ -151,12 +153,13 @@ def _widgets(number: int, prefix: str, *, narrow: bool) -> tuple[Scene | None, s
         )
     if reason := method.lacking(scene.segmenter):
         return scene, method.name, {}, reason
-    with st.expander("Settings", key=f"{key}settings"):
+    with st.expander(f"Settings of {method.name}", key=f"{key}settings"):
+        st.caption(f"{method.summary} Source: {method.citation}.")
         settings = controls.method_settings(method.settings, key, scene, across=1 if narrow else 2)
     return scene, method.name, settings, ""
 
 
-def _scene(key: str) -> tuple[Scene | None, str]:
+def _scene(number: int, key: str) -> tuple[Scene | None, str]:
     """The picture under a pane's own segmenter, or why that cannot be used."""
     here = shell.scene()
     every = network.names()
@@ -166,21 +169,19 @@ def _scene(key: str) -> tuple[Scene | None, str]:
         _kept([SIDEBAR, *ready], every, f"{key}segmenter"),
         key=f"{key}segmenter",
         bind="query-params",
-        help="The network that this pane explains. Those whose weights are not here yet can be fetched in the sidebar.",
+        help=f"The network that pane {number} explains; in the sidebar stands {here.segmenter.name}. Those whose weights are not "
+        "here yet can be fetched there.",
     )
-    if name == SIDEBAR or name == here.segmenter.name:
-        st.caption(f"{here.segmenter.name}, {len(here.segmenter.classes)} classes.")
+    if name in (SIDEBAR, here.segmenter.name):
         return here, ""
     if name not in ready:
         return None, f"The weights of '{name}' are not here yet. Choose it in the sidebar once to download them."
     own = network.own_segmenter()
     try:
         segmenter = own if own is not None and own.name == name else network.load(name)
-        scene = Scene(here.image, segmenter, *network.segment(segmenter, here.image))
+        return Scene(here.image, segmenter, *network.segment(segmenter, here.image)), ""
     except perturb.SegmenterError as error:
         return None, str(error)
-    st.caption(f"{segmenter.name}, {len(segmenter.classes)} classes.")
-    return scene, ""
 
 
 def _kept(names: Sequence[str], every: Sequence[str] | dict[str, perturb.Method], key: str) -> list[str]:

@@ -142,7 +142,7 @@ export default function ({ data, parentElement }) {
   })
   stages.forEach((stage, i) => {
     stage.style.aspectRatio = `${W} / ${H}`
-    stage.style.maxWidth = `calc(80vh * ${W / H})`
+    stage.closest("figure").style.maxWidth = `calc(80vh * ${W / H})`  // the slider and the bars are as wide as the picture
     stage.setAttribute("aria-label", swap ? data.views.map(view => view.alt).join("; beside it: ") : data.views[i].alt)
   })
   if (!swap) all("figcaption").forEach((title, i) => { title.textContent = data.views[i].title })
@@ -154,6 +154,7 @@ export default function ({ data, parentElement }) {
     if (place.querySelector("b")) place.querySelector("b").textContent = data.views[i].title
   })
 
+  const finger = matchMedia("(pointer: coarse)").matches
   const most = () => Math.max(8, 24 * W / stages[0].clientWidth)  // until a pixel is 24 px wide
   const draw = s.draw = () => {
     s.zoom = Math.min(most(), Math.max(1, s.zoom))
@@ -170,7 +171,7 @@ export default function ({ data, parentElement }) {
     }
     find(".out").disabled = find(".reset").disabled = s.zoom === 1
     find(".in").disabled = s.zoom === most()
-    const text = s.zoom === 1 ? "Whole picture" : `${s.zoom.toFixed(1)}×: x ${Math.round(s.x)} to ` +
+    const text = s.zoom === 1 ? (finger ? "Pinch to zoom." : "Wheel or + − to zoom, drag to move.") : `${s.zoom.toFixed(1)}×: x ${Math.round(s.x)} to ` +
       `${Math.round(s.x + W / s.zoom)}, y ${Math.round(s.y)} to ${Math.round(s.y + H / s.zoom)}`
     if (find("[role=status]").textContent !== text) find("[role=status]").textContent = text
     root.dataset.zoom = s.zoom.toFixed(3)

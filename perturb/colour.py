@@ -21,10 +21,25 @@ MAGNITUDE = "viridis"
 
 Pixels = npt.NDArray[np.uint8]
 
+TOWERING = 2.0
+"""How far the largest magnitude of a map must stand above nearly all others for a colour bar to end before it."""
+
 
 def limit_of(values: npt.NDArray[Any]) -> float:
     """The largest magnitude of a map: what the ends of its colour bar stand for. 0 for a constant-zero map."""
     return float(np.abs(values).max()) if values.size else 0.0
+
+
+def readable_limit(values: npt.NDArray[Any]) -> float:
+    """Where a colour bar should end so that the map can be read: at the largest magnitude, or before it.
+
+    The map of a gradient often has a few pixels that tower over all others; with the bar ending at the largest, the rest
+    would be one colour. So where the largest is more than `TOWERING` times the magnitude that 99.5 % of the pixels do not
+    exceed, the bar ends at that one, and what lies beyond has the end's colour.
+    """
+    sizes = np.abs(values)
+    largest, usual = limit_of(values), float(np.quantile(sizes, 0.995)) if sizes.size else 0.0
+    return usual if 0 < TOWERING * usual < largest else largest
 
 
 def colour_map(values: npt.NDArray[Any], *, limit: float, signed: bool = True) -> Pixels:
@@ -118,7 +133,7 @@ def distinct_palette(count: int) -> Pixels:
     return np.asarray(np.rint(np.array(colours) * 255), dtype=np.uint8).reshape(count, 3)
 
 
-def with_colour_bar(canvas: Pixels, *, limit: float, unit: str, signed: bool = True) -> Pixels:
+def with_colour_bar(canvas: Pixels, *, limit: float, unit: str, signed: bool = True, beyond: bool = False) -> Pixels:
     """A picture with a numeric colour bar at its right.
 
     Args:
@@ -126,6 +141,7 @@ def with_colour_bar(canvas: Pixels, *, limit: float, unit: str, signed: bool = T
         limit: value at the bar's end.
         unit: written above the bar.
         signed: as in `colour_map`.
+        beyond: some values lie beyond the bar's ends, which then say so.
 
     Returns:
         uint8 RGB, wider than the canvas and at least 120 px high.
@@ -145,5 +161,7 @@ def with_colour_bar(canvas: Pixels, *, limit: float, unit: str, signed: bool = T
         y = top + share * (bar_height - 1)
         draw.line((left + 18, y, left + 22, y), fill="#666666")
         text = f"{value:+.3g}" if signed and value else f"{value:.3g}"
+        if beyond and share in (0.0, 1.0) and value:
+            text = ("≥ " if value > 0 else "≤ ") + text
         draw.text((left + 25, y), text, fill="black", font=font, anchor="lm")
     return np.asarray(page)

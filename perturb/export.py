@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import PIL.Image
 
-from perturb.colour import limit_of, overlay, with_colour_bar
+from perturb.colour import limit_of, overlay, readable_limit, with_colour_bar
 from perturb.curves import FILL, Curves, curves
 from perturb.folders import check_directory, write_folder, zip_of
 from perturb.images import Image
@@ -67,12 +67,13 @@ def contents(result: Result) -> dict[str, bytes]:
     """All files of a result by name. Curves that were not computed yet are computed with their defaults."""
     made = result.latest_curves or curves(result)
     values = result.heatmap - np.float32(result.neutral)
-    limit = limit_of(values)
+    limit = readable_limit(values)
     painted = with_colour_bar(
         overlay(result.image.pixels, values, limit=limit, signed=result.signed()),
         limit=limit,
         unit=unit_of(result, "score"),
         signed=result.signed(),
+        beyond=limit < limit_of(values),
     )
     arrays: dict[str, npt.NDArray[Any]] = {"heatmap.npy": result.heatmap}
     arrays |= {f"{name}.npy": other for name, other in result.maps.items() if name != "score"}

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from perturb import export
 from perturb.cards import METRICS
-from perturb.colour import blend, label_colours, limit_of, outline, overlay, to_uint8
+from perturb.colour import blend, label_colours, limit_of, outline, overlay, readable_limit, to_uint8
 from perturb.curves import Curves
 from perturb.drawings import Line, number
 from perturb.faithfulness import Faithfulness, contents
@@ -75,9 +76,9 @@ def item_of_comparison(made: Faithfulness, image: Image, label: str, link: str =
     """
     plates = []
     for judged in made.maps:
-        limit = limit_of(judged.heatmap)
+        limit = readable_limit(judged.heatmap)
         painted = overlay(image.pixels, judged.heatmap, limit=limit, signed=judged.signed)
-        bar = (limit, "in the map's own unit", judged.signed)
+        bar = (limit, "in the map's own unit" + _beyond(judged.heatmap, limit), judged.signed)
         title = f"{judged.name} ({judged.kind})"
         plates.append(Plate(title, export.png(painted), f"Map of {judged.name}", " ".join(judged.notes), bar))
     rows = tuple(
@@ -134,7 +135,7 @@ def _cell(value: object) -> str:
 
 def _map_of(result: Result, name: str) -> Plate:
     values = result.maps[name] - np.float32(result.neutral) if name == "score" else result.maps[name]
-    limit, signed, unit = limit_of(values), result.signed(name), export.unit_of(result, name)
+    limit, signed, unit = readable_limit(values), result.signed(name), export.unit_of(result, name)
     canvas = outline(overlay(result.image.pixels, values, limit=limit, signed=signed), result.frozen.region, DARK)
     raw = result.maps[name]
     low, high = number(float(raw.min()), signed=signed), number(float(raw.max()), signed=signed)
@@ -144,8 +145,12 @@ def _map_of(result: Result, name: str) -> Plate:
         f"Heat map of {name} for {result.frozen.name}, from {low} to {high} {unit}",
         f"{METHODS[result.method].captions.get(name, '')} Raw range: {low} to {high} {unit}; the clean score is "
         f"{number(float(result.clean.score[0]))}.".strip(),
-        (limit, unit, signed),
+        (limit, unit + _beyond(values, limit), signed),
     )
+
+
+def _beyond(values: npt.NDArray[np.float32], limit: float) -> str:
+    return "; what lies beyond has the end's colour" if limit < limit_of(values) else ""
 
 
 def _chart_of(made: Curves, kind: str) -> Chart:

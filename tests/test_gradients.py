@@ -14,6 +14,7 @@ from torch.nn.functional import interpolate
 from torchvision.models import segmentation
 
 import perturb
+from perturb.colour import limit_of, readable_limit
 from perturb.engine import to_tensor
 from perturb.explain import masks_and_fill
 from perturb.fills import make_fill
@@ -742,3 +743,15 @@ def test_nothing_of_captums_warnings_is_heard():
         warnings.simplefilter("error")
         for method in GRADIENTS:
             explained(method)
+
+
+def test_a_few_towering_pixels_do_not_darken_a_map():
+    values = np.linspace(-1, 1, 10_000, dtype=np.float32).reshape(100, 100)
+    assert readable_limit(values) == limit_of(values) == 1
+    values[0, :3] = (40, -90, 20)
+    assert readable_limit(values) == pytest.approx(np.quantile(np.abs(values), 0.995))
+    assert limit_of(values) == 90
+    assert readable_limit(np.zeros((4, 4), np.float32)) == 0
+    sparse = np.zeros((100, 100), np.float32)
+    sparse[3, 4] = 2
+    assert readable_limit(sparse) == 2, "there is nothing else to see"

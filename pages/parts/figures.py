@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 import streamlit as st
 
-from perturb.colour import MAGNITUDE, SIGNED, colour_map, to_uint8
+from perturb.colour import MAGNITUDE, SIGNED, colour_map, limit_of, to_uint8
 from perturb.curves import Curves
 from perturb.targets import shares
 
@@ -33,6 +33,12 @@ def show(pixels: npt.NDArray[Any], *, alt: str, caption: str | None = None) -> N
 def colour_bar(limit: float, unit: str, *, signed: bool, used: tuple[float, float] | None = None) -> None:
     """A numeric colour bar; see `bar_html`."""
     st.html(bar_html(limit, unit, signed=signed, used=used))
+
+
+def ends(values: npt.NDArray[Any], limit: float, *, signed: bool) -> str:
+    """What a colour scale spans, in words for a caption: `± 0.3`, or `0 to 0.3 and more` where values lie beyond."""
+    text = f"± {number(limit)}" if signed else f"0 to {number(limit)}"
+    return text + (" and more" if limit < limit_of(values) else "")
 
 
 def bar_html(limit: float, unit: str, *, signed: bool, used: tuple[float, float] | None = None) -> str:

@@ -13,7 +13,7 @@ from pages.parts import charts, figures
 from pages.parts.cards import GROUPS, tip
 from pages.parts.shell import Scene
 from perturb.cards import METRICS
-from perturb.colour import limit_of, outline, overlay, tint
+from perturb.colour import outline, overlay, readable_limit, tint
 from perturb.faithfulness import Faithfulness, contents
 from perturb.folders import zip_of
 from perturb.segmentation import true_labels, wrong_pixels
@@ -102,9 +102,9 @@ def _maps(made: Faithfulness, scene: Scene) -> None:
     with st.container(horizontal=True):
         for judged in made.maps:
             with st.container(width=170, gap="xsmall"):
-                limit = limit_of(judged.heatmap)
+                limit = readable_limit(judged.heatmap)
                 tile = overlay(scene.image.pixels, judged.heatmap, limit=limit, signed=judged.signed)
-                ends = f"± {figures.number(limit)}" if judged.signed else f"0 to {figures.number(limit)}"
+                ends = figures.ends(judged.heatmap, limit, signed=judged.signed)
                 figures.show(tile, alt=f"Map of {judged.name}", caption=f"{judged.name} ({ends})")
     st.caption(
         "Each map on its own scale, since their units differ, made with its method's default settings. Red speaks for the class; "
@@ -230,7 +230,7 @@ def _errors(made: Faithfulness, scene: Scene, prefix: str) -> None:
     name = st.selectbox("Map", names, key=f"{prefix}error_map", help="Whose map to look at under the errors.")
     judged = next(m for m in made.methods if m.name == (name if name in names else names[0]))
     wrong = wrong_pixels(scene.labels, true_labels(scene.image, scene.segmenter.classes))
-    limit = limit_of(judged.heatmap)
+    limit = readable_limit(judged.heatmap)
     left, right = st.columns(2, gap="medium")
     with left:
         canvas = tint(

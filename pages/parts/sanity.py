@@ -14,7 +14,7 @@ import streamlit as st
 import perturb
 from pages.parts import controls, experiment, figures, jobs
 from pages.parts.shell import Scene
-from perturb.colour import limit_of, overlay
+from perturb.colour import overlay, readable_limit
 from perturb.engine import Progress
 from perturb.methods import METHODS
 from perturb.sanity import SEEDS, STAGES, Stage, randomise, reseed
@@ -178,7 +178,7 @@ def _tiles(result: perturb.Result, maps: list[tuple[str, np.ndarray]]) -> None:
         for name, heatmap in maps:
             with st.container(width=150, gap="xsmall"):
                 values = heatmap - np.float32(result.neutral)
-                limit = limit_of(values)
+                limit = readable_limit(values)
                 tile = overlay(result.image.pixels, values, limit=limit, signed=result.signed())
-                ends = f"± {figures.number(limit)}" if result.signed() else f"0 to {figures.number(limit)}"
+                ends = figures.ends(values, limit, signed=result.signed())
                 figures.show(tile, alt=f"Map: {name}", caption=f"{name} ({ends})")

@@ -11,7 +11,7 @@ import perturb
 from pages.parts import controls, figures, report
 from pages.parts.picker import Pick, picture_picker
 from pages.parts.shell import Scene
-from perturb.colour import blend, edges, label_colours, limit_of, outline, overlay, to_uint8
+from perturb.colour import blend, edges, label_colours, limit_of, outline, overlay, readable_limit, to_uint8
 from perturb.export import png, python_lines, to_zip, unit_of
 from perturb.methods.lime import POOR_FIT
 from perturb.metrics import METRICS
@@ -117,7 +117,19 @@ def heat_map(result: perturb.Result, prefix: str, cell: tuple[int, int]) -> None
         bind="query-params",
         help="Of the map over the picture.",
     )
-    limit, signed = limit_of(shown), result.signed(kind)
+    signed, limit, largest = result.signed(kind), readable_limit(shown), limit_of(shown)
+    if limit < largest:
+        reach = st.segmented_control(
+            "Colour scale",
+            ("most", "all"),
+            default="most",
+            required=True,
+            key=f"{prefix}reach",
+            bind="query-params",
+            help="A few pixels tower over all others. **most**: the scale ends where 99.5 % of the pixels do, and the few beyond "
+            "have its last colour. **all**: it ends at the largest, and most of the map has nearly one colour.",
+        )
+        limit = largest if reach == "all" else limit
     unit = unit_of(result, kind)
     canvas = overlay(result.image.pixels, shown, limit=limit, opacity=float(opacity), signed=signed)
     if result.segments is not None:
@@ -137,11 +149,17 @@ def heat_map(result: perturb.Result, prefix: str, cell: tuple[int, int]) -> None
             )
         else:
             figures.show(canvas, alt=text)
-        figures.colour_bar(limit, unit, signed=signed, used=(float(shown.min()), float(shown.max())))
+        used = np.clip([shown.min(), shown.max()], -limit, limit).tolist()
+        figures.colour_bar(limit, unit, signed=signed, used=(used[0], used[1]))
     st.caption(
         f"Raw range: {figures.number(float(values.min()), signed=signed)} to "
         f"{figures.number(float(values.max()), signed=signed)} {unit}; the clean score is "
         f"{figures.number(float(result.clean.score[0]))}."
+        + (
+            f" {figures.percent(float((np.abs(shown) > limit).mean()))} of the pixels lie beyond the scale."
+            if limit < largest
+            else ""
+        )
     )
     _facts(result)
     for note in result.notes:

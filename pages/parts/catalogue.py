@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+import pandas as pd
 import streamlit as st
 
 import perturb
@@ -14,20 +15,56 @@ from perturb.segmenters.onnx import OnnxSegmenter
 
 
 def section() -> None:
-    """All cards, two in a row."""
-    st.caption(
-        "Mean IoU (intersection over union) is the overlap of prediction and truth, averaged over the classes: 1 is perfect. "
-        "Figures on different pictures do not compare. The same as data: `python -m perturb list segmenters --json`."
-    )
+    """A table of all of them, then their cards, two in a row."""
     cards = [(entry.name, entry.summary, entry.card(), entry.ready()) for entry in perturb.SEGMENTERS.values()]
     own = network.own_segmenter()
     if own is not None:
         cards.append((own.name, "Your own network; it goes when you leave.", _of_own(own), True))
+    _table(cards)
+    offers = "; ".join(f"**{name}**: {words}" for name, words in ABILITIES.items())
+    st.caption(
+        "Mean IoU (intersection over union) is the overlap of prediction and truth divided by their union, averaged over the "
+        "classes: 1 is perfect. Figures on different pictures do not compare. What a segmenter can offer: "
+        f"{offers}. The same as data: `python -m perturb list segmenters --json`."
+    )
     for first in range(0, len(cards), 2):
         row = cards[first : first + 2]
         for place, (name, summary, card, here) in zip(st.columns(2, gap="medium"), row, strict=False):
             with place, st.container(border=True, height="stretch"):
                 _card(name, summary, card, here)
+
+
+def _table(cards: list[tuple[str, str, Card, bool]]) -> None:
+    rows = [
+        {
+            "name": name,
+            "ready": here,
+            "miou": card.figures[0].miou if card.figures else None,
+            "classes": len(card.classes) or None,
+            "parameters": card.parameters,
+            "size": card.megabytes,
+            "where": card.figures[0].where if card.figures else "",
+        }
+        for name, _, card, here in cards
+    ]
+    number = st.column_config.NumberColumn
+    st.dataframe(
+        pd.DataFrame(rows),
+        hide_index=True,
+        height="content",
+        key="seg_table",
+        column_config={
+            "name": st.column_config.TextColumn("Segmenter", pinned=True),
+            "ready": st.column_config.CheckboxColumn(
+                "Ready", help="Its weights are here; the others are downloaded once."
+            ),
+            "classes": number("Classes", help="How many it tells apart."),
+            "parameters": number("Parameters", format="localized", help="Trained numbers, as published."),
+            "size": number("MB", format="%.1f", help="Of the file of weights."),
+            "miou": number("Mean IoU ↑", format="%.3f", help="On the pictures of the last column."),
+            "where": st.column_config.TextColumn("Measured on", help="Figures on different pictures do not compare."),
+        },
+    )
 
 
 def _card(name: str, summary: str, card: Card, here: bool) -> None:
@@ -83,7 +120,7 @@ def _facts(card: Card) -> Iterator[tuple[str, str]]:
         yield "Speed", card.speed
     if card.input:
         yield "Takes", card.input
-    yield "Offers", ", ".join(f"{ability} ({ABILITIES[ability]})" for ability in card.abilities)
+    yield "Offers", ", ".join(card.abilities)
     if card.data:
         yield "Learned from", card.data
     if card.licence:

@@ -26,7 +26,7 @@ def section() -> None:
     """Upload, form, trial, and the button that makes the network the one that every page explains."""
     st.subheader("Your own network, as an ONNX file")
     st.caption(
-        "Every framework can write ONNX: `docs/export.md` has recipes for PyTorch, Keras and segmentation-models-pytorch. "
+        "Every framework can write ONNX; recipes for PyTorch, Keras and segmentation-models-pytorch stand below. "
         "An ONNX file is data; files that run code when they are opened (pickles, TorchScript, Keras archives) are refused, "
         f"whatever they are called. Up to {MAX_BYTES // 1_000_000} MB; in the server's memory only, where at most {LOADED} "
         "networks stay loaded."

@@ -20,7 +20,19 @@ FRAMEWORKS = ("PyTorch", "Keras 3", "segmentation-models-pytorch")
 def chapters() -> dict[str, str]:
     """The chapters of `docs/export.md` by their headings; its recipes are run by the tests."""
     text = re.split(r"^## ", EXPORT.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    return {title.strip(): body.strip() for title, _, body in (part.partition("\n") for part in text[1:])}
+    found = {title.strip(): body.strip("\n") for title, _, body in (part.partition("\n") for part in text[1:])}
+    # Streamlit takes the indentation of a first line for the whole text's, and a command would no longer look like one.
+    return {
+        title: re.sub(r"\A {4}(.*)$", r"```bash\n\1\n```", body, flags=re.MULTILINE) for title, body in found.items()
+    }
+
+
+def obstacles() -> list[str]:
+    """The rows of the last chapter's table, as points of a list: three columns are too wide for a phone."""
+    rows = [
+        line.strip("|").split("|") for line in chapters()["What gets in the way"].splitlines() if line.startswith("|")
+    ]
+    return [f"- *{said.strip()}*: {why.strip()}. {mend.strip()}." for said, why, mend in rows[2:]]
 
 
 def section() -> None:
@@ -42,11 +54,11 @@ def section() -> None:
     with st.expander("Let the file carry its scale and names", icon=":material/label:"):
         st.markdown(known["Let the file say the rest"])
     with st.expander("What gets in the way", icon=":material/build:"):
-        st.markdown(known["What gets in the way"])
+        st.markdown("\n".join(obstacles()))
     st.subheader("Without ONNX, from Python and the command line")
     st.caption(
-        "Weights and code are brought where the lab runs, not through the browser. They bring gradients and randomised weights, "
-        "which ONNX files have not."
+        "Weights and code are brought where the lab runs, not through the browser. They allow what ONNX files do not: methods "
+        "that use gradients, and the test with weights drawn anew."
     )
     with st.expander("Your own weights in a known architecture", icon=":material/database:"):
         st.markdown(

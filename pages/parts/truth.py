@@ -77,17 +77,21 @@ def _by_class(seen: Correctness, prefix: str) -> None:
             "right": np.diag(seen.matrix),
         }
     )
-    # A class that is not there comes last, and is n/a: neither 0 nor 1 would be true of it.
+    # A class that is not there comes last, and is n/a: neither 0 nor 1 would be true of it. The table would call it None.
     frame = frame.sort_values("iou", ascending=False, na_position="last", kind="stable")
-    styled = frame.style.format({"iou": lambda value: "n/a" if value != value else f"{value:.3f}"})
+    frame["iou"] = ["n/a" if value != value else f"{value:.3f}" for value in frame["iou"]]
     config: dict[str, Any] = {
         "class": st.column_config.TextColumn("Class", pinned=True),
-        "iou": st.column_config.Column("IoU ↑", help="Intersection over union, 0 to 1."),
-        "true": st.column_config.NumberColumn("True px", help="Pixels that are the class."),
-        "predicted": st.column_config.NumberColumn("Predicted px", help="Labelled pixels that are called it."),
-        "right": st.column_config.NumberColumn("Both px", help="Pixels that are the class and are called it."),
+        "iou": st.column_config.TextColumn("IoU ↑", alignment="right", help="Intersection over union, 0 to 1."),
+        "true": st.column_config.NumberColumn("True px", format="localized", help="Pixels that are the class."),
+        "predicted": st.column_config.NumberColumn(
+            "Predicted px", format="localized", help="Labelled pixels that are called it."
+        ),
+        "right": st.column_config.NumberColumn(
+            "Both px", format="localized", help="Pixels that are the class and are called it."
+        ),
     }
-    st.dataframe(styled, hide_index=True, column_config=config, height=36 * (len(frame) + 1), key=f"{prefix}by_class")
+    st.dataframe(frame, hide_index=True, column_config=config, height="content", key=f"{prefix}by_class")
 
 
 def _confusion(seen: Correctness) -> None:
@@ -118,7 +122,7 @@ def _confusion(seen: Correctness) -> None:
             sort=names,
             axis=alt.Axis(title="predicted", labelAngle=-60, labelLimit=80, labelOverlap=False, orient="top"),
         ),
-        y=alt.Y("true:N", sort=sort, axis=alt.Axis(title="true", labelLimit=80)),
+        y=alt.Y("true:N", sort=sort, axis=alt.Axis(title="true", labelLimit=80, labelOverlap=False)),
     )
     colour = alt.Color(
         "share:Q",
@@ -140,7 +144,7 @@ def _confusion(seen: Correctness) -> None:
         tooltip=tips,
     )
     st.altair_chart(
-        (cells + text).properties(height=110 + 27 * len(sort)),
+        (cells + text).properties(height=190 + 26 * len(sort)),
         width="stretch",
         alt=f"Confusion matrix: {len(sort)} true classes by {len(names)} predicted ones, in per cent of the true class",
     )

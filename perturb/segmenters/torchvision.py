@@ -112,7 +112,7 @@ def card(name: str) -> Card:
         classes=_names(meta["categories"]),
         parameters=meta["num_params"],
         megabytes=meta["_file_size"],
-        input="RGB of any size; trained on crops of 480 px",
+        input="RGB of any size",
         abilities=TORCH,
         data=f"The part of COCO train2017 with the 20 things of Pascal VOC; [recipe]({meta['recipe']})",
         licence="Code BSD-3-Clause; the weights have no licence of their own, torchvision points to the terms of their data",

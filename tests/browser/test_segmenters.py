@@ -1,6 +1,7 @@
 """The segmenters page in a real browser: a network is uploaded, described, tried, and explained."""
 
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -58,6 +59,79 @@ def test_a_network_from_its_file_to_its_explanation(page, app_url):
     expected = perturb.explain(perturb.sample("quiet-street"), segmenter, perturb.Target(label))
     np.testing.assert_allclose(drawn, expected.heatmap, atol=1e-5)
     assert segmenter.digest in archive.read("result.json").decode()
+
+
+# Wide things may scroll inside a box of their own, as tables and code do; the page may not.
+SIDEWAYS = """() => {
+  const boxed = e => { for (let p = e.parentElement; p && p.dataset.testid !== 'stMain'; p = p.parentElement)
+    if (['auto', 'scroll', 'hidden'].includes(getComputedStyle(p).overflowX)) return true; return false };
+  const main = document.querySelector('[data-testid=stMain]');
+  return [...main.querySelectorAll('*')].filter(e => e.offsetParent && e.getBoundingClientRect().right > innerWidth + 1
+    && !e.closest('[role=tooltip]') && !boxed(e)).length + (main.scrollWidth > main.clientWidth) }"""
+VIEWS = {
+    "this-picture": "What is taken for what",
+    "catalogue": "What a segmenter can offer",
+    "architecture": "By type",
+    "bring-your-own": "How to make that file",
+}
+
+
+@pytest.mark.parametrize(
+    ("width", "theme"),
+    [
+        (1440, "light"),
+        (390, "dark"),
+        pytest.param(1440, "dark", marks=pytest.mark.long),
+        pytest.param(390, "light", marks=pytest.mark.long),
+    ],
+)
+def test_every_view_fits_its_window(new_page, app_url, width, theme):
+    phone = width < 500
+    page = new_page(viewport={"width": width, "height": 900}, color_scheme=theme, is_mobile=phone, has_touch=phone)
+    open_page(page, f"{app_url}/segmenters")
+    main = page.get_by_test_id("stMain")
+    for view, words in VIEWS.items():
+        main.get_by_role("radio", name=view).click()
+        expect(main.get_by_text(words).first).to_be_visible(timeout=SECONDS)
+        wait_idle(page)
+        if view == "bring-your-own":  # the widest of what is folded: code, and a table in another place
+            for title in ("Export from Keras 3", "What gets in the way", "Your own code, in five lines"):
+                main.get_by_text(title).click()
+        if view == "this-picture":
+            expect(main.locator("[data-testid=stVegaLiteChart] svg")).to_have_count(1)
+            assert main.locator("img:visible").count() == 3
+        page.wait_for_timeout(300)  # what was unfolded is still growing
+        assert page.evaluate(SIDEWAYS) == 0, view
+        for picture in main.locator("img:visible").all():
+            assert picture.get_attribute("alt"), "every picture says what it shows"
+
+
+def test_a_part_leads_to_its_explanation(page, app_url):
+    open_page(page, f"{app_url}/segmenters?seg_view=architecture&sample=fog")
+    main = page.get_by_test_id("stMain")
+    context = main.locator("summary", has_text="context")
+    expect(context).to_have_text(re.compile(r"context.*128 × 23 × 30.*1,180,672 parameters"))
+    inner = context.locator("xpath=..").locator("summary", has_text="Residual").first
+    expect(inner).to_be_hidden()
+    context.click()
+    expect(inner).to_be_visible()
+    choose(page, "Part", "context")
+    expect(main.get_by_text("1,180,672 parameters (70.0% of all)")).to_be_visible(timeout=SECONDS)
+    main.get_by_role("link", name="Explain with this layer").click()
+    expect(page.get_by_role("combobox", name="Layer")).to_have_value("context", timeout=SECONDS)
+    expect(page.get_by_role("combobox", name="Sample")).to_have_value("fog")
+
+
+def test_a_card_chooses_its_segmenter(page, app_url):
+    open_page(page, f"{app_url}/segmenters?seg_view=catalogue")
+    main = page.get_by_test_id("stMain")
+    main.get_by_role("button", name="Use this segmenter").first.click()
+    expect(page.get_by_role("combobox", name="Segmenter")).not_to_have_value("streets-unet", timeout=SECONDS)
+    wait_idle(page)
+    chosen = page.get_by_role("combobox", name="Segmenter").input_value()
+    assert query(page)["segmenter"] == chosen
+    main.get_by_role("radio", name="this-picture").click()
+    expect(main.get_by_text(f"{chosen} takes quiet-street for")).to_be_visible(timeout=SECONDS)
 
 
 def test_a_link_says_which_file_it_needs(new_page, app_url):

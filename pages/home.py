@@ -53,6 +53,24 @@ QUESTIONS = (
         {"sample": "car-in-shadow", "cam_method": "ablation-cam", "cam_class": "car", "cam_layer": "decoder3"},
     ),
     (
+        "At what depth does the car appear?",
+        "One class at an early, a middle and a late layer: how much of each map lies on the car?",
+        "inspect",
+        {"sample": "quiet-street", "ins_view": "layers", "ins_class": "car"},
+    ),
+    (
+        "Where is it wrong, and how sure is it there?",
+        "A white car before a sunlit wall: which of its pixels are missed, which invented? Click one for every class's score.",
+        "inspect",
+        {"sample": "bright-car-bright-wall", "ins_view": "errors", "ins_class": "car"},
+    ),
+    (
+        "Do two methods tell the same story?",
+        "Two explanations of one car side by side, under one zoom and one scale, and what differs between them.",
+        "compare",
+        {"sample": "quiet-street", "cmp_class": "car"},
+    ),
+    (
         "Would a heat map find a shortcut?",
         "A twin was taught to call a car a bicyclist where a small board stands. Which maps show the board?",
         "faithfulness",

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 import streamlit as st
 
-from perturb.colour import MAGNITUDE, SIGNED, colour_map, limit_of, to_uint8
+from perturb.colour import MAGNITUDE, SIGNED, colour_map, limit_of, outline, to_uint8
 from perturb.curves import Curves
 from perturb.targets import shares
 
@@ -28,6 +28,11 @@ def show(pixels: npt.NDArray[Any], *, alt: str, caption: str | None = None) -> N
         width="stretch",
         output_format="PNG",
     )
+
+
+def framed(canvas: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
+    """The same picture with a mask outlined, bright beside dark, so that it shows on any ground."""
+    return outline(outline(canvas, mask, (20, 20, 20), width=2), mask, (255, 255, 255))
 
 
 def colour_bar(limit: float, unit: str, *, signed: bool, used: tuple[float, float] | None = None) -> None:

@@ -9,7 +9,7 @@ import streamlit as st
 import perturb
 from pages.parts import arrays, controls, figures
 from pages.parts.shell import Scene
-from perturb.colour import colour_map, limit_of, outline
+from perturb.colour import colour_map, limit_of
 from perturb.engine import clean_logits
 from perturb.scoremaps import ScoreMaps, score_maps, segments_of
 
@@ -123,7 +123,7 @@ def _picture(
     low, high = float(values.min()), float(values.max())
     unit = f"logit of {label}" if signed else "probability" + (f" of {label}" if name == "probability" else "")
     st.markdown(f"**{title}**")
-    canvas = outline(colour_map(values, limit=limit, signed=signed), region, (20, 20, 20))
+    canvas = figures.framed(colour_map(values, limit=limit, signed=signed), region)
     figures.show(canvas, alt=f"{title} of {label}, from {low:.3g} to {high:.3g} ({unit})")
     figures.colour_bar(limit, unit, signed=signed, used=(low, high))
     st.caption(text)

@@ -15,7 +15,7 @@ import streamlit as st
 import perturb
 from pages.parts import activation_maps, arrays, controls, experiment, figures, jobs
 from pages.parts.shell import Scene
-from perturb.colour import limit_of, outline, overlay
+from perturb.colour import limit_of, overlay
 from perturb.engine import Progress
 from perturb.export import unit_of
 from perturb.layers import Layer, layers
@@ -178,12 +178,13 @@ def _walk(made: list[Stop], sign: Sign) -> None:
                 _picture(stop, sign)
     label, region = made[0].label, made[0].region
     if region.any():
-        shares = [(stop.layer.name, share_inside(stop.values, region)) for stop in made]
+        side = "below" if sign == "negative" else "above"
+        shares = [(stop.layer.name, share_inside(part(stop.values, sign), region)) for stop in made]
         told = ", ".join(
-            f"{name} {'nothing above zero' if math.isnan(share) else f'{share:.0%}'}" for name, share in shares
+            f"{name} {f'nothing {side} zero' if math.isnan(share) else f'{share:.0%}'}" for name, share in shares
         )
         st.markdown(
-            f"Of what is above zero, this much lies on the pixels predicted as {label} (outlined, "
+            f"Of what is {side} zero, this much lies on the pixels predicted as {label} (outlined, "
             f"{figures.percent(float(region.mean()))} of the picture): {told}."
         )
     for note in dict.fromkeys(note for stop in made for note in stop.notes):
@@ -198,10 +199,11 @@ def _picture(stop: Stop, sign: Sign) -> None:
     count, height, width = stop.layer.shape
     st.markdown(f"**{stop.layer.name}** — {count} channels of {height} × {width} cells")
     limit = limit_of(values)
-    canvas = outline(
-        overlay(stop.image.pixels, values, limit=limit, opacity=0.7, signed=signed), stop.region, (20, 20, 20)
+    canvas = overlay(stop.image.pixels, values, limit=limit, opacity=0.7, signed=signed)
+    figures.show(
+        figures.framed(canvas, stop.region),
+        alt=f"Map at layer {stop.layer.name}, {SIGNS[sign]}: from {low:.3g} to {high:.3g} {unit}",
     )
-    figures.show(canvas, alt=f"Map at layer {stop.layer.name}, {SIGNS[sign]}: from {low:.3g} to {high:.3g} {unit}")
     figures.colour_bar(limit, unit, signed=signed, used=(low, high))
     if limit == 0:
         st.caption("Zero all over.")

@@ -18,6 +18,7 @@ from perturb.images import MAX_SIDE, Image
 from perturb.metrics import METRICS
 from perturb.samples import EVERY
 from perturb.segmenters import DEFAULT, default_device
+from perturb.segmenters.onnx import load_as_told
 from perturb.settings import lookup
 from perturb.study import FILL_NAMES, SIZES, check_study, save_study, study
 from perturb.targets import REGIONS, SCORES
@@ -176,7 +177,7 @@ def _segmenter(options: argparse.Namespace) -> perturb.Segmenter:
         return perturb.load_weights(name, options.weights, words(options.classes), device=default_device())
     if name not in perturb.SEGMENTERS and (Path(name).is_file() or Path(name).suffix == ".onnx"):
         given = settings_in(options.onnx, "--onnx", "scale=imagenet")
-        return perturb.load_onnx(name, classes=words(options.classes), **given)
+        return load_as_told(name, given, words(options.classes))
     if options.classes or options.onnx:
         raise SettingError(f"'--classes' and '--onnx' describe an ONNX file, and '{name}' is none; leave them out.")
     with Bar("download") as bar:

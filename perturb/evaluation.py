@@ -24,7 +24,7 @@ from perturb.methods import METHODS
 from perturb.results import __version__
 from perturb.samples import EVERY, SAMPLES, sample
 from perturb.segmenters import DEFAULT, SEGMENTERS, Segmenter, load_segmenter
-from perturb.segmenters.onnx import load_onnx
+from perturb.segmenters.onnx import load_as_told
 from perturb.settings import check_settings, lookup
 from perturb.targets import Target, shares
 
@@ -196,12 +196,7 @@ def evaluate(plan: Plan, out: str | Path, *, progress: Progress | None = None, b
 
 
 def _segmenters(plan: Plan) -> list[Segmenter]:
-    given = dict(plan.onnx)
-    classes = [word.strip() for word in given.pop("classes", "").split(",") if word.strip()]
-    made = [
-        load_onnx(name, classes=classes, **given) if _is_file(name) else load_segmenter(name)
-        for name in plan.segmenters
-    ]
+    made = [load_as_told(name, plan.onnx) if _is_file(name) else load_segmenter(name) for name in plan.segmenters]
     names = [segmenter.name for segmenter in made]
     if twice := [name for name in names if names.count(name) > 1]:
         raise SettingError(

@@ -242,6 +242,7 @@ def test_an_onnx_file_is_evaluated_like_the_segmenter_that_it_holds(folder, tmp_
         ("nowhere.onnx", ["scale=unit"], "'nowhere.onnx' cannot be read"),
         ("a/net.onnx,b/net.onnx", ["scale=unit"], "Two of the segmenters are called 'net.onnx'"),
         ("a/net.onnx", ["scale=metres"], "scale"),
+        ("a/net.onnx", ["scale=unit", "name=x"], "An ONNX segmenter has no setting 'name'"),
     ],
 )
 def test_mistakes_with_segmenters_write_nothing(segmenters, onnx, message, folder, tmp_path, capsys, monkeypatch):

@@ -15,6 +15,8 @@ from perturb.colour import tint, to_uint8
 from perturb.segmentation import Correctness, iou_by_class, mean_iou, pixel_accuracy
 
 WRONG = (255, 0, 200)
+WRITTEN = 16
+"""Columns of the confusion matrix up to which its cells have their numbers written in them."""
 
 
 def sentence(seen: Correctness) -> str:
@@ -138,7 +140,8 @@ def _confusion(seen: Correctness) -> None:
         alt.Tooltip("share:Q", title="share of the true class", format=".2%"),
     ]
     cells = base.mark_rect(stroke="#8884", strokeWidth=0.5).encode(color=colour, tooltip=tips)
-    text = base.mark_text(fontSize=9.5).encode(
+    # On a phone a cell of more columns is narrower than its number; the tooltip has it.
+    text = base.mark_text(fontSize=9.5 if len(names) <= WRITTEN else 0).encode(
         text="text:N",
         color=alt.condition("datum.share > 0.5", alt.value("white"), alt.value("black")),
         tooltip=tips,

@@ -7,7 +7,7 @@ import json
 import math
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -213,11 +213,31 @@ def load_onnx(source: str | Path | bytes, *, classes: Sequence[str] = (), name: 
         SegmenterError: the file cannot be read, is refused (see `onnx_checks`), is no segmenter, or the spec is not
             complete or does not fit.
     """
+    return _load(source, classes, name, spec)
+
+
+def load_as_told(path: str | Path, told: Mapping[str, str], classes: Sequence[str] = ()) -> OnnxSegmenter:
+    """A segmenter from an ONNX file and words, as a command line has them.
+
+    Args:
+        path: of the file.
+        told: fields of `OnnxSpec`, and `classes`: names with commas between them.
+        classes: their names, if they do not stand in `told`.
+
+    Raises:
+        SegmenterError: as in `load_onnx`.
+    """
+    spec = dict(told)
+    names = [word.strip() for word in spec.pop("classes", "").split(",") if word.strip()]
+    return _load(path, names or classes, "", spec)
+
+
+def _load(source: str | Path | bytes, classes: Sequence[str], name: str, spec: Mapping[str, Any]) -> OnnxSegmenter:
     data, called = (source, "model") if isinstance(source, bytes) else _read(Path(source))
     name = name or called
     hints = {field: str(spec[field]) for field in ("output", "layout") if field in spec}
     graph = read_spec(data, name, **hints)
-    return OnnxSegmenter(data, graph, complete(graph, spec, name), classes=classes or graph.classes, name=name)
+    return OnnxSegmenter(data, graph, complete(graph, dict(spec), name), classes=classes or graph.classes, name=name)
 
 
 def _read(path: Path) -> tuple[bytes, str]:

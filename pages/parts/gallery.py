@@ -45,17 +45,18 @@ def show(shown: Sequence[Shown], count: int, prefix: str) -> tuple[Shown, Shown 
         look = choice("Look", LOOKS, f"{prefix}look")
         content = choice("Show", CONTENTS, f"{prefix}show")
         colours = choice("Colour scale", COLOURS, f"{prefix}colours")
-        text = "Two panes to swap, and to subtract below: A − B."
-        first = st.selectbox("A", numbers, key=f"{prefix}a", bind="query-params", width=110, help=text)
-        second = st.selectbox(
-            "B",
-            [*numbers, PICTURE],
-            index=1,
-            key=f"{prefix}b",
-            bind="query-params",
-            width=130,
-            help=f"{text} **{PICTURE}**: swap A with the picture itself.",
-        )
+        with st.container(horizontal=True, width="content"):
+            text = "Two panes to swap, and to subtract below: A − B."
+            first = st.selectbox("A", numbers, key=f"{prefix}a", bind="query-params", width=110, help=text)
+            second = st.selectbox(
+                "B",
+                [*numbers, PICTURE],
+                index=1,
+                key=f"{prefix}b",
+                bind="query-params",
+                width=130,
+                help=f"{text} **{PICTURE}**: swap A with the picture itself.",
+            )
     by_number = {str(pane.number): pane for pane in shown}
     pair = by_number.get(str(first), shown[0]), by_number.get(str(second))
     _pictures(shown, pair, look == "swap", content, colours == "common", prefix)

@@ -153,7 +153,7 @@ def _widgets(number: int, prefix: str, *, narrow: bool) -> tuple[Scene | None, s
         )
     if reason := method.lacking(scene.segmenter):
         return scene, method.name, {}, reason
-    with st.expander(f"Settings of {method.name}", key=f"{key}settings"):
+    with st.expander("Settings", key=f"{key}settings"):
         st.caption(f"{method.summary} Source: {method.citation}.")
         settings = controls.method_settings(method.settings, key, scene, across=1 if narrow else 2)
     return scene, method.name, settings, ""

@@ -64,7 +64,7 @@ def pages() -> list[Any]:
             title="Segmenters",
             icon=":material/neurology:",
             url_path="segmenters",
-            help="What can be explained: bring your own network as an ONNX file.",
+            help="How good a segmenter is, what it is made of, which there are, and how to bring your own.",
         ),
     ]
 

@@ -2,10 +2,11 @@
 
 import streamlit as st
 
-from pages.parts import shell
+from pages.parts import guide, shell
 
 st.set_page_config(page_title="Perturbation Lab", page_icon=":material/visibility_off:", layout="wide")
 page = st.navigation(shell.pages())
 shell.enter(page.url_path)
 shell.sidebar()
+guide.show()
 page.run()

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from perturb.colour import colour_map
 
 WIDTH, HEIGHT = 460, 250
-LEFT, RIGHT, TOP, BOTTOM = 46, 10, 28, 40
+LEFT, RIGHT, TOP, BOTTOM = 58, 20, 28, 40
 STOPS = 33
 
 
@@ -58,7 +58,7 @@ def line_chart(lines: Sequence[Line], *, alt: str, x_title: str, y_title: str) -
         return " ".join(at(float(a), float(b)) for a, b in zip(x, y, strict=True))
 
     parts = []
-    for value in np.linspace(low, high, 5):
+    for value in np.linspace(0.0, 1.0, 5) if low == 0 and high < 1.25 else np.linspace(low, high, 5):
         y = at(0, float(value)).split(",")[1]
         parts.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}" stroke="currentColor" opacity=".15"/>')
         parts.append(_text(LEFT - 6, float(y) + 4, f"{value:.2f}", anchor="end"))

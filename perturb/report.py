@@ -178,7 +178,7 @@ def _rows(record: Mapping[str, Any], above: str = "") -> list[tuple[str, str]]:
             rows += _rows(value, f"{above}{name}.")
         else:
             text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-            rows.append((f"{above}{name}", text))
+            rows += [(f"{above}{name}", text)] if text else []
     return rows
 
 
@@ -193,12 +193,12 @@ body{font:16px/1.5 system-ui,sans-serif;max-width:68rem;margin:auto;padding:1rem
 h1{font-size:1.9rem;margin:.5rem 0 0}h2{font-size:1.35rem;margin:0 0 .5rem}h3{font-size:1.05rem;margin:1.2rem 0 .3rem}
 section{border-top:1px solid #8886;padding-top:1.2rem;margin-top:2rem}
 .quiet,figcaption{opacity:.75;font-size:.9rem}.note{white-space:pre-wrap;border-left:4px solid #c2410c;padding-left:.8rem}
-.plates{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,22rem),1fr));gap:1.2rem;margin:1rem 0}
+.plates{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,19rem),1fr));gap:1.2rem;margin:1rem 0}
 figure{margin:0;break-inside:avoid}img,figure>svg{width:100%;height:auto;display:block;margin:.3rem 0}
 .legend{display:flex;flex-wrap:wrap;gap:.1rem .8rem;font-size:.85rem}.legend svg{width:.8rem;height:.8rem;vertical-align:-.05rem}
 .wide{overflow-x:auto}table{border-collapse:collapse;font-size:.9rem}
 td,th{border-bottom:1px solid #8884;padding:.2rem .9rem .2rem 0;text-align:left;vertical-align:top}
-.record td,.record th{overflow-wrap:anywhere;font-weight:400}
+.record td{overflow-wrap:anywhere}.record th{font-weight:400;min-width:8.5rem}
 pre{overflow-x:auto;border:1px solid #8886;border-radius:.3rem;padding:.8rem;font-size:.85rem}a{overflow-wrap:anywhere}
 @media print{:root{color-scheme:light}section{break-before:page}section:first-of-type{break-before:auto}
 pre{white-space:pre-wrap;overflow-wrap:anywhere}svg,img{print-color-adjust:exact;-webkit-print-color-adjust:exact}}

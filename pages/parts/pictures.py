@@ -15,7 +15,7 @@ SOURCES = ("sample", "upload", "camera")
 TYPES = ("png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff", "gif")
 KEPT = 24
 """Pictures that a visit keeps; the one that was added first is forgotten first. One takes about 4 MB."""
-ABREAST = 3
+ABREAST = 2
 
 
 def choose() -> None:
@@ -55,7 +55,7 @@ def choose() -> None:
         if source != "sample":
             st.info(_invitation(wanted), icon=":material/upload:")
     else:
-        image, caption = photo, " ".join((f"**{photo.name}.**", *photo.notes))
+        image, caption = photo, "  \n".join((f"**{photo.name}**", *photo.notes))
         if wanted and wanted != image.digest and not is_new:
             st.warning(_invitation(wanted), icon=":material/link:")
     figures.show(image.pixels, alt=f"The picture to explain: {image.name}", caption=caption)
@@ -197,7 +197,9 @@ def _invitation(wanted: str) -> str:
 STYLE = (
     "[class*=st-key-thumb_] {position: relative; gap: 0} "
     "[class*=st-key-thumb_] img {aspect-ratio: 4/3; object-fit: cover; border-radius: .3rem} "
-    "[class*=st-key-thumb_on_] img {outline: 3px solid var(--st-primary-color); outline-offset: -3px} "
+    "[class*=st-key-thumb_on_] img {outline: 3px solid #e4572e; outline-offset: -3px} "
+    "[class*=st-key-thumb_on_]::after {content: '✓'; position: absolute; left: 0; bottom: 0; padding: 0 .3rem; "
+    "color: #fff; background: #b2182b; border-radius: 0 .3rem 0 .3rem; font-size: .8rem} "
     # The button lies over its picture; its words are read aloud.
     "[class*=st-key-open_] {position: absolute; inset: 0; width: auto} "
     "[class*=st-key-open_] *:not([role=tooltip]) {height: 100%} "

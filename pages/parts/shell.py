@@ -138,7 +138,8 @@ def sidebar() -> None:
     st.html(
         "<style>[data-testid=stMainBlockContainer] {padding-top: 3.2rem} "
         "[data-testid=stStatusWidget] button {display: none} "
-        f"[class*='_stale'] {{opacity: .45; filter: grayscale(.5)}} {pictures.STYLE}</style>"
+        "[class*='_stale'] {opacity: .45; filter: grayscale(.5)} .st-key-guide {margin-top: .8rem} "
+        f"{pictures.STYLE}</style>"
     )
     if st.session_state["just_entered"]:
         _follow_address()

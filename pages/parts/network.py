@@ -124,6 +124,6 @@ def _describe(name: str) -> None:
     if wanted and (own is None or own.digest != wanted or own.name != name):
         st.warning(
             f"This link belongs to an ONNX file that is not in it, the one with the digest {wanted[:12]}…. Upload it on "
-            "the Segmenters page to see the same result; until then another segmenter is shown.",
+            "the Segmenters page, under bring-your-own, to see the same result; until then another segmenter is shown.",
             icon=":material/link:",
         )

@@ -44,6 +44,13 @@ def errors(scene: Scene, seen: Correctness) -> None:
     if seen.compared < 1:
         words.append(f"{figures.percent(1 - seen.compared)} of the picture has no label that could be compared.")
     st.caption(" ".join(words))
+    st.page_link(
+        "pages/inspect.py",
+        label="One class at a time, pixel by pixel",
+        query_params={"ins_view": "errors"},
+        icon=":material/arrow_forward:",
+        help="The Inspect page shows what of a class is missed and what is invented.",
+    )
 
 
 def section(seen: Correctness, prefix: str) -> None:

@@ -80,7 +80,8 @@ def test_an_old_link_opens_the_same_settings():
 
 
 def test_scores_errors_and_layers_say_what_the_engine_says():
-    app = visit("inspect", ins_view="scores", ins_class="road", ins_x="100", ins_y="200", sample="rain")
+    pixel_of = {"ins_x": "100", "ins_y": "200"}
+    app = visit("inspect", ins_view="scores", ins_class="road", ins_walk="activations", sample="rain", **pixel_of)
     image, segmenter = perturb.sample("rain"), perturb.load_segmenter()
     logits = clean_logits(image, segmenter).numpy()
     labels, road = logits.argmax(0), segmenter.classes.index("road")
@@ -102,7 +103,6 @@ def test_scores_errors_and_layers_say_what_the_engine_says():
     assert said in text, "the pixel is still there"
 
     app.segmented_control(key="ins_view").select("layers").run()
-    app.selectbox(key="ins_walk").select("activations").run()
     assert not app.exception
     assert [name in words(app) for name in ("**stem** — 16", "**context** — 128", "**decoder1** — 16")] == [True] * 3
     app.selectbox(key="ins_layer").select("context").run()

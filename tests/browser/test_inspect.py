@@ -43,11 +43,14 @@ def test_a_click_shows_the_scores_of_a_pixel_and_the_link_keeps_it(page, new_pag
 
 
 def test_a_walk_through_the_layers(page, app_url):
-    open_page(page, f"{app_url}/inspect?ins_view=layers&ins_walk=activations")
+    open_page(page, f"{app_url}/inspect?ins_view=errors")
+    page.get_by_role("radio", name="layers").click()
     maps = page.get_by_alt_text(re.compile("^Map at layer"))
     expect(maps).to_have_count(3, timeout=RUN_SECONDS)
     expect(page.get_by_alt_text(re.compile("^Activation of channel"))).to_have_count(12, timeout=RUN_SECONDS)
     first = maps.first.get_attribute("src")
+    expect(page.get_by_text("Up to date")).to_be_visible(timeout=RUN_SECONDS)
+    expect(page).to_have_url(re.compile("ins_view=layers"))
     page.get_by_role("radio", name="negative").click()
     expect(page.get_by_alt_text(re.compile("^Map at layer stem, only what is below zero"))).to_be_visible(
         timeout=RUN_SECONDS

@@ -16,6 +16,8 @@ from perturb.segmenters.onnx import OnnxSegmenter
 
 SHOWN = 1500
 """Parts that the tree shows; a page of more takes seconds to draw."""
+FEW = 3
+"""Parts of the whole network up to which they are shown unfolded: the tree would begin with next to nothing."""
 _ROW = "display:inline-flex;flex-wrap:wrap;column-gap:.9rem;align-items:baseline;max-width:calc(100% - 1.3rem)"
 _NUMBER = "opacity:.75;font-variant-numeric:tabular-nums;white-space:nowrap"
 
@@ -63,8 +65,8 @@ def _sentence(whole: Part, scene: Scene) -> str:
     published = entry.card().parameters if entry is not None else None
     if published and published != whole.parameters:
         words += (
-            f" The catalogue counts {published:,}: here, batch normalisation may be folded into the convolution before it "
-            "(an Identity stands in its place), and a head that serves training alone is left out."
+            f" The catalogue counts {published:,}: left out here is batch normalisation that was folded into the convolution "
+            "before it (an Identity stands in its place), or a head that serves training alone."
         )
     return (
         f"{words} Steps between modules, such as additions or functions without weights of their own, are no modules and do "
@@ -89,8 +91,12 @@ def _tree(whole: Part, scene: Scene) -> None:
 def _rows(part: Part, rows: list[str], title: str, *, opened: bool = False) -> None:
     if len(rows) > SHOWN:
         return
-    calls = f" · used {part.calls} ×" if part.calls > 1 else " · not run by itself" if part.calls == 0 else ""
-    facts = f"the same as {part.same_as}" if part.same_as else f"{_shapes(part)}{calls}"
+    if part.same_as:
+        facts = f"the same as {part.same_as}"
+    elif part.calls == 0:
+        facts = "only holds others" if part.parts else "not run by itself"
+    else:
+        facts = _shapes(part) + (f" · used {part.calls} ×" if part.calls > 1 else "")
     weights = f"{part.parameters:,} parameters" if part.parameters else ""
     row = (
         f"<span style='{_ROW}'><b>{html.escape(title)}</b><span>{html.escape(part.kind)}</span>"
@@ -101,8 +107,9 @@ def _rows(part: Part, rows: list[str], title: str, *, opened: bool = False) -> N
         return
     rows.append(f"<details{' open' if opened else ''}><summary style='cursor:pointer'>{row}</summary>")
     rows.append("<div style='margin-left:.35rem;padding-left:.75rem;border-left:1px solid #8885'>")
+    few = opened and len(part.parts) <= FEW
     for inner in part.parts:
-        _rows(inner, rows, inner.name.rpartition(".")[2])
+        _rows(inner, rows, inner.name.rpartition(".")[2], opened=few)
     rows.append("</div></details>")
 
 

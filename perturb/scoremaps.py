@@ -136,7 +136,7 @@ def cover(score: Map, segments: Labels) -> Map:
         of equal means the first segment of the first partition wins.
 
     Raises:
-        SettingError: the segments are not of the map's size, or there are none.
+        SettingError: the segments are not of the map's size, there are none, or scores are not finite.
     """
     if segments.ndim != 3 or segments.shape[1:] != score.shape or not len(segments):
         raise SettingError(
@@ -144,6 +144,11 @@ def cover(score: Map, segments: Labels) -> Map:
             f"{score.shape}."
         )
     values = score.ravel().astype(np.float64)
+    if not np.isfinite(values).all():
+        raise SettingError(
+            "The score map holds values that are not finite numbers, so segments cannot be ordered by their means; expected "
+            "finite scores. Replace them, for instance by the lowest finite one."
+        )
     flat = segments.reshape(len(segments), -1).astype(np.int64)
     # All partitions share one numbering, so that one array holds the sums of all segments.
     flat += np.concatenate([[0], np.cumsum(flat.max(1) + 1)[:-1]])[:, None]

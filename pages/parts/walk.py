@@ -25,6 +25,8 @@ from perturb.walk import SIGNS, Sign, part, share_inside, stops
 PLAIN = "activations"
 FIRST = "grad-cam"
 MOST = 6
+QUICK = 30
+"""Passes. So few start by themselves at every change, not only when a visitor comes to the page."""
 Map = npt.NDArray[np.float32]
 
 
@@ -133,7 +135,7 @@ def _run(scene: Scene, label: str, method: str, names: list[str], sign: Sign, pr
         primary=True,
         up_to_date="Up to date: the maps below belong to these settings.",
         stale="Stale: the settings have changed since the maps below.",
-        at_once=passes <= experiment.AT_ONCE and not task.stopped,
+        at_once=passes <= (experiment.AT_ONCE if st.session_state["just_entered"] else QUICK) and not task.stopped,
     )
     if running:
         made: list[perturb.Result] = []

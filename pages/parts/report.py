@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -31,8 +32,10 @@ class Report:
     entries: list[Entry] = field(default_factory=list)
     made: int = 0
 
-    def items(self) -> list[Item]:
-        """The items with their notes, in order."""
+    def latest(self) -> list[Item]:
+        """The items with their notes, in order; to be called for a download."""
+        # Whoever goes from a note straight to a download leaves the note in that moment: it is on its way here.
+        time.sleep(0.4)
         return [replace(entry.item, note=entry.note) for entry in self.entries]
 
 
@@ -115,11 +118,13 @@ def _dialog() -> None:
     if not report.entries:
         st.info("Nothing is in the report now.", icon=":material/info:")
         return
+    noted = sum(bool(entry.note.strip()) for entry in report.entries)
+    st.caption(f"{len(report.entries)} result{'s' * (len(report.entries) > 1)}, {noted} with a note.")
     today = date.today().isoformat()
     with st.container(horizontal=True):
         st.download_button(
             "Download the report (HTML)",
-            data=lambda: report_html(report.title, report.items(), today),
+            data=lambda: report_html(report.title, report.latest(), today),
             file_name="report.html",
             mime="text/html",
             key="report_html",
@@ -130,7 +135,7 @@ def _dialog() -> None:
         )
         st.download_button(
             "Raw numbers (zip)",
-            data=lambda: report_zip(report.title, report.items(), today),
+            data=lambda: report_zip(report.title, report.latest(), today),
             file_name="report.zip",
             mime="application/zip",
             key="report_zip",

@@ -15,6 +15,7 @@ from torch import Tensor, fx, nn
 
 from perturb.fast.known import Unknown, known
 from perturb.fast.ops import Conv, Crop, Op, Place, Pointwise, Resize, affine, fresh
+from perturb.fast.winograd import Winograd
 from perturb.segmenters.base import Segmenter, TorchSegmenter
 from perturb.tracing import trace
 
@@ -284,11 +285,13 @@ def _join(first: Op | None, second: Op) -> Op | None:
 
 
 def _cast(step: Step, dtype: torch.dtype) -> Step:
-    """A step whose weights are of another type."""
+    """A step whose weights are of another type, with the quicker ways that it then has."""
     op = step.op
     if isinstance(op, Conv):
         bias = None if op.bias is None else op.bias.to(dtype)
-        return replace(step, op=replace(op, weight=op.weight.to(dtype), bias=bias))
+        weight = op.weight.to(dtype)
+        simple = op.stride == (1, 1) and op.groups == 1 and Winograd.knows(weight, op.dilation)
+        return replace(step, op=replace(op, weight=weight, bias=bias, quick=Winograd(weight) if simple else None))
     if isinstance(op, Pointwise):
         told = tuple(value.to(dtype) if isinstance(value, Tensor) else value for value in op.arguments)
         return replace(step, op=replace(op, arguments=told))

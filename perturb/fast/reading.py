@@ -8,9 +8,8 @@ somewhere: an enlarged logit lies between those of the cells around it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -23,6 +22,8 @@ from perturb.targets import Frozen, Reader
 
 NEAR = 1e-5
 """Part of the logits' range within which two of them count as near: far more than rounding."""
+
+Ints = npt.NDArray[np.int64]
 
 
 class LowReader:
@@ -115,30 +116,53 @@ class LowReader:
         return sure * self._region[_slices(spans)]
 
     def _mask(self, value: Patch | Tensor, spans: tuple[Span, Span]) -> Tensor:
-        """Which pixels of a box are the class, bool `(N, …)`."""
-        kept = self._rivals(value, spans)
-        large = self._enlarge(self._clean, value, spans, kept)
-        c = kept.index(self._frozen.index)
-        own = large[:, c]
-        now = torch.ones_like(own, dtype=torch.bool)
-        for place in range(len(kept)):
-            if place != c:
-                now &= (own > large[:, place]) if place < c else (own >= large[:, place])
+        """Which pixels of a box are the class, bool `(N, …)`.
+
+        Enlarging the largest of the other logits gives an upper bound of the largest of the enlarged others; it is
+        exact where one class is the largest at all cells around. So two maps are enlarged in place of K, and what they
+        leave open is looked at pixel by pixel.
+        """
+        low = self._enlarge.small(self._clean, value, spans).contiguous()
+        c, count = self._frozen.index, low.shape[1]
+        if count < 4 or not self._enlarge.enlarges or min(low.shape[2:]) < 2:
+            return self._compare(self._enlarge.large(low, spans))
+        own = low[:, c]
+        others = [k for k in range(count) if k != c]
+        most = low[:, others[0]].clone()
+        which = torch.full_like(most, others[0], dtype=torch.uint8 if count < 256 else torch.int32)
+        for k in others[1:]:
+            which.masked_fill_(low[:, k] > most, k)
+            torch.maximum(most, low[:, k], out=most)
+        pair = self._enlarge.large(torch.stack([own, most], 1), spans)
+        gap = pair[:, 0] - pair[:, 1]
+        # One class leads at all four cells, or the class is below some other one at all four: nothing is open.
+        across, below = which[..., 1:] == which[..., :-1], which[:, 1:] == which[:, :-1]
+        settled = across[:, 1:] & across[:, :-1] & below[..., 1:] & below[..., :-1]
+        beaten = torch.zeros_like(settled)
+        for k in others:
+            under = own < low[:, k] - self._near
+            under = under[..., 1:] & under[..., :-1]
+            beaten |= under[:, 1:] & under[:, :-1]
+        settled |= beaten
+        now = gap > 0
+        open_ = (gap.abs() <= self._near) | ~(now | self._enlarge.spread(settled, spans))
+        pictures, ys, xs = open_.nonzero(as_tuple=True)
+        if 4 * len(pictures) > open_.numel():
+            return self._compare(self._enlarge.large(low, spans))
+        if len(pictures):
+            seen = self._enlarge.points(low, spans, pictures, ys, xs)  # (K, n)
+            now[pictures, ys, xs] = self._compare(seen[None])[0]
         return now
 
-    def _rivals(self, value: Patch | Tensor, spans: tuple[Span, Span]) -> list[int]:
-        """The class, and the others that may be above all others at some pixel of the box."""
-        low = self._enlarge.small(self._clean, value, spans)
-        count = low.shape[1]
-        if count < 3 or not self._enlarge.enlarges:
-            return list(range(count))
-        around = [min(2, side) for side in low.shape[2:]]
-        high = functional.max_pool2d(low, around, 1)
-        least = -functional.max_pool2d(-low, around, 1)
-        rival = (high >= least.amax(1, keepdim=True) - self._near).transpose(0, 1).flatten(1).any(1)
-        rival[self._frozen.index] = True
-        found: list[int] = rival.nonzero()[:, 0].tolist()
-        return found
+    def _compare(self, logits: Tensor) -> Tensor:
+        """Where the class is the largest of `(N, K, …)`; of equal ones the first wins."""
+        c = self._frozen.index
+        own = logits[:, c]
+        now = torch.ones_like(own, dtype=torch.bool)
+        for k in range(logits.shape[1]):
+            if k != c:
+                now &= (own > logits[:, k]) if k < c else (own >= logits[:, k])
+        return now
 
 
 class Enlargement:
@@ -160,7 +184,8 @@ class Enlargement:
         self.enlarges = self._size != small
         self._small, self._large = small, large
         reads = [_reads(self._size[axis], small[axis], self._first[axis], large[axis]) for axis in (0, 1)]
-        self._low, self._matrix = [low for low, _ in reads], [matrix for _, matrix in reads]
+        self._low, self._matrix = [low for low, _, _ in reads], [matrix for _, _, matrix in reads]
+        self._share = [share for _, share, _ in reads]
         self._whole = [to // of if to % of == 0 else 0 for to, of in zip(self._size, small, strict=True)]
 
     def pulled_back(self, mask: Tensor) -> Tensor:
@@ -189,13 +214,12 @@ class Enlargement:
         """The cells that pixels of a box read."""
         return extract(clean, value, self._needed(spans), "edge").float()
 
-    def __call__(
-        self, clean: Tensor, value: Patch | Tensor, spans: tuple[Span, Span], kept: Sequence[int] | None = None
-    ) -> Tensor:
-        """Enlarged logits of a box, `(N, K, …)`; of the classes `kept` alone, where they are given."""
-        low = self.small(clean, value, spans)
-        if kept is not None and len(kept) < low.shape[1]:
-            low = low[:, list(kept)]
+    def __call__(self, clean: Tensor, value: Patch | Tensor, spans: tuple[Span, Span]) -> Tensor:
+        """Enlarged logits of a box, `(N, K, …)`."""
+        return self.large(self.small(clean, value, spans), spans)
+
+    def large(self, low: Tensor, spans: tuple[Span, Span]) -> Tensor:
+        """The cells of `small` enlarged to the box."""
         if not self.enlarges:
             return low
         (y0, y1), (x0, x1) = spans
@@ -205,6 +229,31 @@ class Enlargement:
         rows = self._matrix[0][y0:y1, a0:a1].to(low)
         columns = self._matrix[1][x0:x1, b0:b1].to(low)
         return torch.matmul(torch.matmul(rows, low.contiguous()), columns.T)
+
+    def spread(self, between: Tensor, spans: tuple[Span, Span]) -> Tensor:
+        """What holds between each two rows and columns of `small`'s cells, `(N, h − 1, w − 1)`, for the box's pixels."""
+        for axis in (0, 1):
+            at = self._low[axis][slice(*spans[axis]), 0] - self._low[axis][spans[axis][0], 0]
+            between = between.index_select(1 + axis, torch.from_numpy(at.clip(0, between.shape[1 + axis] - 1)))
+        return between
+
+    def points(self, low: Tensor, spans: tuple[Span, Span], pictures: Tensor, ys: Tensor, xs: Tensor) -> Tensor:
+        """Enlarged logits `(K, n)` of single pixels of the box, from `small`'s cells."""
+        total: Tensor | None = None
+        sides = []
+        for axis, at in ((0, ys), (1, xs)):
+            first, share = self._low[axis], self._share[axis]
+            begin = spans[axis][0]
+            cell = torch.from_numpy(first[slice(*spans[axis]), 0] - first[begin, 0])[at]
+            part = torch.from_numpy(share[slice(*spans[axis])]).to(low)[at]
+            sides.append(((cell, 1 - part), ((cell + 1).clamp(max=low.shape[2 + axis] - 1), part)))
+        flat = low.permute(1, 0, 2, 3)
+        for row, high in sides[0]:
+            for column, wide in sides[1]:
+                piece = flat[:, pictures, row, column] * (high * wide)
+                total = piece if total is None else total + piece
+        assert total is not None
+        return total
 
     def _exactly(self, low: Tensor, spans: tuple[Span, Span]) -> Tensor:
         """By torch's own resampling: for small whole factors faster than a product with a matrix."""
@@ -217,11 +266,12 @@ class Enlargement:
         return large[..., top : top + y1 - y0, left : left + x1 - x0]
 
 
-def _reads(size: int, small: int, first: int, count: int) -> tuple[np.ndarray, Tensor]:
+def _reads(size: int, small: int, first: int, count: int) -> tuple[Ints, npt.NDArray[np.float64], Tensor]:
     """Which cells `count` pixels read, from pixel `first` of a line of `small` cells enlarged to `size`, and how much.
 
     Returns:
-        The half-open span of cells for each, int64 `(count, 2)`; the weights, float64 `(count, small)`.
+        The half-open span of cells for each, int64 `(count, 2)`; the weight of its last cell, float64 `(count,)`; the
+        weights of all cells, float64 `(count, small)`.
     """
     pixels = np.arange(first, first + count)
     matrix = np.zeros((count, small))
@@ -235,7 +285,7 @@ def _reads(size: int, small: int, first: int, count: int) -> tuple[np.ndarray, T
     rows = np.arange(count)
     np.add.at(matrix, (rows, low), 1.0 - share)
     np.add.at(matrix, (rows, high), share)
-    return np.stack([low, high + 1], 1), torch.from_numpy(matrix)
+    return np.stack([low, high + 1], 1), share, torch.from_numpy(matrix)
 
 
 def _common(one: Span, other: Span) -> Span:

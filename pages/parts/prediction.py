@@ -7,7 +7,7 @@ import numpy.typing as npt
 import streamlit as st
 
 import perturb
-from pages.parts import figures, scores, truth
+from pages.parts import arrays, figures, scores, truth
 from pages.parts.shell import Scene
 from perturb.colour import blend, colour_map, label_colours
 from perturb.scoremaps import fusion
@@ -43,6 +43,14 @@ def section(scene: Scene, prefix: str) -> None:
             truth.errors(scene, seen)
     if seen is not None:
         truth.section(seen, prefix)
+    known = {} if seen is None else {"truth": seen.truth, "wrong": seen.wrong, "confusion": seen.matrix}
+    arrays.offer(
+        "Download the arrays (npz)",
+        {"prediction": scene.labels, "confidence": sure, **known, "classes": np.array(scene.segmenter.classes)},
+        name=f"{scene.image.name}-{scene.segmenter.name}",
+        key=f"{prefix}arrays",
+        text="Class numbers and confidence of each pixel, the class names, and what was compared with the ground truth.",
+    )
 
 
 def _sentence(scene: Scene) -> str:

@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 import perturb
+from perturb.engine import clean_logits
 from tests import onnx_files as files
 
 from .driver import open_page, query, wait_idle
@@ -132,6 +133,14 @@ def test_a_card_chooses_its_segmenter(page, app_url):
     assert query(page)["segmenter"] == chosen
     main.get_by_role("radio", name="this-picture").click()
     expect(main.get_by_text(f"{chosen} takes quiet-street for")).to_be_visible(timeout=SECONDS)
+    with page.expect_download(timeout=SECONDS) as started:
+        main.get_by_role("button", name="Download the arrays (npz)").click()
+    taken, segmenter = np.load(started.value.path()), perturb.load_segmenter(chosen)
+    logits = clean_logits(perturb.sample("quiet-street"), segmenter)
+    np.testing.assert_array_equal(taken["prediction"], logits.argmax(0))
+    np.testing.assert_allclose(taken["confidence"], logits.softmax(0).amax(0), atol=1e-5)
+    assert tuple(taken["classes"]) == segmenter.classes
+    assert taken["confusion"].sum() == (taken["truth"] != 255).sum()
 
 
 def test_a_link_says_which_file_it_needs(new_page, app_url):

@@ -147,7 +147,7 @@ def test_curves_of_all_panes_and_their_areas():
             image, Redness(), target, method="feature-ablation", segments="grid", count=10, fill=fill
         )
         areas = perturb.curves(result).metrics()
-        for name in ("deletion_auc", "insertion_auc", "random_deletion_auc", "insertion_iou_auc"):
+        for name in ("deletion_auc", "insertion_auc", "random_deletion_auc", "random_insertion_auc"):
             assert row[name] == pytest.approx(areas[name], abs=1e-4)
 
 

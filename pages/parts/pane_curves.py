@@ -85,43 +85,66 @@ def _show(shown: Sequence[Shown], prefix: str) -> None:
     results = {pane.number: pane.result for pane in shown}
     points = pd.DataFrame(curve_rows(results), columns=["number", "curve", "draw", "fraction", "score", "iou"])
     points["pane"] = points["number"].map(titles)
-    # One segmenter on one region has one set of random orders, whatever the map.
-    bands = {(pane.result.segmenter.name, pane.result.frozen.digest()): pane.number for pane in reversed(shown)}
+    bands = _bands(shown)
+    points["order"] = points["number"].map(bands)
     for column, kind in zip(st.columns(2, gap="medium"), KINDS, strict=True):
         with column:
             metric = METRICS[f"{kind}_auc"]
             st.markdown(f"**{kind.capitalize()}** {metric.arrow} ({metric.better} is better)", help=metric.summary)
-            own = points[points["curve"] == kind]
-            random = points[(points["curve"] == f"random_{kind}") & points["number"].isin(list(bands.values()))]
-            chart = _chart(own, random, kind, measure, list(titles.values()))
+            chart = _chart(points, kind, measure, list(titles.values()), bands)
             st.altair_chart(chart, width="stretch", alt=f"{kind} curves of all panes, with bands of random orders")
     st.caption(
-        "Lines: the panes' maps. Grey bands: from the lowest to the highest of several random orders, one band for each "
-        "segmenter and region. A map that says something stays below the bands in deletion and above them in insertion."
+        "Lines: the panes' maps. Bands: from the lowest to the highest of several random orders. A map that says something stays "
+        "below its band in deletion and above it in insertion."
+        + (" The IoU is that with the mask that fixed the region." if any(p.result.frozen.first for p in shown) else "")
     )
+    names = [name for name in AUCS if ("iou" in name) == (measure == "iou")]
+    table = pd.DataFrame(auc_rows(results), columns=["pane", "method", "segmenter", *AUCS])
     st.dataframe(
-        pd.DataFrame(auc_rows(results), columns=["pane", "method", "segmenter", *AUCS]),
+        table[["pane", "method", "segmenter", *names]],
         hide_index=True,
         column_config={
             name: st.column_config.NumberColumn(
                 f"{METRICS[name].title} {METRICS[name].arrow}".strip(), help=METRICS[name].summary, format="%.3f"
             )
-            for name in AUCS
+            for name in names
         },
     )
 
 
-def _chart(own: pd.DataFrame, random: pd.DataFrame, kind: str, measure: str, titles: list[str]) -> Any:
+def _bands(shown: Sequence[Shown]) -> dict[int, str]:
+    """For the first pane of each segmenter and region what its band is called: their random orders are the same."""
+    alike: dict[tuple[str, str], list[int]] = {}
+    for pane in shown:
+        alike.setdefault((pane.result.segmenter.digest, pane.result.frozen.digest()), []).append(pane.number)
+    if len(alike) == 1:
+        return {shown[0].number: "random order"}
+    return {
+        numbers[0]: f"random order, pane{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}"
+        for numbers in alike.values()
+    }
+
+
+def _chart(points: pd.DataFrame, kind: str, measure: str, titles: list[str], bands: dict[int, str]) -> Any:
+    own = points[points["curve"] == kind]
+    random = points[(points["curve"] == f"random_{kind}") & points["order"].notna()]
     done = "hidden" if kind == "deletion" else "restored"
     x = alt.X("fraction:Q", title=f"pixels {done}, most important first", axis=alt.Axis(format="%", tickCount=5))
     y_title = "IoU with the clean mask" if measure == "iou" else "share of the clean score"
-    colours = alt.Scale(domain=titles, range=list(HUES[: len(titles)]))
+    colours = alt.Scale(domain=titles, range=[HUES[int(title.split()[0]) - 1] for title in titles])
     key = alt.Legend(title=None, orient="bottom", columns=1, labelLimit=400)
+    # One band is grey; of several, each has the colour of the first pane that it belongs to.
+    hues = [HUES[number - 1] for number in bands] if len(bands) > 1 else [CONTROL_COLOUR]
     band = (
         alt.Chart(random)
-        .transform_aggregate(low=f"min({measure})", high=f"max({measure})", groupby=["fraction", "pane"])
-        .mark_area(opacity=0.18, color=CONTROL_COLOUR)
-        .encode(x=x, y=alt.Y("low:Q", title=y_title), y2="high:Q", detail="pane:N")
+        .transform_aggregate(low=f"min({measure})", high=f"max({measure})", groupby=["fraction", "order"])
+        .mark_area(opacity=0.22)
+        .encode(
+            x=x,
+            y=alt.Y("low:Q", title=y_title),
+            y2="high:Q",
+            color=alt.Color("order:N", scale=alt.Scale(domain=list(bands.values()), range=hues), legend=key),
+        )
     )
     lines = (
         alt.Chart(own)
@@ -137,4 +160,4 @@ def _chart(own: pd.DataFrame, random: pd.DataFrame, kind: str, measure: str, tit
             ],
         )
     )
-    return alt.layer(band, lines).properties(height=300)
+    return alt.layer(band, lines).resolve_scale(color="independent").properties(height=320)

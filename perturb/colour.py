@@ -162,6 +162,6 @@ def with_colour_bar(canvas: Pixels, *, limit: float, unit: str, signed: bool = T
         draw.line((left + 18, y, left + 22, y), fill="#666666")
         text = f"{value:+.3g}" if signed and value else f"{value:.3g}"
         if beyond and share in (0.0, 1.0) and value:
-            text = ("≥ " if value > 0 else "≤ ") + text
+            text = ("> " if value > 0 else "< ") + text  # the font has no ≥
         draw.text((left + 25, y), text, fill="black", font=font, anchor="lm")
     return np.asarray(page)

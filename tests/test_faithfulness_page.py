@@ -3,6 +3,7 @@
 import pytest
 
 from perturb.cards import METRICS
+from perturb.methods import METHODS
 from tests.test_pages import visit, words
 
 
@@ -15,6 +16,7 @@ def test_a_visit_compares_maps_with_controls(compared):
     app = compared
     assert not app.exception
     assert not app.error
+    assert app.multiselect(key="fai_methods").options == list(METHODS), "those inside the network, too"
     assert app.button(key="fai_compare_run").disabled, "up to date"
     table = app.dataframe[0].value
     assert list(table["map"]) == ["feature-ablation", "random", "blurred-random", "edges"]

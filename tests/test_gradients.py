@@ -727,9 +727,8 @@ def test_torchvisions_networks_can_be_differentiated(builder):
 
     segmenter, image = segmenter_of(Out()), picture(48, 64)
     target = perturb.Target("thing", region="all")
-    for method in ("guided-grad-cam", "integrated-gradients"):
-        result = explained(method, segmenter, image=image, target=target, **({"layer": ""} if method in CAMS else {}))
-        assert np.isfinite(result.heatmap).all()
+    result = explained("guided-grad-cam", segmenter, image=image, target=target, layer="")
+    assert np.isfinite(result.heatmap).all()
     slope = explained("saliency", segmenter, image=image, target=target).maps["signed"]
     with torch.no_grad():  # a step along the slope, by differences
         score, step = Score(segmenter, result.frozen), 1e-2

@@ -1,0 +1,29 @@
+"""Gradient methods on the Inspect page, without a browser: what is said of a map that has no sign, and of a refusal."""
+
+from tests.test_pages import visit, words
+
+
+def test_a_gradient_map_is_shown_for_what_it_is():
+    app = visit("inspect", cam_method="saliency", sample="lone-pedestrian")
+    assert not app.exception
+    assert not app.error
+    text = words(app)
+    assert "2 forward and backward passes for the map and 97 for its curves" in text
+    assert "How strongly the score answers to a small change of a pixel" in text
+    assert "logit for a step from black to white" in text
+    assert "of the pixels lie beyond the scale" in text
+    assert "Probe one perturbation" not in text, "nothing is hidden, so there is nothing to probe"
+    assert app.selectbox(key="cam_channels").options == ["max", "sum", "length"]
+    assert 'method="saliency"' in app.code[0].value
+    assert "--method saliency" in app.code[1].value
+
+    app.segmented_control(key="cam_reach").select("all").run()
+    assert "of the pixels lie beyond the scale" not in words(app)
+    app.segmented_control(key="cam_map").select("input").run()
+    assert "Gradient × input" in words(app)
+
+    app.selectbox(key="cam_score").select("iou").run()
+    assert not app.exception
+    assert any("An IoU counts pixels, so it has no gradient" in error.value for error in app.error)
+    assert app.button(key="cam_run").disabled
+    assert "Raw range:" in words(app), "the earlier result is still there"

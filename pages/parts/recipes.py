@@ -32,7 +32,7 @@ def obstacles() -> list[str]:
     rows = [
         line.strip("|").split("|") for line in chapters()["What gets in the way"].splitlines() if line.startswith("|")
     ]
-    return [f"- *{said.strip()}*: {why.strip()}. {mend.strip()}." for said, why, mend in rows[2:]]
+    return [f"- *{said.strip()}*: {why.strip()}; remedy: {mend.strip()}." for said, why, mend in rows[2:]]
 
 
 def section() -> None:

@@ -22,7 +22,7 @@ MOST = 12
 """Classes in the chart: those with the highest scores, and the true one."""
 TEXT = "#7d828c"
 """Of the numbers: to be read on a light ground and on a dark one."""
-ROLES = {"predicted": "#c2410c", "true": "#1d4ed8", "predicted and true": "#0f766e", "other": "#8a8f98"}
+ROLES = {"predicted": "#c2410c", "true": "#1d4ed8", "right": "#0f766e", "other": "#8a8f98"}
 
 
 def section(scene: Scene, logits: npt.NDArray[np.float32], prefix: str) -> None:
@@ -113,8 +113,8 @@ def _frame(seen: PixelScores, true: int | None, classes: tuple[str, ...]) -> pd.
     chosen = [k for place, k in enumerate(order) if place < MOST or k == true]
     roles = []
     for k in chosen:
-        told = [name for name, index in (("predicted", seen.predicted), ("true", true)) if k == index]
-        roles.append(" and ".join(told) or "other")
+        said, is_true = k == seen.predicted, k == true
+        roles.append("right" if said and is_true else "predicted" if said else "true" if is_true else "other")
     return pd.DataFrame(
         {
             "class": [
@@ -129,14 +129,11 @@ def _frame(seen: PixelScores, true: int | None, classes: tuple[str, ...]) -> pd.
 
 def _bars(frame: pd.DataFrame, name: str, title: str) -> Any:
     share = name == "probability"
-    # Room for the number beside the longest bar.
-    scale = alt.Scale(domain=[0, 1.25]) if share else alt.Scale(padding=32)
-    x = alt.X(
-        f"{name}:Q",
-        title=title,
-        scale=scale,
-        axis=alt.Axis(tickCount=5, values=[0, 0.5, 1] if share else alt.Undefined),
-    )
+    low, high = (0.0, 1.0) if share else (min(0.0, frame[name].min()), max(0.0, frame[name].max()))
+    room = 0.45 * (high - low) or 1.0  # for the number beside the longest bar
+    scale = alt.Scale(domain=[low if share else low - room, high + room], nice=False)
+    ticks = alt.Axis(grid=False, values=[0, 0.5, 1]) if share else alt.Axis(grid=False, tickCount=4)
+    x = alt.X(f"{name}:Q", title=title, scale=scale, axis=ticks)
     y = alt.Y("class:N", sort=list(frame["class"]), title=None, axis=alt.Axis(labelLimit=190, labelOverlap=False))
     base = alt.Chart(frame).encode(
         y=y,
@@ -145,11 +142,9 @@ def _bars(frame: pd.DataFrame, name: str, title: str) -> Any:
     colour = alt.Color("role:N", scale=alt.Scale(domain=list(ROLES), range=list(ROLES.values())), legend=None)
     bars = base.mark_bar().encode(x=x, color=colour)
     right = base.mark_text(align="left", dx=3, color=TEXT).encode(x=x, text=alt.Text(f"{name}:Q", format=".2f"))
-    layers = [bars]
-    if share:
-        layers.append(right)
-    else:
+    layers = [bars, right]
+    if not share:
         above, below = alt.datum[name] >= 0, alt.datum[name] < 0
         left = base.mark_text(align="right", dx=-3, color=TEXT).encode(x=x, text=alt.Text(f"{name}:Q", format=".2f"))
-        layers += [right.transform_filter(above), left.transform_filter(below)]
+        layers = [bars, right.transform_filter(above), left.transform_filter(below)]
     return alt.layer(*layers).properties(height=28 * len(frame) + 60)

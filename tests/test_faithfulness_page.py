@@ -16,7 +16,6 @@ def test_a_visit_compares_maps_with_controls(compared):
     app = compared
     assert not app.exception
     assert not app.error
-    assert app.multiselect(key="fai_methods").options == list(METHODS), "those inside the network, too"
     assert app.button(key="fai_compare_run").disabled, "up to date"
     table = app.dataframe[0].value
     assert list(table["map"]) == ["feature-ablation", "random", "blurred-random", "edges"]
@@ -73,3 +72,4 @@ def test_a_target_that_is_not_there_is_a_sentence():
     )
     assert not app.exception
     assert any("car" in error.value for error in app.error) or "No pixel" in words(app)
+    assert app.multiselect(key="fai_methods").options == list(METHODS), "those inside the network, too"

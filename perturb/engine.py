@@ -21,6 +21,12 @@ from perturb.targets import Frozen
 Progress = Callable[[float], None]
 """Called once a batch with the fraction done in [0, 1]. What it raises ends the run and leaves nothing behind."""
 
+Preview = Callable[[Readings], None]
+"""Called now and then in a long run with readings for *all* masks: their own where they were run, a neighbour's elsewhere."""
+
+PREVIEWS = 1.0
+"""Seconds between two previews, at least; longer after one that took longer than a tenth of a second."""
+
 MEMORY = 512_000_000
 """Bytes that one batch may take for its pictures, logits and readings."""
 CPU_BATCHES = (1, 2, 4, 8)
@@ -48,6 +54,7 @@ def run(
     batch: int | None = None,
     memory: int = MEMORY,
     progress: Progress | None = None,
+    preview: Preview | None = None,
     plain: bool = False,
 ) -> Readings:
     """Hide, run the segmenter, read; once for each mask.
@@ -65,6 +72,8 @@ def run(
             The readings do not depend on it.
         memory: bytes one batch may take.
         progress: called once a batch.
+        preview: called now and then, if the masks have an order from coarse to fine, in which they are then run. The
+            readings do not depend on it.
         plain: run all of the segmenter for every mask, as it is.
 
     Returns:
@@ -79,12 +88,66 @@ def run(
     quick = None if plain else passes(segmenter, picture, frozen, len(masks))
     reader = frozen.reader(segmenter.device)
 
-    def read(start: int, stop: int) -> Readings:
-        hidden = masks.hidden(start, stop).to(segmenter.device)
-        painted = fill.paint(picture, hidden, start)
+    def answer(painted: torch.Tensor, hidden: torch.Tensor) -> Readings:
         return reader.read(segmenter(painted), hidden) if quick is None else quick.read(painted, hidden)
 
-    return sweep(len(masks), read, segmenter, frozen, batch=batch, memory=memory, progress=progress)
+    def read(start: int, stop: int) -> Readings:
+        hidden = masks.hidden(start, stop).to(segmenter.device)
+        return answer(fill.paint(picture, hidden, start), hidden)
+
+    order = None if preview is None else masks.coarse_to_fine()
+    if preview is None or order is None:
+        return sweep(len(masks), read, segmenter, frozen, batch=batch, memory=memory, progress=progress)
+
+    watched = Watched(masks, order, preview)
+
+    def read_some(start: int, stop: int) -> Readings:
+        rows = order[start:stop].tolist()
+        holes = [masks.hidden(row, row + 1).to(segmenter.device) for row in rows]
+        # One by one: what a fill draws by chance belongs to the mask's own place.
+        painted = [fill.paint(picture, hole, row) for hole, row in zip(holes, rows, strict=True)]
+        return watched.note(answer(torch.cat(painted), torch.cat(holes)))
+
+    def tell(fraction: float) -> None:
+        if progress is not None:
+            progress(fraction)
+        watched.show()
+
+    found = sweep(len(masks), read_some, segmenter, frozen, batch=batch, memory=memory, progress=tell)
+    return found[np.argsort(order)]
+
+
+class Watched:
+    """A run from coarse to fine that somebody watches.
+
+    Args:
+        masks, order: what is run, and in which order.
+        preview: is shown what is known so far.
+    """
+
+    def __init__(self, masks: Masks, order: npt.NDArray[np.int64], preview: Preview) -> None:
+        self._masks, self._order, self._preview = masks, order, preview
+        self._parts: list[Readings] = []
+        self._due = time.monotonic() + PREVIEWS
+
+    def note(self, readings: Readings) -> Readings:
+        """Keep the readings of one more batch."""
+        self._parts.append(readings)
+        return readings
+
+    def show(self) -> None:
+        """Show what is known, if it is time."""
+        began = time.monotonic()
+        if began < self._due:
+            return
+        known = Readings.concatenate(self._parts)
+        if len(known) == len(self._masks):
+            return
+        place = np.empty(len(self._order), dtype=np.int64)
+        place[self._order] = np.arange(len(self._order))
+        self._preview(known[place[self._masks.stand_ins(len(known))]])
+        took = time.monotonic() - began
+        self._due = began + took + PREVIEWS * max(1.0, 10 * took)
 
 
 def sweep(

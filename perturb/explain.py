@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
+from collections.abc import Callable
 from typing import Literal, get_args
 
 import numpy as np
@@ -17,7 +18,7 @@ from perturb.fills import Fill, make_fill
 from perturb.images import Image
 from perturb.masks import Masks
 from perturb.methods import METHODS, Method
-from perturb.methods.base import Fact
+from perturb.methods.base import Fact, Outcome
 from perturb.metrics import spearman
 from perturb.results import Readings, Result
 from perturb.segmenters.base import Segmenter
@@ -38,6 +39,7 @@ def explain(
     method: str = "occlusion",
     seed: int = 0,
     progress: Progress | None = None,
+    preview: Callable[[Outcome], None] | None = None,
     batch: int | None = None,
     frozen: Frozen | None = None,
     precision: Precision = "float32",
@@ -53,6 +55,8 @@ def explain(
         method: a name in `METHODS`.
         seed: of everything drawn by chance. Same settings and seed, same result, whatever the batch size.
         progress: called once a batch with the fraction done; raise from it to cancel.
+        preview: called now and then in a long run with the method's outcome as far as it is known: sliding windows are then
+            run from coarse to fine, with the same result.
         batch: pictures a forward pass; by default what is fast on this machine.
         frozen: the target as already fixed on this picture, for instance by another segmenter; by default it is fixed on
             this segmenter's own clean prediction.
@@ -86,7 +90,9 @@ def explain(
         frozen = target.freeze(image, logits.argmax(0).cpu().numpy(), segmenter.classes)
     nothing = torch.zeros((1, image.height, image.width), dtype=torch.bool, device=logits.device)
     clean = frozen.reader(logits.device).read(logits[None], nothing)
-    readings, outcome = chosen.run(image, used, frozen, checked, seed, clean, batch=batch, progress=progress)
+    readings, outcome = chosen.run(
+        image, used, frozen, checked, seed, clean, batch=batch, progress=progress, preview=preview
+    )
     heatmap = outcome.maps["score"]
     notes, facts = outcome.notes, outcome.facts
     if half:

@@ -16,6 +16,8 @@ from torch import Tensor
 from perturb.errors import SettingError
 
 SHAPES = ("square", "rectangle", "disc")
+STEPS = (8, 4, 2)
+"""Of the coarse grids by which windows are run when somebody watches."""
 
 
 class Masks(ABC):
@@ -35,6 +37,15 @@ class Masks(ABC):
     @abstractmethod
     def hidden(self, start: int, stop: int) -> Tensor:
         """Masks `start` to `stop` (half-open): bool `(stop − start, H, W)`, True where a pixel is hidden."""
+
+    def coarse_to_fine(self) -> npt.NDArray[np.int64] | None:
+        """An order, int64 `(N,)`, of which any first part covers the whole picture roughly; None where there is none."""
+        return None
+
+    def stand_ins(self, done: int) -> npt.NDArray[np.int64]:
+        """While only the first `done` masks of that order were run: for each mask the one whose reading stands for its own,
+        itself if it was run; int64 `(N,)`."""
+        raise NotImplementedError  # asked only of masks that have such an order
 
     def spread(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
         """Give each pixel the mean of the values of the masks that hide it.
@@ -118,6 +129,24 @@ class Windows(Masks):
         rows = [self.centre(row * self.columns)[1] for row in range(self.rows)]
         row, column = int(np.argmin(np.abs(np.subtract(rows, y)))), int(np.argmin(np.abs(np.subtract(columns, x))))
         return row * self.columns + column
+
+    def coarse_to_fine(self) -> npt.NDArray[np.int64]:
+        # Every eighth window of every eighth row, then every fourth, and so on.
+        row, column = np.divmod(np.arange(len(self)), self.columns)
+        level = np.zeros(len(self), dtype=np.int64)
+        for step in STEPS:
+            level += (row % step == 0) & (column % step == 0)
+        return np.argsort(-level, kind="stable")
+
+    def stand_ins(self, done: int) -> npt.NDArray[np.int64]:
+        place = np.empty(len(self), dtype=np.int64)
+        place[self.coarse_to_fine()] = np.arange(len(self))
+        row, column = np.divmod(np.arange(len(self)), self.columns)
+        found = np.zeros(len(self), dtype=np.int64)  # the first of all, where no nearer one was run
+        for step in (*STEPS, 1):  # the finest that was run stands last
+            parent = row // step * step * self.columns + column // step * step
+            found = np.where(place[parent] < done, parent, found)
+        return found
 
     def hidden(self, start: int, stop: int) -> Tensor:
         masks = torch.zeros((stop - start, self.height, self.width), dtype=torch.bool)

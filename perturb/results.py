@@ -51,7 +51,7 @@ class Readings:
     def __len__(self) -> int:
         return len(self.score)
 
-    def __getitem__(self, key: slice) -> Readings:
+    def __getitem__(self, key: slice | npt.NDArray[np.int64]) -> Readings:
         return Readings(**{column: getattr(self, column)[key] for column in COLUMNS})
 
     @staticmethod

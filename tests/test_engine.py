@@ -301,3 +301,32 @@ def test_the_window_at_its_own_centre_is_itself(size, stride):
         assert windows.at(*windows.centre(index)) == index
     assert windows.at(0, 0) == 0
     assert windows.at(10**6, 10**6) == len(windows) - 1
+
+
+@pytest.mark.parametrize("batch", [1, 5])
+def test_a_watched_run_goes_from_coarse_to_fine_and_ends_with_the_same_readings(batch, monkeypatch):
+    monkeypatch.setattr(engine, "PREVIEWS", 0.0)
+    image, seen = picture(37, 53), []
+    weights = np.random.default_rng(5).normal(size=(37, 53, 3))
+    asked = {"size": 6, "stride": 3, "fill": "noise", "seed": 4, "batch": batch}  # noise: drawn for each window anew
+    plain = perturb.explain(image, Additive(weights), perturb.Target("thing"), **asked)
+    watched = perturb.explain(image, Additive(weights), perturb.Target("thing"), preview=seen.append, **asked)
+    assert_array_equal(watched.readings.score, plain.readings.score)
+    assert_array_equal(watched.heatmap, plain.heatmap)
+    apart = [np.abs(outcome.maps["score"] - plain.heatmap).mean() for outcome in seen]
+    assert len(apart) >= 3
+    assert apart[-1] < apart[len(apart) // 2] < apart[0], "each look is nearer to the end"
+
+
+def test_windows_that_were_not_run_yet_are_stood_in_for_by_their_coarse_neighbour():
+    masks = Windows(20, 20, size=2, stride=2)  # 10 × 10 windows
+    order = masks.coarse_to_fine()
+    assert sorted(order.tolist()) == list(range(100))
+    assert order[:4].tolist() == [0, 8, 80, 88], "every eighth of every eighth row first"
+    for done in (1, 4, 9, 30, 99):
+        stands = masks.stand_ins(done)
+        assert set(stands.tolist()) <= set(order[:done].tolist()), "only what was run"
+        assert all(stands[index] == index for index in order[:done]), "what was run stands for itself"
+    assert masks.stand_ins(4)[99] == 88
+    assert masks.stand_ins(4)[45] == 0
+    assert_array_equal(masks.stand_ins(100), np.arange(100))

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, NoReturn
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 import perturb
 from pages.parts import controls, jobs, report, shell, views
@@ -16,6 +17,7 @@ from pages.parts.shell import Scene
 from perturb.curves import curve_forwards
 from perturb.engine import Progress
 from perturb.methods import METHODS
+from perturb.methods.base import Outcome
 from perturb.settings import Value
 from perturb.targets import Frozen
 
@@ -137,7 +139,7 @@ def show(plan: Plan) -> perturb.Result | None:
 
     if running:
         with progress:
-            _run(plan, task, known, draw)
+            _run(plan, task, known, draw, note)
     if task.made is None:
         note.info("Nothing has been run on this page yet.", icon=":material/play_arrow:")
         return None
@@ -198,13 +200,20 @@ def _run(
     task: jobs.Task[perturb.Result],
     known: perturb.Result | None,
     draw: Callable[[perturb.Result], None],
+    draft: DeltaGenerator,
 ) -> NoReturn:
-    """Run the map, unless it is known, and then its curves; the map is drawn as soon as it is there."""
+    """Run the map, unless it is known, and then its curves; the map is drawn as soon as it is there, roughly before."""
     result = known
+
+    def preview(outcome: Outcome) -> None:
+        if plan.frozen is not None:
+            with draft.container():
+                views.draft(outcome, plan.scene, plan.frozen)
 
     def make_map(progress: Progress) -> None:
         nonlocal result
-        result = compute_map(plan, progress)
+        result = compute_map(plan, progress, preview)
+        draft.empty()
         draw(result)
 
     def make_curves(progress: Progress) -> perturb.Result:
@@ -220,7 +229,7 @@ def _run(
     task.run(jobs.Part("Map", plan.forwards, plan.map_seconds, make_map), curves)
 
 
-def compute_map(plan: Plan, progress: Progress) -> perturb.Result:
+def compute_map(plan: Plan, progress: Progress, preview: Callable[[Outcome], None] | None = None) -> perturb.Result:
     """The map of a plan, known from now on to all visitors; to be called as a part of a job."""
     scene, shop = plan.scene, jobs.workshop()
     known = shop.results.get(plan.key)
@@ -232,6 +241,7 @@ def compute_map(plan: Plan, progress: Progress) -> perturb.Result:
         plan.target,
         method=plan.method,
         progress=progress,
+        preview=preview,
         frozen=plan.frozen,
         **plan.settings,
     )

@@ -13,6 +13,7 @@ from pages.parts.picker import Pick, picture_picker
 from pages.parts.shell import Scene
 from perturb.colour import blend, edges, label_colours, limit_of, outline, overlay, readable_limit, to_uint8
 from perturb.export import png, python_lines, to_zip, unit_of
+from perturb.methods.base import Outcome
 from perturb.methods.lime import POOR_FIT
 from perturb.metrics import METRICS
 from perturb.report_items import item_of
@@ -80,6 +81,17 @@ def segmentation(scene: Scene, frozen: Frozen | None, target: perturb.Target, pr
     colours = label_colours(scene.labels, scene.segmenter.palette)
     figures.show(blend(image.pixels, colours, 0.7), alt=f"Clean segmentation of {image.name} by {scene.segmenter.name}")
     figures.legend(scene.labels, scene.segmenter.classes, scene.segmenter.palette, str(target.label))
+
+
+def draft(outcome: Outcome, scene: Scene, frozen: Frozen) -> None:
+    """A map that is still being made, from coarse to fine."""
+    shown = outcome.maps["score"] - outcome.neutral
+    limit = readable_limit(shown)
+    canvas = outline(overlay(scene.image.pixels, shown, limit=limit, opacity=0.65), frozen.region, (20, 20, 20))
+    st.markdown("**Heat map**, still running")
+    st.caption("From coarse to fine: parts that were not hidden yet have their neighbour's colour.")
+    figures.show(canvas, alt=f"Unfinished heat map for {frozen.name}")
+    figures.colour_bar(limit, frozen.target.score, signed=True)
 
 
 @st.fragment

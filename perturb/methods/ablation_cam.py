@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 import numpy as np
@@ -113,6 +113,7 @@ class AblationCam(Unmasked):
         *,
         batch: int | None = None,
         progress: Progress | None = None,
+        preview: Callable[[Outcome], None] | None = None,  # noqa: ARG002 — its map is made at the end
     ) -> tuple[Readings, Outcome]:
         name = choose(segmenter, image, str(settings["layer"]))
         tail = split(segmenter, image, name)

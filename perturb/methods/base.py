@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -130,6 +130,7 @@ class Method(ABC):
         *,
         batch: int | None = None,
         progress: Progress | None = None,
+        preview: Callable[[Outcome], None] | None = None,
     ) -> tuple[Readings, Outcome]:
         """Run every perturbation and read what it did: by default each mask, with the fill that the settings ask for.
 
@@ -138,6 +139,8 @@ class Method(ABC):
             settings, seed: as for `masks`.
             clean: readings of the clean picture; one entry.
             batch, progress: as in `perturb.engine.run`.
+            preview: called now and then with what a long run would say if it ended now; by methods whose masks go from
+                coarse to fine.
 
         Returns:
             Readings of all perturbations, in their order, and what the method makes of them.
@@ -148,7 +151,14 @@ class Method(ABC):
         """
         masks = self.masks(image, frozen, settings, seed)
         fill = make_fill(image, settings, seed)
-        readings = engine.run(image, masks, fill, segmenter, frozen, batch=batch, progress=progress)
+        show: engine.Preview | None = None
+        if preview is not None:
+            look = preview
+
+            def show(readings: Readings) -> None:
+                look(self.read(masks, readings, clean, settings))
+
+        readings = engine.run(image, masks, fill, segmenter, frozen, batch=batch, progress=progress, preview=show)
         return readings, self.read(masks, readings, clean, settings)
 
 
@@ -186,6 +196,7 @@ class Unmasked(Method):
         *,
         batch: int | None = None,
         progress: Progress | None = None,
+        preview: Callable[[Outcome], None] | None = None,
     ) -> tuple[Readings, Outcome]:
         """As for any method; the readings may be none."""
 

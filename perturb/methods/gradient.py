@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -116,6 +116,7 @@ class Gradient(Unmasked):
         *,
         batch: int | None = None,
         progress: Progress | None = None,
+        preview: Callable[[Outcome], None] | None = None,  # noqa: ARG002 — its map is made at the end
     ) -> tuple[Readings, Outcome]:
         with differentiable(segmenter):
             outcome = self.attribute(Asked(image, segmenter, frozen, settings, seed, clean, batch, progress))

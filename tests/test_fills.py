@@ -7,9 +7,10 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import ndimage, sparse
 from scipy.sparse.linalg import spsolve
+from torch.nn import functional
 
 import perturb
-from perturb import engine, fills, imputation
+from perturb import engine, fills, imputation, multigrid
 from perturb.fill_kinds import SoftWindow
 from perturb.fills import FILLS, make_fill
 from perturb.imputation import impute
@@ -125,6 +126,13 @@ def test_imputation_is_the_direct_solve(hole):
     assert result.max() <= pixels[~mask].max()
 
 
+def test_a_processors_ways_give_what_an_accelerators_do():
+    values = torch.from_numpy(np.random.default_rng(0).random((2, 3, 11, 14)))
+    assert_allclose(multigrid.neighbours(values), multigrid._neighbours_anywhere(values), rtol=1e-13)
+    wide = functional.interpolate(values.float(), scale_factor=2, mode="bilinear", align_corners=False)
+    assert_allclose(multigrid.prolong(values.float(), 21, 27), wide[..., :21, :27], atol=1e-6)
+
+
 @pytest.mark.parametrize(("height", "width"), [(1, 2), (1, 40), (33, 1), (2, 2), (2, 71), (16, 17), (5, 130)])
 def test_imputation_of_odd_sizes(height, width):
     random = np.random.default_rng(height + width)
@@ -137,7 +145,7 @@ def test_imputation_of_odd_sizes(height, width):
 def test_masks_solved_together_are_the_masks_solved_alone():
     pixels = picture(HEIGHT, WIDTH).pixels
     clean, masks = torch.from_numpy(pixels.transpose(2, 0, 1).copy()), some_masks()
-    degree = imputation._neighbours(torch.ones((1, HEIGHT, WIDTH), dtype=torch.float64))
+    degree = multigrid.neighbours(torch.ones((1, HEIGHT, WIDTH), dtype=torch.float64))
     together, _ = imputation._impute(clean, torch.from_numpy(masks), degree, None, 1e-5)  # as an accelerator does
     assert_allclose(together.permute(0, 2, 3, 1), solved(pixels, *masks), atol=3e-5)
     for mask, result in zip(masks, solved(pixels, *masks), strict=True):
@@ -148,7 +156,7 @@ def test_a_start_changes_the_steps_and_not_the_solution():
     mask = large_holes()["blobs"]
     pixels = picture(*mask.shape, seed=4).pixels
     clean = torch.from_numpy(pixels.transpose(2, 0, 1).copy())
-    degree = imputation._neighbours(torch.ones((1, *mask.shape), dtype=torch.float64))
+    degree = multigrid.neighbours(torch.ones((1, *mask.shape), dtype=torch.float64))
     cold, steps = imputation._impute(clean, torch.from_numpy(mask[None]), degree, None, 1e-5)
     warm, fewer = imputation._impute(clean, torch.from_numpy(mask[None]), degree, cold[0], 1e-5)
     assert fewer < steps < 12

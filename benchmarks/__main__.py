@@ -1,6 +1,6 @@
 """The lab against its peers: the same work on the same model, picture, target and threads, in turns.
 
-    python -m benchmarks [--quick] [--only NAME …] [--json FILE] [--limits]
+    python -m benchmarks [--quick] [--only NAME …] [--json FILE] [--limits] [--write FILE]
 
 Prints a Markdown table. A ratio is the peer's seconds over the lab's within one round; the median over the rounds counts.
 Peers run at their best batch size, which is searched before anything is measured. `--quick` takes fewer windows and rounds
@@ -22,6 +22,7 @@ import torch
 
 from benchmarks import against_captum, against_grad_cam, against_lime, against_published, contest
 from benchmarks.contest import PeerMissingError, Row, Work, compete
+from benchmarks.document import put
 from benchmarks.limits import rate
 from benchmarks.subjects import random_network, streets
 
@@ -64,6 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--limits", action="store_true", help="count the operations that each work needs, and the machine's rate"
     )
+    parser.add_argument("--write", type=Path, metavar="FILE", help="put the tables into a document, between its marks")
     parser.add_argument(
         "--busy", action="store_true", help="for a machine that does other work: one thread, and its processor time"
     )
@@ -71,12 +73,13 @@ def main(arguments: list[str] | None = None) -> int:
     if options.threads or options.busy:
         torch.set_num_threads(options.threads or 1)
     contest.clock = time.process_time if options.busy else time.perf_counter
-    print(machine(), flush=True)
+    parts = [machine()]
     load = os.getloadavg()[0]
     if options.busy:
-        print(f"\nSeconds are processor time, since the machine does other work (load average {load:.1f}).")
+        parts.append(f"Seconds are processor time, since the machine does other work (load average {load:.1f}).")
     elif load > BUSY:
-        print(f"\nThe machine is busy (load average {load:.1f}): ratios hold roughly, seconds do not.")
+        parts.append(f"The machine was busy (load average {load:.1f}): ratios hold roughly, seconds do not.")
+    say("\n".join(parts))
     rates = {"exact": rate(), "bfloat16": rate(torch.bfloat16)} if options.limits else None
     rows: list[Row] = []
     for name in options.only or WORKS:
@@ -84,12 +87,14 @@ def main(arguments: list[str] | None = None) -> int:
         try:
             rows += run(WORKS[name](options.quick), quick=options.quick, count=options.limits)
         except PeerMissingError as missing:
-            print(f"\n{name} is left out: {missing}")
+            parts.append(f"{name} is left out: {missing}")
+            say(parts[-1])
         if options.json:  # after each, so that a run that is stopped leaves what it has
             options.json.write_text(json.dumps([row.as_dict() for row in rows], indent=1) + "\n")
-    print(f"\n{table(rows)}")
-    if rates:
-        print(f"\n{limits(rows, rates)}")
+    parts += [table(rows), *([limits(rows, rates)] if rates else [])]
+    print("\n\n".join(parts))
+    if options.write:
+        put(options.write, "peers", "\n\n".join(parts))
     wrong = [row.name for row in rows if row.promised and not row.exact]
     if wrong:
         print(f"\nNot the peer's answer: {'; '.join(wrong)}.")

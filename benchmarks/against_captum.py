@@ -12,7 +12,7 @@ import torch
 from captum.attr import FeatureAblation, KernelShap, Occlusion
 
 import perturb
-from benchmarks.contest import Answer, Side, Work, best_batch
+from benchmarks.contest import Answer, Side, Work, best_batch, seconds_of
 from benchmarks.limits import occlusion_limit
 from benchmarks.subjects import Scorer, Subject
 from perturb.explain import Precision
@@ -127,7 +127,7 @@ def _captum(subject: Subject, attribute: Callable[[Scorer, int], torch.Tensor]) 
     @functools.cache
     def batch() -> int:
         scorer = Scorer(subject)
-        return best_batch(lambda size: scorer(subject.picture.repeat(size, 1, 1, 1)))
+        return best_batch(lambda size: seconds_of(lambda: scorer(subject.picture.repeat(size, 1, 1, 1))))
 
     def run() -> Answer:
         scorer = Scorer(subject)

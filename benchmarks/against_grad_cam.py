@@ -12,7 +12,7 @@ from scipy.ndimage import gaussian_filter
 
 import perturb
 from benchmarks import contest
-from benchmarks.contest import Answer, PeerMissingError, Side, Work
+from benchmarks.contest import Answer, PeerMissingError, Side, Work, best_batch
 from benchmarks.limits import ablation_limit
 from benchmarks.subjects import Subject, street
 from perturb.engine import to_tensor
@@ -43,8 +43,7 @@ def ablation_cam(subject: Subject, layer: str, part: int, floor: float | None) -
 
     @functools.cache
     def batch() -> int:
-        taken = {size: _time_peer(package, subject, layer, size, 2 * size)[1] / size for size in BATCHES}
-        return min(taken, key=taken.__getitem__)
+        return best_batch(lambda size: _time_peer(package, subject, layer, size, 2 * size)[1], BATCHES)
 
     def peer() -> Answer:
         fixed, each, drops = _time_peer(package, subject, layer, batch(), part)

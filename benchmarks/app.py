@@ -1,6 +1,6 @@
 """What a visitor waits for, in a real browser on a server of its own.
 
-    python -m benchmarks.app [--root DIR] [--rounds 3]
+    python -m benchmarks.app [--root DIR] [--rounds 3] [--write FILE [--name NAME]]
 
 Measures, as medians over the rounds: from starting the server to the first heat map on the occlusion page; the same from
 the moment the server answers; from pressing Run after the window's size was changed to the new map with its curves; and the
@@ -21,6 +21,7 @@ import numpy as np
 import psutil
 from playwright.sync_api import Browser, expect, sync_playwright
 
+from benchmarks.document import put
 from tests.browser import driver
 from tests.browser.conftest import _FLAGS
 from tests.browser.lab import move_slider, numbers, run_button
@@ -36,6 +37,8 @@ def main() -> None:
     parser.add_argument(
         "--rounds", type=int, default=3, help="servers started one after the other (default: %(default)s)"
     )
+    parser.add_argument("--write", type=Path, metavar="FILE", help="put the table into a document, between its marks")
+    parser.add_argument("--name", default="app", help="of the marks (default: %(default)s)")
     options = parser.parse_args()
     driver.ROOT = options.root.resolve()
     executable = os.environ.get("CHROMIUM") or shutil.which("chromium")
@@ -43,10 +46,13 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=executable, args=[*_FLAGS.split(), "--disable-gpu"])
         rounds = [visit(browser) for _ in range(options.rounds)]
         browser.close()
-    print("| | median | all rounds |\n|---|--:|---|")
+    lines = ["| | median | all rounds |", "|---|--:|---|"]
     for name in rounds[0]:
-        found = [numbers_of[name] for numbers_of in rounds]
-        print(f"| {name} | {np.median(found):.3g} | {', '.join(f'{value:.3g}' for value in found)} |")
+        found = [one[name] for one in rounds]
+        lines.append(f"| {name} | {np.median(found):.3g} | {', '.join(f'{value:.3g}' for value in found)} |")
+    print("\n".join(lines))
+    if options.write:
+        put(options.write, options.name, "\n".join(lines))
 
 
 def visit(browser: Browser) -> dict[str, float]:

@@ -21,6 +21,10 @@ clock: Callable[[], float] = time.perf_counter
 CLOSE = 1e-4
 """Largest difference, as a part of the map's range, at which two float32 answers count as the same."""
 
+WORTH = 0.02
+"""A larger batch must be faster by this part to be worth trying a still larger one."""
+SHORT = 1.0
+
 
 class PeerMissingError(Exception):
     """A peer is not installed; the message says how to install it."""
@@ -203,25 +207,31 @@ def agreement(ours: npt.NDArray[Any], peer: npt.NDArray[Any]) -> tuple[float, fl
     return largest / spread, float(spearmanr(one, other).statistic)
 
 
-def best_batch(forward: Callable[[int], object], sizes: tuple[int, ...] = (1, 2, 4, 8, 16, 32)) -> int:
-    """The batch size with the fewest seconds a picture; larger ones are tried while they get faster.
+def best_batch(measure: Callable[[int], float], sizes: tuple[int, ...] = (1, 2, 4, 8, 16, 32)) -> int:
+    """The batch size with the fewest seconds a picture; larger ones are tried as long as they are faster.
 
     Args:
-        forward: runs a batch of so many.
+        measure: seconds of a batch of so many.
         sizes: to try, rising.
     """
-    found: dict[int, float] = {}
+    best, least = sizes[0], float("inf")
     for size in sizes:
-        forward(size)  # the first pass of a shape pays for allocations
-        taken = []
-        for _ in range(2):
-            began = clock()
-            forward(size)
-            taken.append((clock() - began) / size)
-        found[size] = min(taken)
-        if found[size] > 1.15 * min(found.values()):
+        each = measure(size) / size
+        if each > (1 - WORTH) * least:
             break
-    return min(found, key=found.__getitem__)
+        best, least = size, each
+    return best
+
+
+def seconds_of(run: Callable[[], object]) -> float:
+    """Seconds of a second run, the shorter of two where they are short: the first one pays for allocations."""
+    run()
+    taken: list[float] = []
+    while not taken or (len(taken) < 2 and taken[0] < SHORT):
+        began = clock()
+        run()
+        taken.append(clock() - began)
+    return min(taken)
 
 
 def _measure(side: Side) -> _Run:

@@ -64,7 +64,11 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument("--region", default="class", help=f"which pixels: {' | '.join(REGIONS)} (default: class)")
     common.add_argument("--score", default="logit", help=f"{' | '.join(SCORES)} (default: logit)")
     common.add_argument("--seed", type=int, default=0, help="of everything drawn by chance (default: 0)")
-    common.add_argument("--truth", metavar="FILE", help="ground truth: a PNG of class indices, 255 = none")
+    common.add_argument(
+        "--truth",
+        metavar="FILE",
+        help="ground truth: a PNG of the segmenter's class indices, 255 = none, or of its colours",
+    )
     common.add_argument(
         "--max-side",
         type=int,
@@ -110,10 +114,11 @@ def _explain(options: argparse.Namespace) -> None:
     settings = settings_in(options.set)
     lookup(perturb.FILLS, options.curve_fill, "fill")  # before the work, not after it
     export.check(options.out)  # before the work, not after it
-    image = _image(options.image, options.truth, options.max_side)
+    image = _image(options.image, options.max_side)
     for note in image.notes:
         print(note, file=sys.stderr)
     segmenter = _segmenter(options)
+    image = _with_truth(image, options.truth, segmenter)
     with Bar("explain") as bar:
         result = perturb.explain(
             image, segmenter, target, method=options.method, seed=options.seed, progress=bar, **settings
@@ -136,11 +141,12 @@ def _explain(options: argparse.Namespace) -> None:
 def _study(options: argparse.Namespace) -> None:
     target = _target(options)
     check_study(options.out)
-    image = _image(options.image, options.truth, options.max_side)
+    image, segmenter = _image(options.image, options.max_side), _segmenter(options)
+    image = _with_truth(image, options.truth, segmenter)
     with Bar("study") as bar:
         made = study(
             image,
-            _segmenter(options),
+            segmenter,
             target,
             fills=words(options.fills),
             colours=words(options.colours),
@@ -161,12 +167,17 @@ def _target(options: argparse.Namespace) -> perturb.Target:
     return perturb.Target(options.target, region=options.region, score=options.score)
 
 
-def _image(text: str, truth: str | None, max_side: int) -> Image:
+def _image(text: str, max_side: int) -> Image:
     if text in EVERY and not Path(text).exists():
         return perturb.sample(text)
     if not Path(text).exists() and Path(text).suffix == "":
         raise SettingError(f"There is no picture file and no sample '{text}'; the samples are {', '.join(EVERY)}.")
-    return perturb.load_image(text, truth=truth, max_side=max_side)
+    return perturb.load_image(text, max_side=max_side)
+
+
+def _with_truth(image: Image, truth: str | None, segmenter: perturb.Segmenter) -> Image:
+    """The picture with the mask that was named, in the segmenter's classes; without one it keeps its own."""
+    return image if truth is None else image.with_truth(truth, segmenter.classes, segmenter.palette)
 
 
 def _segmenter(options: argparse.Namespace) -> perturb.Segmenter:

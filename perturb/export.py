@@ -18,6 +18,7 @@ from perturb.folders import check_directory, write_folder, zip_of
 from perturb.images import Image
 from perturb.methods import METHODS
 from perturb.results import COLUMNS, Result
+from perturb.samples import is_sample
 from perturb.segmenters.base import Segmenter
 from perturb.settings import Value, shown
 
@@ -156,12 +157,18 @@ def python_lines(result: Result) -> str:
 
 
 def picture_lines(image: Image) -> list[str]:
-    """The lines that load a picture as `image`, and check that it is this one."""
-    if image.name in _samples():
-        line = f'image = perturb.sample("{image.name}")'
-    else:
-        line = f'image = perturb.load_image("PATH OF YOUR PICTURE", max_side={max(image.height, image.width)})'
-    return [line, f'assert image.digest == "{image.digest}", "another picture"']
+    """The lines that load a picture as `image`, with its ground truth, and check that it is this one."""
+    same = f'assert image.digest == "{image.digest}", "another picture"'
+    if is_sample(image):
+        return [f'image = perturb.sample("{image.name}")', same]
+    lines = [f'image = perturb.load_image("PATH OF YOUR PICTURE", max_side={max(image.height, image.width)})', same]
+    if image.truth is not None:
+        names = f", {json.dumps(list(image.truth_classes), ensure_ascii=False)}" if image.truth_classes else ""
+        lines += [
+            f'image = image.with_truth("PATH OF ITS MASK OF CLASS INDICES"{names})',
+            f'assert image.key == "{image.key}", "another ground truth"',
+        ]
+    return lines
 
 
 def segmenter_lines(segmenter: Segmenter, name: str = "segmenter") -> list[str]:
@@ -187,12 +194,6 @@ def settings_of(result: Result) -> dict[str, Value]:
 def _curve_options(result: Result) -> str:
     made = result.latest_curves
     return "" if made is None or made.fill == FILL else f', fill="{made.fill}"'
-
-
-def _samples() -> dict[str, object]:
-    from perturb.samples import EVERY
-
-    return dict(EVERY)
 
 
 def _npy(array: npt.NDArray[Any]) -> bytes:

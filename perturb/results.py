@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from perturb.images import digest_of
+
 if TYPE_CHECKING:
     from perturb.curves import Curves
     from perturb.images import Image
@@ -143,6 +145,7 @@ class Result:
             "image": {
                 "name": self.image.name,
                 "digest": self.image.digest,
+                "truth": None if self.image.truth is None else digest_of(self.image.truth),
                 "width": self.image.width,
                 "height": self.image.height,
                 "notes": list(self.image.notes),

@@ -86,4 +86,19 @@ def sample(name: str = DEFAULT_SAMPLE) -> Image:
     return image_from_pixels(pixels, name=name, truth=truth, truth_classes=CLASSES)
 
 
-__all__ = ["DEFAULT_SAMPLE", "EVERY", "PHOTOGRAPHS", "SAMPLES", "Photograph", "Sample", "offered", "sample"]
+def is_sample(image: Image) -> bool:
+    """Whether a picture is one of these, and not another of the same name or with other ground truth."""
+    return image.name in EVERY and sample(image.name).key == image.key
+
+
+__all__ = [
+    "DEFAULT_SAMPLE",
+    "EVERY",
+    "PHOTOGRAPHS",
+    "SAMPLES",
+    "Photograph",
+    "Sample",
+    "is_sample",
+    "offered",
+    "sample",
+]

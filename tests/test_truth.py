@@ -1,6 +1,7 @@
 """Ground truth that somebody brings: as indices or as colours, of the right size or refused in words."""
 
 import io
+import json
 
 import cv2
 import numpy as np
@@ -10,6 +11,8 @@ from numpy.testing import assert_array_equal
 
 import perturb
 from perturb import ImageError, load_image
+from perturb.images import digest_of
+from perturb.samples import is_sample
 
 RNG = np.random.default_rng(0)
 RGB = (RNG.random((20, 30, 3)) * 255).astype(np.uint8)
@@ -137,3 +140,44 @@ def test_a_target_and_the_figures_take_it():
     swapped = true_labels(image, ("car", "road"))
     assert_array_equal(swapped == 0, LABELS == 2)
     assert_array_equal(swapped == 255, (LABELS == 1) | (LABELS == 255))
+
+
+def test_the_command_line_takes_the_segmenters_colours_and_the_lines_ask_for_the_mask(tmp_path, capsys):
+    from perturb.__main__ import main
+
+    streets = perturb.load_segmenter()
+    car = streets.classes.index("car")
+    labels = np.zeros((40, 60), dtype=np.uint8)
+    labels[10:20, 30:50] = car
+    PIL.Image.fromarray(np.tile(RGB, (2, 2, 1))).save(tmp_path / "street.png")
+    PIL.Image.fromarray(streets.palette[labels]).save(tmp_path / "mask.png")
+    words = [
+        "explain",
+        tmp_path / "street.png",
+        "--truth",
+        tmp_path / "mask.png",
+        "--target",
+        "car",
+        "--region",
+        "truth",
+    ]
+    words += ["--set", "size=30", "--set", "stride=30", "--out", tmp_path / "out"]
+    assert main([str(word) for word in words]) == 0
+    record = json.loads((tmp_path / "out" / "result.json").read_text())
+    assert record["target"]["region_pixels"] == 200
+    assert record["image"]["truth"] == digest_of(labels)
+    lines = (tmp_path / "out" / "reproduce.py").read_text()
+    PIL.Image.fromarray(labels).save(tmp_path / "indices.png")
+    lines = lines.replace("PATH OF YOUR PICTURE", str(tmp_path / "street.png")).replace('"out"', f'"{tmp_path}/again"')
+    exec(
+        compile(lines.replace("PATH OF ITS MASK OF CLASS INDICES", str(tmp_path / "indices.png")), "lines", "exec"), {}
+    )
+    assert_array_equal(np.load(tmp_path / "again" / "heatmap.npy"), np.load(tmp_path / "out" / "heatmap.npy"))
+    capsys.readouterr()
+
+
+def test_only_a_sample_with_its_own_truth_is_called_by_its_name():
+    rain = perturb.sample("rain")
+    assert is_sample(rain)
+    assert not is_sample(load_image(RGB, name="rain"))
+    assert not is_sample(rain.without_truth())

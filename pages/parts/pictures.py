@@ -9,7 +9,7 @@ import streamlit as st
 import perturb
 from pages.parts import figures, masks
 from pages.parts.network import current
-from perturb.samples import DEFAULT_SAMPLE, EVERY, offered
+from perturb.samples import DEFAULT_SAMPLE, EVERY, is_sample, offered
 
 SOURCES = ("sample", "upload", "camera")
 TYPES = ("png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff", "gif")
@@ -79,7 +79,7 @@ def _known() -> dict[str, perturb.Image]:
 
 
 def _name_of(image: perturb.Image) -> str:
-    return image.name if image.name in EVERY and perturb.sample(image.name).digest == image.digest else image.digest
+    return image.name if is_sample(image) else image.digest
 
 
 def _photograph(wanted: str) -> perturb.Image | None:

@@ -17,7 +17,7 @@ from perturb.methods.base import Outcome
 from perturb.methods.lime import POOR_FIT
 from perturb.metrics import METRICS
 from perturb.report_items import item_of
-from perturb.samples import EVERY
+from perturb.samples import is_sample
 from perturb.segmenters.onnx import OnnxSegmenter
 from perturb.targets import Frozen
 
@@ -279,8 +279,11 @@ def downloads(result: perturb.Result, prefix: str) -> None:
 def command_line(result: perturb.Result) -> str:
     """The command that writes the same files."""
     target, method = result.frozen.target, perturb.METHODS[result.method]
-    picture = result.image.name if result.image.name in EVERY else "PATH_OF_YOUR_PICTURE"
+    own = not is_sample(result.image)
+    picture = "PATH_OF_YOUR_PICTURE" if own else result.image.name
     parts = ["python", "-m", "perturb", "explain", picture, "--segmenter", result.segmenter.name]
+    if own and result.image.truth is not None:
+        parts += ["--truth", "PATH_OF_ITS_MASK"]
     if isinstance(result.segmenter, OnnxSegmenter):
         parts += ["--classes", ",".join(result.segmenter.classes)]
         parts += [part for name, value in result.segmenter.given.items() for part in ("--onnx", f"{name}={value}")]

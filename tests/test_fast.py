@@ -1,0 +1,366 @@
+"""The shorter ways to the same readings, each against whole passes of the network as it is."""
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose, assert_array_equal
+from torch import nn
+from torch.nn import functional
+
+import perturb
+from perturb import engine
+from perturb.fast.boxes import Boxes, Patch, whole
+from perturb.fast.graph import compiled
+from perturb.fast.reading import Enlargement, LowReader
+from perturb.fast.winograd import Winograd
+from perturb.fills import make_fill
+from perturb.masks import Chain, Ranked, Windows, order_by
+from perturb.segmenters.torchvision import MEAN, STD, make
+from perturb.settings import check_settings
+from tests.analytic import picture
+from tests.test_ablation_cam import settle
+
+CLASSES = ["a", "b", "c", "d", "e"]
+
+
+class Local(nn.Module):
+    """All that stays local: strides, dilation, depthwise, pools, both kinds of enlarging, skips, borders, a crop."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 8, 5, 2, 2, bias=False), nn.BatchNorm2d(8), nn.ReLU(inplace=True))
+        self.down = nn.Conv2d(8, 12, 1, 2)
+        self.pool = nn.MaxPool2d(3, 2, 1)
+        self.mean = nn.AvgPool2d(2)
+        self.deep = nn.Sequential(nn.Conv2d(20, 12, 3, 1, 2, 2), nn.BatchNorm2d(12), nn.Hardswish(inplace=True))
+        self.own = nn.Sequential(nn.Conv2d(12, 12, (3, 5), 1, (1, 2), groups=12), nn.LeakyReLU(0.2), nn.Dropout(0.5))
+        self.near = nn.Upsample(scale_factor=2, mode="nearest")
+        self.head = nn.Conv2d(32, 5, 1)
+
+    def forward(self, x):
+        height, width = x.shape[-2:]
+        x = functional.pad(x, (1, -(width + 1) % 8, 0, -height % 8), mode="replicate")
+        half = self.stem(x)
+        x = torch.cat([self.pool(half), self.down(half)], 1)
+        deep = self.deep(functional.pad(self.mean(x), (1, 1, 1, 1)))[..., 1:-1, 1:-1]
+        deep = torch.tanh(deep + self.own(deep)) * 3
+        x = torch.cat([functional.interpolate(self.near(deep), scale_factor=2, mode="bilinear"),
+                       functional.interpolate(x, size=half.shape[-2:], mode="bilinear", align_corners=False)], 1)  # fmt: skip
+        x = functional.interpolate(self.head(x), scale_factor=2, mode="bilinear")
+        return x[:, :, :height, 1 : width + 1]
+
+
+class Pooled(nn.Module):
+    """A squeeze of the whole map in the middle, and logits enlarged by no whole number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.SiLU(), nn.Conv2d(8, 8, 3, 1, 1))
+        self.squeeze = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(8, 8, 1), nn.Hardsigmoid())
+        self.last = nn.Sequential(nn.Conv2d(8, 8, 3, 3, 1), nn.ReLU(), nn.Dropout2d(), nn.Conv2d(8, 5, 1))
+
+    def forward(self, x):
+        first = self.first(x)
+        return functional.interpolate(
+            self.last(first * self.squeeze(first)), size=x.shape[-2:], mode="bilinear", align_corners=False
+        )
+
+
+class Wide(nn.Module):
+    """Channels enough for Winograd's products."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(3, 128, 3, 2, 1), nn.ReLU(), nn.Conv2d(128, 128, 3, 1, 2, 2), nn.BatchNorm2d(128), nn.ReLU(),
+            nn.Conv2d(128, 160, 3, 1, 1), nn.ReLU6(), nn.Conv2d(160, 5, 1), nn.Upsample(scale_factor=2, mode="bilinear"),
+        )  # fmt: skip
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+class Flat(nn.Module):
+    """Nothing is enlarged at the end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Conv2d(3, 8, 3, 1, 1), nn.BatchNorm2d(8), nn.GELU(), nn.Conv2d(8, 5, 3, 1, 1))
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+def seeded(kind, **options):
+    torch.manual_seed(3)
+    module = kind()
+    with torch.no_grad():
+        for layer in module.modules():
+            if isinstance(layer, nn.Conv2d):
+                layer.weight.mul_(3)  # as small as they are drawn, the signal would fade
+            elif isinstance(layer, nn.BatchNorm2d):
+                layer.running_mean.normal_(std=0.3)
+                layer.running_var.uniform_(0.3, 2)
+                layer.weight.uniform_(-1, 2)
+    return perturb.TorchSegmenter(module, classes=CLASSES, **options)
+
+
+def frozen_on(segmenter, image, label, region, score):
+    labels = engine.clean_logits(image, segmenter).argmax(0).numpy()
+    return perturb.Target(label, region=region, score=score).freeze(image, labels, segmenter.classes)
+
+
+def filled(image, name="grey"):
+    settings = perturb.METHODS["occlusion"].settings
+    return make_fill(image, check_settings(settings, {"fill": name}, "occlusion"), 0)
+
+
+def assert_same(got, expected, flips=0):
+    span = max(float(np.ptp(expected.score)), 1e-6)
+    assert_allclose(got.score, expected.score, atol=1e-4 * span)
+    for column in ("lost", "gained", "lost_hidden", "gained_hidden"):
+        assert_allclose(getattr(got, column), getattr(expected, column), atol=flips, err_msg=column)
+    assert_allclose(got.iou, expected.iou, atol=1e-9 if not flips else 0.01)
+    assert_array_equal(got.hidden, expected.hidden)
+
+
+@pytest.mark.parametrize("score", ["logit", "probability", "iou"])
+@pytest.mark.parametrize("region", ["all", "box:0,0,9,40", "pixel:46,36"])
+@pytest.mark.parametrize("kind", [Local, Pooled, Flat])
+def test_readings_are_those_of_whole_passes(kind, region, score):
+    segmenter, image = seeded(kind, mean=MEAN, std=STD), picture(37, 47)
+    assert compiled(segmenter, 37, 47) is not None
+    frozen = frozen_on(segmenter, image, "b", region, score)
+    masks = Windows(37, 47, size=9, stride=7)  # the last of each row and column are clipped at the border
+    got = engine.run(image, masks, filled(image), segmenter, frozen)
+    expected = engine.run(image, masks, filled(image), segmenter, frozen, plain=True)
+    assert len(masks) >= 16
+    assert expected.gained.max() > 0
+    assert_same(got, expected)
+
+
+@pytest.mark.parametrize("kind", [Local, Pooled])
+@pytest.mark.parametrize("fill", ["noise", "soft", "linear"])
+def test_masks_of_every_kind(kind, fill):
+    segmenter, image = seeded(kind), picture(26, 31, seed=4)
+    frozen = frozen_on(segmenter, image, "c", "all", "logit")
+    rank = order_by(np.random.default_rng(1).random((26, 31)), 0)
+    total = 26 * 31
+    masks = Chain(
+        Windows(26, 31, size=6, stride=6, shape="disc"),
+        Ranked(rank, np.array([0, 1, 2, 100, total])),  # nothing, two single pixels, scattered ones, everything
+    )
+    expected = engine.run(image, masks, filled(image, fill), segmenter, frozen, plain=True)
+    for batch in (1, 4, None):
+        got = engine.run(image, masks, filled(image, fill), segmenter, frozen, batch=batch)
+        assert_same(got, expected)
+    assert expected.hidden[-5] == got.lost[-5] == got.gained[-5] == 0
+
+
+def test_wide_networks_take_winograds_products():
+    segmenter, image = seeded(Wide), picture(40, 52)
+    network = compiled(segmenter, 40, 52)
+    assert sum(getattr(step.op, "quick", None) is not None for step in network.steps) == 2
+    frozen = frozen_on(segmenter, image, "c", "all", "logit")
+    masks = Windows(40, 52, size=10, stride=9)
+    expected = engine.run(image, masks, filled(image), segmenter, frozen, plain=True)
+    assert len(masks) >= 16
+    assert_same(engine.run(image, masks, filled(image), segmenter, frozen), expected, flips=1)
+
+
+@pytest.mark.parametrize(
+    "name", ["deeplabv3-mobilenet", "lraspp-mobilenet", pytest.param("fcn-resnet50", marks=pytest.mark.long)]
+)
+def test_torchvision_networks(name):
+    torch.manual_seed(0)
+    net = make(name, 5)
+    settle(net)
+    segmenter = perturb.TorchSegmenter(net, classes=CLASSES, mean=MEAN, std=STD)
+    image = picture(66, 90)
+    frozen = frozen_on(segmenter, image, "b", "box:20,10,70,60", "logit")
+    masks = Windows(66, 90, size=24, stride=17)
+    got = engine.run(image, masks, filled(image), segmenter, frozen)
+    expected = engine.run(image, masks, filled(image), segmenter, frozen, plain=True)
+    assert len(masks) >= 16
+    assert np.ptp(expected.score) > 0
+    assert_same(got, expected, flips=3)  # of 5,940 pixels: random weights leave many near a tie
+
+
+def test_streets_unet_with_its_trained_weights():
+    segmenter, image = perturb.load_segmenter("streets-unet"), perturb.sample("rain")
+    image = perturb.images.image_from_pixels(image.pixels[150:255, 200:345], name="a piece of rain")
+    result = perturb.explain(image, segmenter, perturb.Target("car", region="all"), size=32, stride=24)
+    plain = perturb.explain(image, segmenter, perturb.Target("car", region="all"), size=32, stride=24, plain=True)
+    assert_allclose(result.heatmap, plain.heatmap, atol=1e-4 * float(np.ptp(plain.heatmap)))
+    assert_same(result.readings, plain.readings, flips=1)
+
+
+def test_only_what_a_window_can_change_is_run():
+    segmenter, image = seeded(Local), picture(96, 128)
+    network = compiled(segmenter, 96, 128)
+    given = torch.rand(1, 3, 96, 128)
+    with torch.inference_mode():
+        boxes = Boxes(network, given)
+        changed = given.clone()
+        changed[..., 40:48, 60:70] = 0
+        value = boxes(Patch(changed[..., 40:48, 60:70], ((40, 48), (60, 70))))
+        expected = network.clean(changed)[-1]
+    assert isinstance(value, Patch)
+    assert value.values.numel() < 0.6 * expected.numel()
+    assert_allclose(whole(boxes.clean[-1], value), expected, atol=1e-5)
+    (y0, y1), (x0, x1) = value.spans
+    elsewhere = torch.ones_like(expected, dtype=torch.bool)
+    elsewhere[..., y0:y1, x0:x1] = False
+    assert_array_equal(boxes.clean[-1][elsewhere], expected[elsewhere])
+    assert image.height == 96
+
+
+class Branching(Flat):
+    def forward(self, x):
+        return super().forward(x) * (2 if x.mean() > 0.5 else 1)
+
+
+class Normed(Flat):
+    """A statistic of the whole picture under another name."""
+
+    def forward(self, x):
+        return functional.instance_norm(super().forward(x))
+
+
+class Overwriting(Flat):
+    """What is overwritten is used afterwards: as a list of operations without memory it would be another network."""
+
+    def forward(self, x):
+        x = self.layers[0](x)
+        y = self.layers[2](x.mul_(2))
+        return self.layers[3](x + y)
+
+
+class Halved(perturb.TorchSegmenter):
+    def logits(self, batch):
+        return super().logits(batch) / 2
+
+
+def unknown(case):
+    if case == "own code":
+        torch.manual_seed(3)
+        return Halved(Flat(), classes=CLASSES)
+    segmenter = seeded({"branch": Branching, "norm": Normed, "overwrites": Overwriting}.get(case, Flat))
+    if case == "hook":
+        segmenter.module.layers[0].register_forward_hook(lambda module, given, output: output * 2)
+    return segmenter
+
+
+@pytest.mark.parametrize("case", ["branch", "norm", "overwrites", "own code", "hook"])
+def test_what_is_not_known_is_run_whole(case):
+    segmenter, image = unknown(case), picture(20, 24)
+    assert compiled(segmenter, 20, 24) is None
+    got = perturb.explain(image, segmenter, perturb.Target("a", region="all"), size=6, stride=4, batch=2)
+    plain = perturb.explain(image, segmenter, perturb.Target("a", region="all"), size=6, stride=4, batch=2, plain=True)
+    assert_array_equal(got.heatmap, plain.heatmap)
+
+
+def test_dropout_that_is_on_is_not_left_out():
+    segmenter = seeded(Pooled)
+    segmenter.module.train()
+    assert compiled(segmenter, 20, 24) is None
+
+
+def test_weights_that_change_are_seen():
+    segmenter, image = seeded(Flat), picture(20, 24)
+    target = perturb.Target("a", region="all")
+    perturb.explain(image, segmenter, target, size=6, stride=4)
+    segmenter.module.layers[3].weight.data.mul_(-3)  # behind torch's back
+    got = perturb.explain(image, segmenter, target, size=6, stride=4)
+    plain = perturb.explain(image, segmenter, target, size=6, stride=4, plain=True)
+    assert_allclose(got.heatmap, plain.heatmap, atol=1e-4 * float(np.ptp(plain.heatmap)))
+
+
+@pytest.mark.parametrize(("size", "padding", "dilation"), [((9, 14), 1, 1), ((13, 8), 2, 2), ((12, 21), 0, 1), ((17, 19), 1, 3)])  # fmt: skip
+@pytest.mark.parametrize("side", [2, 3, 4])
+def test_winograd_is_the_convolution(size, padding, dilation, side):
+    draw = torch.Generator().manual_seed(0)
+    given, weight = torch.randn(2, 6, *size, generator=draw), torch.randn(4, 6, 3, 3, generator=draw)
+    got = Winograd(weight)(given, (padding, padding), dilation, side)
+    expected = functional.conv2d(given.double(), weight.double(), None, 1, padding, dilation)
+    assert_allclose(got, expected, atol=2e-5 * float(expected.abs().max()))
+
+
+@pytest.mark.parametrize("kind", [Local, Pooled, Flat])
+def test_weights_pulled_back_add_up_the_enlarged_logits(kind):
+    segmenter = seeded(kind)
+    network = compiled(segmenter, 37, 47)
+    with torch.inference_mode():
+        low = network.clean(torch.rand(1, 3, 37, 47))[-1].double()
+        large = network.logits(low)
+        enlarge = Enlargement(network, tuple(low.shape[2:]), (37, 47))
+        mask = torch.rand(37, 47, dtype=torch.float64)
+        assert_allclose((low[0] * enlarge.pulled_back(mask)).sum((1, 2)), (large[0] * mask).sum((1, 2)), rtol=1e-9)
+
+
+@pytest.mark.parametrize("noise", [0.0, 1.0, 30.0])
+def test_pixels_are_settled_as_by_argmax(noise):
+    """Smooth logits leave little open, noisy ones much, equal ones everything."""
+    segmenter, image = seeded(Pooled), picture(37, 47)
+    network = compiled(segmenter, 37, 47)
+    low = torch.randn(2, 5, 7, 8, generator=torch.Generator().manual_seed(1)) * noise
+    frozen = frozen_on(segmenter, image, "c", "all", "logit")
+    with torch.inference_mode():
+        reader = LowReader(frozen, network, low[:1])
+        hidden = torch.zeros(2, 37, 47, dtype=torch.bool)
+        got = reader.read(low, hidden)
+        expected = frozen.reader(low.device).read(network.logits(low), hidden)
+    assert_same(got, expected)
+
+
+@pytest.mark.parametrize("ablation", ["full", "strength", "foreground", "background"])
+@pytest.mark.parametrize(
+    ("kind", "layer"),
+    [(Local, "stem"), (Local, "down"), (Local, "deep.0"), (Local, "own.0"), (Pooled, "first"), (Pooled, "last.1"), (Flat, "layers.1")],
+)  # fmt: skip
+def test_channels_are_ablated_as_by_whole_passes(kind, layer, ablation):
+    segmenter, image = seeded(kind), picture(37, 47)
+    target = perturb.Target("b", region="box:5,6,30,28")
+    told = {"method": "ablation-cam", "layer": layer, "ablation": ablation}
+    got = perturb.explain(image, segmenter, target, **told)
+    expected = perturb.explain(image, segmenter, target, plain=True, **told)
+    assert compiled(segmenter, 37, 47, keep=layer) is not None
+    assert_same(got.readings, expected.readings)
+    assert_allclose(got.heatmap, expected.heatmap, atol=1e-4 * max(float(np.ptp(expected.heatmap)), 1e-3))
+
+
+def test_bfloat16_says_how_well_it_agrees():
+    segmenter, image = seeded(Local), picture(64, 72)
+    target = perturb.Target("b", region="all")
+    exact = perturb.explain(image, segmenter, target, size=16, stride=12)
+    rough = perturb.explain(image, segmenter, target, size=16, stride=12, precision="bfloat16")
+    off = np.abs(rough.readings.score - exact.readings.score).max()
+    assert 0 < off < 0.1 * np.ptp(exact.readings.score)
+    assert 0 < rough.facts["precision_difference"] <= off * 1.01
+    assert rough.facts["precision_spearman"] > 0.9
+    assert "Run in bfloat16. On 16 of its 30 masks" in rough.notes[-1]
+    assert rough.segmenter is segmenter
+    assert segmenter.pace == "exact"
+    with pytest.raises(perturb.SettingError, match="no precision 'float8'"):
+        perturb.explain(image, segmenter, target, precision="float8")
+
+
+def test_bfloat16_loses_nothing_where_nothing_is_hidden():
+    segmenter, image = seeded(Local), picture(30, 41)
+    frozen = frozen_on(segmenter, image, "b", "all", "logit")
+    rank = order_by(np.random.default_rng(1).random((30, 41)), 0)
+    segmenter.pace = "bfloat16"
+    readings = engine.run(image, Ranked(rank, np.array([0, 5])), filled(image), segmenter, frozen)
+    clean = frozen.reader(segmenter.device).mean(engine.clean_logits(image, segmenter)[None])
+    assert readings.lost[0] == readings.gained[0] == 0
+    assert_allclose(readings.score[0], clean[0], rtol=1e-6)
+
+
+def test_bfloat16_of_what_cannot_be_run_in_it_is_float32_and_says_so():
+    segmenter, image = unknown("branch"), picture(20, 24)
+    target = perturb.Target("a", region="all")
+    got = perturb.explain(image, segmenter, target, size=6, stride=4, batch=2, precision="bfloat16")
+    assert "was run in float32" in got.notes[-1]
+    assert_array_equal(got.heatmap, perturb.explain(image, segmenter, target, size=6, stride=4, batch=2).heatmap)
+    got = perturb.explain(image, seeded(Flat), target, method="ablation-cam", layer="layers.0", precision="bfloat16")
+    assert "hides no pixels" in got.notes[-1]

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 from perturb import export
 from perturb.cards import METRICS
-from perturb.colour import blend, label_colours, limit_of, outline, overlay, readable_limit, to_uint8
+from perturb.colour import blend, colour_map, label_colours, limit_of, outline, overlay, readable_limit, tint, to_uint8
 from perturb.curves import Curves
 from perturb.drawings import Line, number
 from perturb.faithfulness import Faithfulness, contents
+from perturb.folders import npz
 from perturb.images import Image
 from perturb.methods import METHODS
 from perturb.report import Chart, Item, Plate, Table
 from perturb.results import Result, versions
+from perturb.segmenters.base import Segmenter
 from perturb.study import Study, study_contents
 from perturb.targets import shares
 
 MAP_COLOUR, CONTROL_COLOUR = "#c2410c", "#7d828b"
-WHITE, DARK = (255, 255, 255), (20, 20, 20)
+WHITE, DARK, MASK_COLOUR = (255, 255, 255), (20, 20, 20), (255, 0, 200)
 
 
 def item_of(result: Result, link: str = "", shown: str = "score") -> Item:
@@ -32,10 +37,7 @@ def item_of(result: Result, link: str = "", shown: str = "score") -> Item:
     """
     image, frozen, segmenter = result.image, result.frozen, result.segmenter
     canvas = outline(outline(to_uint8(image.pixels), frozen.region, DARK, width=2), frozen.region, WHITE)
-    legend = tuple(
-        (name, "#{:02x}{:02x}{:02x}".format(*segmenter.palette[segmenter.classes.index(name)].tolist()), share)
-        for name, share in shares(frozen.labels, segmenter.classes)
-    )
+    legend = _legend(frozen.labels, segmenter.classes, segmenter.palette)
     plates = [
         Plate(
             "Picture",
@@ -125,6 +127,65 @@ def item_of_study(made: Study, link: str = "") -> Item:
         record={part: record[part] for part in ("image", "segmenter", "target", "seed", "versions")},
         files=lambda: study_contents(made),
         link=link,
+    )
+
+
+def item_of_arrays(
+    title: str, arrays: Mapping[str, npt.NDArray[Any]], image: Image, segmenter: Segmenter, link: str = ""
+) -> Item:
+    """Whatever a page shows of a picture, for a report: each array of the picture's size as a picture.
+
+    Args:
+        title: of the item.
+        arrays: by name: class numbers, masks (bool) and maps (float), `(H, W)` each; others go into the files alone.
+        image, segmenter: whose they are.
+        link: opens them again.
+    """
+    named = {name: array for name, array in arrays.items() if array.shape == (image.height, image.width)}
+    return Item(
+        title=title,
+        plates=tuple(_array_plate(name, array, image, segmenter) for name, array in named.items()),
+        charts=(),
+        tables=(),
+        record={
+            "image": {"name": image.name, "digest": image.digest},
+            "segmenter": {"name": segmenter.name, "digest": segmenter.digest},
+            "arrays": list(arrays),
+            "versions": versions(),
+        },
+        files=lambda: {"arrays.npz": npz(arrays)},
+        link=link,
+    )
+
+
+def _array_plate(name: str, array: npt.NDArray[Any], image: Image, segmenter: Segmenter) -> Plate:
+    if array.dtype == np.bool_:
+        mask = outline(tint(to_uint8(image.pixels), array, MASK_COLOUR), array, MASK_COLOUR)
+        counted = f"{int(array.sum()):,} pixels"
+        return Plate(name, export.png(mask), f"{name} on {image.name}: {counted}", f"Tinted: {counted}.")
+    if array.dtype.kind in "iu":
+        palette = np.vstack([segmenter.palette, np.full((1, 3), 127, np.uint8)])  # grey where there is no class
+        labels = np.where((array >= 0) & (array < len(segmenter.classes)), array, len(segmenter.classes))
+        canvas = blend(image.pixels, label_colours(labels, palette), 0.7)
+        legend = _legend(labels, (*segmenter.classes, "no class"), palette)
+        return Plate(name, export.png(canvas), f"{name} of {image.name}", legend=legend)
+    limit, signed = readable_limit(array), bool(array.min() < 0)
+    low, high = number(float(array.min()), signed=signed), number(float(array.max()), signed=signed)
+    return Plate(
+        name,
+        export.png(colour_map(array, limit=limit, signed=signed)),
+        f"{name} of {image.name}, from {low} to {high}",
+        f"From {low} to {high}{_beyond(array, limit)}.",
+        (limit, name, signed),
+    )
+
+
+def _legend(
+    labels: npt.NDArray[Any], classes: tuple[str, ...], palette: npt.NDArray[np.uint8]
+) -> tuple[tuple[str, str, float], ...]:
+    return tuple(
+        (name, "#{:02x}{:02x}{:02x}".format(*palette[classes.index(name)].tolist()), share)
+        for name, share in shares(labels, classes)
     )
 
 

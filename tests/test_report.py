@@ -18,7 +18,7 @@ from perturb import export
 from perturb.drawings import Line, colour_bar, line_chart
 from perturb.faithfulness import compare
 from perturb.report import report_html, report_zip
-from perturb.report_items import item_of, item_of_comparison, item_of_study
+from perturb.report_items import item_of, item_of_arrays, item_of_comparison, item_of_study
 from perturb.study import study
 from tests.analytic import Additive
 
@@ -172,3 +172,26 @@ def test_a_colour_bar_runs_from_blue_to_red_about_white_zero():
     assert min(fills[len(fills) // 2]) > 240
     assert read.texts[:5] == ["−2.5", "−1.25", "0", "+1.25", "+2.5"]
     assert Reader(colour_bar(4, "pixels", signed=False)).texts[:5] == ["0", "1", "2", "3", "4"]
+
+
+def test_arrays_become_pictures_by_what_they_hold(result):
+    labels = np.zeros((24, 32), dtype=np.int64)
+    labels[:6] = 1
+    labels[6:12] = 255
+    mask = labels == 1
+    arrays = {
+        "prediction": labels,
+        "wrong": mask,
+        "score": result.heatmap,
+        "confusion": np.eye(2),
+        "names": np.array(["a"]),
+    }
+    item = item_of_arrays("all of it", arrays, result.image, result.segmenter)
+    assert [plate.title for plate in item.plates] == ["prediction", "wrong", "score"]
+    thing, rest = result.segmenter.classes
+    assert {name: share for name, _, share in item.plates[0].legend} == {thing: 0.5, rest: 0.25, "no class": 0.25}
+    assert "192 pixels" in item.plates[1].text
+    assert item.plates[2].bar[2] == bool(result.heatmap.min() < 0)
+    inside = np.load(io.BytesIO(item.files()["arrays.npz"]))
+    for name, array in arrays.items():
+        assert_array_equal(inside[name], array)

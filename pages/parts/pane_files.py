@@ -25,20 +25,21 @@ def offer(made: Outcome, pair: tuple[Shown, Shown | None], how: str, prefix: str
     st.subheader("Take it with you")
     results = {pane.number: pane.result for pane in made.panes}
     numbers = None if pair[1] is None else (pair[0].number, pair[1].number)
-    st.download_button(
-        "Download the comparison (zip)",
-        data=lambda: zip_of(contents(results, numbers, how)),
-        file_name=f"{made.panes[0].result.image.name}-compare.zip",
-        mime="application/zip",
-        key=f"{prefix}zip",
-        on_click="ignore",
-        icon=":material/download:",
-        help="maps.npz (maps, regions and segmentations of all panes, and A − B), the tables as csv, the curves if they were "
-        "run, compare.json with all settings and digests, and reproduce.py.",
-    )
     if made.fresh:
         report.remember(prefix)
-    report.button(prefix, [partial(item_of, pane.result) for pane in made.panes], *results.values())
+    with st.container(horizontal=True):
+        st.download_button(
+            "Download the comparison (zip)",
+            data=lambda: zip_of(contents(results, numbers, how)),
+            file_name=f"{made.panes[0].result.image.name}-compare.zip",
+            mime="application/zip",
+            key=f"{prefix}zip",
+            on_click="ignore",
+            icon=":material/download:",
+            help="maps.npz (maps, regions and segmentations of all panes, and A − B), the tables as csv, the curves if they were "
+            "run, compare.json with all settings and digests, and reproduce.py.",
+        )
+        report.button(prefix, [partial(item_of, pane.result) for pane in made.panes], *results.values())
     st.caption("The address in your browser is a link to this very comparison.")
     with st.expander("Python lines that make it again"):
         st.code(python_lines(results, numbers, how), language="python")

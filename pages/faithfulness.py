@@ -24,7 +24,7 @@ st.caption(
     "against a segmenter that forgot everything, and against a planted truth."
 )
 view = st.segmented_control(
-    "Test",
+    "View",
     tuple(VIEWS),
     default="methods",
     required=True,

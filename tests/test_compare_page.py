@@ -142,13 +142,25 @@ def test_curves_of_all_panes_and_their_areas():
     assert not app.exception
     table = app.dataframe[0].value
     image, target = perturb.sample("quiet-street"), perturb.Target("car")
-    for row, fill in zip(table.to_dict("records"), ("grey", "black"), strict=True):
-        result = perturb.explain(
-            image, Redness(), target, method="feature-ablation", segments="grid", count=10, fill=fill
-        )
-        areas = perturb.curves(result).metrics()
-        for name in ("deletion_auc", "insertion_auc", "random_deletion_auc", "random_insertion_auc"):
-            assert row[name] == pytest.approx(areas[name], abs=1e-4)
+    grid = {"method": "feature-ablation", "segments": "grid", "count": 10, "fill": "black"}
+    areas = perturb.curves(perturb.explain(image, Redness(), target, **grid)).metrics()
+    grey, black = table.to_dict("records")
+    for name in ("deletion_auc", "insertion_auc", "random_deletion_auc", "random_insertion_auc"):
+        assert black[name] == pytest.approx(areas[name], abs=1e-4)
+    assert grey["random_deletion_auc"] == black["random_deletion_auc"], "random orders do not depend on the map"
+    assert grey["deletion_auc"] != black["deletion_auc"]
+
+
+@pytest.mark.usefixtures("redness")
+def test_maps_of_two_units_keep_their_scales_and_are_subtracted_only_when_normalised():
+    app = visit("compare", **(TWINS | {"cmp_2_method": "rise", "cmp_2_masks": "100", "segmenter": "redness"}))
+    assert not app.exception
+    assert "Panes with one unit share a colour scale" in words(app)
+    assert any("cannot be subtracted as they are. Choose a normalisation" in info.value for info in app.info)
+    assert [warning.value.split(" (")[0] for warning in app.warning] == ["The units differ"]
+    app.selectbox(key="cmp_norm").select("max").run()
+    assert not app.info
+    assert "Red: higher in pane 1 (feature-ablation). Blue: higher in pane 2 (rise)." in words(app)
 
 
 @pytest.mark.usefixtures("redness")

@@ -132,7 +132,7 @@ def _chart(points: pd.DataFrame, kind: str, measure: str, titles: list[str], ban
     x = alt.X("fraction:Q", title=f"pixels {done}, most important first", axis=alt.Axis(format="%", tickCount=5))
     y_title = "IoU with the clean mask" if measure == "iou" else "share of the clean score"
     colours = alt.Scale(domain=titles, range=[HUES[int(title.split()[0]) - 1] for title in titles])
-    key = alt.Legend(title=None, orient="bottom", columns=1, labelLimit=400)
+    below, above = (alt.Legend(title=None, orient=place, columns=1, labelLimit=400) for place in ("bottom", "top"))
     # One band is grey; of several, each has the colour of the first pane that it belongs to.
     hues = [HUES[number - 1] for number in bands] if len(bands) > 1 else [CONTROL_COLOUR]
     band = (
@@ -143,7 +143,7 @@ def _chart(points: pd.DataFrame, kind: str, measure: str, titles: list[str], ban
             x=x,
             y=alt.Y("low:Q", title=y_title),
             y2="high:Q",
-            color=alt.Color("order:N", scale=alt.Scale(domain=list(bands.values()), range=hues), legend=key),
+            color=alt.Color("order:N", scale=alt.Scale(domain=list(bands.values()), range=hues), legend=above),
         )
     )
     lines = (
@@ -152,7 +152,7 @@ def _chart(points: pd.DataFrame, kind: str, measure: str, titles: list[str], ban
         .encode(
             x=x,
             y=alt.Y(f"{measure}:Q", title=y_title),
-            color=alt.Color("pane:N", scale=colours, legend=key, sort=titles),
+            color=alt.Color("pane:N", scale=colours, legend=below, sort=titles),
             tooltip=[
                 alt.Tooltip("pane:N"),
                 alt.Tooltip("fraction:Q", title=f"pixels {done}", format=".1%"),
@@ -160,4 +160,4 @@ def _chart(points: pd.DataFrame, kind: str, measure: str, titles: list[str], ban
             ],
         )
     )
-    return alt.layer(band, lines).resolve_scale(color="independent").properties(height=320)
+    return alt.layer(band, lines).resolve_scale(color="independent").properties(height=360)

@@ -1,6 +1,12 @@
 """Gradient methods on the Inspect page, without a browser: what is said of a map that has no sign, and of a refusal."""
 
+from pages.parts.charts import HUES
+from perturb.methods import METHODS
 from tests.test_pages import visit, words
+
+
+def test_every_method_can_have_a_colour_of_its_own():
+    assert len(set(HUES)) == len(HUES) >= len(METHODS)
 
 
 def test_a_gradient_map_is_shown_for_what_it_is():

@@ -9,7 +9,11 @@ import pandas as pd
 
 from perturb.faithfulness import Faithfulness, Judged
 
-HUES = ("#c2410c", "#1d4ed8", "#0f766e", "#a21caf", "#a16207", "#4d7c0f", "#be123c", "#475569")
+HUES = (
+    "#c2410c", "#1d4ed8", "#0f766e", "#a21caf", "#a16207", "#4d7c0f", "#be123c", "#475569",
+    "#0ea5e9", "#7c3aed", "#16a34a", "#ec4899", "#78350f", "#06b6d4",
+)  # fmt: skip
+"""As many as there are methods, so that no two share one."""
 GREYS = ("#8a8f98", "#a8adb5", "#6b7078")
 
 

@@ -32,7 +32,7 @@ train: $(VENV)/dev.stamp
 # The lab against its peers. One of them is installed without its requirements; the file says why.
 benchmark: $(VENV)/dev.stamp
 	$(BIN)/python -m pip install --quiet --no-deps --requirement requirements-benchmarks.txt
-	$(BIN)/python -m benchmarks --limits
+	$(BIN)/python -m benchmarks --limits --write docs/performance.md
 
 $(VENV)/run.stamp: requirements.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -31,10 +31,10 @@ Make = Callable[[bool], Work]
 
 WORKS: dict[str, Make] = {
     "occlusion-mobilenet": lambda quick: against_captum.occlusion(
-        random_network("deeplabv3-mobilenet", 520, 520), 104, 104 if quick else 52, exact=2.5, fast=4
+        random_network("deeplabv3-mobilenet", 520, 520), 104, 52 if quick else 26, exact=2.5, fast=4
     ),
     "occlusion-fcn": lambda quick: against_captum.occlusion(
-        random_network("fcn-resnet50", 256, 256), 64, 64 if quick else 32, exact=1.3, fast=2.2
+        random_network("fcn-resnet50", 256, 256), 64, 32 if quick else 16, exact=1.3, fast=2.2
     ),
     "occlusion-streets": lambda quick: against_captum.occlusion(streets(), 48, 48 if quick else 24, exact=3),
     "ablation-fcn": lambda quick: against_grad_cam.ablation_cam(

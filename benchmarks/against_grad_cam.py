@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import io
 import warnings
 from typing import Any
 
@@ -121,6 +123,7 @@ def _time_peer(
     given = subject.segmenter.prepare(subject.picture)
     start = contest.clock()
     with (
+        contextlib.redirect_stderr(io.StringIO()),  # its progress bar
         torch.inference_mode(),
         package.AblationCAM(
             module, [module.get_submodule(layer)], ablation_layer=FirstChannels(), batch_size=batch

@@ -21,12 +21,12 @@ from perturb.segments import Coalitions
 from perturb.settings import check_settings
 
 BATCH = 8
-STEP = 8
+STEP = 16
 GREY = 0.5
 
 
 def sampling(subject: Subject, segments: int, samples: int, floor: float | None) -> Work:
-    """The same coalitions of the same segments, scored by a plane laid on every eighth pixel in place of a network."""
+    """The same coalitions of the same segments, scored by a plane laid on every sixteenth pixel in place of a network."""
     method = perturb.METHODS["lime"]
     settings = check_settings(
         method.settings, {"segments": "slic", "count": segments, "samples": samples, "fill": "grey"}, "lime"
@@ -83,7 +83,7 @@ def sampling(subject: Subject, segments: int, samples: int, floor: float | None)
         name,
         Side("lime", peer),
         (Side("exact", ours, ours, floor=floor),),
-        note="A plane on every eighth pixel stands in for the network; both sides draw the same coalitions.",
+        note="A plane on every sixteenth pixel stands in for the network; both sides draw the same coalitions.",
     )
 
 

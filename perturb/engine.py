@@ -96,6 +96,8 @@ def run(
         return answer(fill.paint(picture, hidden, start), hidden)
 
     order = None if preview is None else masks.coarse_to_fine()
+    if batch is None and quick is not None:
+        batch = quick.together
     if preview is None or order is None:
         return sweep(len(masks), read, segmenter, frozen, batch=batch, memory=memory, progress=progress)
 

@@ -16,6 +16,7 @@ from torch.nn import functional
 from perturb.fast.graph import Network, Step, compiled
 from perturb.fast.ops import Channel, Conv, Op
 from perturb.fast.reading import LowReader
+from perturb.fast.workers import cores, spread
 from perturb.results import Readings
 from perturb.segmenters.base import Segmenter, TorchSegmenter
 from perturb.targets import Frozen
@@ -68,6 +69,14 @@ class Channels:
             share: what is taken away, in [0, 1]: one number, or one for each cell, `(h, w)`.
             hidden: `(N, H, W)`.
         """
+        if self._clean[0].device.type != "cpu" or len(index) < 2:
+            return self._read(index, share, hidden)
+        if not self._base:
+            self._read(index[:1], share, hidden[:1])  # makes what all of them share
+        parts = torch.arange(len(index)).tensor_split(min(cores(), len(index)))
+        return Readings.concatenate(spread(lambda part: self._read(index[part], share, hidden[part]), parts))
+
+    def _read(self, index: Tensor, share: Tensor, hidden: Tensor) -> Readings:
         clean = self._clean[self._layer]
         maps = clean[0, index][:, None] * (1 - share.to(clean.dtype))
         values: dict[int, Value] = {self._layer: Channel(index, maps)}

@@ -290,8 +290,10 @@ def _cast(step: Step, dtype: torch.dtype) -> Step:
     if isinstance(op, Conv):
         bias = None if op.bias is None else op.bias.to(dtype)
         weight = op.weight.to(dtype)
-        simple = op.stride == (1, 1) and op.groups == 1 and Winograd.knows(weight, op.dilation)
-        return replace(step, op=replace(op, weight=weight, bias=bias, quick=Winograd(weight) if simple else None))
+        quick = op.stride == (1, 1) and op.groups == 1 and Winograd.knows(op.weight, op.dilation)
+        if dtype != torch.float32:  # half as many bits make a plain convolution as fast, but for the largest
+            quick = quick and op.weight.shape[0] * op.weight.shape[1] >= 2**20
+        return replace(step, op=replace(op, weight=weight, bias=bias, quick=Winograd(op.weight) if quick else None))
     if isinstance(op, Pointwise):
         told = tuple(value.to(dtype) if isinstance(value, Tensor) else value for value in op.arguments)
         return replace(step, op=replace(op, arguments=told))

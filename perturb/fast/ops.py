@@ -120,7 +120,7 @@ class Conv(Op):
             height, width = (side + 2 * own - reach for side, own in zip(given.shape[2:], padding, strict=True))
             side = self.quick.side(height, width, self.dilation[0])
             if side:
-                output = self.quick(given, padding, self.dilation[0], side)
+                output = self.quick(given.float(), padding, self.dilation[0], side).to(given.dtype)
                 return output if self.bias is None else output.add_(self.bias.view(-1, 1, 1))
         return functional.conv2d(given, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
 

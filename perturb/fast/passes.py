@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
-from perturb.fast.boxes import WHOLE, Boxes, Patch
+from perturb.fast.boxes import WHOLE, Boxes, Patch, Value
 from perturb.fast.graph import Network, compiled
 from perturb.fast.ops import Span
 from perturb.fast.reading import LowReader
+from perturb.fast.workers import cores, spread
 from perturb.results import Readings
 from perturb.segmenters.base import Segmenter, TorchSegmenter
 from perturb.targets import Frozen
@@ -17,6 +20,9 @@ FEWEST = 16
 """Perturbations from which it pays to look for a shorter way: that takes about three passes, and is remembered."""
 MEMORY = 2_000_000_000
 """Bytes that the clean values of all steps may take."""
+
+EACH = 4
+"""Perturbations for each core at once: enough that no core waits long for another, few enough that progress is seen."""
 
 
 def passes(segmenter: Segmenter, picture: Tensor, frozen: Frozen, total: int) -> Passes | None:
@@ -48,10 +54,14 @@ class Passes:
         segmenter: in use.
         picture: the clean one, `(3, H, W)`.
         frozen: what to read.
+
+    Attributes:
+        together: perturbations that are best read at once.
     """
 
     def __init__(self, network: Network, segmenter: TorchSegmenter, picture: Tensor, frozen: Frozen) -> None:
         self._segmenter, self._dtype = segmenter, network.dtype
+        self.together = EACH * cores()
         self._boxes = Boxes(network, self._prepare(picture[None]))
         plain = segmenter(picture[None]) if self._dtype != torch.float32 else None
         self._reader = LowReader(frozen, network, self._boxes.clean[-1], plain)
@@ -59,25 +69,24 @@ class Passes:
     def read(self, painted: Tensor, hidden: Tensor) -> Readings:
         """Readings of perturbed pictures `(N, 3, H, W)`, which are the clean one where `hidden`, `(N, H, W)`, is 0.
 
-        A small hole goes its own way, whatever else is in the batch: its numbers do not depend on it.
+        Each goes its own way, whatever else is in the batch: its numbers do not depend on it.
         """
-        spans = [_hole(one) for one in hidden]
-        size = hidden.shape[1] * hidden.shape[2]
-        large = [row for row, hole in enumerate(spans) if hole is not None and _area(hole) > WHOLE * size]
-        parts: dict[int, Readings] = {}
-        if large:
-            together = self._reader.read(self._boxes(self._prepare(painted[large])), hidden[large])
-            parts = {row: together[place : place + 1] for place, row in enumerate(large)}
-        for row, hole in enumerate(spans):
-            if row in parts:
-                continue
-            value = None
-            if hole is not None:
-                (y0, y1), (x0, x1) = hole
-                piece = self._prepare(painted[row : row + 1, :, y0:y1, x0:x1])
-                value = self._boxes(Patch(piece, hole))
-            parts[row] = self._reader.read(value, hidden[row : row + 1])
-        return Readings.concatenate([parts[row] for row in range(len(spans))])
+        one = partial(self._one, painted, hidden)
+        return Readings.concatenate(spread(one, range(len(painted))))
+
+    def _one(self, painted: Tensor, hidden: Tensor, row: int) -> Readings:
+        hole = _hole(hidden[row])
+        value: Value = None
+        if hole is not None:
+            (y0, y1), (x0, x1) = hole
+            whole = (y1 - y0) * (x1 - x0) > WHOLE * hidden[row].numel()
+            value = (
+                self._prepare(painted[row : row + 1])
+                if whole
+                else Patch(self._prepare(painted[row : row + 1, :, y0:y1, x0:x1]), hole)
+            )
+            value = self._boxes(value)
+        return self._reader.read(value, hidden[row : row + 1])
 
     def _prepare(self, pictures: Tensor) -> Tensor:
         # Normalisation is the same for every pixel, so a piece of a picture can be normalised alone.
@@ -91,8 +100,3 @@ def _hole(hidden: Tensor) -> tuple[Span, Span] | None:
     if not len(rows):
         return None
     return (int(rows[0]), int(rows[-1]) + 1), (int(columns[0]), int(columns[-1]) + 1)
-
-
-def _area(spans: tuple[Span, Span]) -> int:
-    (y0, y1), (x0, x1) = spans
-    return (y1 - y0) * (x1 - x0)

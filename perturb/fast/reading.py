@@ -150,13 +150,15 @@ class LowReader:
         if 4 * len(pictures) > open_.numel():
             return self._compare(self._enlarge.large(low, spans))
         if len(pictures):
-            seen = self._enlarge.points(low, spans, pictures, ys, xs)  # (K, n)
-            now[pictures, ys, xs] = self._compare(seen[None])[0]
+            seen = self._enlarge.points(low, spans, pictures, ys, xs)
+            now[pictures, ys, xs] = self._compare(seen)
         return now
 
     def _compare(self, logits: Tensor) -> Tensor:
         """Where the class is the largest of `(N, K, …)`; of equal ones the first wins."""
         c = self._frozen.index
+        if logits.ndim == 2:
+            return logits.argmax(1) == c
         own = logits[:, c]
         now = torch.ones_like(own, dtype=torch.bool)
         for k in range(logits.shape[1]):
@@ -238,21 +240,20 @@ class Enlargement:
         return between
 
     def points(self, low: Tensor, spans: tuple[Span, Span], pictures: Tensor, ys: Tensor, xs: Tensor) -> Tensor:
-        """Enlarged logits `(K, n)` of single pixels of the box, from `small`'s cells."""
-        total: Tensor | None = None
+        """Enlarged logits `(n, K)` of single pixels of the box, from `small`'s cells."""
+        height, width = low.shape[2:]
+        cells = low.permute(0, 2, 3, 1).reshape(-1, low.shape[1])  # a pixel's logits side by side
         sides = []
-        for axis, at in ((0, ys), (1, xs)):
-            first, share = self._low[axis], self._share[axis]
-            begin = spans[axis][0]
-            cell = torch.from_numpy(first[slice(*spans[axis]), 0] - first[begin, 0])[at]
-            part = torch.from_numpy(share[slice(*spans[axis])]).to(low)[at]
-            sides.append(((cell, 1 - part), ((cell + 1).clamp(max=low.shape[2 + axis] - 1), part)))
-        flat = low.permute(1, 0, 2, 3)
+        for axis, at, size in ((0, ys, height), (1, xs, width)):
+            span = slice(*spans[axis])
+            first = torch.from_numpy(self._low[axis][span, 0] - self._low[axis][span.start, 0])[at]
+            share = torch.from_numpy(self._share[axis][span]).to(low)[at]
+            sides.append(((first, 1 - share), ((first + 1).clamp_(max=size - 1), share)))
+        total = low.new_zeros((len(pictures), low.shape[1]))
         for row, high in sides[0]:
+            line = (pictures * height + row) * width
             for column, wide in sides[1]:
-                piece = flat[:, pictures, row, column] * (high * wide)
-                total = piece if total is None else total + piece
-        assert total is not None
+                total.addcmul_(cells.index_select(0, line + column), (high * wide)[:, None])
         return total
 
     def _exactly(self, low: Tensor, spans: tuple[Span, Span]) -> Tensor:

@@ -138,17 +138,17 @@ def test_a_linked_method_that_the_segmenter_cannot_do_is_kept_and_refused_in_wor
 
 @pytest.mark.usefixtures("redness")
 def test_curves_of_all_panes_and_their_areas():
-    app = visit("compare", **TWINS, cmp_2_fill="black", cmp_view="curves", segmenter="redness")
+    app = visit("compare", **FAST, cmp_view="curves", segmenter="redness")
     assert not app.exception
     table = app.dataframe[0].value
     image, target = perturb.sample("quiet-street"), perturb.Target("car")
-    grid = {"method": "feature-ablation", "segments": "grid", "count": 10, "fill": "black"}
+    grid = {"method": "feature-ablation", "segments": "grid", "count": 10}
     areas = perturb.curves(perturb.explain(image, Redness(), target, **grid)).metrics()
-    grey, black = table.to_dict("records")
+    windows, cells = table.to_dict("records")
     for name in ("deletion_auc", "insertion_auc", "random_deletion_auc", "random_insertion_auc"):
-        assert black[name] == pytest.approx(areas[name], abs=1e-4)
-    assert grey["random_deletion_auc"] == black["random_deletion_auc"], "random orders do not depend on the map"
-    assert grey["deletion_auc"] != black["deletion_auc"]
+        assert cells[name] == pytest.approx(areas[name], abs=1e-4)
+    assert windows["random_deletion_auc"] == cells["random_deletion_auc"], "random orders do not depend on the map"
+    assert windows["deletion_auc"] != cells["deletion_auc"]
 
 
 @pytest.mark.usefixtures("redness")

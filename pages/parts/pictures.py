@@ -15,7 +15,8 @@ SOURCES = ("sample", "upload", "camera")
 TYPES = ("png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff", "gif")
 KEPT = 24
 """Pictures that a visit keeps; the one that was added first is forgotten first. One takes about 4 MB."""
-ABREAST = 2
+THUMBNAIL = 94
+"""Its width in pixels: two beside each other, at a desk and on a phone."""
 
 
 def choose() -> None:
@@ -143,29 +144,33 @@ def _thumbnails(shown: str, names: list[str]) -> None:
     if len(names) < 2:
         return
     with st.expander("Pictures of this visit", expanded=True, key="pictures_fold"):
-        rows = [names[at : at + ABREAST] for at in range(0, len(names), ABREAST)]
-        for row in rows:
-            for column, name in zip(st.columns(ABREAST, gap="xsmall"), row, strict=False):
-                image = _known()[name]
-                with column, st.container(key=f"thumb_{'on' if name == shown else 'off'}_{name}"):
-                    figures.show(image.thumbnail, alt=f"Thumbnail of {image.name}")
-                    st.button(
-                        f"{image.name}, shown now" if name == shown else f"Show {image.name}",
-                        key=f"open_{name}",
-                        on_click=_open,
-                        args=(name,),
-                        disabled=name == shown,
-                        help=image.name + (" (with ground truth)" if image.truth is not None else ""),
-                    )
-                    st.button(
-                        f"Remove {image.name}",
-                        icon=":material/close:",
-                        key=f"remove_{name}",
-                        on_click=_remove,
-                        args=(name, names),
-                        help=f"Take {image.name} off this list.",
-                    )
+        with st.container(horizontal=True, gap="xsmall"):  # columns would stand one below the other on a phone
+            for name in names:
+                _thumbnail(name, names, shown=name == shown)
         st.caption("One click shows another picture under the same settings.")
+
+
+def _thumbnail(name: str, names: list[str], *, shown: bool) -> None:
+    """A picture that is a button, and the button that takes it off the list."""
+    image = _known()[name]
+    with st.container(key=f"thumb_{'on' if shown else 'off'}_{name}", width=THUMBNAIL):
+        figures.show(image.thumbnail, alt=f"Thumbnail of {image.name}")
+        st.button(
+            f"{image.name}, shown now" if shown else f"Show {image.name}",
+            key=f"open_{name}",
+            on_click=_open,
+            args=(name,),
+            disabled=shown,
+            help=image.name + (" (with ground truth)" if image.truth is not None else ""),
+        )
+        st.button(
+            f"Remove {image.name}",
+            icon=":material/close:",
+            key=f"remove_{name}",
+            on_click=_remove,
+            args=(name, names),
+            help=f"Take {image.name} off this list.",
+        )
 
 
 def _open(name: str) -> None:
@@ -195,7 +200,7 @@ def _invitation(wanted: str) -> str:
 
 
 STYLE = (
-    "[class*=st-key-thumb_] {position: relative; gap: 0} "
+    "[class*=st-key-thumb_] {position: relative; gap: 0; overflow: hidden} "
     "[class*=st-key-thumb_] img {aspect-ratio: 4/3; object-fit: cover; border-radius: .3rem} "
     "[class*=st-key-thumb_on_] img {outline: 3px solid #e4572e; outline-offset: -3px} "
     "[class*=st-key-thumb_on_]::after {content: '✓'; position: absolute; left: 0; bottom: 0; padding: 0 .3rem; "
@@ -203,7 +208,8 @@ STYLE = (
     # The button lies over its picture; its words are read aloud.
     "[class*=st-key-open_] {position: absolute; inset: 0; width: auto} "
     "[class*=st-key-open_] *:not([role=tooltip]) {height: 100%} "
-    "[class*=st-key-open_] button {width: 100%; background: none; border-color: transparent; min-height: 0} "
+    "[class*=st-key-open_] button {width: 100%; background: none; border-color: transparent !important; min-height: 0} "
+    "[class*=st-key-open_] button:focus-visible {box-shadow: inset 0 0 0 4px #e4572e} "
     "[class*=st-key-open_] button p {font-size: 0} "
     "[class*=st-key-remove_] {position: absolute; top: 0; right: 0; width: auto} "
     "[class*=st-key-remove_] button {min-height: 0; width: 1.5rem; height: 1.5rem; padding: 0; border-radius: 0 .3rem} "

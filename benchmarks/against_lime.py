@@ -41,6 +41,7 @@ def sampling(subject: Subject, segments: int, samples: int, floor: float | None)
         """Of `(N, 3, H, W)`; the same numbers for both sides, at next to no cost."""
         return (pictures[:, :, ::STEP, ::STEP].mean(1) * tilted).double().mean((1, 2))
 
+    first = np.unique(drawn.labels, return_index=True)[1]  # a pixel of each segment, to read its value from the map
     picture = to_tensor(subject.image, torch.device("cpu"))
     clean = _readings(score(picture[None]))
 
@@ -74,8 +75,6 @@ def sampling(subject: Subject, segments: int, samples: int, floor: float | None)
                 hidden = masks.hidden(start, min(start + BATCH, len(masks)))
                 parts.append(_readings(score(fill.paint(picture, hidden, start))))
         heatmap = method.read(masks, Readings.concatenate(parts), clean, settings).maps["score"]
-        # One value a segment: that of its first pixel.
-        first = np.unique(masks.labels, return_index=True)[1]
         return Answer(heatmap.ravel()[first].astype(np.float64), 0)
 
     name = f"LIME without the model, {width}×{height}, {drawn.kept.shape[1]} segments, {samples} samples"

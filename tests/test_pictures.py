@@ -139,3 +139,19 @@ def test_a_mask_explains_the_true_region_and_a_new_mask_is_a_new_result(app):
     app.run()
     assert app.button(key="occ_run").disabled, "another mask is another picture, which runs by itself"
     assert int(app.session_state["occ_run_made"][1].frozen.region.sum()) == 600
+
+
+def test_a_shot_of_the_camera_joins_the_list():
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(RNG.integers(0, 256, (48, 64, 3), dtype=np.uint8)).save(buffer, format="JPEG")
+    app = visit("faithfulness", fai_view="cards", source="camera", sample="rain")
+    app.sidebar.camera_input(key="camera_0").set_value(("shot.jpg", buffer.getvalue(), "image/jpeg"))
+    app.run()
+    assert not app.exception
+    assert shown(app).name == "camera-1"
+    shot = perturb.load_image(buffer.getvalue()).digest
+    assert list(app.session_state["pictures"]) == ["rain", shot]
+    app.sidebar.button(key="open_rain").click().run()
+    app.sidebar.button(key=f"open_{shot}").click().run()
+    assert shown(app).digest == shot
+    assert app.sidebar.segmented_control(key="source").value == "upload", "the camera is not switched on again"

@@ -1,6 +1,7 @@
 """The report as a visitor puts it together, and the guide for a first visit."""
 
 from tests.test_pages import visit, words
+from tests.test_pictures import file, photograph
 
 
 def dialog(app):
@@ -13,7 +14,15 @@ def entries(app):
 
 
 def test_results_are_added_once_reordered_annotated_and_removed():
-    app = visit("occlusion", occ_size="180", occ_stride="180")
+    # By way of a page that runs nothing, so that the run is on a small picture.
+    app = visit("faithfulness", fai_view="cards", source="upload")
+    app.sidebar.file_uploader(key="upload_0").set_value(file("one.png", photograph(1)))
+    app.run()
+    app.switch_page("pages/occlusion.py")
+    for name, value in {"source": "upload", "occ_size": "64", "occ_stride": "64"}.items():
+        app.query_params[name] = value
+    app.run()
+    app.run()
     assert not [button for button in app.sidebar.button if button.key == "report_open"], "nothing to open yet"
     app.button(key="occ_report").click().run()
     assert not app.exception

@@ -147,14 +147,18 @@ def table(rows: list[Row]) -> str:
             f"{row.spearman:.5f}",
         )
         lines.append(f"| {' | '.join(entries)} |")
-    notes = sorted({row.note for row in rows if row.note})
+    told: dict[str, list[str]] = {}
+    for row in rows:
+        if row.note:
+            told.setdefault(row.note, []).append(row.name)
     under = [
         f"Medians over {min(row.rounds for row in rows)} to {max(row.rounds for row in rows)} rounds, sides in turns."
         if rows
         else "",
         "Memory: what the process grew by at its peak, over what it held before (VmHWM, reset before each run).",
         "Differences are parts of the range of the peer's answer; ρ is Spearman's correlation.",
-        *(f"- {row.name}: {row.note}" for row in rows if row.note in notes),
+        "",
+        *(f"- {'; '.join(names)}: {note}" for note, names in told.items()),
     ]
     return "\n".join([*lines, "", *under])
 

@@ -1,10 +1,11 @@
-"""What a visitor waits for, in a real browser on a server of its own.
+"""What a visitor waits for, in a real browser on a server of its own; and the longest run, in a process of its own.
 
-    python -m benchmarks.app [--root DIR] [--rounds 3] [--write FILE [--name NAME]]
+    python -m benchmarks.app [--before DIR] [--rounds 3] [--write FILE …]
 
 Measures, as medians over the rounds: from starting the server to the first heat map on the occlusion page; the same from
 the moment the server answers; from pressing Run after the window's size was changed to the new map with its curves; and the
-server's peak memory. `--root` measures another checkout, such as an older one.
+server's peak memory. Then, once, all 2,048 channels of a layer of FCN-ResNet50. `--before` measures an older checkout in
+turns with this one.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import argparse
 import os
 import re
 import shutil
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -28,31 +31,52 @@ from tests.browser.lab import move_slider, numbers, run_button
 
 PATIENCE = 180_000
 """Milliseconds."""
+CHANNELS = """
+import re, sys, time, torch, numpy as np, perturb
+from pathlib import Path
+from perturb.segmenters import torchvision
+torch.manual_seed(0)
+segmenter = perturb.TorchSegmenter(torchvision.make("fcn-resnet50", 21), classes=[f"class {k}" for k in range(21)])
+image = perturb.load_image(np.random.default_rng(0).random((256, 256, 3), dtype=np.float32))
+target = perturb.Target("class 0", region="all")
+began = time.perf_counter()
+result = perturb.explain(image, segmenter, target, method="ablation-cam", layer="backbone.layer4")
+print(time.perf_counter() - began, re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
+"""
 
 
 def main() -> None:
     """Measure and print a Markdown table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.app", description="What a visitor waits for.")
-    parser.add_argument("--root", type=Path, default=driver.ROOT, help="the checkout to measure (default: this one)")
+    parser.add_argument("--before", type=Path, help="an older checkout, measured in turns with this one")
     parser.add_argument(
         "--rounds", type=int, default=3, help="servers started one after the other (default: %(default)s)"
     )
-    parser.add_argument("--write", type=Path, metavar="FILE", help="put the table into a document, between its marks")
-    parser.add_argument("--name", default="app", help="of the marks (default: %(default)s)")
+    parser.add_argument(
+        "--write", type=Path, action="append", default=[], help="put the table between a document's marks; repeatable"
+    )
     options = parser.parse_args()
-    driver.ROOT = options.root.resolve()
+    roots = {"before": options.before, "now": driver.ROOT} if options.before else {"now": driver.ROOT}
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in roots}
     executable = os.environ.get("CHROMIUM") or shutil.which("chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=[*_FLAGS.split(), "--disable-gpu"])
-        rounds = [visit(browser) for _ in range(options.rounds)]
+        for _ in range(options.rounds):
+            for name, root in roots.items():
+                driver.ROOT = root.resolve()
+                found[name].append(visit(browser))
         browser.close()
-    lines = ["| | median | all rounds |", "|---|--:|---|"]
-    for name in rounds[0]:
-        found = [one[name] for one in rounds]
-        lines.append(f"| {name} | {np.median(found):.3g} | {', '.join(f'{value:.3g}' for value in found)} |")
+    table = {
+        name: {what: float(np.median([one[what] for one in all_])) for what in all_[0]} for name, all_ in found.items()
+    }
+    for name, root in roots.items():
+        table[name] |= channels(root)
+    lines = [f"| | {' | '.join(roots)} |", f"|---{'|--:' * len(roots)}|"]
+    for what in table["now"]:
+        lines.append(f"| {what} | {' | '.join(_short(table[name][what]) for name in roots)} |")
     print("\n".join(lines))
-    if options.write:
-        put(options.write, options.name, "\n".join(lines))
+    for path in options.write:
+        put(path, "app", "\n".join(lines))
 
 
 def visit(browser: Browser) -> dict[str, float]:
@@ -83,8 +107,18 @@ def visit(browser: Browser) -> dict[str, float]:
         "start of the server to the first map, s": seen - started,
         "server ready to the first map, s": seen - answered,
         "server ready to the whole page with its curves, s": complete - answered,
-        "Run after a slider moved to the new map with its curves, s": again - pressed,
+        "Run after a slider moved, to the new map with its curves, s": again - pressed,
         "peak memory of the server, MB": memory,
+    }
+
+
+def channels(root: Path) -> dict[str, float]:
+    """Seg-Ablation-CAM with a checkout's engine: seconds, and MB at the process's peak."""
+    done = subprocess.run([sys.executable, "-c", CHANNELS], cwd=root, capture_output=True, text=True, check=True)
+    seconds, peak = done.stdout.split()
+    return {
+        "Seg-Ablation-CAM, 2,048 channels of FCN-ResNet50 at 256×256, s": float(seconds),
+        "its process's peak memory, MB": float(peak) / 1e3,
     }
 
 
@@ -95,6 +129,10 @@ def _serves(process: psutil.Process) -> bool:
 def _peak(process: psutil.Process) -> float:
     found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{process.pid}/status").read_text())
     return float(found[1]) / 1e3 if found else 0.0
+
+
+def _short(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
 if __name__ == "__main__":

@@ -13,6 +13,9 @@ import streamlit as st
 
 from perturb.report import Item, report_html, report_zip
 
+MOST = 30
+"""Results that a report holds. Each stays in the server's memory, about 10 MB."""
+
 
 @dataclass
 class Entry:
@@ -52,15 +55,19 @@ def button(prefix: str, makers: Sequence[Callable[[str], Item]], *source: object
         makers: each makes an item from the link that opens it again; called when the button is pressed.
         source: what they are made from; under the same source the button says that it is there already.
     """
-    there = any(entry.source == source for entry in _report().entries)
+    entries = _report().entries
+    there = any(entry.source == source for entry in entries)
+    full = len(entries) >= MOST
     st.button(
         "In the report" if there else "Add to report",
         key=f"{prefix}report",
         icon=":material/playlist_add_check:" if there else ":material/playlist_add:",
-        disabled=there,
+        disabled=there or full,
         on_click=_add,
         args=(makers, source, st.session_state.get(f"{prefix}address") or _address()),
-        help="Collect this result with its settings; the report opens from the sidebar, and can be taken away as one file.",
+        help=f"The report holds {MOST} results, which is all it can; remove one first."
+        if full
+        else "Collect this result with its settings; the report opens from the sidebar, and can be taken away as one file.",
     )
 
 

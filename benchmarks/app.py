@@ -56,6 +56,7 @@ def main() -> None:
         "--write", type=Path, action="append", default=[], help="put the table between a document's marks; repeatable"
     )
     options = parser.parse_args()
+    started = os.getloadavg()[0]
     roots = {"before": options.before, "now": driver.ROOT} if options.before else {"now": driver.ROOT}
     found: dict[str, list[dict[str, float]]] = {name: [] for name in roots}
     executable = os.environ.get("CHROMIUM") or shutil.which("chromium")
@@ -74,6 +75,8 @@ def main() -> None:
     lines = [f"| | {' | '.join(roots)} |", f"|---{'|--:' * len(roots)}|"]
     for what in table["now"]:
         lines.append(f"| {what} | {' | '.join(_short(table[name][what]) for name in roots)} |")
+    after = f"Load average {started:.1f} before and {os.getloadavg()[0]:.1f} after, on {os.cpu_count()} cores."
+    lines += ["", f"{options.rounds} rounds. {after} The measuring itself keeps about two cores busy."]
     print("\n".join(lines))
     for path in options.write:
         put(path, "app", "\n".join(lines))

@@ -39,11 +39,13 @@ if view == "explain":
     asked, result = experiment.explain(INSIDE, EXPLAIN_PREFIX)
     layered = asked.method == AblationCam.name
     if layered and result is not None and result.method == asked.method:
-        channels.show(result, EXPLAIN_PREFIX)
+        with experiment.rest(asked, "channels"):
+            channels.show(result, EXPLAIN_PREFIX)
     if layered:
         grounds.section(asked, EXPLAIN_PREFIX)
     if result is not None:
-        views.downloads(result, EXPLAIN_PREFIX)
+        with experiment.rest(asked):
+            views.downloads(result, EXPLAIN_PREFIX)
 else:
     scene = shell.scene()
     label = scores.class_widget(scene, PREFIX)

@@ -17,6 +17,7 @@ st.caption(
 )
 asked, result = experiment.explain(("occlusion",), PREFIX)
 if result is not None:
-    probe.show(result, PREFIX)
-    views.downloads(result, PREFIX)
+    with experiment.rest(asked):
+        probe.show(result, PREFIX)
+        views.downloads(result, PREFIX)
 studies.section(asked.scene, asked.target, PREFIX)

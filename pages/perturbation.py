@@ -15,7 +15,8 @@ st.caption(
     "Hide segments that follow the picture, alone or in random company, and read what each is worth to the class: red "
     "segments are needed, blue ones stand in the way."
 )
-_, result = experiment.explain(("feature-ablation", "lime", "kernel-shap", "rise"), PREFIX)
+asked, result = experiment.explain(("feature-ablation", "lime", "kernel-shap", "rise"), PREFIX)
 if result is not None:
-    probe.show(result, PREFIX)
-    views.downloads(result, PREFIX)
+    with experiment.rest(asked):
+        probe.show(result, PREFIX)
+        views.downloads(result, PREFIX)

@@ -227,7 +227,7 @@ def _chart_of(made: Curves, kind: str) -> Chart:
         lines,
         f"{kind} curve: area {own.auc:.3f}, random order {control.auc:.3f}",
         f"pixels {done}, most important first",
-        "share of the clean score" if made.score != "logit" else "score",
+        f"share of the clean {made.score}" if made.score != "logit" else "score",
     )
 
 

@@ -189,3 +189,14 @@ def test_the_perturbation_page_runs_every_method(method, extra, told):
     assert f'method="{method}"' in app.code[0].value
     {button.label: button for button in app.button}["Next"].click().run()
     assert "Rank **2** of" in words(app)
+
+
+def test_a_link_that_a_page_does_not_understand_is_said_to_be():
+    app = AppTest.from_file("../streamlit_app.py", default_timeout=120)
+    app.query_params["seg_view"], app.query_params["sample"] = "zzz", "quiet-street"
+    app.switch_page("pages/segmenters.py").run()
+    told = [toast.value for toast in app.toast]
+    assert len(told) == 1, "the sample is known"
+    assert "`seg_view=zzz`" in told[0]
+    assert "**this-picture** is used instead" in told[0]
+    assert not app.run().toast, "once"

@@ -25,7 +25,7 @@ def curves(made: Faithfulness, kind: str) -> Any:
         .mark_line(point={"size": 20})
         .encode(
             x=alt.X("fraction:Q", title=f"pixels {done}", axis=alt.Axis(format="%", tickCount=5)),
-            y=alt.Y("score:Q", title="share of the clean score"),
+            y=alt.Y("score:Q", title="share of the clean probability"),
             color=_colour(made.maps),
             strokeDash=alt.StrokeDash(
                 "kind:N", scale=alt.Scale(domain=["method", "control"], range=[[1, 0], [5, 4]]), legend=None
@@ -33,7 +33,7 @@ def curves(made: Faithfulness, kind: str) -> Any:
             tooltip=[
                 "map",
                 alt.Tooltip("fraction:Q", title=f"pixels {done}", format=".1%"),
-                alt.Tooltip("score:Q", title="share of the clean score", format=".3f"),
+                alt.Tooltip("score:Q", title="share of the clean probability", format=".3f"),
                 alt.Tooltip("iou:Q", title="IoU with the clean mask", format=".3f"),
             ],
         )

@@ -23,6 +23,8 @@ from perturb.targets import Frozen
 
 AT_ONCE = 600
 """Forward passes. A run that takes no more starts by itself when a visitor comes to a page or to another picture."""
+SOON = 180
+"""Seconds. A run that is expected to take longer waits for a press, however few its passes are."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,9 +117,24 @@ def explain(names: Sequence[str], prefix: str) -> tuple[Plan, perturb.Result | N
     return asked, show(asked)
 
 
+def task_of(plan: Plan) -> jobs.Task[perturb.Result]:
+    """The run of a plan on its page."""
+    return jobs.Task(f"{plan.prefix}run", plan.key)
+
+
+def rest(plan: Plan, name: str = "rest") -> DeltaGenerator:
+    """A place, by name, for what stands below the map and belongs to the same result; it looks stale when that is."""
+    return st.container(key=f"{plan.prefix}{name}_{'fresh' if task_of(plan).fresh else 'stale'}")
+
+
+def soon(forwards: int, seconds: float) -> bool:
+    """Whether so long a run may start by itself when a visitor comes to its page."""
+    return forwards <= AT_ONCE and seconds <= SOON
+
+
 def show(plan: Plan) -> perturb.Result | None:
     """The run button with its cost, the picture, the map and its curves; runs what is due. None while there is no result."""
-    task: jobs.Task[perturb.Result] = jobs.Task(f"{plan.prefix}run", plan.key)
+    task = task_of(plan)
     known = jobs.workshop().results.get(plan.key)
     if known is not None and known.latest_curves is not None:
         task.keep(known)
@@ -141,7 +158,8 @@ def show(plan: Plan) -> perturb.Result | None:
         with progress:
             _run(plan, task, known, draw, note)
     if task.made is None:
-        note.info("Nothing has been run on this page yet.", icon=":material/play_arrow:")
+        if not task.ended and not plan.error:  # else the reason stands above
+            note.info("Nothing has been run on this page yet.", icon=":material/play_arrow:")
         return None
     draw(task.made)
     with curves_place:
@@ -167,7 +185,7 @@ def _status(plan: Plan, task: jobs.Task[perturb.Result]) -> bool:
         arrived = st.session_state["just_entered"] or (
             task.made is not None and task.made.image.key != plan.scene.image.key
         )
-        at_once = arrived and plan.forwards <= AT_ONCE and not task.stopped
+        at_once = arrived and soon(plan.forwards, plan.map_seconds + plan.curves_seconds) and not task.stopped
         running = not task.fresh and (pressed or task.interrupted or at_once)
         passes = "forward and backward passes" if _backward(plan.method) else "forward passes"
         cost = (

@@ -60,7 +60,7 @@ def section(scene: Scene, target: perturb.Target, methods: list[str], prefix: st
         text="Run the methods, then measure their maps and the controls.",
         primary=True,
         up_to_date="Up to date: the comparison below belongs to these settings.",
-        at_once=st.session_state["just_entered"] and forwards <= experiment.AT_ONCE and not task.stopped,
+        at_once=st.session_state["just_entered"] and experiment.soon(forwards, total) and not task.stopped,
     )
     if running:
         made: dict[str, perturb.Result] = {p.key: shop.results[p.key] for p in plans if p.key in shop.results}

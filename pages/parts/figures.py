@@ -146,7 +146,7 @@ def curve_chart(made: Curves, kind: str, measure: str) -> Any:
         }
     )
     done = "hidden" if kind == "deletion" else "restored"
-    y_title = "IoU with the clean mask" if measure == "iou" else "share of the clean score"
+    y_title = "IoU with the clean mask" if measure == "iou" else f"share of the clean {made.score}"
     x = alt.X("fraction:Q", title=f"pixels {done}, most important first", axis=alt.Axis(format="%", tickCount=5))
     top = max(1.0, float(frame[["map", "high"]].max().max()))
     scale = alt.Scale(domain=[min(0.0, float(frame[["map", "low"]].min().min())), top], nice=False)

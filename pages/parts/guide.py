@@ -23,7 +23,7 @@ def show() -> None:
     if state["guide_page"] != state["page"]:
         return
     with st.container(border=True, key="guide"):
-        *columns, last = st.columns((3,) * len(STEPS) + (1,), vertical_alignment="center")
+        *columns, last = st.columns((3,) * len(STEPS) + (1.6,), vertical_alignment="center")
         for column, step in zip(columns, STEPS, strict=True):
             column.caption(step)
         last.button(

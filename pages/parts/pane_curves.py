@@ -130,7 +130,7 @@ def _chart(points: pd.DataFrame, kind: str, measure: str, titles: list[str], ban
     random = points[(points["curve"] == f"random_{kind}") & points["order"].notna()]
     done = "hidden" if kind == "deletion" else "restored"
     x = alt.X("fraction:Q", title=f"pixels {done}, most important first", axis=alt.Axis(format="%", tickCount=5))
-    y_title = "IoU with the clean mask" if measure == "iou" else "share of the clean score"
+    y_title = "IoU with the clean mask" if measure == "iou" else "share of the clean probability"
     colours = alt.Scale(domain=titles, range=[HUES[int(title.split()[0]) - 1] for title in titles])
     below, above = (alt.Legend(title=None, orient=place, columns=1, labelLimit=400) for place in ("bottom", "top"))
     # One band is grey; of several, each has the colour of the first pane that it belongs to.

@@ -13,6 +13,8 @@ import streamlit as st
 
 from perturb.report import Item, report_html, report_zip
 
+PREFIXES = ("occ_", "per_", "ins_", "cam_", "cmp_", "fai_", "seg_")
+"""Of the pages' settings in the address."""
 MOST = 30
 """Results that a report holds. Each stays in the server's memory, about 10 MB."""
 
@@ -44,7 +46,7 @@ class Report:
 
 def remember(prefix: str) -> None:
     """Note the address that opens what a page now shows; to be called while its result belongs to its settings."""
-    st.session_state[f"{prefix}address"] = _address()
+    st.session_state[f"{prefix}address"] = _address(prefix)
 
 
 def button(prefix: str, makers: Sequence[Callable[[str], Item]], *source: object) -> None:
@@ -64,7 +66,7 @@ def button(prefix: str, makers: Sequence[Callable[[str], Item]], *source: object
         icon=":material/playlist_add_check:" if there else ":material/playlist_add:",
         disabled=there or full,
         on_click=_add,
-        args=(makers, source, st.session_state.get(f"{prefix}address") or _address()),
+        args=(makers, source, st.session_state.get(f"{prefix}address") or _address(prefix)),
         help=f"The report holds {MOST} results, which is all it can; remove one first."
         if full
         else "Collect this result with its settings; the report opens from the sidebar, and can be taken away as one file.",
@@ -193,8 +195,14 @@ def _annotate(entry: Entry, key: str) -> None:
     entry.note = st.session_state[key]
 
 
-def _address() -> str:
-    """The page's address with its query, as the browser shows it."""
-    query = urlencode(st.query_params.to_dict(), safe=",:")
+def _address(prefix: str) -> str:
+    """The page's address with its query, without what the browser still holds of other pages."""
+    own = ("ins_", "cam_") if prefix in ("ins_", "cam_") else (prefix,)
+    asked = {
+        name: value
+        for name, value in st.query_params.to_dict().items()
+        if name.startswith(own) or not name.startswith(PREFIXES)
+    }
+    query = urlencode(asked, safe=",:")
     url = st.context.url or ""
     return f"{url}?{query}" if url and query else url

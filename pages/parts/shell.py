@@ -93,6 +93,8 @@ def enter(page: str) -> None:
     state = st.session_state
     state["shell_ready"] = True
     state["just_entered"] = state.get("page") != page
+    if state["just_entered"]:
+        state["arrived"] = st.query_params.to_dict()
     state["page"] = page
 
 
@@ -177,3 +179,25 @@ __all__ = [
     "sidebar",
     "use_own",
 ]
+
+
+def tell_dropped() -> None:
+    """Say which settings of a link a page did not understand; to be called once the page has been drawn."""
+    state = st.session_state
+    for name, wanted in state.pop("arrived", {}).items():
+        shown = state.get(name)
+        if isinstance(shown, str | int | float) and not _same(shown, wanted):
+            st.toast(
+                f"The link asks for `{name}={wanted}`, which does not fit here; **{shown}** is used instead.",
+                icon=":material/link_off:",
+                duration="long",
+            )
+
+
+def _same(shown: str | float, wanted: str) -> bool:
+    if isinstance(shown, str):
+        return shown.lower() == wanted.lower()
+    try:
+        return float(wanted) == float(shown)
+    except ValueError:
+        return isinstance(shown, bool) and wanted.lower() == str(shown).lower()

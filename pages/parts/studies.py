@@ -141,7 +141,7 @@ def _curves(made: Study) -> Any:
         .mark_line(point={"size": 18})
         .encode(
             x=alt.X("fraction:Q", title="pixels hidden, most important first", axis=alt.Axis(format="%", tickCount=5)),
-            y=alt.Y("score:Q", title="share of the clean score"),
+            y=alt.Y("score:Q", title="share of the clean probability"),
             # The theme's own colours come in pairs of a strong and a pale one, which are hard to tell apart.
             color=alt.Color("fill:N", title=None, sort=None, scale=alt.Scale(scheme="tableau10"), legend=fills),
             strokeDash=alt.StrokeDash("size:N", title=None, sort=None, legend=sizes),

@@ -232,22 +232,27 @@ def curves(result: perturb.Result, prefix: str) -> None:
 
 
 def _verdict(made: perturb.Curves, measure: str) -> str:
-    pairs = [
-        (made.deletion, made.random_deletion, -1),
-        (made.insertion, made.random_insertion, 1),
-    ]
-    wins = []
-    for own, control, sign in pairs:
+    places = {}
+    for kind, sign in (("deletion", -1), ("insertion", 1)):
+        own, control = getattr(made, kind), getattr(made, f"random_{kind}")
         draws = control.iou if measure == "iou" else control.score
-        area = own.iou_auc if measure == "iou" else own.auc
-        best = max(sign * float(np.trapezoid(draw, control.fraction)) for draw in draws)
-        wins.append(sign * area > best)
-    band = f"The grey band spans {len(made.random_deletion.score)} random orders; dashes are their mean."
-    if all(wins):
+        area = sign * (own.iou_auc if measure == "iou" else own.auc)
+        chance = [sign * float(np.trapezoid(draw, control.fraction)) for draw in draws]
+        places[kind] = "better" if area > max(chance) else "worse" if area < min(chance) else "like chance"
+    band = (
+        f"Hidden pixels show the fill '{made.fill}'. The grey band spans {len(made.random_deletion.score)} random orders; "
+        "dashes are their mean."
+    )
+    better = [kind for kind, place in places.items() if place == "better"]
+    worse = [kind for kind, place in places.items() if place == "worse"]
+    if len(better) == 2:
         return f"Both curves beat every random order: the map points at pixels that matter. {band}"
-    if any(wins):
-        better = "deletion" if wins[0] else "insertion"
-        return f"Only the {better} curve beats every random order: believe the map with care. {band}"
+    if better and worse:
+        return f"The {better[0]} curve beats every random order, the {worse[0]} curve is worse than all of them: do not rely on the map. {band}"
+    if better:
+        return f"Only the {better[0]} curve beats every random order: believe the map with care. {band}"
+    if worse:
+        return f"Worse than chance: the {' and the '.join(worse)} curve lies on the wrong side of every random order. {band}"
     return f"Neither curve beats every random order: this map says no more than chance. {band}"
 
 
@@ -268,7 +273,10 @@ def downloads(result: perturb.Result, prefix: str) -> None:
             "and reproduce.py: what the command line writes.",
         )
         report.button(prefix, [lambda link: item_of(result, link, shown)], result, shown)
-    st.caption("The address in your browser is a link to this very result.")
+    st.caption(
+        "While it is up to date, the address in your browser is a link to this very result: "
+        f"{result.frozen.name} by {result.method}."
+    )
     python, shell = st.tabs(["Python", "Command line"])
     with python:
         st.code(python_lines(result), language="python")

@@ -40,6 +40,7 @@ def test_moving_a_slider_marks_the_result_stale_and_run_makes_a_new_one(page, ap
     expect(page.get_by_text("Stale: the settings have changed")).to_be_visible()
     expect(page).to_have_url(re.compile("occ_size=(19|20)[0-9]"))
     expect(page.locator("[class*=st-key-occ_map_stale]")).to_be_visible()
+    expect(page.locator("[class*=st-key-occ_rest_stale]")).to_be_visible()
     assert page.get_by_text("Raw range:").inner_text() == before[0], "the old result stays readable"
     run_button(page).click()
     after = numbers(page)

@@ -75,7 +75,8 @@ def main() -> None:
     lines = [f"| | {' | '.join(roots)} |", f"|---{'|--:' * len(roots)}|"]
     for what in table["now"]:
         lines.append(f"| {what} | {' | '.join(_short(table[name][what]) for name in roots)} |")
-    after = f"Load average {started:.1f} before and {os.getloadavg()[0]:.1f} after, on {os.cpu_count()} cores."
+    lines = [f"What a visitor waits for on {os.cpu_count()} cores:", "", *lines]
+    after = f"Load average {started:.1f} before and {os.getloadavg()[0]:.1f} after."
     lines += ["", f"{options.rounds} rounds. {after} The measuring itself keeps about two cores busy."]
     print("\n".join(lines))
     for path in options.write:

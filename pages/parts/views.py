@@ -274,7 +274,7 @@ def downloads(result: perturb.Result, prefix: str) -> None:
         )
         report.button(prefix, [lambda link: item_of(result, link, shown)], result, shown)
     st.caption(
-        "While it is up to date, the address in your browser is a link to this very result: "
+        "Unless this looks stale, the address in your browser is a link to this very result: "
         f"{result.frozen.name} by {result.method}."
     )
     python, shell = st.tabs(["Python", "Command line"])

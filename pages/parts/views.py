@@ -274,8 +274,8 @@ def downloads(result: perturb.Result, prefix: str) -> None:
         )
         report.button(prefix, [lambda link: item_of(result, link, shown)], result, shown)
     st.caption(
-        "Unless this looks stale, the address in your browser is a link to this very result: "
-        f"{result.frozen.name} by {result.method}."
+        f"Until a setting changes, the address in your browser is a link to this very result: {result.frozen.name} by "
+        f"{result.method}."
     )
     python, shell = st.tabs(["Python", "Command line"])
     with python:

@@ -8,9 +8,9 @@ BIN := $(VENV)/bin
 run: $(VENV)/run.stamp
 	$(BIN)/python -m streamlit run streamlit_app.py
 
-# The browser tests by themselves: each keeps a server and a browser busy. The others share two processes.
+# The browser tests by themselves, each file with a server of its own, so that waiting is not for the others' servers as well.
 test: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest tests/browser
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/browser -n 2 --dist loadfile
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --ignore tests/browser -n 2
 
 test-long: $(VENV)/dev.stamp

@@ -150,6 +150,7 @@ def test_without_ground_truth_the_errors_say_so():
 def test_a_class_that_is_nowhere_has_no_errors():
     def script():
         import numpy as np
+        import streamlit as st
 
         from pages.parts import errors_view, pixel
         from pages.parts.shell import Scene
@@ -159,6 +160,7 @@ def test_a_class_that_is_nowhere_has_no_errors():
         truth = np.ones((24, 32), dtype=np.uint8)
         image = image_from_pixels(picture(24, 32).pixels.copy(), name="wall", truth=truth)
         scene = Scene(image, Constant(-1.0), np.ones((24, 32), dtype=np.int64), 0.1)
+        st.session_state["image"], st.session_state["segmenter_name"] = image, "streets-unet"  # as the sidebar does
         errors_view.section(scene, "thing", "ins_")
         errors_view.section(scene, "rest", "ins_")
         pixel.section(scene, np.stack([np.full((24, 32), -1.0), np.zeros((24, 32))]).astype(np.float32), "ins_")

@@ -5,6 +5,7 @@ import io
 import json
 
 import numpy as np
+import pytest
 from playwright.sync_api import expect
 
 from perturb.cards import METRICS
@@ -19,6 +20,7 @@ LINK = "sample=lone-pedestrian&fai_methods=feature-ablation"
 NAMES = ["feature-ablation", *CONTROLS]
 
 
+@pytest.mark.long
 def test_a_comparison_from_its_link_to_its_files(page, app_url):
     open_page(page, f"{app_url}/faithfulness?{LINK}", 240)  # four maps, sixty passes each
     expect(page.get_by_text("Up to date: the comparison below belongs to these settings.")).to_be_visible(

@@ -70,6 +70,7 @@ def test_a_run_shows_progress_and_stop_stops_it(page, app_url):
     assert numbers(page) == before
 
 
+@pytest.mark.long
 def test_a_run_goes_on_when_a_viewer_control_moves_in_the_middle_of_it(page, app_url):
     open_page(page, f"{app_url}/occlusion?{FAST}")
     numbers(page)
@@ -174,6 +175,7 @@ def test_the_probe_follows_a_click_on_the_map(page, app_url):
     expect(page.get_by_text("window 1 of 6")).to_have_count(0)
 
 
+@pytest.mark.long
 def test_two_visitors_queue_politely(new_page, app_url):
     first, second = new_page(), new_page()
     open_page(first, f"{app_url}/occlusion?{LONG}")
@@ -194,6 +196,7 @@ def street_photo(width=320, height=240) -> bytes:
     return buffer.getvalue()
 
 
+@pytest.mark.long
 def test_an_own_photograph_a_broken_one_and_the_link_to_it(page, new_page, app_url):
     open_page(page, f"{app_url}/occlusion?source=upload&occ_region=all&occ_class=road&occ_size=120&occ_stride=120")
     numbers(page)

@@ -42,8 +42,8 @@ def borders(segments: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize(
     "method",
     [
-        # The other two run without a browser each time, see test_pages.
-        pytest.param(name, marks=[pytest.mark.long] if name in ("kernel-shap", "rise") else [])
+        # The others run without a browser each time, see test_pages.
+        pytest.param(name, marks=[pytest.mark.long] if name != "lime" else [])
         for name in LINKS
     ],
 )

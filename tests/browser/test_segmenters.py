@@ -118,6 +118,7 @@ def test_a_part_leads_to_its_explanation(page, app_url):
     expect(inner).to_be_visible()
     choose(page, "Part", "context")
     expect(main.get_by_text("1,180,672 parameters (70.0% of all)")).to_be_visible(timeout=SECONDS)
+    wait_idle(page)  # the link belongs to the part only when the page has been drawn again
     main.get_by_role("link", name="Explain with this layer").click()
     expect(page.get_by_role("combobox", name="Layer")).to_have_value("context", timeout=SECONDS)
     expect(page.get_by_role("combobox", name="Sample")).to_have_value("fog")

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import sys
 import time
 from collections.abc import Callable
@@ -25,6 +24,7 @@ from benchmarks.contest import PeerMissingError, Row, Work, compete
 from benchmarks.document import put
 from benchmarks.limits import rate
 from benchmarks.subjects import random_network, streets
+from training.card import processor
 
 Make = Callable[[bool], Work]
 """A piece of work at its full size, or at a smaller one."""
@@ -113,16 +113,9 @@ def run(work: Work, *, quick: bool, count: bool = False) -> list[Row]:
 
 def machine() -> str:
     """What the numbers were measured on."""
-    model = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        names = [
-            line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")
-        ]
-        model = names[0] if names else model
     capability = torch.backends.cpu.get_cpu_capability()
     return (
-        f"{time.strftime('%Y-%m-%d')}, {model}, {torch.get_num_threads()} threads of {os.cpu_count()} cores, {capability}, "
+        f"{time.strftime('%Y-%m-%d')}, {processor()}, {torch.get_num_threads()} threads of {os.cpu_count()} cores, {capability}, "
         f"torch {torch.__version__}, no accelerator."
     )
 

@@ -17,16 +17,21 @@ from training.measure import confusion, iou, milliseconds, reach
 from training.networks import NETWORKS, Network
 
 
-def machine() -> str:
-    """The processor's name, torch's threads and torch's version, in words."""
+def processor() -> str:
+    """The processor's name."""
     model = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
         names = [
             line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")
         ]
-        model = names[0] if names else model
-    return f"{model}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, torch {torch.__version__}"
+        return names[0] if names else model
+    return model
+
+
+def machine() -> str:
+    """The processor's name, torch's threads and torch's version, in words."""
+    return f"{processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, torch {torch.__version__}"
 
 
 def _by_class(values: NDArray[np.float64]) -> dict[str, float]:

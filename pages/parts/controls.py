@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import cast
+from typing import Literal, cast
 
 import cv2
 import numpy as np
@@ -53,6 +53,21 @@ def method_widget(names: Sequence[str], prefix: str) -> str:
     chosen = name if name in names else names[0]
     st.caption(f"{METHODS[chosen].summary} Source: {METHODS[chosen].citation}.")
     return chosen
+
+
+def measure_widget(prefix: str) -> Literal["score", "iou"]:
+    """What curves measure."""
+    measure = st.segmented_control(
+        "Measured as",
+        ("score", "iou"),
+        default="score",
+        required=True,
+        key=f"{prefix}measure",
+        bind="query-params",
+        help="score: mean probability in the region, as a share of the clean one. iou: overlap of the new mask with the "
+        "clean one. The same forward passes give both.",
+    )
+    return "iou" if measure == "iou" else "score"
 
 
 def default_settings(name: str, scene: Scene) -> dict[str, Value]:

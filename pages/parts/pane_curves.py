@@ -11,7 +11,7 @@ import pandas as pd
 import streamlit as st
 
 import perturb
-from pages.parts import experiment, jobs, network
+from pages.parts import controls, experiment, jobs, network
 from pages.parts.charts import HUES
 from pages.parts.figures import CONTROL_COLOUR
 from pages.parts.panes import Shown
@@ -70,17 +70,7 @@ def _seconds(result: perturb.Result) -> float:
 
 
 def _show(shown: Sequence[Shown], prefix: str) -> None:
-    measure = st.segmented_control(
-        "Measured as",
-        ("score", "iou"),
-        default="score",
-        required=True,
-        key=f"{prefix}measure",
-        bind="query-params",
-        help="score: mean probability in the region, as a share of the clean one. iou: overlap of the new mask with the "
-        "clean one. The same forward passes give both.",
-    )
-    measure = "iou" if measure == "iou" else "score"
+    measure = controls.measure_widget(prefix)
     titles = {pane.number: pane.title for pane in shown}
     results = {pane.number: pane.result for pane in shown}
     points = pd.DataFrame(curve_rows(results), columns=["number", "curve", "draw", "fraction", "score", "iou"])

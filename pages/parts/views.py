@@ -206,17 +206,7 @@ def curves(result: perturb.Result, prefix: str) -> None:
         f"Hidden pixels show the fill '{made.fill}', whatever occluder made the map: a flat hole can "
         "itself be taken for the object, and so maps of different occluders compare.",
     )
-    measure = st.segmented_control(
-        "Measured as",
-        ("score", "iou"),
-        default="score",
-        required=True,
-        key=f"{prefix}measure",
-        bind="query-params",
-        help="score: mean probability in the region, as a share of the clean one. iou: overlap of the new mask with the "
-        "clean one. The same forward passes give both.",
-    )
-    measure = "iou" if measure == "iou" else "score"
+    measure = controls.measure_widget(prefix)
     for kind in ("deletion", "insertion"):
         own, control = getattr(made, kind), getattr(made, f"random_{kind}")
         areas = (own.iou_auc, control.iou_auc) if measure == "iou" else (own.auc, control.auc)

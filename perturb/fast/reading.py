@@ -2,8 +2,8 @@
 
 A mean logit is linear in the logits, and so is bilinear enlargement: the mean over a region of the enlarged logits is a
 weighted sum of the small ones, the weights being the region's mask pulled back through the transpose of the
-enlargement. Which pixels are the class has to be seen at full size, but only for classes that can come out on top
-somewhere: an enlarged logit lies between those of the cells around it.
+enlargement. Which pixels are the class has to be seen at full size, but only where the cells around do not settle it: an
+enlarged logit lies between theirs.
 """
 
 from __future__ import annotations
@@ -22,6 +22,11 @@ from perturb.targets import Frozen, Reader
 
 NEAR = 1e-5
 """Part of the logits' range within which two of them count as near: far more than rounding."""
+
+BITS = 24
+"""Classes that one float32 number can tell apart as bits."""
+OPEN = 4
+"""Where more than one in so many pixels is open, enlarging all of them is as fast."""
 
 Ints = npt.NDArray[np.int64]
 
@@ -118,52 +123,46 @@ class LowReader:
     def _mask(self, value: Patch | Tensor, spans: tuple[Span, Span]) -> Tensor:
         """Which pixels of a box are the class, bool `(N, …)`.
 
-        Enlarging the largest of the other logits gives an upper bound of the largest of the enlarged others; it is
-        exact where one class is the largest at all cells around. So two maps are enlarged in place of K, and what they
-        leave open is looked at pixel by pixel.
+        A pixel reads four cells. Where the class is above all others at the four, or one other class is above it at the
+        four, that holds for the pixel as well; only the rest is enlarged.
         """
         low = self._enlarge.small(self._clean, value, spans).contiguous()
         c, count = self._frozen.index, low.shape[1]
-        if count < 4 or not self._enlarge.enlarges or min(low.shape[2:]) < 2:
+        if count < 3 or not self._enlarge.enlarges or min(low.shape[2:]) < 2:
             return self._compare(self._enlarge.large(low, spans))
-        own = low[:, c]
-        others = [k for k in range(count) if k != c]
-        most = low[:, others[0]].clone()
-        which = torch.full_like(most, others[0], dtype=torch.uint8 if count < 256 else torch.int32)
-        for k in others[1:]:
-            which.masked_fill_(low[:, k] > most, k)
-            torch.maximum(most, low[:, k], out=most)
-        pair = self._enlarge.large(torch.stack([own, most], 1), spans)
-        gap = pair[:, 0] - pair[:, 1]
-        # One class leads at all four cells, or the class is below some other one at all four: nothing is open.
-        across, below = which[..., 1:] == which[..., :-1], which[:, 1:] == which[:, :-1]
-        settled = across[:, 1:] & across[:, :-1] & below[..., 1:] & below[..., :-1]
-        beaten = torch.zeros_like(settled)
-        for k in others:
-            under = own < low[:, k] - self._near
-            under = under[..., 1:] & under[..., :-1]
-            beaten |= under[:, 1:] & under[:, :-1]
-        settled |= beaten
-        now = gap > 0
-        open_ = (gap.abs() <= self._near) | ~(now | self._enlarge.spread(settled, spans))
-        pictures, ys, xs = open_.nonzero(as_tuple=True)
-        if 4 * len(pictures) > open_.numel():
+        own = low[:, c : c + 1]
+        near = own - self._near
+        leads = torch.ones_like(own, dtype=torch.bool)
+        for part in (low[:, :c], low[:, c + 1 :]):
+            if part.shape[1]:
+                leads &= part.amax(1, keepdim=True) < near
+        wins = _at_four(leads[:, 0])
+        loses = torch.zeros_like(wins)
+        above = own + self._near
+        for first in range(0, count, BITS):  # which classes are above it, as the bits of one number
+            part = low[:, first : first + BITS]
+            part = torch.gt(part, above, out=torch.empty_like(part)).flatten(2)
+            powers = 2.0 ** torch.arange(part.shape[1], device=low.device)
+            bits = torch.matmul(powers, part).view(len(low), *low.shape[2:]).int()
+            loses |= _at_four(bits) > 0
+        squares = (~(wins | loses)).nonzero(as_tuple=True)
+        if OPEN * len(squares[0]) > wins.numel():
             return self._compare(self._enlarge.large(low, spans))
-        if len(pictures):
-            seen = self._enlarge.points(low, spans, pictures, ys, xs)
-            now[pictures, ys, xs] = self._compare(seen)
+        now = self._enlarge.spread(wins, spans)
+        if len(squares[0]):
+            pixels, logits = self._enlarge.squares(low, spans, *squares)
+            now[pixels] = self._compare(logits)[0]
         return now
 
     def _compare(self, logits: Tensor) -> Tensor:
         """Where the class is the largest of `(N, K, …)`; of equal ones the first wins."""
         c = self._frozen.index
-        if logits.ndim == 2:
-            return logits.argmax(1) == c
         own = logits[:, c]
         now = torch.ones_like(own, dtype=torch.bool)
-        for k in range(logits.shape[1]):
-            if k != c:
-                now &= (own > logits[:, k]) if k < c else (own >= logits[:, k])
+        if c > 0:
+            now &= own > logits[:, :c].amax(1)
+        if c + 1 < logits.shape[1]:
+            now &= own >= logits[:, c + 1 :].amax(1)
         return now
 
 
@@ -239,22 +238,39 @@ class Enlargement:
             between = between.index_select(1 + axis, torch.from_numpy(at.clip(0, between.shape[1 + axis] - 1)))
         return between
 
-    def points(self, low: Tensor, spans: tuple[Span, Span], pictures: Tensor, ys: Tensor, xs: Tensor) -> Tensor:
-        """Enlarged logits `(n, K)` of single pixels of the box, from `small`'s cells."""
+    def squares(
+        self, low: Tensor, spans: tuple[Span, Span], pictures: Tensor, rows: Tensor, columns: Tensor
+    ) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor]:
+        """Enlarged logits of the pixels between four of `small`'s cells each.
+
+        Args:
+            low: the cells, `(N, K, h, w)`.
+            spans: the box.
+            pictures, rows, columns: of m squares: the picture, and their upper and left cells.
+
+        Returns:
+            Where these pixels are in `(N, H, W)` of the box, `(m, a, b)` each; and their logits, `(1, K, m, a, b)`. Squares
+            with fewer pixels than others name some twice.
+        """
         height, width = low.shape[2:]
-        cells = low.permute(0, 2, 3, 1).reshape(-1, low.shape[1])  # a pixel's logits side by side
-        sides = []
-        for axis, at, size in ((0, ys, height), (1, xs, width)):
-            span = slice(*spans[axis])
-            first = torch.from_numpy(self._low[axis][span, 0] - self._low[axis][span.start, 0])[at]
-            share = torch.from_numpy(self._share[axis][span]).to(low)[at]
-            sides.append(((first, 1 - share), ((first + 1).clamp_(max=size - 1), share)))
-        total = low.new_zeros((len(pictures), low.shape[1]))
-        for row, high in sides[0]:
-            line = (pictures * height + row) * width
-            for column, wide in sides[1]:
-                total.addcmul_(cells.index_select(0, line + column), (high * wide)[:, None])
-        return total
+        cells = low.transpose(0, 1).reshape(low.shape[1], -1)
+        first = (pictures * height + rows) * width + columns
+        corners = [cells.index_select(1, first + step)[..., None] for step in (0, 1, width, width + 1)]
+        (ys, down), (xs, right) = (self._inside(axis, spans[axis], at) for axis, at in ((0, rows), (1, columns)))
+        upper, lower = (torch.lerp(one, other, right.to(low)) for one, other in (corners[:2], corners[2:]))
+        logits = torch.lerp(upper[:, :, None], lower[:, :, None], down.to(low)[..., None])
+        where = torch.broadcast_tensors(pictures[:, None, None], ys[:, :, None], xs[:, None])
+        return (where[0], where[1], where[2]), logits[None]
+
+    def _inside(self, axis: int, span: Span, squares: Tensor) -> tuple[Tensor, Tensor]:
+        """The pixels of a line that lie in squares of `small`, and how far down or right in them, `(m, most)` each."""
+        low = self._low[axis][slice(*span), 0]
+        of = np.minimum(low - low[0], max(self._low[axis][span[1] - 1, 1] - low[0] - 2, 0))
+        share = self._share[axis][slice(*span)] + (low - low[0] - of)
+        borders = np.searchsorted(of, np.arange(of[-1] + 2))
+        most = int(np.diff(borders).max())
+        pixels = np.minimum(borders[:-1, None] + np.arange(most), borders[1:, None] - 1)
+        return torch.from_numpy(pixels)[squares], torch.from_numpy(share[pixels].clip(0, 1))[squares]
 
     def _exactly(self, low: Tensor, spans: tuple[Span, Span]) -> Tensor:
         """By torch's own resampling: for small whole factors faster than a product with a matrix."""
@@ -287,6 +303,12 @@ def _reads(size: int, small: int, first: int, count: int) -> tuple[Ints, npt.NDA
     np.add.at(matrix, (rows, low), 1.0 - share)
     np.add.at(matrix, (rows, high), share)
     return np.stack([low, high + 1], 1), share, torch.from_numpy(matrix)
+
+
+def _at_four(cells: Tensor) -> Tensor:
+    """What holds at all four cells between each two rows and columns, `(N, h, w)` → `(N, h − 1, w − 1)`, bool or bits."""
+    across = cells[..., 1:] & cells[..., :-1]
+    return across[:, 1:] & across[:, :-1]
 
 
 def _common(one: Span, other: Span) -> Span:

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from perturb.fast.graph import Network, Step
+from perturb.fast.mix import Mix
 from perturb.fast.ops import Mean, Op, Outside, Pointwise, Span
 
 WHOLE = 0.8
@@ -73,7 +74,7 @@ class Boxes:
         if isinstance(op, Mean) and isinstance(given[0], Patch):
             return self._mean(given[0], step.inputs[0], at)
         shapes = [self.clean[place].shape[2:] for place in step.inputs]
-        spread = isinstance(op, Pointwise) and any(
+        spread = isinstance(op, Pointwise | Mix) and any(
             value is not None and tuple(shape) != step.shape[1:] for value, shape in zip(given, shapes, strict=True)
         )
         if not op.local or spread or any(isinstance(value, Tensor) for value in given):
@@ -87,7 +88,7 @@ class Boxes:
         needed = (op.needed(0, spans[0]), op.needed(1, spans[1]))
         patches = []
         for value, place in zip(given, step.inputs, strict=True):
-            if isinstance(op, Pointwise) and tuple(self.clean[place].shape[2:]) != step.shape[1:]:
+            if isinstance(op, Pointwise | Mix) and tuple(self.clean[place].shape[2:]) != step.shape[1:]:
                 patches.append(self.clean[place])  # one value for the whole map
             else:
                 patches.append(extract(self.clean[place], value, needed, op.outside))

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from perturb.fast.known import Unknown, known
+from perturb.fast.mix import Mix, unjoined
 from perturb.fast.ops import Conv, Crop, Op, Place, Pointwise, Resize, affine, fresh
 from perturb.fast.winograd import Winograd
 from perturb.segmenters.base import Segmenter, TorchSegmenter
@@ -204,12 +205,13 @@ class _Builder:
                 last = self._at[result]
             elif isinstance(self._seen.get(node), _Shape):
                 self._add(node)
-        places = {name: self._at[node] for name, node in outputs.items() if node in self._at}
-        steps = self._steps[: last + 1]
+        kept = None if self._kept is None else self._at.get(self._kept)
+        steps, now = unjoined(self._steps[: last + 1], kept)
+        places = {name: now[self._at[node]] for name, node in outputs.items() if self._at.get(node) in now}
         lift: list[Op] = []
         used = [place for step in steps for place in step.inputs]
         while isinstance(steps[-1].op, Resize | Crop) and steps[-1].inputs == (len(steps) - 2,):
-            if used.count(len(steps) - 2) > 1 or (self._kept is not None and self._at[self._kept] == len(steps) - 1):
+            if used.count(len(steps) - 2) > 1 or (kept is not None and now[kept] == len(steps) - 1):
                 break
             if isinstance(steps[-1].op, Resize) and (
                 not steps[-1].op.bilinear or any(isinstance(o, Resize) for o in lift)
@@ -294,6 +296,9 @@ def _cast(step: Step, dtype: torch.dtype) -> Step:
         if dtype != torch.float32:  # half as many bits make a plain convolution as fast, but for the largest
             quick = quick and op.weight.shape[0] * op.weight.shape[1] >= 2**20
         return replace(step, op=replace(op, weight=weight, bias=bias, quick=Winograd(op.weight) if quick else None))
+    if isinstance(op, Mix):
+        weights = tuple(weight.to(dtype) for weight in op.weights)
+        return replace(step, op=replace(op, weights=weights, bias=op.bias.to(dtype)))
     if isinstance(op, Pointwise):
         told = tuple(value.to(dtype) if isinstance(value, Tensor) else value for value in op.arguments)
         return replace(step, op=replace(op, arguments=told))

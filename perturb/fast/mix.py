@@ -1,0 +1,98 @@
+"""1 × 1 convolutions of several maps side by side, without putting them so.
+
+A network's head often joins its branches and mixes them. The product is a sum of one product for each branch, so the joined
+map, the largest of all, need not be written; and a branch that is one cell spread over the map is one more bias.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from perturb.fast.ops import Act, Cat, Conv, Op, Resize
+
+if TYPE_CHECKING:
+    from perturb.fast.graph import Step
+
+
+@dataclass(frozen=True)
+class Mix(Op):
+    """Maps joined along the channels, then a 1 × 1 convolution. A map of one cell counts for all cells.
+
+    Attributes:
+        weights: of each map, `(C', C)`.
+        bias: `(C',)`.
+        acts: run on its output, in order.
+    """
+
+    weights: tuple[Tensor, ...]
+    bias: Tensor
+    acts: tuple[Act, ...]
+
+    def __call__(self, *given: Tensor) -> Tensor:
+        count, (height, width) = len(given[0]), max(tuple(one.shape[2:]) for one in given)
+        base, output = self.bias.expand(count, -1), None
+        wide = []
+        for one, weight in zip(given, self.weights, strict=True):
+            if tuple(one.shape[2:]) == (height, width):
+                wide.append((one.permute(0, 2, 3, 1).reshape(-1, one.shape[1]), weight.T))
+            else:
+                base = torch.addmm(base, one.flatten(1), weight.T)
+        for rows, weight in wide:
+            if output is not None:
+                output.addmm_(rows, weight)
+            else:
+                output = torch.addmm(base.repeat_interleave(height * width, 0) if count > 1 else base[0], rows, weight)
+        assert output is not None
+        made = output.view(count, height, width, -1).permute(0, 3, 1, 2)
+        for act in self.acts:
+            made = act(made)
+        return made
+
+
+def unjoined(steps: Sequence[Step], kept: int | None) -> tuple[list[Step], dict[int, int]]:
+    """The same steps with each join that only a 1 × 1 convolution follows made one `Mix`.
+
+    Args:
+        steps: of a network.
+        kept: a step that must stay one of its own.
+
+    Returns:
+        The steps, and where those that are left now stand.
+    """
+    users = [[at for at, step in enumerate(steps) if place in step.inputs] for place in range(len(steps))]
+    made, gone = list(steps), set()
+    for place, step in enumerate(steps):
+        if not isinstance(step.op, Cat) or len(users[place]) != 1 or place == kept:
+            continue
+        at = users[place][0]
+        conv = made[at].op
+        if not isinstance(conv, Conv) or not _mixes(conv):
+            continue
+        inputs = []
+        for source in step.inputs:
+            spread = isinstance(steps[source].op, Resize) and steps[steps[source].inputs[0]].shape[1:] == (1, 1)
+            if spread and users[source] == [place] and source != kept:
+                gone.add(source)
+                source = steps[source].inputs[0]
+            inputs.append(source)
+        widths = [steps[source].shape[0] for source in inputs]
+        if len(set(inputs)) != len(inputs) or all(steps[source].shape[1:] == (1, 1) for source in inputs):
+            continue
+        weight = conv.weight.flatten(1)
+        bias = weight.new_zeros(len(weight)) if conv.bias is None else conv.bias
+        parts = tuple(part.contiguous() for part in weight.split(widths, 1))
+        made[at] = replace(made[at], op=Mix(parts, bias, conv.acts), inputs=tuple(inputs))
+        gone.add(place)
+    left = [place for place in range(len(steps)) if place not in gone]
+    now = {place: at for at, place in enumerate(left)}
+    return [replace(made[p], inputs=tuple(now[i] for i in made[p].inputs)) for p in left], now
+
+
+def _mixes(conv: Conv) -> bool:
+    one = tuple(conv.weight.shape[2:]) == conv.stride == (1, 1)
+    return one and conv.padding == (0, 0) and conv.groups == 1

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from perturb.fast.memory import kept
 from perturb.fast.passes import passes
 from perturb.fills import Fill
 from perturb.images import Image
@@ -177,7 +178,7 @@ def sweep(
     sizes = BatchSizes(segmenter.device, batch, most=max(1, memory // each))
     parts: list[Readings] = []
     start = 0
-    with torch.inference_mode():
+    with torch.inference_mode(), kept():
         while start < total:
             stop = min(start + sizes.next(), total)
             began = time.perf_counter()

@@ -2,7 +2,7 @@
 
 Rong et al. 2022 (ROAD), sec. 4: every hidden pixel is the weighted mean of its neighbours, all of them at once. The
 system is a discrete Laplace equation, solved here without a matrix by conjugate gradients. Left alone those need
-hundreds of steps for a large hole; the preconditioner, one V-cycle of a multigrid, leaves about ten, whatever the
+hundreds of steps for a large hole; the preconditioner, one cycle of a multigrid, leaves about five, whatever the
 size of the hole and the share of hidden pixels.
 """
 
@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from perturb.multigrid import Level, cycle, even_sized, levels_of, neighbours, prolong
+from perturb.multigrid import Multigrid, block_sums, made_even, neighbours, prolong
 
 TOLERANCE = 1e-5
 """Estimated largest error at which a solution is done, in the picture's units. A grey level is 4e-3."""
 STEPS = 200
-REDUCTION = 1e-4
-"""Of the error before its rounding in float32 is looked at."""
+REDUCTION = 1e-5
+"""Of the error before what rounding has left of it is looked at."""
 MEMORY = 512_000_000
 """Bytes that the masks solved together may take on an accelerator."""
 
@@ -34,8 +33,8 @@ def impute(picture: Tensor, hidden: Tensor, *, start: Tensor | None = None, tole
         start: where to begin, `(3, H, W)` or `(N, 3, H, W)`: the solution of a mask much like these. It changes the
             solution by no more than the tolerance. By default a rough one from the known pixels: then the result does
             not depend on what the hidden ones were, to the last bit.
-        tolerance: on the largest error, in units of the picture, as the preconditioner estimates it; against direct
-            solves the true one stayed below three times this.
+        tolerance: on the largest error, in units of the picture, as the preconditioner estimates it; it cannot be less
+            than 4e-6 of the largest known value.
 
     Returns:
         float32 `(N, 3, H, W)`. Known pixels are bit-identical; hidden ones lie within the range of the known ones, per
@@ -46,62 +45,37 @@ def impute(picture: Tensor, hidden: Tensor, *, start: Tensor | None = None, tole
     Raises:
         ArithmeticError: the picture holds values that are not finite.
     """
+    # One mask at a time stays in a processor's cache; an accelerator is idle unless it gets many.
+    together = 1 if picture.device.type == "cpu" else max(1, MEMORY // (100 * picture.numel()))
+    return _impute(picture, hidden, start, tolerance, together)[0]
+
+
+def _impute(
+    picture: Tensor, hidden: Tensor, start: Tensor | None, tolerance: float, together: int
+) -> tuple[Tensor, int]:
+    """`impute`, so many masks at a time, and the steps taken, all together."""
     result = picture.expand(len(hidden), -1, -1, -1).clone()
     whole = hidden.flatten(1).all(1)
     result[whole] = picture.double().mean((1, 2)).to(picture.dtype)[:, None, None]
     todo = (hidden.flatten(1).any(1) & ~whole).nonzero()[:, 0]
-    # One mask at a time stays in a processor's cache; an accelerator is idle unless it gets many.
-    each = 100 * picture.numel()
-    together = 1 if picture.device.type == "cpu" else max(1, MEMORY // each)
-    degree = neighbours(torch.ones_like(picture[:1], dtype=torch.float64))
+    degree = neighbours(torch.ones_like(picture[:1]))
+    starts = None if start is None else start.expand(len(hidden), -1, -1, -1)
+    solver, steps = None, 0
     for first in range(0, len(todo), together):
         index = todo[first : first + together]
-        begin = start if start is None or start.ndim == 3 else start[index]
-        result[index] = _impute(picture, hidden[index], degree, begin, tolerance)[0]
-    return result
-
-
-def _impute(
-    picture: Tensor, hidden: Tensor, degree: Tensor, start: Tensor | None, tolerance: float
-) -> tuple[Tensor, int]:
-    """Masks `(N, H, W)` that each hide something and leave something: pictures `(N, 3, H, W)`, and the steps taken."""
-    # Only the frame around each hole has a say: its rim holds every neighbour of a hidden pixel.
-    size, corners = _frames(hidden)
-    frames = [(..., slice(y, y + size[0]), slice(x, x + size[1])) for y, x in corners]
-    hole = torch.stack([mask[frame] for mask, frame in zip(hidden, frames, strict=True)])[:, None]
-    clean = torch.stack([picture[frame] for frame in frames]).double()
-    degrees = torch.stack([degree[frame] for frame in frames])  # cut out: a frame's edge is not the picture's
-    if start is None:
-        begin = _guess(clean.float(), hole).double()
-    else:
-        starts = start.expand(len(hidden), -1, -1, -1)
-        begin = torch.stack([one[frame] for one, frame in zip(starts, frames, strict=True)]).double()
-    solution, steps = _solve(torch.where(hole, begin, clean), hole, degrees, tolerance)
-    # The solution lies between the known values; what is left of its error must not leave them.
-    low = torch.where(hole, torch.inf, clean).amin((2, 3), keepdim=True)
-    high = torch.where(hole, -torch.inf, clean).amax((2, 3), keepdim=True)
-    found = torch.where(hole, solution.clamp(low, high), clean).to(picture.dtype)
-    result = picture.expand(len(hidden), -1, -1, -1).clone()
-    for row, frame in enumerate(frames):
-        result[row][frame] = found[row]
+        # Only the frame around each hole has a say: its rim holds every neighbour of a hidden pixel.
+        size, corners = _frames(hidden[index])
+        frames = [(..., slice(y, y + size[0]), slice(x, x + size[1])) for y, x in corners]
+        if solver is None or solver.size != (len(index), len(picture), *size):
+            solver = _Solver(len(index), len(picture), *size, picture.device)
+        for row, (mask, frame) in enumerate(zip(index.tolist(), frames, strict=True)):
+            begin = picture if starts is None else starts[mask]
+            solver.load(row, picture[frame], hidden[mask][frame], degree[frame], begin[frame])
+        steps += solver.solve(tolerance, guess=start is None)
+        for row, (mask, frame) in enumerate(zip(index.tolist(), frames, strict=True)):
+            into = result[mask][frame]
+            torch.where(hidden[mask][frame], solver.solution(row), into, out=into)
     return result, steps
-
-
-def _guess(clean: Tensor, hole: Tensor) -> Tensor:
-    """A rough solution, float32 `(N, C, h, w)`: the mean of the known pixels in the smallest block that has some.
-
-    Blocks are of 2 × 2, 4 × 4, … pixels, and pass smoothly into each other. It saves two steps in ten.
-    """
-    known = (~hole).float()
-    sums = [(clean * known, known)]
-    while not bool((sums[-1][1] > 0).all()):
-        values, weights = (even_sized(part) for part in sums[-1])
-        sums.append((functional.avg_pool2d(values, 2), functional.avg_pool2d(weights, 2)))
-    filled = sums[-1][0] / sums[-1][1]
-    for values, weights in reversed(sums[:-1]):
-        around = prolong(filled, values.shape[2], values.shape[3])
-        filled = torch.where(weights > 0, values / weights, around)
-    return filled
 
 
 def _frames(hidden: Tensor) -> tuple[tuple[int, int], list[tuple[int, int]]]:
@@ -118,71 +92,127 @@ def _frames(hidden: Tensor) -> tuple[tuple[int, int], list[tuple[int, int]]]:
     return (height, width), list(zip(tops, lefts, strict=True))
 
 
-def _solve(values: Tensor, hole: Tensor, degrees: Tensor, tolerance: float) -> tuple[Tensor, int]:
-    """The solution from `values`, float64 `(N, C, h, w)`, changing only the pixels of `hole`, `(N, 1, h, w)`.
+class _Solver:
+    """Masks `(N, h, w)` that each hide something and leave something, at once; then others of the same size.
 
-    Conjugate gradients in float32 take the error down by `REDUCTION`; what is then left of it is measured in float64, and
-    they start again. In float32 alone rounding would be amplified by up to the square of the hole's width; in float64 alone
-    most of the time would go into moving memory. The preconditioner's answer M⁻¹r is also the estimate of the error that
-    ends it all: a small residual alone says little about the middle of a large hole.
+    All is float32, and every sum that matters is exact: values are rounded to 20 bits, so that twelve of them add up to
+    24, which is what a float32 holds. By the maximum principle that moves no solution by more than 5e-7 of the largest.
     """
-    levels = levels_of(hole, degrees)
-    inside, springs = hole.float(), degrees.float()
-    solution = values.clone()
-    open_ = torch.ones_like(solution[:, :1, :1, :1], dtype=torch.bool)
-    steps = 0
-    while steps <= STEPS:
-        residual = (neighbours(solution) - degrees * solution).float().mul_(inside)
-        error = cycle(levels, residual)
-        largest = error.abs().amax((1, 2, 3), keepdim=True)
-        # A mask that is done stands still while the others go on: they must not change its solution.
-        solution += torch.where(open_ & (largest <= tolerance), error, 0.0)
-        open_ = open_ & ~(largest <= tolerance)  # not `>`: what is not a number must not pass for a solution
-        if not bool(open_.any()):
-            return solution, steps
-        correction, taken = _descend(levels, residual, error, inside, springs, open_, tolerance / 2)
-        solution += correction
-        steps += taken
-    raise ArithmeticError(f"Linear imputation did not converge in {STEPS} steps: are all values of the picture finite?")
+
+    def __init__(self, masks: int, channels: int, height: int, width: int, device: torch.device) -> None:
+        self.size = (masks, channels, height, width)
+        self._inside = (..., slice(height), slice(width))  # of arrays of even size, which the grids ask for
+        rows, columns = made_even(height), made_even(width)
+        self._grids = Multigrid(masks, channels, rows, columns, device)
+        self._hole = torch.zeros((masks, 1, rows, columns), dtype=torch.bool, device=device)
+        self._unknown = torch.ones_like(self._hole)
+        self._degrees = torch.ones(self._hole.shape, device=device)
+        self._values, self._correction, self._direction, self._image = (
+            torch.zeros((masks, channels, rows, columns), device=device) for _ in range(4)
+        )
+
+    def load(self, row: int, picture: Tensor, hidden: Tensor, degrees: Tensor, start: Tensor) -> None:
+        """Take on a mask `(h, w)` of a picture `(C, h, w)`; what stands at hidden pixels comes from `start`."""
+        self._hole[row][self._inside] = hidden
+        self._unknown[row][self._inside] = hidden
+        self._degrees[row][self._inside] = degrees
+        torch.where(hidden, start, picture, out=self._values[row][self._inside])
+
+    def solution(self, row: int) -> Tensor:
+        """`(C, h, w)`; what it holds at known pixels is rounded."""
+        return self._values[row][self._inside]
+
+    def solve(self, tolerance: float, *, guess: bool) -> int:
+        """Solve what was loaded, and say in how many steps.
+
+        Conjugate gradients take the error down by `REDUCTION`; what rounding has left of it is then measured exactly, and
+        they start again. The preconditioner's answer M⁻¹r is also the estimate of the error that ends it all: a small
+        residual alone says little about the middle of a large hole.
+        """
+        grids, values, residual = self._grids, self._values, self._grids.residual
+        grids.load(self._hole, self._degrees)
+        # The solution lies between the known values; what is left of its error must not leave them.
+        low = self._image.copy_(values).masked_fill_(self._unknown, torch.inf).amin((2, 3), keepdim=True)
+        high = self._image.copy_(values).masked_fill_(self._unknown, -torch.inf).amax((2, 3), keepdim=True)
+        largest = torch.maximum(low.abs(), high.abs()).clamp(min=1e-30)
+        bit = torch.ldexp(torch.ones_like(largest), torch.frexp(largest).exponent - 20)
+        enough = (4 * bit.amax((1, 2, 3), keepdim=True)).clamp(min=tolerance)
+        if guess:
+            self._guess()
+        else:
+            values.clamp_(low, high)
+        going = torch.ones_like(enough, dtype=torch.bool)
+        steps = 0
+        while steps <= STEPS:
+            values.div_(bit).round_().mul_(bit)
+            neighbours(values, residual).addcmul_(self._degrees, values, value=-1)
+            error = grids.cycle()
+            off = self._largest(error)
+            # A mask that is done stands still while the others go on: they must not change its solution.
+            values.addcmul_(going & (off <= enough), error)
+            going &= ~(off <= enough)  # not `>`: what is not a number must not pass for a solution
+            if not bool(going.any()):
+                values.clamp_(low, high)
+                return steps
+            steps += self._descend(error, going, torch.maximum(REDUCTION * off, enough))
+            values.addcmul_(going, self._correction)
+        raise ArithmeticError(
+            f"Linear imputation did not converge in {STEPS} steps: are all values of the picture finite?"
+        )
+
+    def _descend(self, error: Tensor, going: Tensor, wanted: Tensor) -> int:
+        """Conjugate gradients until the error of all masks `going` is as `wanted`: sets what corrects it.
+
+        Args:
+            error: the preconditioner's answer to the residual.
+            going, wanted: `(N, 1, 1, 1)`.
+        """
+        grids, residual = self._grids, self._grids.residual
+        correction, direction, image = self._correction.zero_(), self._direction.copy_(error), self._image
+        before = _dot(residual, error)
+        taken = 0
+        while taken < STEPS:
+            taken += 1
+            neighbours(direction, image).addcmul_(self._degrees, direction, value=-1)
+            curvature = -_dot(direction, image)
+            length = torch.where(going & (curvature > 0), before / curvature, 0.0)
+            correction.addcmul_(length, direction)
+            residual.addcmul_(length, image)
+            error = grids.cycle()
+            going = going & ~(self._largest(error) <= wanted)
+            if not bool(going.any()):
+                break
+            now = _dot(residual, error)
+            torch.addcmul(error, now / torch.where(before > 0, before, 1.0), direction, out=direction)
+            before = now
+        correction.add_(error)
+        return taken
+
+    def _largest(self, error: Tensor) -> Tensor:
+        """`(N, 1, 1, 1)`."""
+        return torch.abs(error, out=self._image).amax((1, 2, 3), keepdim=True)
+
+    def _guess(self) -> None:
+        """A rough solution: the mean of the known pixels in the smallest block that has some.
+
+        Blocks are of 2 × 2, 4 × 4, … pixels, and pass smoothly into each other. It saves a step in five.
+        """
+        weights = (~self._unknown).float()
+        sums = [(torch.mul(self._values, weights, out=self._image), weights)]
+        while not bool((sums[-1][1] > 0).all()):
+            sums.append((block_sums(sums[-1][0]), block_sums(sums[-1][1])))
+        filled = sums[-1][0] / sums[-1][1]
+        for values, weights in reversed(sums[:-1]):
+            height, width = values.shape[2:]
+            size = (*values.shape[:2], made_even(height), made_even(width))
+            around = prolong(filled, torch.empty(size, device=values.device))[..., :height, :width]
+            filled = torch.where(weights > 0, values / weights, around)
+        torch.where(self._hole, filled, self._values, out=self._values)
 
 
-def _descend(
-    levels: list[Level],
-    residual: Tensor,
-    error: Tensor,
-    inside: Tensor,
-    springs: Tensor,
-    going: Tensor,
-    enough: float,
-) -> tuple[Tensor, int]:
-    """Conjugate gradients in float32: what to add to the solution of the masks `going`, and the steps it took.
-
-    Args:
-        levels: the preconditioner.
-        residual: `(N, C, h, w)`; is overwritten.
-        error: the preconditioner's answer to it.
-        inside: 1 in the hole, `(N, 1, h, w)`.
-        springs: of each pixel, all together, `(N, 1, h, w)`.
-        going: masks to solve, `(N, 1, 1, 1)`.
-        enough: an estimated error at which a mask is done, if it is not done earlier, `REDUCTION` below where it was.
-    """
-    wanted = (REDUCTION * error.abs().amax((1, 2, 3), keepdim=True)).clamp(min=enough)
-    open_ = going
-    correction, direction = torch.zeros_like(error), error
-    before = (residual * error).sum((2, 3), keepdim=True)
-    taken = 0
-    while taken < STEPS:
-        taken += 1
-        image = (springs * direction).sub_(neighbours(direction)).mul_(inside)
-        curvature = (direction * image).sum((2, 3), keepdim=True)
-        length = torch.where(going & (curvature > 0), before / curvature, 0.0)
-        correction.addcmul_(length, direction)
-        residual.addcmul_(length, image, value=-1)
-        error = cycle(levels, residual)
-        going = going & ~(error.abs().amax((1, 2, 3), keepdim=True) <= wanted)
-        if not bool(going.any()):
-            break
-        now = (residual * error).sum((2, 3), keepdim=True)
-        direction = error.addcmul(now / torch.where(before > 0, before, 1.0), direction)
-        before = now
-    return torch.where(open_, correction.add_(error), 0.0), taken
+def _dot(one: Tensor, other: Tensor) -> Tensor:
+    """Of each channel of each mask, `(N, C, 1, 1)`."""
+    if one.device.type != "cpu":
+        return (one * other).sum((2, 3), keepdim=True)
+    pairs = zip(one.flatten(0, 1).flatten(1), other.flatten(0, 1).flatten(1), strict=True)
+    return torch.stack([torch.dot(a, b) for a, b in pairs]).view(*one.shape[:2], 1, 1)

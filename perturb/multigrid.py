@@ -1,7 +1,8 @@
-"""The preconditioner of linear imputation: one V-cycle of a multigrid over the hidden pixels.
+"""The preconditioner of linear imputation: one cycle of a multigrid over the hidden pixels.
 
 Hidden pixels are joined to their neighbours by springs; grids of half, a quarter, … the size let an error that is wide be
-taken out where it is narrow.
+taken out where it is narrow. Every grid has the picture's own springs, for in a plane a block pulls at the next one as a
+pixel does at a pixel; only the springs to known pixels differ from block to block.
 """
 
 from __future__ import annotations
@@ -10,26 +11,29 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-COARSEST = 320
-"""Cells at which a level is solved exactly."""
+COARSEST = 300
+"""Cells at which a grid is solved exactly."""
+
+_WEIGHTS = np.array([[1.0, 2, 1], [2, 0, 2], [1, 2, 1]])
+_SPREAD = np.array([0.25, 0.75, 0.75, 0.25])
 
 
-def neighbours(values: Tensor) -> Tensor:
+def neighbours(values: Tensor, out: Tensor | None = None) -> Tensor:
     """12 · Σ_j w_ij x_j over the neighbours inside the picture: whole weights, 2 beside and 1 across, are exact."""
-    if values.device.type == "cpu":  # OpenCV goes over a plane once, in place of seven times
-        sums = torch.empty(values.shape, dtype=values.dtype)
-        for plane, into in zip(values.flatten(0, -3).numpy(), sums.flatten(0, -3).numpy(), strict=True):
-            cv2.filter2D(plane, -1, _WEIGHTS, dst=into, borderType=cv2.BORDER_CONSTANT)
-        return sums
-    return _neighbours_anywhere(values)
+    out = torch.empty_like(values) if out is None else out
+    if values.device.type != "cpu":
+        return out.copy_(_neighbours_anywhere(values))
+    for plane, into in zip(_planes(values), _planes(out), strict=True):  # OpenCV goes over it once, not seven times
+        cv2.filter2D(plane, -1, _WEIGHTS, dst=into, borderType=cv2.BORDER_CONSTANT)
+    return out
 
 
 def _neighbours_anywhere(values: Tensor) -> Tensor:
-    """The same on any device."""
     rows = 2 * values
     rows[..., 1:, :] += values[..., :-1, :]
     rows[..., :-1, :] += values[..., 1:, :]
@@ -39,170 +43,179 @@ def _neighbours_anywhere(values: Tensor) -> Tensor:
     return both.sub_(values, alpha=4)
 
 
-_WEIGHTS = np.array([[1.0, 2, 1], [2, 0, 2], [1, 2, 1]])
+def prolong(coarse: Tensor, out: Tensor) -> Tensor:
+    """Bilinear, from `(N, C, h, w)` to twice the size."""
+    height, width = out.shape[2:]
+    if coarse.device.type != "cpu":
+        return out.copy_(functional.interpolate(coarse, scale_factor=2, mode="bilinear", align_corners=False))
+    for plane, into in zip(_planes(coarse), _planes(out), strict=True):
+        cv2.resize(plane, (width, height), dst=into, interpolation=cv2.INTER_LINEAR)
+    return out
 
 
-@dataclass(frozen=True)
-class Level:
-    """One grid: springs between hidden cells, and to known ones, which stand at zero error. All `(N, 1, h, w)`.
-
-    Attributes:
-        right, down, main, anti: springs between (y, x) and (y, x+1); (y, x) and (y+1, x); (y, x) and (y+1, x+1);
-            (y, x+1) and (y+1, x). Zero where there is no such pair.
-        anchor: sum of the springs to known cells.
-        diagonal: sum of all springs of a cell.
-        active: 1 where there is something to solve for.
-        damping: of the smoother.
-        jacobi: damping/diagonal, 0 where nothing is to be solved.
-        finest: the picture's own grid, where all springs are those of `neighbours`.
-        inverse: of the whole level's matrix, `(N, h·w, h·w)`; only on the coarsest.
-    """
-
-    right: Tensor
-    down: Tensor
-    main: Tensor
-    anti: Tensor
-    anchor: Tensor
-    diagonal: Tensor
-    active: Tensor
-    damping: float
-    jacobi: Tensor
-    finest: bool
-    inverse: Tensor | None
-
-    def pull(self, values: Tensor) -> Tensor:
-        """What each cell's neighbours pull it by: the level's diagonal less its matrix, times `(N, C, h, w)`.
-
-        On the finest grid `values` must be 0 outside the hole, and so must be whatever the result is used for.
-        """
-        if self.finest:
-            return neighbours(values)
-        result = torch.zeros_like(values)
-        for spring, one, other in _PAIRS:
-            weight = getattr(self, spring)[_ORIGIN[spring]]
-            result[one].addcmul_(weight, values[other])
-            result[other].addcmul_(weight, values[one])
-        return result
+def restrict(fine: Tensor, out: Tensor, scratch: Tensor) -> Tensor:
+    """The exact transpose of `prolong`, which conjugate gradients ask for. `scratch` is like `fine`."""
+    if fine.device.type != "cpu":
+        return out.copy_(_restrict_anywhere(fine))
+    for plane, into in zip(_planes(fine), _planes(scratch), strict=True):  # beyond the border stands the border's value
+        cv2.sepFilter2D(plane, -1, _SPREAD, _SPREAD, dst=into, anchor=(1, 1), borderType=cv2.BORDER_REPLICATE)
+    return out.copy_(scratch[..., ::2, ::2])
 
 
-_ALL, _FIRST, _REST = slice(None), slice(None, -1), slice(1, None)
-_PAIRS = (
-    ("right", (..., _ALL, _FIRST), (..., _ALL, _REST)),
-    ("down", (..., _FIRST, _ALL), (..., _REST, _ALL)),
-    ("main", (..., _FIRST, _FIRST), (..., _REST, _REST)),
-    ("anti", (..., _FIRST, _REST), (..., _REST, _FIRST)),
-)
-_ORIGIN = {
-    "right": (..., _ALL, _FIRST),
-    "down": (..., _FIRST, _ALL),
-    "main": (..., _FIRST, _FIRST),
-    "anti": (..., _FIRST, _FIRST),
-}
-
-
-def _level(springs: dict[str, Tensor], anchor: Tensor, damping: float, *, finest: bool = False) -> Level:
-    diagonal = anchor.clone()
-    for spring, one, other in _PAIRS:
-        weight = springs[spring][_ORIGIN[spring]]
-        diagonal[one] += weight
-        diagonal[other] += weight
-    active = diagonal > 0
-    jacobi = torch.where(active, damping / diagonal, 0.0)
-    level = Level(
-        **springs,
-        anchor=anchor,
-        diagonal=diagonal,
-        active=active.float(),
-        damping=damping,
-        jacobi=jacobi,
-        finest=finest,
-        inverse=None,
-    )
-    height, width = anchor.shape[2:]
-    cells = height * width
-    if cells > COARSEST:
-        return level
-    unit = torch.eye(cells, device=anchor.device).view(1, cells, height, width)
-    units = unit.expand(len(anchor), -1, -1, -1) * level.active
-    matrix = (level.diagonal * units - level.active * level.pull(units)).flatten(2).double()
-    matrix += torch.diag_embed((~active).double().flatten(1))
-    return Level(**(vars(level) | {"inverse": torch.linalg.inv(matrix).float()}))
-
-
-def levels_of(hole: Tensor, degrees: Tensor) -> list[Level]:
-    """Grids from the picture's own to one of at most `COARSEST` cells, each half the size of the one before."""
-    inside = hole.float()
-    springs = {}
-    for (spring, one, other), weight in zip(_PAIRS, (2.0, 2.0, 1.0, 1.0), strict=True):
-        springs[spring] = torch.zeros_like(inside)
-        springs[spring][_ORIGIN[spring]] = weight * inside[one] * inside[other]
-    anchor = (degrees.float() - neighbours(inside)) * inside
-    # For these weights plain Jacobi already is the best smoother: 2/3 … 4/3 is the spectrum of what varies fast.
-    levels = [_level(springs, anchor, 1.0, finest=True)]
-    while levels[-1].inverse is None:
-        levels.append(_coarser(levels[-1]))
-    return levels
-
-
-def _coarser(fine: Level) -> Level:
-    """Blocks of 2 × 2 become cells. A spring between blocks is half the sum of those it replaces: twice as long."""
-    right, down, main, anti, anchor = (
-        even_sized(part) for part in (fine.right, fine.down, fine.main, fine.anti, fine.anchor)
-    )
-    springs = {
-        "right": right[..., ::2, 1::2] + right[..., 1::2, 1::2] + main[..., ::2, 1::2] + anti[..., ::2, 1::2],
-        "down": down[..., 1::2, ::2] + down[..., 1::2, 1::2] + main[..., 1::2, ::2] + anti[..., 1::2, ::2],
-        "main": main[..., 1::2, 1::2],
-        "anti": anti[..., 1::2, 1::2],
-    }
-    halves = {name: spring / 2 for name, spring in springs.items()}
-    return _level(halves, functional.avg_pool2d(anchor, 2, divisor_override=1), 0.85)
-
-
-def even_sized(values: Tensor) -> Tensor:
-    """Zeros added below and to the right, where the size is odd."""
-    height, width = values.shape[2:]
-    return functional.pad(values, (0, width % 2, 0, height % 2)) if height % 2 or width % 2 else values
-
-
-def cycle(levels: list[Level], residual: Tensor) -> Tensor:
-    """One symmetric V-cycle: roughly the matrix's inverse times `(N, C, h, w)`."""
-    level, *coarser = levels
-    if level.inverse is not None:
-        return (residual.flatten(2) @ level.inverse).view_as(residual)
-    rest = 1 - level.damping
-    error = level.jacobi * residual
-    left = level.pull(error)  # of the residual, when `error` is corrected
-    if rest:
-        left.add_(residual, alpha=rest)
-    # A cell with nothing to solve takes no correction, so it must hand none down either: else this is not symmetric, and
-    # conjugate gradients stall.
-    deeper = cycle(coarser, _restrict(left.mul_(level.active)))
-    error.addcmul_(level.active, prolong(deeper, residual.shape[2], residual.shape[3]))
-    smoothed = level.pull(error).add_(residual).mul_(level.jacobi)
-    return smoothed.add_(error, alpha=rest) if rest else smoothed
-
-
-def prolong(coarse: Tensor, height: int, width: int) -> Tensor:
-    """Bilinear, to twice the size, cut to `(height, width)`."""
-    if coarse.device.type == "cpu":  # OpenCV's is several times faster
-        rows, columns = 2 * coarse.shape[2], 2 * coarse.shape[3]
-        fine = torch.empty((*coarse.shape[:2], rows, columns))
-        for plane, into in zip(coarse.flatten(0, 1).numpy(), fine.flatten(0, 1).numpy(), strict=True):
-            cv2.resize(plane, (columns, rows), dst=into, interpolation=cv2.INTER_LINEAR)
-        return fine[..., :height, :width]
-    return functional.interpolate(coarse, scale_factor=2, mode="bilinear", align_corners=False)[..., :height, :width]
-
-
-def _restrict(fine: Tensor) -> Tensor:
-    """The exact transpose of `prolong`, which conjugate gradients ask for."""
-    fine = even_sized(fine)
+def _restrict_anywhere(fine: Tensor) -> Tensor:
     for _ in range(2):  # along the rows of the transposed, then along its own
         fine = fine.transpose(2, 3)
         even, odd = fine[..., ::2], fine[..., 1::2]
         fine = 0.75 * (even + odd)
         fine[..., :-1].add_(even[..., 1:], alpha=0.25)
         fine[..., 1:].add_(odd[..., :-1], alpha=0.25)
-        fine[..., :1].add_(even[..., :1], alpha=0.25)  # beyond the border stands the border's own value
+        fine[..., :1].add_(even[..., :1], alpha=0.25)
         fine[..., -1:].add_(odd[..., -1:], alpha=0.25)
     return fine
+
+
+def _planes(values: Tensor) -> npt.NDArray[np.float32]:
+    planes: npt.NDArray[np.float32] = values.flatten(0, -3).numpy()
+    return planes
+
+
+def block_sums(fine: Tensor) -> Tensor:
+    """Over 2 × 2 cells each; where the size is odd, the last ones have fewer."""
+    height, width = fine.shape[2:]
+    if height % 2 or width % 2:
+        fine = functional.pad(fine, (0, width % 2, 0, height % 2))
+    rows = fine[..., ::2, :] + fine[..., 1::2, :]
+    return rows[..., ::2] + rows[..., 1::2]
+
+
+def made_even(cells: int) -> int:
+    """The next even number, if this one is odd."""
+    return cells + cells % 2
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """One grid, of even size so that it halves: a row or column may stand over, where nothing is active.
+
+    Attributes:
+        active: 1 where there is something to solve for, `(N, 1, h, w)`.
+        jacobi: 1 over the sum of all springs of an active cell, 0 elsewhere, `(N, 1, h, w)`.
+        residual: what is to be solved, `(N, C, h, w)`; what it holds where nothing is active does not matter.
+        error: the solution, 0 where nothing is active.
+        work, spare: for sums on the way.
+    """
+
+    active: Tensor
+    jacobi: Tensor
+    residual: Tensor
+    error: Tensor
+    work: Tensor
+    spare: Tensor
+
+    def smooth(self, residual: Tensor) -> Tensor:
+        """One Jacobi step; returns the pull on each cell by which its sum of springs was divided.
+
+        For these springs it is the best smoother undamped: 2/3 … 4/3 is the spectrum of what varies fast.
+        """
+        pull = neighbours(self.error, self.work).add_(residual)
+        torch.mul(pull, self.jacobi, out=self.error)
+        return pull
+
+
+class Multigrid:
+    """Grids from the picture's own to one of at most `COARSEST` cells, each half the size of the one before.
+
+    The arrays serve mask after mask: on a processor fresh memory costs several times what a sum in it does.
+
+    Args:
+        masks: N.
+        channels: C.
+        height, width: of the finest grid, made even if they are not.
+        device: where to keep it.
+    """
+
+    def __init__(self, masks: int, channels: int, height: int, width: int, device: torch.device) -> None:
+        self._grids: list[_Grid] = []
+        self._inverse = torch.empty(0)
+        while True:
+            rows, columns = made_even(height), made_even(width)
+            flat = [torch.zeros((masks, 1, rows, columns), device=device) for _ in range(2)]
+            full = [torch.zeros((masks, channels, rows, columns), device=device) for _ in range(4)]
+            self._grids.append(_Grid(*flat, *full))
+            if rows * columns <= COARSEST:
+                break
+            height, width = rows // 2, columns // 2
+
+    @property
+    def residual(self) -> Tensor:
+        """`(N, C, h, w)`: to be written before `cycle`."""
+        return self._grids[0].residual
+
+    def load(self, hole: Tensor, degrees: Tensor) -> None:
+        """Take on other masks.
+
+        Args:
+            hole: bool `(N, 1, h, w)`, of even size; every mask leaves something.
+            degrees: sum of all springs of each pixel.
+        """
+        grid = self._grids[0]
+        grid.active.copy_(hole)
+        diagonal = degrees
+        anchor = (degrees - neighbours(grid.active)).mul_(grid.active)  # springs to known pixels, which have no error
+        torch.div(grid.active, degrees, out=grid.jacobi)
+        for fine, grid in zip(self._grids, self._grids[1:], strict=False):
+            part = _part_over(fine.active)
+            grid.active[part] = (block_sums(fine.active) > 0).float()
+            anchors = torch.zeros_like(grid.active)
+            anchors[part] = block_sums(anchor)
+            anchor = anchors
+            diagonal = neighbours(grid.active).add_(anchor)
+            torch.div(grid.active, diagonal.clamp(min=1), out=grid.jacobi)
+        self._inverse = _inverse(grid.active, diagonal)
+
+    def cycle(self) -> Tensor:
+        """Roughly the matrix's inverse times `residual`, symmetric and positive; overwritten by the next one."""
+        return self._cycle(0)
+
+    def _cycle(self, depth: int) -> Tensor:
+        grid = self._grids[depth]
+        if depth == len(self._grids) - 1:
+            into = grid.error.flatten(2)
+            torch.matmul(grid.residual.flatten(2), self._inverse, out=into)
+            return grid.error
+        torch.mul(grid.residual, grid.jacobi, out=grid.error)
+        neighbours(grid.error, grid.work)  # is what is left of the residual
+        self._correct(depth, grid.work, grid.spare)
+        grid.smooth(grid.residual)
+        if depth == 1:  # once more, on what is left: a third of the steps saved, for a quarter more work in each
+            pull = grid.smooth(grid.residual)
+            left = neighbours(grid.error, grid.spare).sub_(pull).add_(grid.residual)
+            self._correct(depth, left, grid.work)
+            grid.smooth(grid.residual)
+        return grid.error
+
+    def _correct(self, depth: int, left: Tensor, scratch: Tensor) -> None:
+        """Take from the error what the coarser grids say of the residual `left`, which is overwritten."""
+        grid, coarser = self._grids[depth], self._grids[depth + 1]
+        part = _part_over(grid.active)
+        # A cell with nothing to solve takes no correction, so it must hand none down either: else this is not symmetric,
+        # and conjugate gradients stall.
+        restrict(left.mul_(grid.active), coarser.residual[part], scratch)
+        grid.error.addcmul_(grid.active, prolong(self._cycle(depth + 1)[part], scratch))
+
+
+def _part_over(fine: Tensor) -> tuple[object, ...]:
+    """The part of the next coarser grid that lies over this one: all but what made its size even."""
+    return (..., slice(fine.shape[2] // 2), slice(fine.shape[3] // 2))
+
+
+def _inverse(active: Tensor, diagonal: Tensor) -> Tensor:
+    """Of the matrix of a small grid, float32 `(N, h·w, h·w)`; 0 where there is nothing to solve."""
+    cells = active.shape[2] * active.shape[3]
+    unit = torch.eye(cells, device=active.device).view(1, cells, *active.shape[2:])
+    inside = active.flatten(1)
+    both = inside[:, :, None] * inside[:, None, :]
+    matrix = torch.diag_embed(torch.where(inside > 0, diagonal.flatten(1), 1.0)) - both * _neighbours_anywhere(
+        unit
+    ).flatten(2)
+    return torch.cholesky_inverse(torch.linalg.cholesky(matrix.double())).float().mul_(both)

@@ -16,6 +16,8 @@ _TRACING = threading.Lock()
 def trace(module: nn.Module) -> tuple[fx.GraphModule, dict[str, fx.Node]]:
     """A network's operations in order, and which of them gives each of its modules' output, by the module's name.
 
+    A module that is used several times has no one output.
+
     Raises:
         Exception: whatever a network does that tracing does not stand, such as control flow that depends on values.
     """
@@ -34,6 +36,7 @@ class _Tracer(fx.Tracer):
     def __init__(self) -> None:
         super().__init__()
         self.outputs: dict[str, fx.Node] = {}
+        self._used: set[str] = set()
         self._own = threading.get_ident()
 
     def call_module(
@@ -44,8 +47,12 @@ class _Tracer(fx.Tracer):
         output = super().call_module(m, forward, args, kwargs)
         # A module that hands its input on has no node of its own, and replacing the input would change more than it.
         given = {id(value.node) for value in (*args, *kwargs.values()) if isinstance(value, fx.Proxy)}
-        if isinstance(output, fx.Proxy) and id(output.node) not in given:
-            self.outputs[self.path_of_module(m)] = output.node
+        name = self.path_of_module(m)
+        if name in self._used:  # which of its outputs is meant cannot be said
+            self.outputs.pop(name, None)
+        elif isinstance(output, fx.Proxy) and id(output.node) not in given:
+            self.outputs[name] = output.node
+        self._used.add(name)
         return output
 
     def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:

@@ -21,6 +21,9 @@ from perturb.results import Readings
 from perturb.segmenters.base import Segmenter, TorchSegmenter
 from perturb.targets import Frozen
 
+EACH = 4
+"""Channels for each core at once."""
+
 Value = Channel | Tensor | None
 """What became of a map: one channel of it changed, all of it changed `(N, C, h, w)`, or nothing."""
 
@@ -53,13 +56,25 @@ class Channels:
         given: the clean picture, normalised, `(1, 3, H, W)`.
         layer: the step that is changed.
         frozen: what to read.
+
+    Attributes:
+        note: nothing to be said.
+        together: channels that are best read at once.
     """
+
+    note = ""
 
     def __init__(self, network: Network, given: Tensor, layer: int, frozen: Frozen) -> None:
         self._network, self._layer = network, layer
+        self.together = EACH * cores()
         self._clean = network.clean(given.to(network.dtype))
         self._reader = LowReader(frozen, network, self._clean[-1])
         self._base: dict[int, Tensor] = {}
+
+    @property
+    def activation(self) -> Tensor:
+        """The layer's clean output, `(1, C, h, w)`. Not to be written to."""
+        return self._clean[self._layer]
 
     def read(self, index: Tensor, share: Tensor, hidden: Tensor) -> Readings:
         """Readings when a share of single channels is taken away.

@@ -85,7 +85,7 @@ def unjoined(steps: Sequence[Step], kept: int | None) -> tuple[list[Step], dict[
             continue
         weight = conv.weight.flatten(1)
         bias = weight.new_zeros(len(weight)) if conv.bias is None else conv.bias
-        parts = tuple(part.contiguous() for part in weight.split(widths, 1))
+        parts = tuple(part.contiguous() for part in torch.split(weight, widths, 1))
         made[at] = replace(made[at], op=Mix(parts, bias, conv.acts), inputs=tuple(inputs))
         gone.add(place)
     left = [place for place in range(len(steps)) if place not in gone]

@@ -96,6 +96,7 @@ class Conv(Op):
         groups: of channels.
         acts: run on its output, in order.
         quick: a quicker way to the same output, where there is one.
+        wide: the weights and biases with empty channels added, where that is faster; their outputs are left out.
     """
 
     weight: Tensor
@@ -106,6 +107,7 @@ class Conv(Op):
     groups: int
     acts: tuple[Act, ...] = ()
     quick: Winograd | None = None
+    wide: tuple[Tensor, Tensor] | None = None
 
     def __call__(self, *given: Tensor) -> Tensor:
         return self.finish(self.run(given[0], self.padding))
@@ -122,7 +124,9 @@ class Conv(Op):
             if side:
                 output = self.quick(given.float(), padding, self.dilation[0], side).to(given.dtype)
                 return output if self.bias is None else output.add_(self.bias.view(-1, 1, 1))
-        return functional.conv2d(given, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+        weight, bias = self.wide or (self.weight, self.bias)
+        output = functional.conv2d(given, weight, bias, self.stride, padding, self.dilation, self.groups)
+        return output[:, : len(self.weight)]
 
     def finish(self, output: Tensor) -> Tensor:
         """The activations, which may overwrite what they are given."""

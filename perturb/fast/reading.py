@@ -25,7 +25,7 @@ NEAR = 1e-5
 
 BITS = 24
 """Classes that one float32 number can tell apart as bits."""
-OPEN = 4
+OPEN = 3
 """Where more than one in so many pixels is open, enlarging all of them is as fast."""
 
 Ints = npt.NDArray[np.int64]
@@ -146,8 +146,8 @@ class LowReader:
             bits = torch.matmul(powers, part).view(len(low), *low.shape[2:]).int()
             loses |= _at_four(bits) > 0
         squares = (~(wins | loses)).nonzero(as_tuple=True)
-        if OPEN * len(squares[0]) > wins.numel():
-            return self._compare(self._enlarge.large(low, spans))
+        if OPEN * len(squares[0]) > wins.numel():  # one by one, because all classes of several pictures leave the cache
+            return torch.cat([self._compare(self._enlarge.large(one[None], spans)) for one in low])
         now = self._enlarge.spread(wins, spans)
         if len(squares[0]):
             pixels, logits = self._enlarge.squares(low, spans, *squares)
@@ -249,7 +249,7 @@ class Enlargement:
             pictures, rows, columns: of m squares: the picture, and their upper and left cells.
 
         Returns:
-            Where these pixels are in `(N, H, W)` of the box, `(m, a, b)` each; and their logits, `(1, K, m, a, b)`. Squares
+            Where these pixels are in `(N, H, W)` of the box, spread over `(m, a, b)`; and their logits, `(1, K, m, a, b)`. Squares
             with fewer pixels than others name some twice.
         """
         height, width = low.shape[2:]
@@ -259,8 +259,7 @@ class Enlargement:
         (ys, down), (xs, right) = (self._inside(axis, spans[axis], at) for axis, at in ((0, rows), (1, columns)))
         upper, lower = (torch.lerp(one, other, right.to(low)) for one, other in (corners[:2], corners[2:]))
         logits = torch.lerp(upper[:, :, None], lower[:, :, None], down.to(low)[..., None])
-        where = torch.broadcast_tensors(pictures[:, None, None], ys[:, :, None], xs[:, None])
-        return (where[0], where[1], where[2]), logits[None]
+        return (pictures[:, None, None], ys[:, :, None], xs[:, None]), logits[None]
 
     def _inside(self, axis: int, span: Span, squares: Tensor) -> tuple[Tensor, Tensor]:
         """The pixels of a line that lie in squares of `small`, and how far down or right in them, `(m, most)` each."""

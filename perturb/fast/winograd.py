@@ -21,6 +21,8 @@ FURTHEST = 4
 """Dilation up to which the interleaved maps are worth their tiles."""
 WORTH = 4.5
 """Products for each output and pair of channels, of a plain convolution's 9, up to which it pays."""
+FIRST = 2
+"""Runs of a clean picture that come before the perturbed ones, which are many or none."""
 POINTS = (0.0, 1.0, -1.0, 2.0, -2.0)
 
 
@@ -34,6 +36,7 @@ class Winograd:
     def __init__(self, weight: Tensor) -> None:
         self._weight = weight
         self._made: dict[int, Tensor] = {}
+        self._asked = 0
 
     @staticmethod
     def knows(weight: Tensor, dilation: tuple[int, int]) -> bool:
@@ -47,7 +50,13 @@ class Winograd:
         )
 
     def side(self, height: int, width: int, dilation: int) -> int:
-        """The tile's side for an output of that size; 0 where a plain convolution is as fast."""
+        """The tile's side for an output of that size; 0 where a plain convolution is as fast.
+
+        Transforming the weights costs as much as a few convolutions, so the first ones are plain.
+        """
+        self._asked += 1
+        if self._asked <= FIRST:
+            return 0
         rows, columns = -(-height // dilation), -(-width // dilation)
         # Products for each output; a tile that reaches beyond the map does work for nothing.
         costs = {

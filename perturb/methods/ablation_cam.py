@@ -116,11 +116,11 @@ class AblationCam(Unmasked):
         preview: Callable[[Outcome], None] | None = None,  # noqa: ARG002 — its map is made at the end
     ) -> tuple[Readings, Outcome]:
         name = choose(segmenter, image, str(settings["layer"]))
-        tail = split(segmenter, image, name)
+        quick = channels(segmenter, engine.to_tensor(image, segmenter.device), name, frozen)
+        tail = split(segmenter, image, name) if quick is None else quick
         share, note = _ablated(segmenter, settings, frozen, name, tail.activation)
         live = ((tail.activation * share)[0] != 0).flatten(1).any(1).nonzero().flatten()
-        quick = channels(segmenter, engine.to_tensor(image, segmenter.device), name, frozen) if len(live) else None
-        readings = _ablate(tail, quick, share, live, segmenter, frozen, clean, batch=batch, progress=progress)
+        readings = _ablate(tail, share, live, segmenter, frozen, clean, batch=batch, progress=progress)
         worth, plain = weights(clean, readings)
         maps = _maps(segmenter, tail.activation[0], worth, image)
         notes = [note, tail.note]
@@ -219,8 +219,7 @@ def _ablated(
 
 
 def _ablate(
-    tail: Tail | OnnxRest,
-    quick: Channels | None,
+    tail: Channels | Tail | OnnxRest,
     share: Tensor,
     live: Tensor,
     segmenter: Segmenter,
@@ -238,14 +237,16 @@ def _ablate(
     def read(start: int, stop: int) -> Readings:
         index = live[start:stop]
         hidden = torch.zeros((stop - start, height, width), dtype=torch.bool, device=live.device)
-        if quick is not None:
-            return quick.read(index, share, hidden)
+        if isinstance(tail, Channels):
+            return tail.read(index, share, hidden)
         changed = tail.activation.repeat(stop - start, 1, 1, 1)
         changed[torch.arange(stop - start, device=live.device), index] *= 1 - share
         return reader.read(tail(changed.contiguous(memory_format=torch.channels_last)), hidden)
 
     columns = {name: np.repeat(getattr(clean, name)[:1], tail.activation.shape[1]) for name in COLUMNS}
     if len(live):
+        if batch is None and isinstance(tail, Channels):
+            batch = tail.together
         run = engine.sweep(len(live), read, segmenter, frozen, batch=batch, progress=progress)
         for name in COLUMNS:
             columns[name][live.cpu().numpy()] = getattr(run, name)

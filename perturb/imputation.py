@@ -140,7 +140,7 @@ class _Solver:
         if guess:
             self._guess()
         else:
-            values.clamp_(low, high)
+            values[self._inside].clamp_(low, high)
         going = torch.ones_like(enough, dtype=torch.bool)
         steps = 0
         while steps <= STEPS:
@@ -152,7 +152,7 @@ class _Solver:
             values.addcmul_(going & (off <= enough), error)
             going &= ~(off <= enough)  # not `>`: what is not a number must not pass for a solution
             if not bool(going.any()):
-                values.clamp_(low, high)
+                values[self._inside].clamp_(low, high)
                 return steps
             steps += self._descend(error, going, torch.maximum(REDUCTION * off, enough))
             values.addcmul_(going, self._correction)

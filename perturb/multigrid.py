@@ -8,6 +8,7 @@ pixel does at a pixel; only the springs to known pixels differ from block to blo
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import EllipsisType
 
 import cv2
 import numpy as np
@@ -204,7 +205,7 @@ class Multigrid:
         grid.error.addcmul_(grid.active, prolong(self._cycle(depth + 1)[part], scratch))
 
 
-def _part_over(fine: Tensor) -> tuple[object, ...]:
+def _part_over(fine: Tensor) -> tuple[EllipsisType, slice, slice]:
     """The part of the next coarser grid that lies over this one: all but what made its size even."""
     return (..., slice(fine.shape[2] // 2), slice(fine.shape[3] // 2))
 

@@ -18,6 +18,8 @@ TOLERANCE = 1e-5
 STEPS = 200
 REDUCTION = 1e-5
 """Of the error before what rounding has left of it is looked at."""
+_FAR = 1e38
+"""More than any value."""
 MEMORY = 512_000_000
 """Bytes that the masks solved together may take on an accelerator."""
 
@@ -69,12 +71,11 @@ def _impute(
         if solver is None or solver.size != (len(index), len(picture), *size):
             solver = _Solver(len(index), len(picture), *size, picture.device)
         for row, (mask, frame) in enumerate(zip(index.tolist(), frames, strict=True)):
-            begin = picture if starts is None else starts[mask]
-            solver.load(row, picture[frame], hidden[mask][frame], degree[frame], begin[frame])
+            begin = None if starts is None else starts[mask][frame]
+            solver.load(row, picture[frame], hidden[mask][frame], degree[frame], begin)
         steps += solver.solve(tolerance, guess=start is None)
         for row, (mask, frame) in enumerate(zip(index.tolist(), frames, strict=True)):
-            into = result[mask][frame]
-            torch.where(hidden[mask][frame], solver.solution(row), into, out=into)
+            solver.write(row, result[mask][frame])
     return result, steps
 
 
@@ -104,23 +105,25 @@ class _Solver:
         self._inside = (..., slice(height), slice(width))  # of arrays of even size, which the grids ask for
         rows, columns = made_even(height), made_even(width)
         self._grids = Multigrid(masks, channels, rows, columns, device)
-        self._hole = torch.zeros((masks, 1, rows, columns), dtype=torch.bool, device=device)
-        self._unknown = torch.ones_like(self._hole)
+        self._hole = torch.zeros((masks, 1, rows, columns), device=device)
+        self._known = torch.zeros_like(self._hole)
         self._degrees = torch.ones(self._hole.shape, device=device)
         self._values, self._correction, self._direction, self._image = (
             torch.zeros((masks, channels, rows, columns), device=device) for _ in range(4)
         )
 
-    def load(self, row: int, picture: Tensor, hidden: Tensor, degrees: Tensor, start: Tensor) -> None:
-        """Take on a mask `(h, w)` of a picture `(C, h, w)`; what stands at hidden pixels comes from `start`."""
-        self._hole[row][self._inside] = hidden
-        self._unknown[row][self._inside] = hidden
+    def load(self, row: int, picture: Tensor, hidden: Tensor, degrees: Tensor, start: Tensor | None) -> None:
+        """Take on a mask `(h, w)` of a picture `(C, h, w)`."""
+        hole = self._hole[row][self._inside].copy_(hidden)
+        self._known[row][self._inside] = ~hidden
         self._degrees[row][self._inside] = degrees
-        torch.where(hidden, start, picture, out=self._values[row][self._inside])
+        values = self._values[row][self._inside].copy_(picture)
+        if start is not None:
+            values.lerp_(start, hole)
 
-    def solution(self, row: int) -> Tensor:
-        """`(C, h, w)`; what it holds at known pixels is rounded."""
-        return self._values[row][self._inside]
+    def write(self, row: int, picture: Tensor) -> None:
+        """The solution, into the hidden pixels of `(C, h, w)`."""
+        picture.lerp_(self._values[row][self._inside], self._hole[row][self._inside])  # its weights, 0 and 1, are exact
 
     def solve(self, tolerance: float, *, guess: bool) -> int:
         """Solve what was loaded, and say in how many steps.
@@ -132,15 +135,15 @@ class _Solver:
         grids, values, residual = self._grids, self._values, self._grids.residual
         grids.load(self._hole, self._degrees)
         # The solution lies between the known values; what is left of its error must not leave them.
-        low = self._image.copy_(values).masked_fill_(self._unknown, torch.inf).amin((2, 3), keepdim=True)
-        high = self._image.copy_(values).masked_fill_(self._unknown, -torch.inf).amax((2, 3), keepdim=True)
+        low = torch.sub(values, self._known - 1, alpha=_FAR, out=self._image).amin((2, 3), keepdim=True)
+        high = torch.add(values, self._known - 1, alpha=_FAR, out=self._image).amax((2, 3), keepdim=True)
         largest = torch.maximum(low.abs(), high.abs()).clamp(min=1e-30)
         bit = torch.ldexp(torch.ones_like(largest), torch.frexp(largest).exponent - 20)
         enough = (4 * bit.amax((1, 2, 3), keepdim=True)).clamp(min=tolerance)
         if guess:
             self._guess()
         else:
-            values[self._inside].clamp_(low, high)
+            self._clamp(low, high)
         going = torch.ones_like(enough, dtype=torch.bool)
         steps = 0
         while steps <= STEPS:
@@ -152,7 +155,7 @@ class _Solver:
             values.addcmul_(going & (off <= enough), error)
             going &= ~(off <= enough)  # not `>`: what is not a number must not pass for a solution
             if not bool(going.any()):
-                values[self._inside].clamp_(low, high)
+                self._clamp(low, high)
                 return steps
             steps += self._descend(error, going, torch.maximum(REDUCTION * off, enough))
             values.addcmul_(going, self._correction)
@@ -188,6 +191,11 @@ class _Solver:
         correction.add_(error)
         return taken
 
+    def _clamp(self, low: Tensor, high: Tensor) -> None:
+        inside = self._values[self._inside]  # what stands over must stay 0
+        torch.maximum(inside, low, out=inside)
+        torch.minimum(inside, high, out=inside)
+
     def _largest(self, error: Tensor) -> Tensor:
         """`(N, 1, 1, 1)`."""
         return torch.abs(error, out=self._image).amax((1, 2, 3), keepdim=True)
@@ -197,17 +205,20 @@ class _Solver:
 
         Blocks are of 2 × 2, 4 × 4, … pixels, and pass smoothly into each other. It saves a step in five.
         """
-        weights = (~self._unknown).float()
-        sums = [(torch.mul(self._values, weights, out=self._image), weights)]
+        sums = [(torch.mul(self._values, self._known, out=self._image), self._known)]
         while not bool((sums[-1][1] > 0).all()):
             sums.append((block_sums(sums[-1][0]), block_sums(sums[-1][1])))
         filled = sums[-1][0] / sums[-1][1]
-        for values, weights in reversed(sums[:-1]):
-            height, width = values.shape[2:]
-            size = (*values.shape[:2], made_even(height), made_even(width))
-            around = prolong(filled, torch.empty(size, device=values.device))[..., :height, :width]
-            filled = torch.where(weights > 0, values / weights, around)
-        torch.where(self._hole, filled, self._values, out=self._values)
+        for values, weights in reversed(sums[1:-1]):
+            filled = torch.where(weights > 0, values / weights, _twice(filled, values))
+        self._values.lerp_(_twice(filled, self._values), self._hole)
+
+
+def _twice(coarse: Tensor, fine: Tensor) -> Tensor:
+    """`prolong` to the size of `fine`."""
+    height, width = fine.shape[2:]
+    out = torch.empty((*fine.shape[:2], made_even(height), made_even(width)), device=fine.device)
+    return prolong(coarse, out)[..., :height, :width]
 
 
 def _dot(one: Tensor, other: Tensor) -> Tensor:

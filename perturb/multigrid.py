@@ -59,7 +59,8 @@ def restrict(fine: Tensor, out: Tensor, scratch: Tensor) -> Tensor:
     if fine.device.type != "cpu":
         return out.copy_(_restrict_anywhere(fine))
     height, width = out.shape[2:]
-    for plane, spread, into in zip(_planes(fine), _planes(scratch), _planes(out), strict=True):
+    spread = _planes(scratch)[0]  # the same for every plane: it stays in the cache
+    for plane, into in zip(_planes(fine), _planes(out), strict=True):
         # ¼ ¾ ¾ ¼ are the sums of two of ¼ ½ ¼; beyond the border stands the border's own value.
         cv2.sepFilter2D(plane, -1, _SPREAD, _SPREAD, dst=spread, borderType=cv2.BORDER_REPLICATE)
         cv2.resize(spread, (width, height), dst=into, interpolation=cv2.INTER_AREA)

@@ -215,12 +215,12 @@ def test_only_what_a_window_can_change_is_run():
         boxes = Boxes(network, given)
         changed = given.clone()
         changed[..., 40:48, 60:70] = 0
-        value = boxes(Patch(changed[..., 40:48, 60:70], ((40, 48), (60, 70))))
+        value = boxes(Patch(changed[..., 40:48, 60:70], ((40,), (60,))))
         expected = network.clean(changed)[-1]
     assert isinstance(value, Patch)
     assert value.values.numel() < 0.6 * expected.numel()
     assert_allclose(whole(boxes.clean[-1], value), expected, atol=1e-5)
-    (y0, y1), (x0, x1) = value.spans
+    (y0, y1), (x0, x1) = value.span(0, 0), value.span(1, 0)
     elsewhere = torch.ones_like(expected, dtype=torch.bool)
     elsewhere[..., y0:y1, x0:x1] = False
     assert_array_equal(boxes.clean[-1][elsewhere], expected[elsewhere])

@@ -1,8 +1,11 @@
-"""Run a network on a picture that differs from the clean one in a box: only what the box can change is run.
+"""Run a network on pictures that differ from the clean one in a box each: only what the box can change is run.
 
 Every step's clean values are kept. A changed box touches a box of the next step's output, wider by what that step sees,
 and so on; where it fills the map, or a step looks at all of the map at once, the rest is run whole. The numbers are
 those of a whole pass. Idea: Nakandala et al. 2019 (Krypton), incremental inference for occlusion.
+
+Several pictures go together, because small operations cost more to start than to run: their boxes lie anywhere, and are all
+as large as the largest.
 """
 
 from __future__ import annotations
@@ -21,18 +24,30 @@ from perturb.fast.ops import Mean, Op, Outside, Pointwise, Span
 WHOLE = 0.8
 """Share of a map from which a box is no longer worth its rim."""
 
+Corners = tuple[tuple[int, ...], tuple[int, ...]]
+"""The first row of each of N boxes, and their first columns."""
+
 
 @dataclass(frozen=True)
 class Patch:
-    """A map that is the clean one but for a box.
+    """Maps that are the clean one but for a box each.
 
     Attributes:
-        values: in the box, `(1, C, y1 − y0, x1 − x0)`.
-        spans: y0, y1 and x0, x1, inside the map.
+        values: in the boxes, `(N, C, h, w)`.
+        corners: where they are; all of a box lies inside the map.
     """
 
     values: Tensor
-    spans: tuple[Span, Span]
+    corners: Corners
+
+    def span(self, axis: int, row: int) -> Span:
+        """Rows (axis 0) or columns (axis 1) of one box."""
+        first = self.corners[axis][row]
+        return first, first + self.values.shape[2 + axis]
+
+    def one(self, row: int) -> Patch:
+        """One of the maps."""
+        return Patch(self.values[row : row + 1], ((self.corners[0][row],), (self.corners[1][row],)))
 
 
 Value = Patch | Tensor | None
@@ -59,7 +74,7 @@ class Boxes:
             self._done[at].append(place)
 
     def __call__(self, changed: Value) -> Value:
-        """The last step's output when the picture is changed so."""
+        """The last step's output when the pictures are changed so."""
         values: list[Value] = [changed, *[None] * (len(self._network.steps) - 1)]
         for at, step in enumerate(self._network.steps):
             if at and any(values[place] is not None for place in step.inputs):
@@ -79,20 +94,21 @@ class Boxes:
         )
         if not op.local or spread or any(isinstance(value, Tensor) for value in given):
             return self._whole(op, given, step)
-        spans = self._touched(op, given, step.shape[1:])
-        if spans is None:
+        corners, size = _touched(op, [value for value in given if isinstance(value, Patch)], step.shape[1:])
+        if not size[0] * size[1]:
             return None
-        (y0, y1), (x0, x1) = spans
-        if (y1 - y0) * (x1 - x0) > WHOLE * step.shape[1] * step.shape[2]:
+        if size[0] * size[1] > WHOLE * step.shape[1] * step.shape[2]:
             return self._whole(op, given, step)
-        needed = (op.needed(0, spans[0]), op.needed(1, spans[1]))
+        boxes = [[(first, first + size[axis]) for first in corners[axis]] for axis in (0, 1)]
+        needed = [[op.needed(axis, box) for box in boxes[axis]] for axis in (0, 1)]
         patches = []
         for value, place in zip(given, step.inputs, strict=True):
             if isinstance(op, Pointwise | Mix) and tuple(self.clean[place].shape[2:]) != step.shape[1:]:
                 patches.append(self.clean[place])  # one value for the whole map
             else:
-                patches.append(extract(self.clean[place], value, needed, op.outside))
-        return Patch(op.part(patches, spans), spans)
+                assert not isinstance(value, Tensor)
+                patches.append(extract(self.clean[place], value, (needed[0], needed[1]), op.outside))
+        return Patch(op.part(patches, (boxes[0][0], boxes[1][0])), corners)
 
     def _whole(self, op: Op, given: Sequence[Value], step: Step) -> Tensor:
         maps = [whole(self.clean[place], value) for value, place in zip(given, step.inputs, strict=True)]
@@ -100,70 +116,107 @@ class Boxes:
         return op(*(each if len(each) == count else each.expand(count, -1, -1, -1) for each in maps))
 
     def _mean(self, patch: Patch, place: int, at: int) -> Tensor:
-        """Only the box counts anew."""
-        (y0, y1), (x0, x1) = patch.spans
+        """Only the boxes count anew."""
         clean = self.clean[place]
-        change = (patch.values - clean[..., y0:y1, x0:x1]).sum((2, 3), keepdim=True)
+        rows, columns = ([patch.span(axis, row) for row in range(len(patch.values))] for axis in (0, 1))
+        change = (patch.values - extract(clean, None, (rows, columns), "zero")).sum((2, 3), keepdim=True)
         return self.clean[at] + change / (clean.shape[2] * clean.shape[3])
 
-    @staticmethod
-    def _touched(op: Op, given: Sequence[Value], size: Sequence[int]) -> tuple[Span, Span] | None:
-        """The box of the output that changed inputs can change, inside the map; None if there is none."""
-        found = []
-        for axis in (0, 1):
-            touched = [op.touched(axis, value.spans[axis]) for value in given if isinstance(value, Patch)]
-            first = max(0, min(span[0] for span in touched))
-            last = min(size[axis], max(span[1] for span in touched))
-            if first >= last:
-                return None
-            found.append((first, last))
-        return found[0], found[1]
+
+def _touched(op: Op, given: Sequence[Patch], size: Sequence[int]) -> tuple[Corners, tuple[int, int]]:
+    """The boxes of an operation's output that its inputs' boxes can change: corners, and the size of all of them.
+
+    A box that nothing inside the map is changed in takes one cell; where that is so for all of them the size is 0.
+    """
+    count = len(given[0].values)
+    found, empty = [], [False] * count
+    for axis in (0, 1):
+        spans = []
+        for row in range(count):
+            touched = [op.touched(axis, value.span(axis, row)) for value in given]
+            first, last = max(0, min(span[0] for span in touched)), min(size[axis], max(span[1] for span in touched))
+            empty[row] |= first >= last
+            first = min(first, size[axis] - 1)
+            spans.append((first, max(last, first + 1)))
+        unit = op.unit(axis)
+        firsts = [first // unit * unit for first, _ in spans]
+        length = max(last - first for first, (_, last) in zip(firsts, spans, strict=True))
+        length = -(-length // unit) * unit
+        found.append((tuple(min(first, size[axis] - length) for first in firsts), length))
+    (rows, height), (columns, width) = found
+    return (rows, columns), ((0, 0) if all(empty) else (height, width))
 
 
 def whole(clean: Tensor, value: Value) -> Tensor:
-    """All of a map, `(N, C, h, w)`; not to be written to."""
+    """All of the maps, `(N, C, h, w)`; not to be written to."""
     if value is None:
         return clean
     if isinstance(value, Tensor):
         return value
-    (y0, y1), (x0, x1) = value.spans
-    result = clean.clone()
-    result[..., y0:y1, x0:x1] = value.values
+    count = len(value.values)
+    result = clean.expand(count, -1, -1, -1).clone(memory_format=torch.channels_last)
+    for row in range(count):
+        result[row, :, slice(*value.span(0, row)), slice(*value.span(1, row))] = value.values[row]
     return result
 
 
-def extract(clean: Tensor, value: Patch | Tensor | None, spans: tuple[Span, Span], outside: Outside) -> Tensor:
-    """A piece of a map, which may reach beyond its border.
+def extract(
+    clean: Tensor, value: Patch | None, spans: tuple[Sequence[Span], Sequence[Span]], outside: Outside
+) -> Tensor:
+    """A piece of each map; pieces may reach beyond the border.
 
     Args:
         clean: the clean map, `(1, C, h, w)`.
-        value: what became of it.
-        spans: rows and columns.
+        value: what became of it; None stands for as many clean maps as there are pieces.
+        spans: the rows of each piece, and the columns; all of one size.
         outside: what stands beyond the border.
 
     Returns:
         `(N, C, …)`, not to be written to.
     """
-    height, width = clean.shape[2:]
-    (top, bottom), (left, right) = spans
-    y0, y1, x0, x1 = max(top, 0), min(bottom, height), max(left, 0), min(right, width)
-    if isinstance(value, Patch):
-        (a0, a1), (b0, b1) = value.spans
-        if a0 <= y0 and y1 <= a1 and b0 <= x0 and x1 <= b1:
-            piece = value.values[..., y0 - a0 : y1 - a0, x0 - b0 : x1 - b0]
-        else:
-            piece = clean[..., y0:y1, x0:x1].clone()
-            u0, u1, v0, v1 = max(a0, y0), min(a1, y1), max(b0, x0), min(b1, x1)
-            if u0 < u1 and v0 < v1:
-                piece[..., u0 - y0 : u1 - y0, v0 - x0 : v1 - x0] = value.values[
-                    ..., u0 - a0 : u1 - a0, v0 - b0 : v1 - b0
-                ]
-    else:
-        piece = whole(clean, value)[..., y0:y1, x0:x1]
-    beyond = (x0 - left, right - x1, y0 - top, bottom - y1)
+    if value is None:
+        return _joined([_piece(clean, rows, columns, outside) for rows, columns in zip(*spans, strict=True)])
+    # Where the box lies in its piece; pieces without a border between have it at one place.
+    steps = [[box - piece[0] for box, piece in zip(value.corners[axis], spans[axis], strict=True)] for axis in (0, 1)]
+    sizes = [last - first for first, last in (spans[0][0], spans[1][0])]
+    box = value.values.shape[2:]
+    alike = all(len(set(each)) == 1 for each in steps)
+    if alike and all(steps[axis][0] <= 0 and steps[axis][0] + box[axis] >= sizes[axis] for axis in (0, 1)):
+        top, left = -steps[0][0], -steps[1][0]
+        return value.values[..., top : top + sizes[0], left : left + sizes[1]]
+    if outside == "edge" and any(
+        first < 0 or last > clean.shape[2 + axis] for axis in (0, 1) for first, last in spans[axis]
+    ):  # what is copied beyond the border may be changed
+        maps = whole(clean, value)
+        return _joined(
+            [
+                _piece(maps[row : row + 1], rows, columns, outside)
+                for row, (rows, columns) in enumerate(zip(*spans, strict=True))
+            ]
+        )
+    made = _joined([_piece(clean, rows, columns, outside) for rows, columns in zip(*spans, strict=True)])
+    made = made.clone() if len(made) == 1 else made
+    for first in (0,) if alike else range(len(made)):
+        row = slice(None) if alike else slice(first, first + 1)
+        top, left = steps[0][first], steps[1][first]
+        y0, y1, x0, x1 = max(top, 0), min(top + box[0], sizes[0]), max(left, 0), min(left + box[1], sizes[1])
+        if y0 < y1 and x0 < x1:
+            made[row, :, y0:y1, x0:x1] = value.values[row, :, y0 - top : y1 - top, x0 - left : x1 - left]
+    return made
+
+
+def _piece(maps: Tensor, rows: Span, columns: Span, outside: Outside) -> Tensor:
+    height, width = maps.shape[2:]
+    y0, y1, x0, x1 = max(rows[0], 0), min(rows[1], height), max(columns[0], 0), min(columns[1], width)
+    piece = maps[..., y0:y1, x0:x1]
+    beyond = (x0 - columns[0], columns[1] - x1, y0 - rows[0], rows[1] - y1)
     if not any(beyond):
         return piece
     if outside == "edge":
         return functional.pad(piece, beyond, mode="replicate")
     lowest = torch.finfo(piece.dtype).min if outside == "lowest" else 0.0
     return functional.pad(piece, beyond, value=lowest)
+
+
+def _joined(pieces: Sequence[Tensor]) -> Tensor:
+    return torch.cat(list(pieces)) if len(pieces) > 1 else pieces[0]

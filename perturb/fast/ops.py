@@ -63,8 +63,12 @@ class Op:
         """Inputs that the outputs `span` see; may reach beyond the map."""
         return span
 
+    def unit(self, axis: int) -> int:  # noqa: ARG002
+        """What boxes of the output must begin and end at multiples of, for boxes of one size to need inputs of one size."""
+        return 1
+
     def part(self, patches: Sequence[Tensor], spans: tuple[Span, Span]) -> Tensor:  # noqa: ARG002
-        """The outputs `spans`, from exactly the inputs that they need."""
+        """The outputs `spans`, from exactly the inputs that they need; of several maps the spans of the first."""
         return self(*patches)
 
     def channel(self, given: Sequence[Channel | Tensor], shape: Shape) -> Channel | None:  # noqa: ARG002
@@ -300,6 +304,9 @@ class Resize(Op):
     @property
     def local(self) -> bool:  # type: ignore[override]
         return all(self.factors) and self.given != (1, 1)
+
+    def unit(self, axis: int) -> int:
+        return self.factors[axis]
 
     def __call__(self, *given: Tensor) -> Tensor:
         if self.bilinear:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -22,7 +25,13 @@ MEMORY = 2_000_000_000
 """Bytes that the clean values of all steps may take."""
 
 EACH = 4
-"""Perturbations for each core at once: enough that no core waits long for another, few enough that progress is seen."""
+"""Perturbations that go together: enough for small operations to be worth their start, few enough for their maps to stay in
+the cache, and for progress to be seen."""
+WASTE = 1.5
+"""How much larger than the smallest of a group's boxes they may all be."""
+
+Hole = tuple[Span, Span]
+"""Rows and columns."""
 
 
 def passes(segmenter: Segmenter, picture: Tensor, frozen: Frozen, total: int) -> Passes | None:
@@ -67,36 +76,59 @@ class Passes:
         self._reader = LowReader(frozen, network, self._boxes.clean[-1], plain)
 
     def read(self, painted: Tensor, hidden: Tensor) -> Readings:
-        """Readings of perturbed pictures `(N, 3, H, W)`, which are the clean one where `hidden`, `(N, H, W)`, is 0.
+        """Readings of perturbed pictures `(N, 3, H, W)`, which are the clean one where `hidden`, `(N, H, W)`, is 0."""
+        holes = _holes(hidden)
+        groups = _alike(holes, min(EACH, -(-len(holes) // cores())))
+        found = Readings.concatenate(spread(partial(self._some, painted, hidden, holes), groups))
+        return found[np.argsort(np.concatenate(groups))]
 
-        Each goes its own way, whatever else is in the batch: its numbers do not depend on it.
-        """
-        one = partial(self._one, painted, hidden)
-        return Readings.concatenate(spread(one, range(len(painted))))
+    def _some(self, painted: Tensor, hidden: Tensor, holes: Sequence[Hole | None], group: list[int]) -> Readings:
+        changed = self._changed(painted, [holes[row] for row in group], group)
+        return self._reader.read(self._boxes(changed), hidden[group])
 
-    def _one(self, painted: Tensor, hidden: Tensor, row: int) -> Readings:
-        hole = _hole(hidden[row])
-        value: Value = None
-        if hole is not None:
-            (y0, y1), (x0, x1) = hole
-            whole = (y1 - y0) * (x1 - x0) > WHOLE * hidden[row].numel()
-            value = (
-                self._prepare(painted[row : row + 1])
-                if whole
-                else Patch(self._prepare(painted[row : row + 1, :, y0:y1, x0:x1]), hole)
-            )
-            value = self._boxes(value)
-        return self._reader.read(value, hidden[row : row + 1])
+    def _changed(self, painted: Tensor, holes: Sequence[Hole | None], group: list[int]) -> Value:
+        """The pictures of a group, as what changed."""
+        found = [hole for hole in holes if hole is not None]
+        if not found:
+            return None
+        height, width = (max(hole[axis][1] - hole[axis][0] for hole in found) for axis in (0, 1))
+        if height * width > WHOLE * painted[0, 0].numel():
+            return self._prepare(painted[group])
+        rows, columns = (
+            tuple(min(hole[axis][0], painted.shape[2 + axis] - side) for hole in found)
+            for axis, side in ((0, height), (1, width))
+        )
+        corners = zip(group, rows, columns, strict=True)
+        pieces = [painted[row : row + 1, :, y : y + height, x : x + width] for row, y, x in corners]
+        return Patch(self._prepare(torch.cat(pieces)), (rows, columns))
 
     def _prepare(self, pictures: Tensor) -> Tensor:
         # Normalisation is the same for every pixel, so a piece of a picture can be normalised alone.
         return self._segmenter.prepare(pictures).to(self._dtype)
 
 
-def _hole(hidden: Tensor) -> tuple[Span, Span] | None:
-    """The box around what a mask `(H, W)` hides; None if it hides nothing."""
+def _holes(hidden: Tensor) -> list[Hole | None]:
+    """The box around what each of N masks `(N, H, W)` hides; None where it hides nothing."""
     holes = hidden if hidden.dtype == torch.bool else hidden > 0
-    rows, columns = holes.any(1).nonzero(), holes.any(0).nonzero()
-    if not len(rows):
-        return None
-    return (int(rows[0]), int(rows[-1]) + 1), (int(columns[0]), int(columns[-1]) + 1)
+    lines = zip(holes.any(2).numpy(), holes.any(1).numpy(), strict=True)
+    return [(_ends(rows), _ends(columns)) if rows.any() else None for rows, columns in lines]
+
+
+def _ends(line: npt.NDArray[np.bool_]) -> Span:
+    return int(line.argmax()), len(line) - int(line[::-1].argmax())
+
+
+def _alike(holes: Sequence[Hole | None], most: int) -> list[list[int]]:
+    """Which holes go together, at most so many: those of one size or nearly, since all boxes are as large as the largest."""
+    sizes = [(0, 0) if hole is None else (hole[0][1] - hole[0][0], hole[1][1] - hole[1][0]) for hole in holes]
+    groups: list[list[int]] = []
+    for row in sorted(range(len(holes)), key=lambda row: (sizes[row][0] * sizes[row][1], row)):
+        height, width = sizes[row]
+        if groups and len(groups[-1]) < most:
+            mates = [sizes[mate] for mate in groups[-1]]
+            least = min(high * wide for high, wide in mates)
+            if max(height, *(m[0] for m in mates)) * max(width, *(m[1] for m in mates)) <= WASTE * least:
+                groups[-1].append(row)
+                continue
+        groups.append([row])
+    return groups

@@ -73,14 +73,21 @@ class LowReader:
                 self._offset = float(self._reader.mean(plain)[0]) - self._clean_score
 
     def read(self, value: Value, hidden: Tensor) -> Readings:
-        """Readings of N pictures; N is 1 unless they are changed all over. `hidden` is `(N, H, W)`."""
+        """Readings of N pictures; `hidden` is `(N, H, W)`."""
         height, width = self._now.shape[1:]
         every = ((0, height), (0, width))
         if isinstance(value, Tensor):
             return self._count(self._mask(value, every), hidden, self._mean(value))
         if value is None:
-            return self._count(self._now, hidden, self._mean(self._clean))
-        spans = self._enlarge.touched(value.spans)
+            score = self._mean(self._clean)
+            count = len(hidden)
+            return self._count(self._now.expand(count, -1, -1), hidden, None if score is None else score.expand(count))
+        one_by_one = [self._read(value.one(row), hidden[row : row + 1]) for row in range(len(hidden))]
+        return Readings.concatenate(one_by_one)
+
+    def _read(self, value: Patch, hidden: Tensor) -> Readings:
+        """Readings of one picture that changed in a box."""
+        spans = self._enlarge.touched((value.span(0, 0), value.span(1, 0)))
         now = self._now
         if spans is not None:
             now = now.clone()
@@ -105,7 +112,7 @@ class LowReader:
             return None
         change = 0.0
         if self._score == "logit":
-            cells = _slices(value.spans)
+            cells = _slices((value.span(0, 0), value.span(1, 0)))
             moved = value.values[0, self._frozen.index].double() - self._own[0][cells]
             change = float((moved * self._weights[cells]).sum())
         elif spans is not None:
@@ -129,7 +136,7 @@ class LowReader:
         low = self._enlarge.small(self._clean, value, spans).contiguous()
         c, count = self._frozen.index, low.shape[1]
         if count < 3 or not self._enlarge.enlarges or min(low.shape[2:]) < 2:
-            return self._compare(self._enlarge.large(low, spans))
+            return self._reader.mask(self._enlarge.large(low, spans))
         own = low[:, c : c + 1]
         near = own - self._near
         leads = torch.ones_like(own, dtype=torch.bool)
@@ -147,22 +154,11 @@ class LowReader:
             loses |= _at_four(bits) > 0
         squares = (~(wins | loses)).nonzero(as_tuple=True)
         if OPEN * len(squares[0]) > wins.numel():  # one by one, because all classes of several pictures leave the cache
-            return torch.cat([self._compare(self._enlarge.large(one[None], spans)) for one in low])
+            return torch.cat([self._reader.mask(self._enlarge.large(one[None], spans)) for one in low])
         now = self._enlarge.spread(wins, spans)
         if len(squares[0]):
             pixels, logits = self._enlarge.squares(low, spans, *squares)
-            now[pixels] = self._compare(logits)[0]
-        return now
-
-    def _compare(self, logits: Tensor) -> Tensor:
-        """Where the class is the largest of `(N, K, …)`; of equal ones the first wins."""
-        c = self._frozen.index
-        own = logits[:, c]
-        now = torch.ones_like(own, dtype=torch.bool)
-        if c > 0:
-            now &= own > logits[:, :c].amax(1)
-        if c + 1 < logits.shape[1]:
-            now &= own >= logits[:, c + 1 :].amax(1)
+            now[pixels] = self._reader.mask(logits)[0]
         return now
 
 
@@ -213,7 +209,10 @@ class Enlargement:
 
     def small(self, clean: Tensor, value: Patch | Tensor, spans: tuple[Span, Span]) -> Tensor:
         """The cells that pixels of a box read."""
-        return extract(clean, value, self._needed(spans), "edge").float()
+        rows, columns = self._needed(spans)
+        if isinstance(value, Tensor):
+            return value[..., slice(*rows), slice(*columns)].float()
+        return extract(clean, value, ([rows], [columns]), "edge").float()
 
     def __call__(self, clean: Tensor, value: Patch | Tensor, spans: tuple[Span, Span]) -> Tensor:
         """Enlarged logits of a box, `(N, K, …)`."""

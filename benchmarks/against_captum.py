@@ -20,7 +20,11 @@ from perturb.segments import partition
 from perturb.settings import check_settings
 
 GREY = 0.5
-NOTE = "captum gets the same module, channels last, in inference mode."
+NOTE = (
+    "captum runs the network as torchvision makes it; prepared, it gets the lab's own module, channels last and without the "
+    "auxiliary head. Both in inference mode."
+)
+SAME = "captum gets the same module, channels last, in inference mode."
 
 
 def occlusion(subject: Subject, size: int, stride: int, *, exact: float, fast: float | None = None) -> Work:
@@ -51,10 +55,11 @@ def occlusion(subject: Subject, size: int, stride: int, *, exact: float, fast: f
         )
     return Work(
         f"occlusion, {subject.title}, {size} px every {stride}",
-        _captum(subject, peer),
+        _captum(subject, peer, prepared=subject.as_made is None),
         tuple(sides),
-        NOTE,
+        SAME if subject.as_made is None else NOTE,
         lambda: occlusion_limit(subject, size, stride),
+        () if subject.as_made is None else (_captum(subject, peer, prepared=True, name="captum, prepared"),),
     )
 
 
@@ -69,7 +74,7 @@ def feature_ablation(subject: Subject, segments: int) -> Work:
         return made
 
     ours = _ours(subject, "exact", "feature-ablation", settings, {"count": 4})
-    return Work(f"feature ablation, {subject.title}", _captum(subject, peer), (ours,), NOTE)
+    return Work(f"feature ablation, {subject.title}", _captum(subject, peer), (ours,), SAME)
 
 
 def kernel_shap(subject: Subject, segments: int, samples: int) -> Work:
@@ -88,7 +93,7 @@ def kernel_shap(subject: Subject, segments: int, samples: int) -> Work:
         return made
 
     ours = _ours(subject, "drawn", "kernel-shap", settings, {"count": 4, "samples": 10}, exact=False)
-    note = f"{NOTE} Each side draws its own coalitions: two estimates of the same values."
+    note = f"{SAME} Each side draws its own coalitions: two estimates of the same values."
     return Work(f"KernelSHAP, {subject.title}", _captum(subject, peer), (ours,), note)
 
 
@@ -121,20 +126,26 @@ def _ours(
     return Side(name, run, lambda: run(**few), exact, floor)
 
 
-def _captum(subject: Subject, attribute: Callable[[Scorer, int], torch.Tensor]) -> Side:
-    """captum's side, at the batch size at which the module is fastest."""
+def _captum(
+    subject: Subject,
+    attribute: Callable[[Scorer, int], torch.Tensor],
+    *,
+    prepared: bool = True,
+    name: str = "captum",
+) -> Side:
+    """captum's side, at the batch size at which the network is fastest."""
 
     @functools.cache
     def batch() -> int:
-        scorer = Scorer(subject)
+        scorer = Scorer(subject, prepared=prepared)
         return best_batch(lambda size: seconds_of(lambda: scorer(subject.picture.repeat(size, 1, 1, 1))))
 
     def run() -> Answer:
-        scorer = Scorer(subject)
+        scorer = Scorer(subject, prepared=prepared)
         made = attribute(scorer, batch())  # every channel of a pixel has the same value
         return Answer(made[0, 0].numpy(), scorer.forwards, note=f"Its best batch: {batch()}.")
 
-    return Side("captum", run, batch)
+    return Side(name, run, batch)
 
 
 def _mask(subject: Subject, settings: dict[str, Any]) -> torch.Tensor:

@@ -73,6 +73,7 @@ class Work:
     Attributes:
         name: what is done, on what.
         peer: the other side.
+        harder: the peer at settings that are not its own, such as a network that the lab has prepared; without a floor.
         ours: the lab's sides; each becomes a row.
         note: what a reader should know.
         limit: counts billions of MACs, `whole` for running everything, `needed` for what the answer needs at least; None
@@ -84,6 +85,7 @@ class Work:
     ours: tuple[Side, ...]
     note: str = ""
     limit: Callable[[], dict[str, float]] | None = None
+    harder: tuple[Side, ...] = ()
 
 
 @dataclass
@@ -151,7 +153,8 @@ def compete(work: Work, *, rounds: int, seconds: float, say: Callable[[str], Non
         seconds: no further round begins that would end later than this.
         say: takes a line of progress.
     """
-    sides = (work.peer, *work.ours)
+    peers = (work.peer, *work.harder)
+    sides = (*peers, *work.ours)
     runs: dict[str, list[_Run]] = {side.name: [] for side in sides}
     for side in sides:
         side.prepare()
@@ -165,15 +168,15 @@ def compete(work: Work, *, rounds: int, seconds: float, say: Callable[[str], Non
         spent = clock() - began
         if spent * (number + 2) / (number + 1) > seconds:
             break
-    return [_row(work, side, runs[work.peer.name], runs[side.name]) for side in work.ours]
+    return [_row(work, side, peer, runs[peer.name], runs[side.name]) for side in work.ours for peer in peers]
 
 
-def _row(work: Work, side: Side, peer: list[_Run], ours: list[_Run]) -> Row:
+def _row(work: Work, side: Side, other: Side, peer: list[_Run], ours: list[_Run]) -> Row:
     difference, correlation = agreement(ours[-1].answer.values, peer[-1].answer.values)
     notes = (work.note, peer[-1].answer.note, ours[-1].answer.note)
     return Row(
         name=f"{work.name}, {side.name}" if len(work.ours) > 1 else work.name,
-        peer=work.peer.name,
+        peer=other.name,
         ratio=float(np.median([p.seconds / o.seconds for p, o in zip(peer, ours, strict=True)])),
         ours_seconds=float(np.median([run.seconds for run in ours])),
         peer_seconds=float(np.median([run.seconds for run in peer])),
@@ -181,7 +184,7 @@ def _row(work: Work, side: Side, peer: list[_Run], ours: list[_Run]) -> Row:
         spearman=correlation,
         exact=difference <= CLOSE,
         note=" ".join(note for note in notes if note),
-        floor=side.floor,
+        floor=side.floor if other is work.peer else None,
         ours_forwards=ours[-1].answer.forwards,
         peer_forwards=peer[-1].answer.forwards,
         ours_memory=_largest(ours),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import copy
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -27,6 +28,8 @@ class Subject:
     Attributes:
         title: such as "fcn-resnet50 256×256".
         segmenter, image, target, frozen: as the lab takes them.
+        as_made: the same network as its package hands it out, from normalised pictures to a dictionary of logits; None where
+            that is the segmenter's own module.
     """
 
     title: str
@@ -34,6 +37,7 @@ class Subject:
     image: Image
     target: Target
     frozen: Frozen
+    as_made: nn.Module | None = None
 
     @property
     def picture(self) -> Tensor:
@@ -45,27 +49,32 @@ class Subject:
         region = torch.from_numpy(np.flatnonzero(self.frozen.region))
         return logits[:, self.frozen.index].flatten(1).index_select(1, region).double().mean(1)
 
-    def scorer(self) -> Scorer:
-        """The score as a function of pictures, for a peer."""
-        return Scorer(self)
-
 
 class Scorer:
-    """Pictures `(N, 3, H, W)` in [0, 1] → scores `(N,)`, on the segmenter's module, channels last, with no graph kept.
+    """Pictures `(N, 3, H, W)` in [0, 1] → scores `(N,)`, with no graph kept: for a peer.
+
+    Args:
+        subject: who is explained.
+        prepared: run the segmenter's module, channels last and without what its answer does not need; else the network as
+            its package hands it out.
 
     Attributes:
         forwards: pictures run so far.
     """
 
-    def __init__(self, subject: Subject) -> None:
-        self._subject = subject
+    def __init__(self, subject: Subject, *, prepared: bool = True) -> None:
+        self._subject, self._prepared = subject, prepared
         self.forwards = 0
 
     def __call__(self, batch: Tensor) -> Tensor:
         self.forwards += len(batch)
-        segmenter = self._subject.segmenter
+        segmenter, as_made = self._subject.segmenter, self._subject.as_made
         with torch.inference_mode():
-            return self._subject.score(segmenter.module(segmenter.prepare(batch))).float()
+            if self._prepared or as_made is None:
+                logits = segmenter.module(segmenter.prepare(batch))
+            else:
+                logits = as_made(segmenter.prepare(batch).contiguous())["out"]
+            return self._subject.score(logits).float()
 
 
 def streets(height: int = 360, width: int = 480) -> Subject:
@@ -80,11 +89,13 @@ def random_network(name: str, height: int, width: int) -> Subject:
     its last layer is scaled, so that signals neither die nor blow up and its classes share the picture.
     """
     torch.manual_seed(0)
-    module = torchvision.make(name, 21)
+    made = torchvision.build(name, 21, aux_loss=True)  # as the official weights have it
+    module = torchvision.LogitsOnly(made)
     _calibrate(module)
+    as_made = copy.deepcopy(made)
     classes = [f"class {index}" for index in range(21)]
     segmenter = TorchSegmenter(module, classes=classes, name=name, mean=torchvision.MEAN, std=torchvision.STD)
-    return _subject(name, street(height, width), segmenter, None)
+    return replace(_subject(name, street(height, width), segmenter, None), as_made=as_made.eval())
 
 
 def _subject(name: str, image: Image, segmenter: perturb.Segmenter, label: str | None) -> Subject:

@@ -81,10 +81,17 @@ class LogitsOnly(nn.Module):
 
 def make(name: str, classes: int) -> LogitsOnly:
     """One of `MODELS` with random weights for so many classes; on torch's default device."""
+    return LogitsOnly(build(name, classes))
+
+
+def build(name: str, classes: int, **settings: Any) -> nn.Module:
+    """The same as torchvision makes it, which gives a dictionary of logits."""
     from torchvision.models import segmentation
 
-    builder = getattr(segmentation, MODELS[name][0])
-    return LogitsOnly(builder(weights=None, weights_backbone=None, num_classes=classes))
+    made: nn.Module = getattr(segmentation, MODELS[name][0])(
+        weights=None, weights_backbone=None, num_classes=classes, **settings
+    )
+    return made
 
 
 def official(name: str) -> Any:

@@ -106,8 +106,9 @@ class _Grid:
         active: 1 where there is something to solve for, `(N, 1, h, w)`.
         jacobi: 1 over the sum of all springs of an active cell, 0 elsewhere, `(N, 1, h, w)`.
         residual: what is to be solved, `(N, C, h, w)`; what it holds where nothing is active does not matter.
-        error: the solution, 0 where nothing is active.
-        work, spare: for sums on the way.
+        first: the first Jacobi step, from no error.
+        error: the solution; like `first` 0 where nothing is active.
+        work: for sums on the way.
     """
 
     active: Tensor
@@ -116,7 +117,6 @@ class _Grid:
     first: Tensor
     error: Tensor
     work: Tensor
-    spare: Tensor
 
     def smooth(self) -> Tensor:
         """One Jacobi step; returns the pull of its neighbours' errors on each cell before it.
@@ -146,7 +146,7 @@ class Multigrid:
         while True:
             rows, columns = made_even(height), made_even(width)
             flat = [torch.zeros((masks, 1, rows, columns), device=device) for _ in range(2)]
-            full = [torch.zeros((masks, channels, rows, columns), device=device) for _ in range(5)]
+            full = [torch.zeros((masks, channels, rows, columns), device=device) for _ in range(4)]
             self._grids.append(_Grid(*flat, *full))
             if rows * columns <= COARSEST:
                 break
@@ -190,16 +190,18 @@ class Multigrid:
             torch.matmul(grid.residual.flatten(2), self._inverse, out=into)
             return grid.error
         first = torch.mul(grid.residual, grid.jacobi, out=grid.first)
-        self._correct(depth, first, neighbours(first, grid.work), grid.spare)
+        left = neighbours(first, grid.work)  # of the residual, for the step took the diagonal's part away
+        self._correct(depth, first, left, grid.error)
         grid.smooth()
         if depth == 1:  # once more, on what is left: a third of the steps saved, for a quarter more work in each
             pull = grid.smooth()
-            self._correct(depth, grid.error, neighbours(grid.error, grid.spare).sub_(pull), grid.work)
+            left = neighbours(grid.error, grid.residual).sub_(pull)  # the residual itself is needed no more
+            self._correct(depth, grid.error, left, grid.work)
             grid.smooth()
         return grid.error
 
     def _correct(self, depth: int, error: Tensor, left: Tensor, scratch: Tensor) -> None:
-        """Take from the error what the coarser grids say of the residual `left`, which is overwritten."""
+        """Correct the error by what the coarser grids say of the residual `left`, which is overwritten."""
         grid, coarser = self._grids[depth], self._grids[depth + 1]
         part = _part_over(grid.active)
         # A cell with nothing to solve takes no correction, so it must hand none down either: else this is not symmetric,
@@ -219,7 +221,6 @@ def _inverse(active: Tensor, diagonal: Tensor) -> Tensor:
     unit = torch.eye(cells, device=active.device).view(1, cells, *active.shape[2:])
     inside = active.flatten(1)
     both = inside[:, :, None] * inside[:, None, :]
-    matrix = torch.diag_embed(torch.where(inside > 0, diagonal.flatten(1), 1.0)) - both * _neighbours_anywhere(
-        unit
-    ).flatten(2)
+    springs = both * _neighbours_anywhere(unit).flatten(2)
+    matrix = torch.diag_embed(torch.where(inside > 0, diagonal.flatten(1), 1.0)) - springs
     return torch.cholesky_inverse(torch.linalg.cholesky(matrix.double())).float().mul_(both)

@@ -374,6 +374,29 @@ class Mixing(nn.Module):
         return functional.interpolate(logits, x.shape[-2:], mode="bilinear", align_corners=False)
 
 
+class Several(nn.Module):
+    """Two outputs, of which the logits are one; what the other takes is not run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.head, self.aux = nn.Conv2d(3, 8, 3, 2, 1), nn.Conv2d(8, 5, 3, 1, 1), nn.Conv2d(8, 7, 3, 1, 1)
+
+    def forward(self, x):
+        stem = torch.relu(self.stem(x))
+        found = {"aux": torch.tanh(self.aux(stem)), "out": self.head(stem)}
+        return functional.interpolate(found["out"], x.shape[-2:], mode="bilinear", align_corners=False)
+
+
+def test_of_several_outputs_only_the_logits_are_run():
+    segmenter, image = seeded(Several), picture(37, 47)
+    network = compiled(segmenter, 37, 47)
+    assert [step.shape[0] for step in network.steps] == [3, 8, 5]
+    frozen = frozen_on(segmenter, image, "b", "all", "logit")
+    masks = Windows(37, 47, size=9, stride=7)
+    expected = engine.run(image, masks, filled(image), segmenter, frozen, plain=True)
+    assert_same(engine.run(image, masks, filled(image), segmenter, frozen), expected)
+
+
 def test_joined_branches_are_mixed_without_the_join():
     segmenter, image = seeded(Mixing), picture(37, 47)
     network = compiled(segmenter, 37, 47)

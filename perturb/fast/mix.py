@@ -55,7 +55,7 @@ class Mix(Op):
 
 
 def unjoined(steps: Sequence[Step], kept: int | None) -> tuple[list[Step], dict[int, int]]:
-    """The same steps with each join that only a 1 × 1 convolution follows made one `Mix`.
+    """The steps that the last one needs, with each join that only a 1 × 1 convolution follows made one `Mix`.
 
     Args:
         steps: of a network.
@@ -64,9 +64,13 @@ def unjoined(steps: Sequence[Step], kept: int | None) -> tuple[list[Step], dict[
     Returns:
         The steps, and where those that are left now stand.
     """
-    users = [[at for at, step in enumerate(steps) if place in step.inputs] for place in range(len(steps))]
-    made, gone = list(steps), set()
-    for place, step in enumerate(steps):
+    needed = {len(steps) - 1}
+    for place in reversed(range(len(steps))):
+        needed |= set(steps[place].inputs) if place in needed else set()
+    users = [[at for at in sorted(needed) if place in steps[at].inputs] for place in range(len(steps))]
+    made, gone = list(steps), set(range(1, len(steps))) - needed  # such as an auxiliary head
+    for place in sorted(needed):
+        step = steps[place]
         if not isinstance(step.op, Cat) or len(users[place]) != 1 or place == kept:
             continue
         at = users[place][0]

@@ -105,11 +105,7 @@ def run(
     watched = Watched(masks, order, preview)
 
     def read_some(start: int, stop: int) -> Readings:
-        rows = order[start:stop].tolist()
-        holes = [masks.hidden(row, row + 1).to(segmenter.device) for row in rows]
-        # One by one: what a fill draws by chance belongs to the mask's own place.
-        painted = [fill.paint(picture, hole, row) for hole, row in zip(holes, rows, strict=True)]
-        return watched.note(answer(torch.cat(painted), torch.cat(holes)))
+        return watched.note(answer(*_painted(picture, masks, fill, order[start:stop].tolist())))
 
     def tell(fraction: float) -> None:
         if progress is not None:
@@ -118,6 +114,24 @@ def run(
 
     found = sweep(len(masks), read_some, segmenter, frozen, batch=batch, memory=memory, progress=tell)
     return found[np.argsort(order)]
+
+
+def check(
+    image: Image, masks: Masks, fill: Fill, segmenter: Segmenter, frozen: Frozen, rows: npt.NDArray[np.int64]
+) -> Readings:
+    """Readings of some masks of a stream, each by one whole pass of the segmenter as it is."""
+    picture, reader = to_tensor(image, segmenter.device), frozen.reader(segmenter.device)
+    with torch.inference_mode():
+        found = [_painted(picture, masks, fill, [row]) for row in rows.tolist()]
+        return Readings.concatenate([reader.read(segmenter(painted), hidden) for painted, hidden in found])
+
+
+def _painted(picture: torch.Tensor, masks: Masks, fill: Fill, rows: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pictures with some masks' holes filled, `(N, 3, H, W)`, and the holes `(N, H, W)`."""
+    holes = [masks.hidden(row, row + 1).to(picture.device) for row in rows]
+    # One by one: what a fill draws by chance belongs to the mask's own place.
+    painted = [fill.paint(picture, hole, row) for hole, row in zip(holes, rows, strict=True)]
+    return torch.cat(painted), torch.cat(holes)
 
 
 class Watched:

@@ -291,10 +291,9 @@ def _cast(step: Step, dtype: torch.dtype) -> Step:
     if isinstance(op, Conv):
         bias = None if op.bias is None else op.bias.to(dtype)
         weight = op.weight.to(dtype)
-        quick = op.stride == (1, 1) and op.groups == 1 and Winograd.knows(op.weight, op.dilation)
-        if dtype != torch.float32:  # half as many bits make a plain convolution as fast, but for the largest
-            quick = quick and op.weight.shape[0] * op.weight.shape[1] >= 2**20
-        winograd = Winograd(op.weight) if quick else None
+        # Half as many bits make a plain convolution as fast as Winograd's products.
+        quick = op.stride == (1, 1) and op.groups == 1 and Winograd.knows(weight, op.dilation)
+        winograd = Winograd(weight) if quick else None
         return replace(step, op=replace(op, weight=weight, bias=bias, quick=winograd, wide=_widened(op, weight, bias)))
     if isinstance(op, Mix):
         weights = tuple(weight.to(dtype) for weight in op.weights)

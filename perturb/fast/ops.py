@@ -126,7 +126,7 @@ class Conv(Op):
             height, width = (side + 2 * own - reach for side, own in zip(given.shape[2:], padding, strict=True))
             side = self.quick.side(height, width, self.dilation[0])
             if side:
-                output = self.quick(given.float(), padding, self.dilation[0], side).to(given.dtype)
+                output = self.quick(given, padding, self.dilation[0], side)
                 return output if self.bias is None else output.add_(self.bias.view(-1, 1, 1))
         weight, bias = self.wide or (self.weight, self.bias)
         output = functional.conv2d(given, weight, bias, self.stride, padding, self.dilation, self.groups)

@@ -27,6 +27,8 @@ MEMORY = 2_000_000_000
 EACH = 4
 """Perturbations that go together: enough for small operations to be worth their start, few enough for their maps to stay in
 the cache, and for progress to be seen."""
+CACHE = 17_000_000
+"""Bytes that one map of all those that go together may take."""
 WASTE = 1.5
 """How much larger than the smallest of a group's boxes they may all be."""
 
@@ -70,6 +72,10 @@ class Passes:
 
     def __init__(self, network: Network, segmenter: TorchSegmenter, picture: Tensor, frozen: Frozen) -> None:
         self._segmenter, self._dtype = segmenter, network.dtype
+        # Boxes have grown to whole maps in the later half.
+        sizes = [channels * height * width for channels, height, width in (step.shape for step in network.steps)]
+        largest = max(sizes[len(sizes) // 2 :]) * network.dtype.itemsize
+        self._each = max(1, min(EACH, CACHE // largest))
         self.together = EACH * cores()
         self._boxes = Boxes(network, self._prepare(picture[None]))
         plain = segmenter(picture[None]) if self._dtype != torch.float32 else None
@@ -78,7 +84,7 @@ class Passes:
     def read(self, painted: Tensor, hidden: Tensor) -> Readings:
         """Readings of perturbed pictures `(N, 3, H, W)`, which are the clean one where `hidden`, `(N, H, W)`, is 0."""
         holes = _holes(hidden)
-        groups = _alike(holes, min(EACH, -(-len(holes) // cores())))
+        groups = _alike(holes, min(self._each, -(-len(holes) // cores())))
         found = Readings.concatenate(spread(partial(self._some, painted, hidden, holes), groups))
         return found[np.argsort(np.concatenate(groups))]
 

@@ -14,6 +14,7 @@ from perturb import evaluate_command, export
 from perturb.arguments import Bar, Parser, settings_in, words
 from perturb.curves import FILL
 from perturb.errors import PerturbError, SettingError
+from perturb.explain import PRECISIONS
 from perturb.images import MAX_SIDE, Image
 from perturb.metrics import METRICS
 from perturb.samples import EVERY
@@ -88,6 +89,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILL",
         help="what the curves hide with, whatever made the map (default: blur)",
     )
+    explain.add_argument(
+        "--precision",
+        default=PRECISIONS[0],
+        metavar="NAME",
+        help=f"{' | '.join(PRECISIONS)}: the second is quicker, rougher, and says how well it agrees (default: %(default)s)",
+    )
     explain.set_defaults(run=_explain)
 
     study = commands.add_parser(
@@ -121,7 +128,14 @@ def _explain(options: argparse.Namespace) -> None:
     image = _with_truth(image, options.truth, segmenter)
     with Bar("explain") as bar:
         result = perturb.explain(
-            image, segmenter, target, method=options.method, seed=options.seed, progress=bar, **settings
+            image,
+            segmenter,
+            target,
+            method=options.method,
+            seed=options.seed,
+            progress=bar,
+            precision=options.precision,
+            **settings,
         )
     with Bar("curves") as bar:
         areas = perturb.curves(result, fill=options.curve_fill, progress=bar).metrics()

@@ -134,6 +134,8 @@ def readings_csv(result: Result) -> str:
 def python_lines(result: Result) -> str:
     """The Python lines that make this result again."""
     settings = "".join(f"    {name}={json.dumps(value)},\n" for name, value in settings_of(result).items())
+    if "precision" in result.facts:
+        settings += f'    precision="{result.facts["precision"]}",\n'
     first = result.frozen.first
     elsewhere: list[str] = []
     if first is not None:

@@ -37,7 +37,7 @@ def section(shown: Sequence[Shown], prefix: str) -> None:
         key=f"{prefix}curves_run",
         text="Hide and restore the pixels in the order of each map, beside random orders.",
         up_to_date="Up to date: the curves below belong to the maps above.",
-        at_once=passes <= experiment.AT_ONCE and not task.stopped,
+        at_once=experiment.soon(passes, total) and not task.stopped,
     )
     if running:
 

@@ -219,7 +219,7 @@ def run(panes: Sequence[Pane], prefix: str) -> Outcome | None:
             primary=True,
             up_to_date="Up to date: the maps below belong to these settings.",
             stale="Stale: the settings have changed since the maps below.",
-            at_once=arrived and forwards <= experiment.AT_ONCE and not task.stopped,
+            at_once=arrived and experiment.soon(forwards, seconds) and not task.stopped,
         )
         if running:
 

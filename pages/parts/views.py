@@ -293,4 +293,6 @@ def command_line(result: perturb.Result) -> str:
     for setting in method.settings:
         if result.settings[setting.name] != setting.default:
             parts += ["--set", f"{setting.name}={result.settings[setting.name]}"]
+    if "precision" in result.facts:
+        parts += ["--precision", str(result.facts["precision"])]
     return shlex.join([*parts, "--seed", str(result.seed), "--out", "out"])

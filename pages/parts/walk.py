@@ -135,7 +135,9 @@ def _run(scene: Scene, label: str, method: str, names: list[str], sign: Sign, pr
         primary=True,
         up_to_date="Up to date: the maps below belong to these settings.",
         stale="Stale: the settings have changed since the maps below.",
-        at_once=passes <= (experiment.AT_ONCE if st.session_state["just_entered"] else QUICK) and not task.stopped,
+        at_once=experiment.soon(passes, seconds)
+        and (st.session_state["just_entered"] or passes <= QUICK)
+        and not task.stopped,
     )
     if running:
         made: list[perturb.Result] = []

@@ -21,7 +21,7 @@ from perturb.results import Readings
 from perturb.segmenters.base import Segmenter, TorchSegmenter
 from perturb.targets import Frozen
 
-EACH = 4
+EACH = 8
 """Channels for each core at once."""
 
 Value = Channel | Tensor | None

@@ -316,19 +316,21 @@ def test_weights_pulled_back_add_up_the_enlarged_logits(kind):
         assert_allclose((low[0] * enlarge.pulled_back(mask)).sum((1, 2)), (large[0] * mask).sum((1, 2)), rtol=1e-9)
 
 
+def read_both_ways(network, low, frozen):
+    """Readings of small logits, and of the enlarged ones."""
+    hidden = torch.zeros((len(low), *frozen.region.shape), dtype=torch.bool)
+    with torch.inference_mode():
+        got = LowReader(frozen, network, low[:1]).read(low, hidden)
+        return got, frozen.reader(low.device).read(network.logits(low), hidden)
+
+
 @pytest.mark.parametrize("noise", [0.0, 1.0, 30.0])
 def test_pixels_are_settled_as_by_argmax(noise):
     """Noisy logits leave much open, equal ones everything."""
     segmenter, image = seeded(Pooled), picture(37, 47)
     network = compiled(segmenter, 37, 47)
     low = torch.randn(2, 5, 7, 8, generator=torch.Generator().manual_seed(1)) * noise
-    frozen = frozen_on(segmenter, image, "c", "all", "logit")
-    with torch.inference_mode():
-        reader = LowReader(frozen, network, low[:1])
-        hidden = torch.zeros(2, 37, 47, dtype=torch.bool)
-        got = reader.read(low, hidden)
-        expected = frozen.reader(low.device).read(network.logits(low), hidden)
-    assert_same(got, expected)
+    assert_same(*read_both_ways(network, low, frozen_on(segmenter, image, "c", "all", "logit")))
 
 
 @pytest.mark.parametrize("kind", [Local, Pooled])
@@ -341,12 +343,7 @@ def test_pixels_between_smooth_logits_are_settled_as_by_argmax(kind):
     y, x = torch.meshgrid(*(torch.linspace(-1, 1, side) for side in shape[1:]), indexing="ij")
     low = sum(torch.randn(2, 5, 1, 1, generator=seed) * plane for plane in (torch.ones_like(x), x, y, x * y))
     low[:, 2] += 4 - 5 * (x**2 + y**2)
-    frozen = frozen_on(segmenter, image, "c", "all", "logit")
-    with torch.inference_mode():
-        reader = LowReader(frozen, network, low[:1])
-        hidden = torch.zeros(2, 90, 121, dtype=torch.bool)
-        got = reader.read(low, hidden)
-        expected = frozen.reader(low.device).read(network.logits(low), hidden)
+    got, expected = read_both_ways(network, low, frozen_on(segmenter, image, "c", "all", "logit"))
     assert 0 < expected.gained[1] + expected.lost[1] < 90 * 121
     assert_same(got, expected)
 

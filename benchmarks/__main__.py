@@ -140,10 +140,10 @@ def table(rows: list[Row]) -> str:
             f"{row.spearman:.5f}",
         )
         lines.append(f"| {' | '.join(entries)} |")
-    told: dict[str, list[str]] = {}
+    told: dict[str, dict[str, None]] = {}  # a set that keeps its order
     for row in rows:
         if row.note:
-            told.setdefault(row.note, []).append(row.name)
+            told.setdefault(row.note, {})[row.name] = None
     under = [
         f"Medians over {min(row.rounds for row in rows)} to {max(row.rounds for row in rows)} rounds, sides in turns."
         if rows
@@ -165,9 +165,11 @@ def limits(rows: list[Row], rates: dict[str, float]) -> str:
         "| work | 10⁹ MACs, everything run | needed | at that rate, s | measured, s | share of the limit |",
         "|---|--:|--:|--:|--:|--:|",
     ]
+    told: set[str] = set()
     for row in rows:
-        if row.macs is None:
+        if row.macs is None or row.name in told:  # a second peer changes nothing here
             continue
+        told.add(row.name)
         least = row.macs["needed"] * 1e9 / rates["bfloat16" if row.name.endswith("bfloat16") else "exact"]
         lines.append(
             f"| {row.name} | {row.macs['whole']:.4g} | {row.macs['needed']:.4g} | {least:.3g} | {row.ours_seconds:.3g} | "

@@ -11,6 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from perturb.fast.workers import cores, spread
 from perturb.multigrid import Multigrid, block_sums, made_even, neighbours, prolong
 
 TOLERANCE = 1e-5
@@ -62,21 +63,29 @@ def _impute(
     todo = (hidden.flatten(1).any(1) & ~whole).nonzero()[:, 0]
     degree = neighbours(torch.ones_like(picture[:1]))
     starts = None if start is None else start.expand(len(hidden), -1, -1, -1)
-    solver, steps = None, 0
-    for first in range(0, len(todo), together):
-        index = todo[first : first + together]
-        # Only the frame around each hole has a say: its rim holds every neighbour of a hidden pixel.
-        size, corners = _frames(hidden[index])
-        frames = [(..., slice(y, y + size[0]), slice(x, x + size[1])) for y, x in corners]
-        if solver is None or solver.size != (len(index), len(picture), *size):
-            solver = _Solver(len(index), len(picture), *size, picture.device)
-        for row, (mask, frame) in enumerate(zip(index.tolist(), frames, strict=True)):
-            begin = None if starts is None else starts[mask][frame]
-            solver.load(row, picture[frame], hidden[mask][frame], degree[frame], begin)
-        steps += solver.solve(tolerance, guess=start is None)
-        for row, (mask, frame) in enumerate(zip(index.tolist(), frames, strict=True)):
-            solver.write(row, result[mask][frame])
-    return result, steps
+
+    def some(todo: Tensor) -> int:
+        solver, steps = None, 0
+        for first in range(0, len(todo), together):
+            index = todo[first : first + together]
+            # Only the frame around each hole has a say: its rim holds every neighbour of a hidden pixel.
+            size, corners = _frames(hidden[index])
+            frames = [(..., slice(y, y + size[0]), slice(x, x + size[1])) for y, x in corners]
+            if solver is None or solver.size != (len(index), len(picture), *size):
+                solver = _Solver(len(index), len(picture), *size, picture.device)
+            for row, (mask, frame) in enumerate(zip(index.tolist(), frames, strict=True)):
+                begin = None if starts is None else starts[mask][frame]
+                solver.load(row, picture[frame], hidden[mask][frame], degree[frame], begin)
+            steps += solver.solve(tolerance, guess=start is None)
+            for row, (mask, frame) in enumerate(zip(index.tolist(), frames, strict=True)):
+                solver.write(row, result[mask][frame])
+        return steps
+
+    if picture.device.type != "cpu" or not len(todo):
+        return result, some(todo)
+    # A core for some masks each: the steps are too short for several cores to share one.
+    parts = min(cores(), len(todo))
+    return result, sum(spread(some, [todo[part::parts] for part in range(parts)]))
 
 
 def _frames(hidden: Tensor) -> tuple[tuple[int, int], list[tuple[int, int]]]:

@@ -285,8 +285,7 @@ def probe(image: Image, masks: Masks, fill: Fill, segmenter: Segmenter, frozen: 
     if not 0 <= index < len(masks):
         raise IndexError(f"There is no perturbation {index}; expected 0 to {len(masks) - 1}.")
     with torch.inference_mode():
-        hidden = masks.hidden(index, index + 1).to(segmenter.device)
-        painted = fill.paint(to_tensor(image, segmenter.device), hidden, index)
+        painted, hidden = _painted(to_tensor(image, segmenter.device), masks, fill, [index])
         logits = segmenter(painted)
         reader = frozen.reader(segmenter.device)
         now = reader.mask(logits)[0].cpu().numpy()

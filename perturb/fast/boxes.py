@@ -88,10 +88,12 @@ class Boxes:
         assert op is not None
         if isinstance(op, Mean) and isinstance(given[0], Patch):
             return self._mean(given[0], step.inputs[0], at)
-        shapes = [self.clean[place].shape[2:] for place in step.inputs]
-        spread = isinstance(op, Pointwise | Mix) and any(
-            value is not None and tuple(shape) != step.shape[1:] for value, shape in zip(given, shapes, strict=True)
-        )
+        # Inputs of one value for the whole map: where it changes, all does.
+        single = [
+            isinstance(op, Pointwise | Mix) and tuple(self.clean[place].shape[2:]) != step.shape[1:]
+            for place in step.inputs
+        ]
+        spread = any(value is not None and alone for value, alone in zip(given, single, strict=True))
         if not op.local or spread or any(isinstance(value, Tensor) for value in given):
             return self._whole(op, given, step)
         corners, size = _touched(op, [value for value in given if isinstance(value, Patch)], step.shape[1:])
@@ -102,9 +104,9 @@ class Boxes:
         boxes = [[(first, first + size[axis]) for first in corners[axis]] for axis in (0, 1)]
         needed = [[op.needed(axis, box) for box in boxes[axis]] for axis in (0, 1)]
         patches = []
-        for value, place in zip(given, step.inputs, strict=True):
-            if isinstance(op, Pointwise | Mix) and tuple(self.clean[place].shape[2:]) != step.shape[1:]:
-                patches.append(self.clean[place])  # one value for the whole map
+        for value, place, alone in zip(given, step.inputs, single, strict=True):
+            if alone:
+                patches.append(self.clean[place])
             else:
                 assert not isinstance(value, Tensor)
                 patches.append(extract(self.clean[place], value, (needed[0], needed[1]), op.outside))

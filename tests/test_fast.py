@@ -394,6 +394,16 @@ def test_of_several_outputs_only_the_logits_are_run():
     assert_same(engine.run(image, masks, filled(image), segmenter, frozen), expected)
 
 
+def test_ablating_a_layer_that_the_logits_do_not_need_changes_nothing():
+    segmenter, image = seeded(Several), picture(37, 47)
+    told = {"method": "ablation-cam", "layer": "aux"}
+    got = perturb.explain(image, segmenter, perturb.Target("b", region="all"), **told)
+    expected = perturb.explain(image, segmenter, perturb.Target("b", region="all"), plain=True, **told)
+    assert len(got.readings) == 7
+    assert_same(got.readings, expected.readings)
+    assert np.abs(got.heatmap).max() < 1e-6
+
+
 def test_joined_branches_are_mixed_without_the_join():
     segmenter, image = seeded(Mixing), picture(37, 47)
     network = compiled(segmenter, 37, 47)

@@ -234,7 +234,8 @@ class Enlargement:
         """What holds between each two rows and columns of `small`'s cells, `(N, h − 1, w − 1)`, for the box's pixels."""
         for axis in (0, 1):
             at = self._low[axis][slice(*spans[axis]), 0] - self._low[axis][spans[axis][0], 0]
-            between = between.index_select(1 + axis, torch.from_numpy(at.clip(0, between.shape[1 + axis] - 1)))
+            index = torch.from_numpy(at.clip(0, between.shape[1 + axis] - 1)).to(between.device)
+            between = between.index_select(1 + axis, index)
         return between
 
     def squares(
@@ -268,7 +269,8 @@ class Enlargement:
         borders = np.searchsorted(of, np.arange(of[-1] + 2))
         most = int(np.diff(borders).max())
         pixels = np.minimum(borders[:-1, None] + np.arange(most), borders[1:, None] - 1)
-        return torch.from_numpy(pixels)[squares], torch.from_numpy(share[pixels].clip(0, 1))[squares]
+        where, how_far = (torch.from_numpy(each).to(squares.device) for each in (pixels, share[pixels].clip(0, 1)))
+        return where[squares], how_far[squares]
 
     def _exactly(self, low: Tensor, spans: tuple[Span, Span]) -> Tensor:
         """By torch's own resampling: for small whole factors faster than a product with a matrix."""

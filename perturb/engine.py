@@ -12,6 +12,7 @@ import torch
 
 from perturb.fast.memory import kept
 from perturb.fast.passes import passes
+from perturb.fast.workers import undivided
 from perturb.fills import Fill
 from perturb.images import Image
 from perturb.masks import Masks
@@ -192,7 +193,7 @@ def sweep(
     sizes = BatchSizes(segmenter.device, batch, most=max(1, memory // each))
     parts: list[Readings] = []
     start = 0
-    with torch.inference_mode(), kept():
+    with torch.inference_mode(), kept(), undivided():
         while start < total:
             stop = min(start + sizes.next(), total)
             began = time.perf_counter()

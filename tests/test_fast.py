@@ -294,14 +294,50 @@ def test_weights_that_change_are_seen():
     assert_allclose(got.heatmap, plain.heatmap, atol=1e-4 * float(np.ptp(plain.heatmap)))
 
 
-@pytest.mark.parametrize(("size", "padding", "dilation"), [((9, 14), 1, 1), ((13, 8), 2, 2), ((12, 21), 0, 1), ((17, 19), 1, 3)])  # fmt: skip
-@pytest.mark.parametrize("side", [2, 3, 4])
-def test_winograd_is_the_convolution(size, padding, dilation, side):
+@pytest.mark.parametrize(
+    ("size", "padding", "dilation"),
+    [
+        ((9, 14), 1, 1),
+        ((13, 8), 2, 2),
+        ((12, 21), 0, 1),
+        ((17, 19), 1, 3),
+        ((43, 38), 1, 1),
+        ((7, 6), 4, 4),
+        ((3, 3), 0, 1),
+    ],
+)
+@pytest.mark.parametrize("rectified", [False, True])
+def test_winograd_is_the_convolution(size, padding, dilation, rectified):
     draw = torch.Generator().manual_seed(0)
     given, weight = torch.randn(2, 6, *size, generator=draw), torch.randn(4, 6, 3, 3, generator=draw)
-    got = Winograd(weight)(given, (padding, padding), dilation, side)
-    expected = functional.conv2d(given.double(), weight.double(), None, 1, padding, dilation)
-    assert_allclose(got, expected, atol=2e-5 * float(expected.abs().max()))
+    bias = torch.randn(4, generator=draw)
+    got = Winograd(weight, bias)(given, (padding, padding), dilation, rectified=rectified)
+    expected = functional.conv2d(given.double(), weight.double(), bias.double(), 1, padding, dilation)
+    bound = 2e-5 * float(expected.abs().max())
+    assert_allclose(got, expected.relu() if rectified else expected, atol=bound)
+
+
+@pytest.mark.parametrize("cut", ["rows", "columns", "channels", "first"])
+def test_winograd_takes_a_piece_of_a_map(cut):
+    draw = torch.Generator().manual_seed(0)
+    maps = torch.randn(3, 8, 20, 22, generator=draw).contiguous(memory_format=torch.channels_last)
+    pieces = {
+        "rows": maps[:, :, 3:17],
+        "columns": maps[..., 5:],
+        "channels": maps[:, 2:6],
+        "first": maps[0:2, 1:8, 2:9, 4:20],
+    }
+    given = pieces[cut]
+    weight = torch.randn(5, given.shape[1], 3, 3, generator=draw)
+    expected = functional.conv2d(given.double(), weight.double(), padding=1)
+    assert_allclose(Winograd(weight, None)(given, (1, 1), 1), expected, atol=2e-5 * float(expected.abs().max()))
+
+
+def test_winograd_does_not_hide_what_is_no_number():
+    given = torch.zeros(1, 2, 12, 12)
+    given[0, 0, 5, 5] = torch.nan
+    got = Winograd(torch.ones(3, 2, 3, 3), None)(given, (1, 1), 1, rectified=True)
+    assert bool(got[0, :, 4:7, 4:7].isnan().all())
 
 
 @pytest.mark.parametrize("kind", [Local, Pooled, Flat])

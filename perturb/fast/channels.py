@@ -136,7 +136,7 @@ class Channels:
         step = self._network.steps[at]
         outputs, height, width = step.shape
         if at not in self._base:
-            base = op.run(self._clean[place], op.padding)
+            base = op.plain(self._clean[place], op.padding)
             self._base[at] = base.permute(0, 2, 3, 1).reshape(1, height * width, outputs).contiguous()
         count = len(one.index)
         change = one.maps - self._clean[place][0, one.index][:, None]

@@ -62,7 +62,7 @@ class Network:
         values = [given]
         for step in self.steps[1:]:
             assert step.op is not None
-            values.append(step.op(*(values[place] for place in step.inputs)))
+            values.append(step.op.once(*(values[place] for place in step.inputs)))
         return values
 
     def logits(self, low: Tensor) -> Tensor:
@@ -293,7 +293,7 @@ def _cast(step: Step, dtype: torch.dtype) -> Step:
         weight = op.weight.to(dtype)
         # Half as many bits make a plain convolution as fast as Winograd's products.
         quick = op.stride == (1, 1) and op.groups == 1 and Winograd.knows(weight, op.dilation)
-        winograd = Winograd(weight) if quick else None
+        winograd = Winograd(weight, bias) if quick else None
         return replace(step, op=replace(op, weight=weight, bias=bias, quick=winograd, wide=_widened(op, weight, bias)))
     if isinstance(op, Mix):
         weights = tuple(weight.to(dtype) for weight in op.weights)

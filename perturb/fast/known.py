@@ -42,7 +42,7 @@ def known(kind: str, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any],
 
 
 _SILENT = (nn.Identity, nn.Dropout, nn.Dropout2d)
-_ACTS = (nn.ReLU, nn.ReLU6, nn.Hardswish, nn.Hardsigmoid, nn.Sigmoid, nn.SiLU, nn.GELU, nn.LeakyReLU, nn.ELU, nn.Tanh,
+_ACTS = (nn.ReLU6, nn.Hardswish, nn.Hardsigmoid, nn.Sigmoid, nn.SiLU, nn.GELU, nn.LeakyReLU, nn.ELU, nn.Tanh,
          nn.Softplus, nn.Mish, nn.Hardtanh)  # fmt: skip
 _SAME: Mapping[Any, Act] = {
     key: act
@@ -82,6 +82,8 @@ def _module(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], sh
         raise Unknown(f"{kind.__name__} of something else than one map")
     if kind in _SILENT:
         return None
+    if kind is nn.ReLU:
+        return _act(torch.relu_)  # by one name, since some operations take it in
     if kind in _ACTS:
         own: Any = copy.copy(module)
         if hasattr(own, "inplace"):

@@ -55,6 +55,10 @@ class Op:
     def __call__(self, *given: Tensor) -> Tensor:
         raise NotImplementedError
 
+    def once(self, *given: Tensor) -> Tensor:
+        """The same, without what has to be made ready first and pays only when it is run many times."""
+        return self(*given)
+
     def touched(self, axis: int, span: Span) -> Span:  # noqa: ARG002 — most move nothing
         """Outputs that see any of the inputs `span`; may reach beyond the map. Axis 0 is y, 1 is x."""
         return span
@@ -114,27 +118,36 @@ class Conv(Op):
     wide: tuple[Tensor, Tensor] | None = None
 
     def __call__(self, *given: Tensor) -> Tensor:
-        return self.finish(self.run(given[0], self.padding))
+        return self._run(given[0], self.padding)
 
-    def run(self, given: Tensor, padding: tuple[int, int]) -> Tensor:
+    def once(self, *given: Tensor) -> Tensor:
+        return self.finish(self.plain(given[0], self.padding))
+
+    def part(self, patches: Sequence[Tensor], spans: tuple[Span, Span]) -> Tensor:  # noqa: ARG002
+        return self._run(patches[0], (0, 0))
+
+    def _run(self, given: Tensor, padding: tuple[int, int]) -> Tensor:
+        if self.quick is not None:
+            reach = 2 * self.dilation[0]
+            height, width = (side + 2 * own - reach for side, own in zip(given.shape[2:], padding, strict=True))
+            if self.quick.pays(height, width, self.dilation[0]):
+                rectified = self.acts[:1] == (torch.relu_,)
+                output = self.quick(given, padding, self.dilation[0], rectified=rectified)
+                return self.finish(output, self.acts[rectified:])
+        return self.finish(self.plain(given, padding))
+
+    def plain(self, given: Tensor, padding: tuple[int, int]) -> Tensor:
         """The convolution alone, with so many zeros around."""
         if tuple(given.shape[2:]) == tuple(self.weight.shape[2:]) == (1, 1) and self.groups == 1 and padding == (0, 0):
             # One cell: a product with a matrix, which a convolution is slow at.
             return functional.linear(given.flatten(1), self.weight.flatten(1), self.bias)[..., None, None]
-        if self.quick is not None:
-            reach = 2 * self.dilation[0]
-            height, width = (side + 2 * own - reach for side, own in zip(given.shape[2:], padding, strict=True))
-            side = self.quick.side(height, width, self.dilation[0])
-            if side:
-                output = self.quick(given, padding, self.dilation[0], side)
-                return output if self.bias is None else output.add_(self.bias.view(-1, 1, 1))
         weight, bias = self.wide or (self.weight, self.bias)
         output = functional.conv2d(given, weight, bias, self.stride, padding, self.dilation, self.groups)
         return output[:, : len(self.weight)]
 
-    def finish(self, output: Tensor) -> Tensor:
-        """The activations, which may overwrite what they are given."""
-        for act in self.acts:
+    def finish(self, output: Tensor, acts: tuple[Act, ...] | None = None) -> Tensor:
+        """The activations, which may overwrite what they are given; all of them, if none are named."""
+        for act in self.acts if acts is None else acts:
             output = act(output)
         return output
 
@@ -143,9 +156,6 @@ class Conv(Op):
 
     def needed(self, axis: int, span: Span) -> Span:
         return _window_needed(axis, span, self.weight.shape[2 + axis], self.stride, self.padding, self.dilation)
-
-    def part(self, patches: Sequence[Tensor], spans: tuple[Span, Span]) -> Tensor:  # noqa: ARG002
-        return self.finish(self.run(patches[0], (0, 0)))
 
     def channel(self, given: Sequence[Channel | Tensor], shape: Shape) -> Channel | None:
         # A depthwise convolution keeps channels apart. What a full one makes of a channel, see `channels`.
@@ -216,7 +226,8 @@ class Mean(Op):
     local = False
 
     def __call__(self, *given: Tensor) -> Tensor:
-        return given[0].mean((2, 3), keepdim=True)
+        # By a pool of the map's size: torch's own mean takes several times as long over maps with channels last.
+        return functional.avg_pool2d(given[0], given[0].shape[2:])
 
     def channel(self, given: Sequence[Channel | Tensor], shape: Shape) -> Channel | None:  # noqa: ARG002
         return one_map(self, given)

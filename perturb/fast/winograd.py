@@ -1,8 +1,7 @@
 """3 × 3 convolutions with fewer multiplications.
 
-Lavin & Gray 2016: m × m outputs of a 3 × 3 convolution take (m + 2)² products in place of 9·m², after small linear
-transforms of the input, the weights and the output. The transforms are Lagrange interpolation at the points 0, ±1, ±2, ∞
-(Cook-Toom); with up to m = 4 what they add in float32 rounding stays near 1e-6 of the output's range. A dilated
+Lavin & Gray 2016: 4 × 4 outputs of a 3 × 3 convolution take 36 products in place of 144, after small linear transforms of the
+input, the weights and the output; what that adds in float32 rounding stays near 1e-6 of the output's range. A dilated
 convolution is one of each of d × d interleaved maps.
 """
 
@@ -13,30 +12,31 @@ from functools import lru_cache
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-FEWEST = 128
+FEWEST = 32
 """Channels in and out from which the transforms cost clearly less than they save."""
 FURTHEST = 4
 """Dilation up to which the interleaved maps are worth their tiles."""
-WORTH = 4.5
+WORTH = 5.0
 """Products for each output and pair of channels, of a plain convolution's 9, up to which it pays."""
-FIRST = 2
-"""Runs of a clean picture that come before the perturbed ones, which are many or none."""
-POINTS = (0.0, 1.0, -1.0, 2.0, -2.0)
+TOGETHER = 64
+"""Tiles that go together: enough for products at full speed, few enough to stay in the cache."""
+POINTS = 36
+"""Products of a tile."""
 
 
 class Winograd:
-    """The weights of a 3 × 3 convolution, transformed once for each size of tile; that is up to four times their memory.
+    """The weights of a 3 × 3 convolution, transformed when first needed; that is four times their memory.
 
     Args:
         weight: `(C', C, 3, 3)`, float32.
+        bias: `(C',)`, if any.
     """
 
-    def __init__(self, weight: Tensor) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         self._weight = weight
-        self._made: dict[int, Tensor] = {}
-        self._asked = 0
+        self._bias = (weight.new_zeros(len(weight)) if bias is None else bias).numpy()
+        self._made: np.ndarray | None = None
 
     @staticmethod
     def knows(weight: Tensor, dilation: tuple[int, int]) -> bool:
@@ -49,87 +49,65 @@ class Winograd:
             and weight.device.type == "cpu"
         )
 
-    def side(self, height: int, width: int, dilation: int) -> int:
-        """The tile's side for an output of that size; 0 where a plain convolution is as fast.
+    @staticmethod
+    def pays(height: int, width: int, dilation: int) -> bool:
+        """Whether it is faster for an output of that size; a tile that reaches beyond the map does work for nothing."""
+        rows, columns = _tiles(height, width, dilation)
+        return rows * columns * dilation**2 * POINTS <= WORTH * height * width
 
-        Transforming the weights costs as much as a few convolutions, so the first ones are plain.
-        """
-        self._asked += 1
-        if self._asked <= FIRST:
-            return 0
-        rows, columns = -(-height // dilation), -(-width // dilation)
-        # Products for each output; a tile that reaches beyond the map does work for nothing.
-        costs = {
-            side: (-(-rows // side) * -(-columns // side) * (side + 2) ** 2) * dilation**2 / (height * width)
-            for side in (2, 3, 4)
-        }
-        best = min(costs, key=costs.__getitem__)
-        return best if costs[best] < WORTH and height * width >= 64 else 0
-
-    def __call__(self, given: Tensor, padding: tuple[int, int], dilation: int, side: int) -> Tensor:
-        """The convolution's output, `(N, C', h', w')`, without its bias.
+    def __call__(self, given: Tensor, padding: tuple[int, int], dilation: int, *, rectified: bool = False) -> Tensor:
+        """The convolution's output, `(N, C', h', w')`, channels last.
 
         Args:
             given: `(N, C, h, w)`.
             padding: zeros added above and below, left and right.
             dilation: between the taps.
-            side: of a tile.
+            rectified: put 0 for what is below.
         """
-        count, channels, height, width = given.shape
+        # Numba takes a moment to import: not before there is a use for it.
+        from perturb.fast import tiles
+
+        given = given.permute(0, 2, 3, 1)
+        count, height, width, channels = given.shape
+        if given.stride()[2:] != (channels, 1) or any(step % channels for step in given.stride()[:2]):
+            given = given.contiguous()
+        steps = given.stride(0) // channels, given.stride(1) // channels
+        cells = (count - 1) * steps[0] + (height - 1) * steps[1] + width
+        flat = given.as_strided((cells, channels), (channels, 1)).numpy()
         high, wide = height + 2 * padding[0] - 2 * dilation, width + 2 * padding[1] - 2 * dilation
-        # Rows and columns of tiles in each of the interleaved maps.
-        rows, columns = (-(-length // (dilation * side)) for length in (high, wide))
-        tall, broad = (rows * side + 2) * dilation, (columns * side + 2) * dilation
-        padded = functional.pad(
-            given, (padding[1], broad - width - padding[1], padding[0], tall - height - padding[0])
-        ).permute(0, 2, 3, 1)
-        maps = padded.reshape(count, tall // dilation, dilation, broad // dilation, dilation, channels)
-        maps = maps.permute(0, 2, 4, 1, 3, 5)  # N, d, d, rows, columns, C
-        reach = side + 2
-        tiles = maps.unfold(3, reach, side).unfold(4, reach, side)  # N, d, d, R, S, C, reach, reach
-        tiles = tiles.permute(6, 7, 0, 1, 2, 3, 4, 5).reshape(reach * reach, -1)
-        into, out = _transforms(side)
-        seen = torch.mm(into, tiles).view(reach * reach, -1, channels)
-        made = torch.bmm(seen, self._weights(side))
-        outputs = made.shape[2]
-        made = torch.mm(out, made.view(reach * reach, -1))
-        made = made.view(side, side, count, dilation, dilation, rows, columns, outputs)
-        # N, R, side, d, S, side, d, C': row = (R·side + place in the tile)·d + map
-        made = made.permute(2, 5, 0, 3, 6, 1, 4, 7).reshape(
-            count, rows * side * dilation, columns * side * dilation, outputs
-        )
-        return made[:, :high, :wide].permute(0, 3, 1, 2)
+        outputs = len(self._weight)
+        made = given.new_empty((count, high, wide, outputs))
+        filled = made.view(-1, outputs).numpy()
+        grid = _tiles(high, wide, dilation)
+        total = count * dilation**2 * grid[0] * grid[1]
+        most = -(-total // -(-total // TOGETHER))
+        seen, products = (np.empty((POINTS * most, each), np.float32) for each in (channels, outputs))
+        room = [np.empty((cells, each), np.float32) for cells, each in ((36, channels), (6, channels), (24, outputs))]
+        lowest = np.float32(0 if rectified else -np.inf)
+        weights = self._weights()
+        for first in range(0, total, most):
+            some = min(most, total - first)
+            ours, theirs = seen[: POINTS * some], products[: POINTS * some]
+            tiles.into(flat, steps, (height, width), padding, dilation, grid, first, some, ours, *room[:2])
+            np.matmul(ours.reshape(POINTS, some, -1), weights, out=theirs.reshape(POINTS, some, -1))
+            tiles.out_of(theirs, self._bias, lowest, (high, wide), dilation, grid, first, some, filled, room[2])
+        return made.permute(0, 3, 1, 2)
 
-    def _weights(self, side: int) -> Tensor:
-        """`(n², C, C')` for n = side + 2."""
-        if side not in self._made:
-            g = _bases(side)[1]
-            taps = self._weight.permute(2, 3, 1, 0).reshape(9, -1)
-            made = torch.from_numpy(np.kron(g, g)).float() @ taps
-            self._made[side] = made.view(len(made), *self._weight.shape[1::-1])
-        return self._made[side]
+    def _weights(self) -> np.ndarray:
+        """`(36, C, C')`."""
+        if self._made is None:
+            g = torch.from_numpy(np.kron(_G, _G)).float()
+            made = g @ self._weight.permute(2, 3, 1, 0).reshape(9, -1)
+            self._made = made.view(POINTS, *self._weight.shape[1::-1]).numpy()
+        return self._made
 
 
-@lru_cache(maxsize=8)
-def _bases(side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A (side × n), G (n × 3) and B (n × n) with y = A[(G g) ⊙ (B d)], for n = side + 2."""
-    points = POINTS[: side + 1]
-    count = side + 2
-    a = np.zeros((side, count))
-    g = np.zeros((count, 3))
-    b = np.zeros((count, count))
-    for place, point in enumerate(points):
-        others = [other for other in points if other != point]
-        a[:, place] = point ** np.arange(side)
-        g[place] = point ** np.arange(3) / np.prod([point - other for other in others])
-        b[place, : count - 1] = np.poly(others)[::-1]
-    a[side - 1, -1] = 1
-    g[-1, 2] = 1
-    b[-1] = np.poly(points)[::-1]
-    return a, g, b
+@lru_cache(maxsize=256)
+def _tiles(height: int, width: int, dilation: int) -> tuple[int, int]:
+    """Rows and columns of tiles in each of the interleaved maps of an output."""
+    rows, columns = (-(-length // (4 * dilation)) for length in (height, width))
+    return rows, columns
 
 
-@lru_cache(maxsize=8)
-def _transforms(side: int) -> tuple[Tensor, Tensor]:
-    a, _, b = _bases(side)
-    return torch.from_numpy(np.kron(b, b)).float(), torch.from_numpy(np.kron(a, a)).float()
+_G = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]) / 24
+"""Of the weights, for the points 0, ±1, ±2 and ∞."""

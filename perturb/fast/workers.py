@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import TypeVar
 
 import torch
+from threadpoolctl import ThreadpoolController
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -43,3 +45,29 @@ def _workers(count: int) -> ThreadPoolExecutor:
     list(pool.map(lambda _: met.wait(), range(count)))
     torch.set_num_threads(count)  # what the workers said of themselves must not hold for threads to come
     return pool
+
+
+_lock = threading.Lock()
+_inside = 0
+_limit = None
+
+
+@contextmanager
+def undivided() -> Iterator[None]:
+    """While any thread is inside, numpy's products of matrices keep to the thread that asks for them.
+
+    Two workers that each wanted all cores for a product would wait for each other.
+    """
+    global _inside, _limit
+    with _lock:
+        _inside += 1
+        if _inside == 1:
+            _limit = ThreadpoolController().limit(limits=1, user_api="blas")
+    try:
+        yield
+    finally:
+        with _lock:
+            _inside -= 1
+            if _inside == 0 and _limit is not None:
+                _limit.restore_original_limits()
+                _limit = None

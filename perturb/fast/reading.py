@@ -2,8 +2,7 @@
 
 A mean logit is linear in the logits, and so is bilinear enlargement: the mean over a region of the enlarged logits is a
 weighted sum of the small ones, the weights being the region's mask pulled back through the transpose of the
-enlargement. Which pixels are the class has to be seen at full size, but only where the cells around do not settle it: an
-enlarged logit lies between theirs.
+enlargement. Which pixels are the class has to be seen at full size, but two cells settle most of the pixels between them.
 """
 
 from __future__ import annotations
@@ -19,14 +18,6 @@ from perturb.fast.graph import Network
 from perturb.fast.ops import Crop, Resize, Span
 from perturb.results import Readings
 from perturb.targets import Frozen, Reader
-
-NEAR = 1e-5
-"""Part of the logits' range within which two of them count as near: far more than rounding."""
-
-BITS = 24
-"""Classes that one float32 number can tell apart as bits."""
-OPEN = 3
-"""Where more than one in so many pixels is open, enlarging all of them is as fast."""
 
 Ints = npt.NDArray[np.int64]
 
@@ -51,7 +42,6 @@ class LowReader:
         self._score = frozen.target.score
         region = torch.from_numpy(frozen.region).to(clean.device)
         self._pixels = int(region.sum())
-        self._near = NEAR * float(clean.max() - clean.min())
         self._now = self._mask(clean, ((0, height), (0, width)))
         if self._score == "logit":
             self._weights = self._enlarge.pulled_back(region.double()) / self._pixels
@@ -128,38 +118,11 @@ class LowReader:
         return sure * self._region[_slices(spans)]
 
     def _mask(self, value: Patch | Tensor, spans: tuple[Span, Span]) -> Tensor:
-        """Which pixels of a box are the class, bool `(N, …)`.
-
-        A pixel reads four cells. Where the class is above all others at the four, or one other class is above it at the
-        four, that holds for the pixel as well; only the rest is enlarged.
-        """
-        low = self._enlarge.small(self._clean, value, spans).contiguous()
-        c, count = self._frozen.index, low.shape[1]
-        if count < 3 or not self._enlarge.enlarges or min(low.shape[2:]) < 2:
+        """Which pixels of a box are the class, bool `(N, …)`."""
+        low = self._enlarge.small(self._clean, value, spans)
+        if low.device.type != "cpu":
             return self._reader.mask(self._enlarge.large(low, spans))
-        own = low[:, c : c + 1]
-        near = own - self._near
-        leads = torch.ones_like(own, dtype=torch.bool)
-        for part in (low[:, :c], low[:, c + 1 :]):
-            if part.shape[1]:
-                leads &= part.amax(1, keepdim=True) < near
-        wins = _at_four(leads[:, 0])
-        loses = torch.zeros_like(wins)
-        above = own + self._near
-        for first in range(0, count, BITS):  # which classes are above it, as the bits of one number
-            part = low[:, first : first + BITS]
-            part = torch.gt(part, above, out=torch.empty_like(part)).flatten(2)
-            powers = 2.0 ** torch.arange(part.shape[1], device=low.device)
-            bits = torch.matmul(powers, part).view(len(low), *low.shape[2:]).int()
-            loses |= _at_four(bits) > 0
-        squares = (~(wins | loses)).nonzero(as_tuple=True)
-        if OPEN * len(squares[0]) > wins.numel():  # one by one, because all classes of several pictures leave the cache
-            return torch.cat([self._reader.mask(self._enlarge.large(one[None], spans)) for one in low])
-        now = self._enlarge.spread(wins, spans)
-        if len(squares[0]):
-            pixels, logits = self._enlarge.squares(low, spans, *squares)
-            now[pixels] = self._reader.mask(logits)[0]
-        return now
+        return self._enlarge.leads(low, self._frozen.index, spans)
 
 
 class Enlargement:
@@ -230,47 +193,21 @@ class Enlargement:
         columns = self._matrix[1][x0:x1, b0:b1].to(low)
         return torch.matmul(torch.matmul(rows, low.contiguous()), columns.T)
 
-    def spread(self, between: Tensor, spans: tuple[Span, Span]) -> Tensor:
-        """What holds between each two rows and columns of `small`'s cells, `(N, h − 1, w − 1)`, for the box's pixels."""
-        for axis in (0, 1):
-            at = self._low[axis][slice(*spans[axis]), 0] - self._low[axis][spans[axis][0], 0]
-            index = torch.from_numpy(at.clip(0, between.shape[1 + axis] - 1)).to(between.device)
-            between = between.index_select(1 + axis, index)
-        return between
+    def leads(self, low: Tensor, index: int, spans: tuple[Span, Span]) -> Tensor:
+        """Where a class leads among the cells of `small` enlarged to the box, bool `(N, …)`."""
+        from perturb.fast.leading import leads  # here: see `compiling`
 
-    def squares(
-        self, low: Tensor, spans: tuple[Span, Span], pictures: Tensor, rows: Tensor, columns: Tensor
-    ) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor]:
-        """Enlarged logits of the pixels between four of `small`'s cells each.
-
-        Args:
-            low: the cells, `(N, K, h, w)`.
-            spans: the box.
-            pictures, rows, columns: of m squares: the picture, and their upper and left cells.
-
-        Returns:
-            Where these pixels are in `(N, H, W)` of the box, spread over `(m, a, b)`; and their logits, `(1, K, m, a, b)`. Squares
-            with fewer pixels than others name some twice.
-        """
-        height, width = low.shape[2:]
-        cells = low.transpose(0, 1).reshape(low.shape[1], -1)
-        first = (pictures * height + rows) * width + columns
-        corners = [cells.index_select(1, first + step)[..., None] for step in (0, 1, width, width + 1)]
-        (ys, down), (xs, right) = (self._inside(axis, spans[axis], at) for axis, at in ((0, rows), (1, columns)))
-        upper, lower = (torch.lerp(one, other, right.to(low)) for one, other in (corners[:2], corners[2:]))
-        logits = torch.lerp(upper[:, :, None], lower[:, :, None], down.to(low)[..., None])
-        return (pictures[:, None, None], ys[:, :, None], xs[:, None]), logits[None]
-
-    def _inside(self, axis: int, span: Span, squares: Tensor) -> tuple[Tensor, Tensor]:
-        """The pixels of a line that lie in squares of `small`, and how far down or right in them, `(m, most)` each."""
-        low = self._low[axis][slice(*span), 0]
-        of = np.minimum(low - low[0], max(self._low[axis][span[1] - 1, 1] - low[0] - 2, 0))
-        share = self._share[axis][slice(*span)] + (low - low[0] - of)
-        borders = np.searchsorted(of, np.arange(of[-1] + 2))
-        most = int(np.diff(borders).max())
-        pixels = np.minimum(borders[:-1, None] + np.arange(most), borders[1:, None] - 1)
-        where, how_far = (torch.from_numpy(each).to(squares.device) for each in (pixels, share[pixels].clip(0, 1)))
-        return where[squares], how_far[squares]
+        cells, shares = [], []
+        for axis, needed in enumerate(self._needed(spans)):
+            cells.append(self._low[axis][slice(*spans[axis])] - needed[0] - (0, 1))  # the spans are half-open
+            shares.append(self._share[axis][slice(*spans[axis])].astype(np.float32))
+        starts = np.flatnonzero(np.diff(cells[1][:, 0], prepend=-1))
+        now = torch.empty((len(low), len(shares[0]), len(shares[1])), dtype=torch.bool)
+        leads(
+            low.permute(0, 2, 3, 1).contiguous().numpy(), index, cells[0], shares[0], cells[1][starts],
+            np.append(starts, len(shares[1])), shares[1], now.numpy(),
+        )  # fmt: skip
+        return now
 
     def _exactly(self, low: Tensor, spans: tuple[Span, Span]) -> Tensor:
         """By torch's own resampling: for small whole factors faster than a product with a matrix."""
@@ -303,12 +240,6 @@ def _reads(size: int, small: int, first: int, count: int) -> tuple[Ints, npt.NDA
     np.add.at(matrix, (rows, low), 1.0 - share)
     np.add.at(matrix, (rows, high), share)
     return np.stack([low, high + 1], 1), share, torch.from_numpy(matrix)
-
-
-def _at_four(cells: Tensor) -> Tensor:
-    """What holds at all four cells between each two rows and columns, `(N, h, w)` → `(N, h − 1, w − 1)`, bool or bits."""
-    across = cells[..., 1:] & cells[..., :-1]
-    return across[:, 1:] & across[:, :-1]
 
 
 def _common(one: Span, other: Span) -> Span:

@@ -1,4 +1,4 @@
-"""Winograd's transforms of 6 × 6 tiles, compiled by numba when first used; what it makes is kept on disk.
+"""Winograd's transforms of 6 × 6 tiles.
 
 A convolution's time goes into multiplying. To win, transforms must cost next to nothing: one pass over memory each, in
 registers, which no chain of torch's operations is. Only what is around the products is here; the products are a library's.
@@ -8,22 +8,19 @@ All maps are channels last: arrays of cells `(cells, C)`, float32.
 
 from __future__ import annotations
 
-from typing import Any
+from numba import float32
 
-from numba import float32, njit
+from perturb.fast.compiling import compiled
 
 SIDE = 4
 """Outputs of a tile along an axis."""
 REACH = 6
 """Inputs that they see."""
 
-# No interpreter lock, sums in any order; what is not finite stays so.
-_compiled: Any = njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
-
 TWO, FOUR, FIVE, EIGHT = float32(2), float32(4), float32(5), float32(8)
 
 
-@_compiled
+@compiled
 def _seen(x0, x1, x2, x3, x4, x5):  # type: ignore[no-untyped-def]
     """Bᵀ x of Lavin & Gray 2016, sec. 4.3, F(4, 3)."""
     even, odd = x4 - FOUR * x2, x3 - FOUR * x1
@@ -32,14 +29,14 @@ def _seen(x0, x1, x2, x3, x4, x5):  # type: ignore[no-untyped-def]
     return FOUR * x0 - FIVE * x2 + x4, even + odd, even - odd, near + far, near - far, last
 
 
-@_compiled
+@compiled
 def _made(m0, m1, m2, m3, m4, m5):  # type: ignore[no-untyped-def]
     """Aᵀ m of the same."""
     even, odd, double, twice = m1 + m2, m1 - m2, m3 + m4, m3 - m4
     return m0 + even + double, odd + TWO * twice, even + FOUR * double, odd + EIGHT * twice + m5
 
 
-@_compiled
+@compiled
 def _see(given, at, step, made, to, further):  # type: ignore[no-untyped-def]
     """`_seen` of six cells, each `step` after the other; its six are made from cell `to` on, `further` apart."""
     for c in range(given.shape[1]):
@@ -59,7 +56,7 @@ def _see(given, at, step, made, to, further):  # type: ignore[no-untyped-def]
         made[to + 5 * further, c] = z5
 
 
-@_compiled
+@compiled
 def into(given, steps, size, padding, dilation, tiles, first, count, made, tile, column):  # type: ignore[no-untyped-def]
     """Transform some tiles of maps.
 
@@ -101,7 +98,7 @@ def into(given, steps, size, padding, dilation, tiles, first, count, made, tile,
             _see(tile, i * REACH, 1, made, i * REACH * count + t, count)
 
 
-@_compiled
+@compiled
 def out_of(products, bias, lowest, size, dilation, tiles, first, count, made, tile):  # type: ignore[no-untyped-def]
     """Turn the products of some tiles into outputs.
 

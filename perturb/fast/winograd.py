@@ -21,6 +21,8 @@ WORTH = 5.0
 """Products for each output and pair of channels, of a plain convolution's 9, up to which it pays."""
 TOGETHER = 64
 """Tiles that go together: enough for products at full speed, few enough to stay in the cache."""
+LARGE = 256 * 256
+"""Pairs of channels from which the weights outgrow the cache; they are then read for four times as many tiles at once."""
 POINTS = 36
 """Products of a tile."""
 
@@ -64,8 +66,7 @@ class Winograd:
             dilation: between the taps.
             rectified: put 0 for what is below.
         """
-        # Numba takes a moment to import: not before there is a use for it.
-        from perturb.fast import tiles
+        from perturb.fast import tiles  # here: see `compiling`
 
         given = given.permute(0, 2, 3, 1)
         count, height, width, channels = given.shape
@@ -80,7 +81,8 @@ class Winograd:
         filled = made.view(-1, outputs).numpy()
         grid = _tiles(high, wide, dilation)
         total = count * dilation**2 * grid[0] * grid[1]
-        most = -(-total // -(-total // TOGETHER))
+        most = TOGETHER if channels * outputs < LARGE else 4 * TOGETHER
+        most = -(-total // -(-total // most))  # stretches of one length, or nearly
         seen, products = (np.empty((POINTS * most, each), np.float32) for each in (channels, outputs))
         room = [np.empty((cells, each), np.float32) for cells, each in ((36, channels), (6, channels), (24, outputs))]
         lowest = np.float32(0 if rectified else -np.inf)

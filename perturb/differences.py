@@ -8,14 +8,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import rankdata
 
 from perturb.colour import limit_of
 from perturb.engine import clean_logits
 from perturb.errors import SettingError
 from perturb.export import unit_of
 from perturb.images import Image
-from perturb.metrics import inverse_distance, is_constant, spearman, top_overlap
+from perturb.metrics import inverse_distance, is_constant, ranks, spearman, top_overlap
 from perturb.results import Result
 from perturb.segmentation import iou_by_class
 from perturb.segmenters.base import Segmenter
@@ -55,7 +54,7 @@ def normalise(heatmap: Map, how: str) -> Floats:
     """
     values = heatmap.astype(np.float64)
     if how == "rank":
-        return np.asarray((rankdata(values) - 1) / max(1, values.size - 1)).reshape(values.shape)
+        return np.asarray((ranks(values) - 1) / max(1, values.size - 1)).reshape(values.shape)
     scales = {"none": 1.0, "max": float(np.abs(values).max()), "l1": float(np.abs(values).sum())}
     if how not in scales:
         raise SettingError(f"There is no normalisation '{how}'; expected one of {', '.join(NORMALISATIONS)}.")

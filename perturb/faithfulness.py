@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import rankdata
 
 from perturb.cards import METRICS
 from perturb.controls import CONTROLS
@@ -20,7 +19,7 @@ from perturb.engine import Progress
 from perturb.errors import SettingError
 from perturb.folders import csv_bytes
 from perturb.judge import DEFAULT_METRICS, LEVELS, Judge, Value, span
-from perturb.metrics import spearman, top_overlap
+from perturb.metrics import ranks, spearman, top_overlap
 from perturb.results import Result
 
 Floats = npt.NDArray[np.float64]
@@ -81,7 +80,7 @@ class Faithfulness:
         if better not in ("lower", "higher") or not known:
             return {}
         sign = 1.0 if better == "lower" else -1.0
-        places = rankdata([sign * float(value or 0.0) for _, value in known], method="min")
+        places = ranks([sign * float(value or 0.0) for _, value in known], method="min")
         return {name: int(place) for (name, _), place in zip(known, places, strict=True)}
 
     def decided(self) -> list[str]:

@@ -18,7 +18,6 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import rankdata
 
 from perturb.engine import Progress, clean_logits
 from perturb.errors import TargetError
@@ -26,6 +25,7 @@ from perturb.explain import explain
 from perturb.export import unit_of
 from perturb.images import Image, image_from_pixels
 from perturb.methods import METHODS
+from perturb.metrics import ranks
 from perturb.results import Result
 from perturb.scenes.planted import Planted, planted
 from perturb.segmenters.base import Segmenter
@@ -223,5 +223,5 @@ def cue_found(
     if not np.isfinite(values).all():
         raise TargetError("The map has values that are not finite, expected numbers; run the method again.")
     # The sum of the cue's ranks, less the smallest it could be, counts the pairs that it wins.
-    wins = rankdata(values)[:n].sum() - n * (n + 1) / 2
+    wins = ranks(values)[:n].sum() - n * (n + 1) / 2
     return float(wins / (n * m))

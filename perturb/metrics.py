@@ -8,7 +8,6 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import rankdata
 from skimage.metrics import structural_similarity
 
 from perturb.cards import METRICS, Metric
@@ -26,6 +25,7 @@ __all__ = [
     "is_constant",
     "map_iou",
     "pointing",
+    "ranks",
     "spearman",
     "ssim",
     "top",
@@ -40,6 +40,14 @@ Matrix = npt.NDArray[np.float64]
 def auc(fraction: npt.NDArray[np.float64], values: npt.NDArray[np.float64]) -> float:
     """Area under a curve by the trapezoid over its exact fractions, both `(N,)`, fractions ascending from 0 to 1."""
     return float(np.trapezoid(values, fraction))
+
+
+def ranks(values: npt.ArrayLike, method: str = "average") -> npt.NDArray[np.float64]:
+    """Ranks from 1 of all values together, flat; `method` says what equal ones get, see `scipy.stats.rankdata`."""
+    from scipy.stats import rankdata  # takes half a second to import, which a first map need not wait for
+
+    made: npt.NDArray[np.float64] = rankdata(values, method=method).astype(np.float64)
+    return made
 
 
 def check_map(heatmap: npt.NDArray[Any], shape: tuple[int, int]) -> npt.NDArray[np.float32]:
@@ -124,8 +132,8 @@ def error_share(heatmap: Map, wrong: Mask) -> float | None:
 
 def spearman(maps: Sequence[Map]) -> Matrix:
     """Spearman's rank correlation of all pairs of N maps `(H, W)`, float64 `(N, N)`; NaN where a map is constant."""
-    ranks = np.stack([rankdata(m) for m in maps])
-    centred = ranks - ranks.mean(1, keepdims=True)
+    places = np.stack([ranks(m) for m in maps])
+    centred = places - places.mean(1, keepdims=True)
     lengths = np.linalg.norm(centred, axis=1)
     lengths[lengths == 0] = np.nan  # a constant map has no order to agree with
     return np.asarray(centred @ centred.T / np.outer(lengths, lengths), dtype=np.float64)

@@ -384,6 +384,17 @@ def test_pixels_between_smooth_logits_are_settled_as_by_argmax(kind):
     assert_same(got, expected)
 
 
+@pytest.mark.parametrize("label", CLASSES)
+def test_equal_logits_go_to_the_first_class(label):
+    segmenter, image = seeded(Flat), picture(20, 24)
+    network = compiled(segmenter, 20, 24)
+    low = torch.randint(0, 2, (3, *network.steps[-1].shape), generator=torch.Generator().manual_seed(2)).float()
+    got, expected = read_both_ways(network, low, frozen_on(segmenter, image, label, "all", "logit"))
+    assert expected.gained.sum() + expected.lost.sum() > 0
+    assert got.gained.tolist() == expected.gained.tolist()
+    assert got.lost.tolist() == expected.lost.tolist()
+
+
 class Mixing(nn.Module):
     """Joins before 1 × 1 convolutions: with a mean of everything among the branches, of boxes alone, and one with two users."""
 

@@ -13,6 +13,7 @@ import streamlit as st
 
 from perturb.colour import MAGNITUDE, SIGNED, colour_map, limit_of, outline, to_uint8
 from perturb.curves import Curves
+from perturb.export import png
 from perturb.targets import shares
 
 MAP_COLOUR = "#c2410c"
@@ -22,7 +23,7 @@ CONTROL_COLOUR = "#8a8f98"
 def show(pixels: npt.NDArray[Any], *, alt: str, caption: str | None = None) -> None:
     """A picture, uint8 or float in [0, 1], `(H, W, 3)`, as wide as its place."""
     st.image(
-        pixels if pixels.dtype == np.uint8 else to_uint8(pixels),
+        png(pixels if pixels.dtype == np.uint8 else to_uint8(pixels)),
         caption=caption,
         alt=alt,
         width="stretch",

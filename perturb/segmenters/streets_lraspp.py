@@ -14,8 +14,6 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import fuse_conv_bn_eval
-from torchvision.models import mobilenet_v3_large
-from torchvision.models.segmentation.lraspp import LRASPPHead
 
 from perturb.scenes.labels import CLASSES
 
@@ -43,6 +41,10 @@ class StreetsLRASPP(nn.Module):
 
     def __init__(self, classes: int = len(CLASSES)) -> None:
         super().__init__()
+        # Not before it is asked for: importing torchvision takes two seconds, which other segmenters' users need not wait.
+        from torchvision.models import mobilenet_v3_large
+        from torchvision.models.segmentation.lraspp import LRASPPHead
+
         self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(_STD).view(1, 3, 1, 1))
         # torchvision's statistics follow a hundred steps behind, which is far in a short training.

@@ -20,6 +20,7 @@ from perturb.methods import METHODS
 from perturb.report import Chart, Item, Plate, Table
 from perturb.results import Result, versions
 from perturb.segmenters.base import Segmenter
+from perturb.settings import shown as shown_settings
 from perturb.study import Study, study_contents
 from perturb.targets import shares
 
@@ -54,16 +55,21 @@ def item_of(result: Result, link: str = "", shown: str = "score") -> Item:
     ]
     plates += [_map_of(result, name) for name in dict.fromkeys(("score", shown)) if name in result.maps]
     made = result.latest_curves
+    record = result.as_dict()
+    # What another setting has switched off says nothing of this run.
+    record["settings"] = {
+        s.name: result.settings[s.name] for s in shown_settings(METHODS[result.method].settings, result.settings)
+    }
     return Item(
         title=f"{frozen.name} on {image.name}: {METHODS[result.method].title}",
         plates=tuple(plates),
         charts=() if made is None else tuple(_chart_of(made, kind) for kind in ("deletion", "insertion")),
         tables=() if made is None else (_areas(made),),
-        record=result.as_dict(),
+        record=record,
         files=lambda: export.contents(result),
         code=export.python_lines(result),
         link=link,
-        sentences=result.notes,
+        sentences=result.notes if made is None else (made.verdict(), *result.notes),
     )
 
 

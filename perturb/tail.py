@@ -104,6 +104,8 @@ class Tail:
             with torch.inference_mode():
                 given = cast(TorchSegmenter, self._segmenter).prepare(self._picture)
                 self._rest = _Rest(traced, node, given)
+                if not self._rest.matters:
+                    return "the logits do not depend on it"
                 # Two at once: whatever took the size of the first batch for a constant shows here.
                 twice = self(self.activation.repeat(2, 1, 1, 1))
         except Exception as error:
@@ -120,6 +122,9 @@ class _Rest(fx.Interpreter):
         traced: the network.
         node: whose value is replaced.
         given: the network's input for one picture.
+
+    Attributes:
+        matters: whether the network's output depends on that node.
     """
 
     def __init__(self, traced: fx.GraphModule, node: fx.Node, given: Tensor) -> None:
@@ -130,6 +135,7 @@ class _Rest(fx.Interpreter):
         for other in traced.graph.nodes:  # in order, so every input of a node was met before it
             if any(source is node or source in self._dependent for source in other.all_input_nodes):
                 self._dependent.add(other)
+        self.matters = any(other.op == "output" for other in self._dependent)
         self._kept: dict[fx.Node, Any] = {}
         self._whole = False
         self.run(given)

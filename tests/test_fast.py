@@ -17,9 +17,10 @@ from perturb.fast.boxes import Boxes, Patch, whole
 from perturb.fast.graph import compiled
 from perturb.fast.memory import _library, kept
 from perturb.fast.mix import Mix
-from perturb.fast.ops import Cat
+from perturb.fast.moves import Cat
 from perturb.fast.passes import _alike
 from perturb.fast.reading import Enlargement, LowReader
+from perturb.fast.sums import enlarged_sums
 from perturb.fast.winograd import Winograd
 from perturb.fills import make_fill
 from perturb.masks import Chain, Ranked, Windows, order_by
@@ -163,6 +164,36 @@ def test_masks_of_every_kind(kind, fill):
         got = engine.run(image, masks, filled(image, fill), segmenter, frozen, batch=batch)
         assert_same(got, expected)
     assert expected.hidden[-5] == got.lost[-5] == got.gained[-5] == 0
+
+
+class Lateral(nn.Module):
+    """A decoder: small maps enlarged and added to large ones, with a rectifier after it, with none, and with another."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fine, self.coarse = nn.Conv2d(3, 6, 3, 2, 1), nn.Conv2d(6, 6, 3, 2, 1)
+        self.deep = nn.Sequential(nn.Conv2d(6, 6, 3, 2, 1), nn.ReLU(), nn.Conv2d(6, 6, 3, 1, 2, 2))
+        self.last = nn.Conv2d(6, 5, 1)
+
+    def forward(self, x):
+        fine = torch.relu(self.fine(x))
+        coarse = self.coarse(fine)
+        deep = self.deep(coarse)
+        x = functional.interpolate(deep, scale_factor=2, mode="bilinear") + coarse
+        x = torch.relu(functional.interpolate(x, size=fine.shape[2:], mode="bilinear") + fine)
+        x = x + torch.tanh(fine + functional.interpolate(deep, scale_factor=4, mode="bilinear"))
+        return functional.interpolate(self.last(x), scale_factor=2, mode="bilinear")
+
+
+@pytest.mark.parametrize("size", [6, 12, 30])
+def test_enlarged_maps_are_added_to_large_ones(size):
+    segmenter, image = seeded(Lateral), picture(40, 56)
+    assert len(enlarged_sums(compiled(segmenter, 40, 56))) == 2
+    frozen = frozen_on(segmenter, image, "d", "all", "logit")
+    masks = Windows(40, 56, size=size, stride=5)
+    expected = engine.run(image, masks, filled(image), segmenter, frozen, plain=True)
+    assert expected.gained.max() + expected.lost.max() > 0
+    assert_same(engine.run(image, masks, filled(image), segmenter, frozen), expected, flips=1)
 
 
 def test_wide_networks_take_winograds_products():

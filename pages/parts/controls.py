@@ -13,9 +13,11 @@ from pages.parts import shell
 from pages.parts.picker import Pick
 from pages.parts.shell import Scene
 from perturb import Target
+from perturb.explain import PRECISIONS, Precision
 from perturb.layers import layers
 from perturb.methods import METHODS
 from perturb.methods.ablation_cam import choose
+from perturb.segmenters import TorchSegmenter
 from perturb.settings import Setting, Value, check_settings
 from perturb.targets import SCORES, Score, shares
 
@@ -100,6 +102,23 @@ def method_settings(settings: Iterable[Setting], prefix: str, scene: Scene, acro
     return values
 
 
+def precision_widget(name: str, scene: Scene, prefix: str) -> Precision:
+    """A choice between exact and quick passes, where a method and its segmenter have one; else exact."""
+    if not METHODS[name].hides or not isinstance(scene.segmenter, TorchSegmenter):
+        return "float32"
+    chosen = st.segmented_control(
+        "Precision",
+        PRECISIONS,
+        default="float32",
+        required=True,
+        key=f"{prefix}precision",
+        bind="query-params",
+        help="float32 is exact. bfloat16 computes with 16 bits: quicker for large networks on processors that know them, and "
+        "rougher. The result then says how well it agrees with float32, on some of its own masks. Curves are always exact.",
+    )
+    return "bfloat16" if chosen == "bfloat16" else "float32"
+
+
 def _widget(setting: Setting, key: str, scene: Scene) -> Value:
     if setting.kind == "layer":
         found = [layer.name for layer in layers(scene.segmenter, scene.image)]
@@ -144,8 +163,13 @@ def default_class(scene: Scene) -> str:
     return next((name for name in (*THINGS, *things) if name in large), found[0][0])
 
 
-def target_widgets(scene: Scene, prefix: str) -> Target:
-    """Class, region and score. The coordinates are number inputs; a pick on the picture only writes them."""
+def target_widgets(scene: Scene, prefix: str, whose: str = "the segmenter") -> Target:
+    """Class, region and score. The coordinates are number inputs; a pick on the picture only writes them.
+
+    Args:
+        scene, prefix: of the page.
+        whose: prediction the region is taken from, where there are several.
+    """
     classes = scene.segmenter.classes
     first, second, third = st.columns(3)
     with first:
@@ -187,15 +211,15 @@ def target_widgets(scene: Scene, prefix: str) -> Target:
         corners = _numbers(prefix, ("x0", 0, width - 1), ("y0", 0, height - 1), ("x1", 1, width), ("y1", 1, height))
         region = "box:" + ",".join(map(str, corners))
     chosen = Target(str(label), region=region, score=cast(Score, score))
-    st.caption(_sentence(chosen))
+    st.caption(_sentence(chosen, whose))
     return chosen
 
 
-def _sentence(target: Target) -> str:
+def _sentence(target: Target, whose: str) -> str:
     """What is explained, in words."""
     label, kind = target.label, target.parts()[0]
     where = {
-        "class": f"over all pixels that the segmenter calls {label}",
+        "class": f"over all pixels that {whose} calls {label}",
         "component": f"over the connected part of {label} under one pixel",
         "pixel": "at one pixel",
         "box": "over a box",

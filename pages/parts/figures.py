@@ -64,11 +64,11 @@ def bar_html(limit: float, unit: str, *, signed: bool, used: tuple[float, float]
     for place, (r, g, b) in zip(places.tolist(), colours, strict=True):
         # Twice at the ends of what is used, so that the bar fades at once.
         if place <= first or place > last:
-            stops.append(f"rgba({r},{g},{b},.22) {place:.1%}")
+            stops.append(f"rgba({r},{g},{b},.4) {place:.1%}")
         if first <= place <= last:
             stops.append(f"rgb({r},{g},{b}) {place:.1%}")
         if place == last < 1:
-            stops.append(f"rgba({r},{g},{b},.22) {place:.1%}")
+            stops.append(f"rgba({r},{g},{b},.4) {place:.1%}")
     ticks = np.linspace(low, limit, 5)
     labels = "".join(f"<span>{number(value, signed=signed)}</span>" for value in ticks)
     name = f"{SIGNED if signed else MAGNITUDE} colour bar from {number(ticks[0])} to {number(ticks[-1])} {unit}"

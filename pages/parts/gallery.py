@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import streamlit as st
 
 from pages.parts import figures
@@ -109,7 +110,9 @@ def _pictures(
         chosen = [views[pair[0].number], other if pair[1] is None else views[pair[1].number]]
     with place:
         st.caption(_sentence(content, common, found))
-        panorama(chosen, width=image.width, height=image.height, key=f"{prefix}panorama", swap=swap)
+        ys, xs = np.nonzero(shown[0].result.frozen.region)
+        middle = (float(xs.min() + xs.max() + 1) / 2, float(ys.min() + ys.max() + 1) / 2)
+        panorama(chosen, width=image.width, height=image.height, key=f"{prefix}panorama", swap=swap, focus=middle)
 
 
 def _map(pane: Shown, scale: Scale, opacity: float, common: bool) -> View:

@@ -101,7 +101,8 @@ def choose(prefix: str) -> list[Pane]:
             asked.append(_widgets(number, prefix, narrow=len(places) > 2))
     lead = next((scene for scene, *_ in asked if scene is not None), shell.scene())
     with goal:
-        target = controls.target_widgets(lead, prefix)
+        named = "each pane's own segmenter" if whose == "own" else "pane 1's segmenter"
+        target = controls.target_widgets(lead, prefix, named)
     region, lost = (None, "") if whose == "own" else _region(target, lead)
     panes = []
     for number, (scene, method, settings, trouble) in enumerate(asked, start=1):

@@ -198,6 +198,13 @@ export default function ({ data, parentElement }) {
     s.y = py - (py - s.y) * before / s.zoom
     draw()
   }
+  const closer = () => {  // from the whole picture to what is explained, from there straight on
+    if (s.zoom > 1 || !data.focus) return zoom(1.5)
+    s.zoom = Math.min(most(), 1.5)
+    s.x = data.focus[0] - W / s.zoom / 2
+    s.y = data.focus[1] - H / s.zoom / 2
+    draw()
+  }
   const move = (dx, dy) => { s.x += dx; s.y += dy; draw() }
   const whole = () => { s.zoom = 1; draw() }
   const look = p => {  // the same pixel in every picture
@@ -211,7 +218,7 @@ export default function ({ data, parentElement }) {
   }
   const slideTo = value => { s.split = Math.min(100, Math.max(0, value)); draw() }
 
-  find(".in").onclick = () => zoom(1.5)
+  find(".in").onclick = closer
   find(".out").onclick = () => zoom(1 / 1.5)
   find(".reset").onclick = whole
   if (swap) {
@@ -270,7 +277,7 @@ export default function ({ data, parentElement }) {
     stage.onkeydown = event => {
       if (event.ctrlKey || event.altKey || event.metaKey) return
       const arrow = ARROWS[event.key]
-      if (event.key === "+" || event.key === "=") zoom(1.5)
+      if (event.key === "+" || event.key === "=") closer()
       else if (event.key === "-") zoom(1 / 1.5)
       else if (event.key === "0" || event.key === "Escape") whole()
       else if (arrow && s.zoom > 1) move(arrow[0] * W / s.zoom / 10, arrow[1] * H / s.zoom / 10)
@@ -296,7 +303,15 @@ export default function ({ data, parentElement }) {
 _PANORAMA = st.components.v2.component("panorama", html=_HTML, css=_CSS, js=_JS)
 
 
-def panorama(views: Sequence[View], *, width: int, height: int, key: str, swap: bool = False) -> None:
+def panorama(
+    views: Sequence[View],
+    *,
+    width: int,
+    height: int,
+    key: str,
+    swap: bool = False,
+    focus: tuple[float, float] | None = None,
+) -> None:
     """Show pictures of one scene, beside each other or two of them under a slider.
 
     The wheel, a pinch, a double click, the buttons and the keys + − 0 zoom all of them; a drag and the arrow keys move
@@ -307,6 +322,7 @@ def panorama(views: Sequence[View], *, width: int, height: int, key: str, swap: 
         width, height: of every picture, in pixels.
         key: of the component; must not contain a double underscore.
         swap: lay the first over the second, up to a slider that the visitor moves.
+        focus: x and y, in pixels, of what the first press of + goes to; by default the middle.
     """
     told = [
         {
@@ -317,4 +333,4 @@ def panorama(views: Sequence[View], *, width: int, height: int, key: str, swap: 
         }
         for view in views
     ]
-    _PANORAMA(key=key, data={"width": width, "height": height, "views": told, "swap": swap})
+    _PANORAMA(key=key, data={"width": width, "height": height, "views": told, "swap": swap, "focus": focus})

@@ -45,13 +45,17 @@ def section(scene: Scene, target: perturb.Target, prefix: str) -> None:
         names = [name for name in FILLS if name != "colour"]
         fills = _choices("Fills", names, FILL_NAMES, f"{prefix}study_fills", "Each of them is tried in every size.")
     with second:
-        text = "Width of the window; each window half overlaps the next."
-        sizes = _choices("Sizes (px)", OFFERED, SIZES, f"{prefix}study_sizes", text)
+        text = "Width of the window; each window half overlaps the next. Up to the picture's shorter side."
+        side = min(scene.image.height, scene.image.width)
+        offered = [size for size in OFFERED if size <= side] or [side]
+        usual = [size for size in SIZES if size in offered] or offered[-1:]
+        sizes = _choices("Sizes (px)", offered, usual, f"{prefix}study_sizes", text)
     with third:
         typed = st.text_input(
             "Colours",
             key=f"{prefix}study_colours",
             bind="query-params",
+            placeholder="#ff0000, #1e90ff",
             help="Further flat colours as #rrggbb, with commas between them.",
         )
     colours = [part.strip() for part in (typed or "").split(",") if part.strip()]

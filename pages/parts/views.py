@@ -218,32 +218,7 @@ def curves(result: perturb.Result, prefix: str) -> None:
         )
         chart = figures.curve_chart(made, kind, measure)
         st.altair_chart(chart, width="stretch", alt=f"{kind} curve: area {areas[0]:.3f}, random order {areas[1]:.3f}")
-    st.caption(_verdict(made, measure))
-
-
-def _verdict(made: perturb.Curves, measure: str) -> str:
-    places = {}
-    for kind, sign in (("deletion", -1), ("insertion", 1)):
-        own, control = getattr(made, kind), getattr(made, f"random_{kind}")
-        draws = control.iou if measure == "iou" else control.score
-        area = sign * (own.iou_auc if measure == "iou" else own.auc)
-        chance = [sign * float(np.trapezoid(draw, control.fraction)) for draw in draws]
-        places[kind] = "better" if area > max(chance) else "worse" if area < min(chance) else "like chance"
-    band = (
-        f"Hidden pixels show the fill '{made.fill}'. The grey band spans {len(made.random_deletion.score)} random orders; "
-        "dashes are their mean."
-    )
-    better = [kind for kind, place in places.items() if place == "better"]
-    worse = [kind for kind, place in places.items() if place == "worse"]
-    if len(better) == 2:
-        return f"Both curves beat every random order: the map points at pixels that matter. {band}"
-    if better and worse:
-        return f"The {better[0]} curve beats every random order, the {worse[0]} curve is worse than all of them: do not rely on the map. {band}"
-    if better:
-        return f"Only the {better[0]} curve beats every random order: believe the map with care. {band}"
-    if worse:
-        return f"Worse than chance: the {' and the '.join(worse)} curve lies on the wrong side of every random order. {band}"
-    return f"Neither curve beats every random order: this map says no more than chance. {band}"
+    st.caption(made.verdict(measure))
 
 
 def downloads(result: perturb.Result, prefix: str) -> None:

@@ -20,6 +20,7 @@ from torch.nn import functional
 from perturb.fast.graph import Network, Step
 from perturb.fast.mix import Mix
 from perturb.fast.ops import Mean, Op, Outside, Pointwise, Span
+from perturb.fast.sums import EnlargedSum, enlarged_sums
 
 WHOLE = 0.8
 """Share of a map from which a box is no longer worth its rim."""
@@ -68,6 +69,9 @@ class Boxes:
     def __init__(self, network: Network, given: Tensor) -> None:
         self._network = network
         self.clean = network.clean(given)
+        self._sums = enlarged_sums(network)
+        # Enlarged when they are added, if they changed all over.
+        self._later = {network.steps[at].inputs[made.enlarged] for at, made in self._sums.items()}
         last = {place: at for at, step in enumerate(network.steps) for place in step.inputs}
         self._done: list[list[int]] = [[] for _ in network.steps]
         for place, at in last.items():
@@ -78,7 +82,9 @@ class Boxes:
         values: list[Value] = [changed, *[None] * (len(self._network.steps) - 1)]
         for at, step in enumerate(self._network.steps):
             if at and any(values[place] is not None for place in step.inputs):
-                values[at] = self._step(step, [values[place] for place in step.inputs], at)
+                given = [values[place] for place in step.inputs]
+                later = at in self._later and isinstance(given[0], Tensor)
+                values[at] = given[0] if later else self._step(step, given, at)
             for place in self._done[at]:
                 values[place] = None  # lets its memory go
         return values[-1]
@@ -88,6 +94,10 @@ class Boxes:
         assert op is not None
         if isinstance(op, Mean) and isinstance(given[0], Patch):
             return self._mean(given[0], step.inputs[0], at)
+        if at in self._sums:
+            low = given[self._sums[at].enlarged]
+            if isinstance(low, Tensor) and low.shape[2:] != step.shape[1:]:
+                return self._sum(self._sums[at], low, given, step)
         # Inputs of one value for the whole map: where it changes, all does.
         single = [
             isinstance(op, Pointwise | Mix) and tuple(self.clean[place].shape[2:]) != step.shape[1:]
@@ -116,6 +126,14 @@ class Boxes:
         maps = [whole(self.clean[place], value) for value, place in zip(given, step.inputs, strict=True)]
         count = max(len(each) for each in maps)
         return op(*(each if len(each) == count else each.expand(count, -1, -1, -1) for each in maps))
+
+    def _sum(self, made: EnlargedSum, low: Tensor, given: Sequence[Value], step: Step) -> Tensor:
+        other, boxes = given[made.other], []
+        if isinstance(other, Patch):
+            boxes = [
+                (*corner, other.values[row : row + 1]) for row, corner in enumerate(zip(*other.corners, strict=True))
+            ]
+        return made(low, other if isinstance(other, Tensor) else self.clean[step.inputs[made.other]], boxes)
 
     def _mean(self, patch: Patch, place: int, at: int) -> Tensor:
         """Only the boxes count anew."""

@@ -33,15 +33,27 @@ def ahead() -> None:
     import numpy as np
     import torch
     from torch import nn
+    from torch.nn import functional
 
     import perturb
 
+    class Tiny(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fine = nn.Conv2d(3, 32, 3, 2, 1)
+            self.coarse = nn.Sequential(nn.ReLU(), nn.Conv2d(32, 32, 3, 2, 1))
+            self.last = nn.Sequential(nn.Conv2d(32, 32, 3, 1, 1), nn.ReLU(), nn.Conv2d(32, 3, 1))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            fine = self.fine(x)
+            x = fine + functional.interpolate(self.coarse(fine), scale_factor=2.0, mode="bilinear")
+            return functional.interpolate(self.last(x), scale_factor=2.0, mode="bilinear")
+
     torch.manual_seed(0)
-    layers = (nn.Conv2d(3, 32, 3, 2, 1), nn.ReLU(), nn.Conv2d(32, 32, 3, 1, 1), nn.ReLU(), nn.Conv2d(32, 3, 1))
-    module = nn.Sequential(*layers, nn.Upsample(scale_factor=2, mode="bilinear"))
-    segmenter = perturb.TorchSegmenter(module, classes=["a", "b", "c"])
+    segmenter = perturb.TorchSegmenter(Tiny(), classes=["a", "b", "c"])
     image = perturb.load_image(np.random.default_rng(0).random((48, 48, 3), dtype=np.float32))
-    perturb.explain(image, segmenter, perturb.Target("a", region="all"), size=24, stride=8)
+    for size in (24, 46):  # some maps change in a box, others all over
+        perturb.explain(image, segmenter, perturb.Target("a", region="all"), size=size, stride=6)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,8 @@ from torch.nn import functional
 
 from perturb.fast.known import Unknown, known
 from perturb.fast.mix import Mix, unjoined
-from perturb.fast.ops import Conv, Crop, Op, Place, Pointwise, Resize, affine, fresh
+from perturb.fast.moves import Crop, Resize
+from perturb.fast.ops import Conv, Op, Place, Pointwise, affine, fresh
 from perturb.fast.winograd import Winograd
 from perturb.segmenters.base import Segmenter, TorchSegmenter
 from perturb.tracing import trace

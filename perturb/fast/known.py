@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from perturb.fast.ops import Act, Cat, Conv, Crop, Mean, Op, Pad, Place, Pointwise, Pool, Resize, affine, fresh
+from perturb.fast.moves import Cat, Crop, Pad, Resize
+from perturb.fast.ops import Act, Conv, Mean, Op, Place, Pointwise, Pool, affine, fresh
 
 Shape = tuple[int, ...]
 

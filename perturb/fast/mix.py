@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from perturb.fast.ops import Act, Cat, Conv, Op, Resize
+from perturb.fast.moves import Cat, Resize
+from perturb.fast.ops import Act, Conv, Op
 
 if TYPE_CHECKING:
     from perturb.fast.graph import Step

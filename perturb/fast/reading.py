@@ -15,7 +15,8 @@ from torch.nn import functional
 
 from perturb.fast.boxes import Patch, Value, extract
 from perturb.fast.graph import Network
-from perturb.fast.ops import Crop, Resize, Span
+from perturb.fast.moves import Crop, Resize, neighbours
+from perturb.fast.ops import Span
 from perturb.results import Readings
 from perturb.targets import Frozen, Reader
 
@@ -199,7 +200,7 @@ class Enlargement:
 
         cells, shares = [], []
         for axis, needed in enumerate(self._needed(spans)):
-            cells.append(self._low[axis][slice(*spans[axis])] - needed[0] - (0, 1))  # the spans are half-open
+            cells.append(self._low[axis][slice(*spans[axis])] - needed[0] - np.array((0, 1)))  # the spans are half-open
             shares.append(self._share[axis][slice(*spans[axis])].astype(np.float32))
         starts = np.flatnonzero(np.diff(cells[1][:, 0], prepend=-1))
         now = torch.empty((len(low), len(shares[0]), len(shares[1])), dtype=torch.bool)
@@ -227,19 +228,11 @@ def _reads(size: int, small: int, first: int, count: int) -> tuple[Ints, npt.NDA
         The half-open span of cells for each, int64 `(count, 2)`; the weight of its last cell, float64 `(count,)`; the
         weights of all cells, float64 `(count, small)`.
     """
-    pixels = np.arange(first, first + count)
-    matrix = np.zeros((count, small))
-    if size == small:
-        low = high = pixels
-        share = np.zeros(count)
-    else:
-        at = np.maximum((pixels + 0.5) * small / size - 0.5, 0.0)
-        low = np.minimum(np.floor(at).astype(np.int64), small - 1)
-        high, share = np.minimum(low + 1, small - 1), at - low
-    rows = np.arange(count)
-    np.add.at(matrix, (rows, low), 1.0 - share)
-    np.add.at(matrix, (rows, high), share)
-    return np.stack([low, high + 1], 1), share, torch.from_numpy(matrix)
+    cells, share = neighbours(size, small, first, count)
+    matrix, rows = np.zeros((count, small)), np.arange(count)
+    np.add.at(matrix, (rows, cells[:, 0]), 1.0 - share)
+    np.add.at(matrix, (rows, cells[:, 1]), share)
+    return cells + np.array((0, 1)), share, torch.from_numpy(matrix)
 
 
 def _common(one: Span, other: Span) -> Span:

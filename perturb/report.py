@@ -73,6 +73,7 @@ class Item:
         link: opens it again in the browser.
         sentences: what a reader should know.
         note: what the visitor wrote about it.
+        unused: dotted names in the record that say nothing of this run; the page leaves them out, the zip does not.
     """
 
     title: str
@@ -85,6 +86,7 @@ class Item:
     link: str = ""
     sentences: tuple[str, ...] = ()
     note: str = ""
+    unused: frozenset[str] = frozenset()
 
 
 def report_html(title: str, items: Sequence[Item], date: str = "") -> str:
@@ -147,7 +149,9 @@ def _section(place: int, item: Item) -> str:
     if link:
         parts.append(f'<p>Open it again: <a href="{escape(link)}">{escape(link)}</a></p>')
     settings = "".join(
-        f"<tr><th scope=row>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in _rows(item.record)
+        f"<tr><th scope=row>{escape(name)}</th><td>{escape(value)}</td></tr>"
+        for name, value in _rows(item.record)
+        if name not in item.unused
     )
     parts.append(f"<h3>Settings, digests and versions</h3><div class=wide><table class=record>{settings}</table></div>")
     if item.code:

@@ -55,17 +55,14 @@ def item_of(result: Result, link: str = "", shown: str = "score") -> Item:
     ]
     plates += [_map_of(result, name) for name in dict.fromkeys(("score", shown)) if name in result.maps]
     made = result.latest_curves
-    record = result.as_dict()
-    # What another setting has switched off says nothing of this run.
-    record["settings"] = {
-        s.name: result.settings[s.name] for s in shown_settings(METHODS[result.method].settings, result.settings)
-    }
+    used = {setting.name for setting in shown_settings(METHODS[result.method].settings, result.settings)}
     return Item(
         title=f"{frozen.name} on {image.name}: {METHODS[result.method].title}",
         plates=tuple(plates),
         charts=() if made is None else tuple(_chart_of(made, kind) for kind in ("deletion", "insertion")),
         tables=() if made is None else (_areas(made),),
-        record=record,
+        record=result.as_dict(),
+        unused=frozenset(f"settings.{name}" for name in result.settings if name not in used),
         files=lambda: export.contents(result),
         code=export.python_lines(result),
         link=link,

@@ -108,6 +108,14 @@ def test_it_says_all_it_takes_to_make_the_run_again(result):
         assert f"versions.{name}{version}" in text
 
 
+def test_it_says_what_the_curves_say_and_leaves_out_what_did_nothing(result):
+    texts = Reader(report_html("One", [item_of(result)])).texts
+    assert result.latest_curves.verdict() in texts
+    assert "settings.size" in texts
+    assert "sigma" in result.settings
+    assert "settings.sigma" not in texts, "the fill is grey"
+
+
 def test_the_zip_holds_the_raw_numbers_of_every_run_and_the_report(result):
     item = item_of(result, "https://lab.example/")
     archive = zipfile.ZipFile(io.BytesIO(report_zip("Two", [item, replace(item, note="again")])))

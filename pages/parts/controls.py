@@ -13,11 +13,9 @@ from pages.parts import shell
 from pages.parts.picker import Pick
 from pages.parts.shell import Scene
 from perturb import Target
-from perturb.explain import PRECISIONS, Precision
 from perturb.layers import layers
 from perturb.methods import METHODS
 from perturb.methods.ablation_cam import choose
-from perturb.segmenters import TorchSegmenter
 from perturb.settings import Setting, Value, check_settings
 from perturb.targets import SCORES, Score, shares
 
@@ -100,23 +98,6 @@ def method_settings(settings: Iterable[Setting], prefix: str, scene: Scene, acro
                 values[setting.name] = _widget(setting, prefix + setting.name, scene)
             place += 1
     return values
-
-
-def precision_widget(name: str, scene: Scene, prefix: str) -> Precision:
-    """A choice between exact and quick passes, where a method and its segmenter have one; else exact."""
-    if not METHODS[name].hides or not isinstance(scene.segmenter, TorchSegmenter):
-        return "float32"
-    chosen = st.segmented_control(
-        "Precision",
-        PRECISIONS,
-        default="float32",
-        required=True,
-        key=f"{prefix}precision",
-        bind="query-params",
-        help="float32 is exact. bfloat16 computes with 16 bits: quicker for large networks on processors that know them, and "
-        "rougher. The result then says how well it agrees with float32, on some of its own masks. Curves are always exact.",
-    )
-    return "bfloat16" if chosen == "bfloat16" else "float32"
 
 
 def _widget(setting: Setting, key: str, scene: Scene) -> Value:

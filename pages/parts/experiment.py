@@ -16,7 +16,6 @@ from pages.parts import controls, jobs, report, shell, views
 from pages.parts.shell import Scene
 from perturb.curves import curve_forwards
 from perturb.engine import Progress
-from perturb.explain import Precision
 from perturb.methods import METHODS
 from perturb.methods.base import Outcome
 from perturb.settings import Value
@@ -40,7 +39,6 @@ class Plan:
         forwards: passes of the method's own run.
         map_seconds, curves_seconds: how long each is expected to take.
         error: why it cannot run, in words; empty if it can.
-        precision: of the map's passes.
     """
 
     scene: Scene
@@ -54,7 +52,6 @@ class Plan:
     map_seconds: float
     curves_seconds: float
     error: str
-    precision: Precision = "float32"
 
 
 def plan(
@@ -64,18 +61,15 @@ def plan(
     settings: dict[str, Value],
     prefix: str,
     region: Frozen | None = None,
-    precision: Precision = "float32",
 ) -> Plan:
     """Work out what a run would cost and whether it can be, without running anything.
 
     Args:
-        scene, target, method, settings, prefix, precision: as in `Plan`.
+        scene, target, method, settings, prefix: as in `Plan`.
         region: the target as another segmenter fixes it on this picture; by default the scene's own segmenter does.
     """
     image, segmenter = scene.image, scene.segmenter
     what = [image.key, segmenter.name, segmenter.digest, target.label, target.region, target.score, method]
-    if precision != "float32":
-        what.append(precision)
     frozen, forwards, error = None, 0, ""
     try:
         if region is None:
@@ -96,10 +90,9 @@ def plan(
         key=json.dumps([*what, *sorted(settings.items())]),
         frozen=frozen,
         forwards=forwards,
-        map_seconds=forwards * pace(what=_pace(method, settings, precision)),
+        map_seconds=forwards * pace(what=_pace(method, settings)),
         curves_seconds=curve_forwards() * pace(),
         error=error,
-        precision=precision,
     )
 
 
@@ -120,8 +113,7 @@ def explain(names: Sequence[str], prefix: str) -> tuple[Plan, perturb.Result | N
         target = controls.target_widgets(scene, prefix)
         method = METHODS[controls.method_widget(names, prefix) if len(names) > 1 else names[0]]
         settings = controls.method_settings(method.settings, prefix, scene)
-        precision = controls.precision_widget(method.name, scene, prefix)
-    asked = plan(scene, target, method.name, settings, prefix, precision=precision)
+    asked = plan(scene, target, method.name, settings, prefix)
     return asked, show(asked)
 
 
@@ -269,11 +261,10 @@ def compute_map(plan: Plan, progress: Progress, preview: Callable[[Outcome], Non
         progress=progress,
         preview=preview,
         frozen=plan.frozen,
-        precision=plan.precision,
         **plan.settings,
     )
     shop.keep(plan.key, result)
-    shop.seconds[*_size(scene), _pace(plan.method, plan.settings, plan.precision)] = result.seconds / result.forwards
+    shop.seconds[*_size(scene), _pace(plan.method, plan.settings)] = result.seconds / result.forwards
     return result
 
 
@@ -281,11 +272,9 @@ def _size(scene: Scene) -> tuple[str, int, int]:
     return scene.segmenter.name, scene.image.height, scene.image.width
 
 
-def _pace(method: str, settings: Mapping[str, Any], precision: Precision) -> str:
+def _pace(method: str, settings: Mapping[str, Any]) -> str:
     """The kind of passes that a run takes: with gradients, of what follows a layer, or of the whole network."""
-    if _backward(method):
-        return "gradients"
-    return precision if precision != "float32" else str(settings.get("layer", ""))
+    return "gradients" if _backward(method) else str(settings.get("layer", ""))
 
 
 def _backward(method: str) -> bool:

@@ -12,10 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from perturb.fast.graph import Network, Step
 from perturb.fast.mix import Mix
@@ -68,7 +70,7 @@ class Boxes:
 
     def __init__(self, network: Network, given: Tensor) -> None:
         self._network = network
-        self.clean = network.clean(given)
+        self.clean = [value.contiguous(memory_format=torch.channels_last) for value in network.clean(given)]
         self._sums = enlarged_sums(network)
         # Enlarged when they are added, if they changed all over.
         self._later = {network.steps[at].inputs[made.enlarged] for at, made in self._sums.items()}
@@ -194,49 +196,34 @@ def extract(
     Returns:
         `(N, C, …)`, not to be written to.
     """
-    if value is None:
-        return _joined([_piece(clean, rows, columns, outside) for rows, columns in zip(*spans, strict=True)])
-    # Where the box lies in its piece; pieces without a border between have it at one place.
-    steps = [[box - piece[0] for box, piece in zip(value.corners[axis], spans[axis], strict=True)] for axis in (0, 1)]
     sizes = [last - first for first, last in (spans[0][0], spans[1][0])]
-    box = value.values.shape[2:]
-    alike = all(len(set(each)) == 1 for each in steps)
-    if alike and all(steps[axis][0] <= 0 and steps[axis][0] + box[axis] >= sizes[axis] for axis in (0, 1)):
-        top, left = -steps[0][0], -steps[1][0]
-        return value.values[..., top : top + sizes[0], left : left + sizes[1]]
-    if outside == "edge" and any(
-        first < 0 or last > clean.shape[2 + axis] for axis in (0, 1) for first, last in spans[axis]
-    ):  # what is copied beyond the border may be changed
-        maps = whole(clean, value)
-        return _joined(
-            [
-                _piece(maps[row : row + 1], rows, columns, outside)
-                for row, (rows, columns) in enumerate(zip(*spans, strict=True))
-            ]
-        )
-    made = _joined([_piece(clean, rows, columns, outside) for rows, columns in zip(*spans, strict=True)])
-    made = made.clone() if len(made) == 1 else made
-    for first in (0,) if alike else range(len(made)):
-        row = slice(None) if alike else slice(first, first + 1)
-        top, left = steps[0][first], steps[1][first]
-        y0, y1, x0, x1 = max(top, 0), min(top + box[0], sizes[0]), max(left, 0), min(left + box[1], sizes[1])
-        if y0 < y1 and x0 < x1:
-            made[row, :, y0:y1, x0:x1] = value.values[row, :, y0 - top : y1 - top, x0 - left : x1 - left]
-    return made
+    if value is not None:
+        # Where the box lies in its piece; pieces that lie inside their boxes alike are parts of them.
+        steps = [
+            {box - piece[0] for box, piece in zip(value.corners[axis], spans[axis], strict=True)} for axis in (0, 1)
+        ]
+        (top, *more), (left, *others) = steps
+        high, wide = value.values.shape[2:]
+        if not (more or others) and top <= 0 and left <= 0 and top + high >= sizes[0] and left + wide >= sizes[1]:
+            return value.values[..., -top : sizes[0] - top, -left : sizes[1] - left]
+    from perturb.fast.gathering import gathered  # here: see `compiling`
+
+    count, channels = len(spans[0]), clean.shape[1]
+    values = clean.new_empty((count, channels, 0, 0)) if value is None else value.values
+    corners = np.zeros((count, 2), np.int64) if value is None else np.array(value.corners).T.copy()
+    firsts = np.array([[span[0] for span in each] for each in spans]).T.copy()
+    made = clean.new_empty((count, *sizes, channels))
+    lowest = torch.finfo(clean.dtype).min if outside == "lowest" else 0.0
+    beyond = _bits(clean.new_full((1,), lowest))[0]
+    gathered(_cells(clean)[0], _cells(values), corners, firsts, outside == "edge", beyond, _bits(made))
+    return made.permute(0, 3, 1, 2)
 
 
-def _piece(maps: Tensor, rows: Span, columns: Span, outside: Outside) -> Tensor:
-    height, width = maps.shape[2:]
-    y0, y1, x0, x1 = max(rows[0], 0), min(rows[1], height), max(columns[0], 0), min(columns[1], width)
-    piece = maps[..., y0:y1, x0:x1]
-    beyond = (x0 - columns[0], columns[1] - x1, y0 - rows[0], rows[1] - y1)
-    if not any(beyond):
-        return piece
-    if outside == "edge":
-        return functional.pad(piece, beyond, mode="replicate")
-    lowest = torch.finfo(piece.dtype).min if outside == "lowest" else 0.0
-    return functional.pad(piece, beyond, value=lowest)
+def _cells(maps: Tensor) -> npt.NDArray[Any]:
+    """Maps `(N, C, h, w)` with channels last."""
+    return _bits(maps.permute(0, 2, 3, 1).contiguous())
 
 
-def _joined(pieces: Sequence[Tensor]) -> Tensor:
-    return torch.cat(list(pieces)) if len(pieces) > 1 else pieces[0]
+def _bits(values: Tensor) -> npt.NDArray[Any]:
+    """Values to be copied; numpy has no bfloat16, so its bits go as whole numbers."""
+    return (values.view(torch.int16) if values.dtype == torch.bfloat16 else values).numpy()

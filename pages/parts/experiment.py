@@ -23,6 +23,8 @@ from perturb.targets import Frozen
 
 AT_ONCE = 600
 """Forward passes. A run that takes no more starts by itself when a visitor comes to a page or to another picture."""
+SHORTER = 0.5
+"""A pass of a torch network in a run, as part of a whole one by itself: a guess until one was measured, and rather too long."""
 SOON = 180
 """Seconds. A run that is expected to take longer waits for a press, however few its passes are."""
 
@@ -80,7 +82,8 @@ def plan(
         forwards = METHODS[method].forwards(image, segmenter, frozen, settings)
     except perturb.PerturbError as problem:
         error = str(problem)
-    pace = partial(jobs.workshop().pass_seconds, *_size(scene), scene.seconds)
+    shorter = isinstance(segmenter, perturb.TorchSegmenter) and not _backward(method)
+    pace = partial(jobs.workshop().pass_seconds, *_size(scene), scene.seconds * (SHORTER if shorter else 1))
     return Plan(
         scene=scene,
         target=target,

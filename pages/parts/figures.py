@@ -54,30 +54,31 @@ def bar_html(limit: float, unit: str, *, signed: bool, used: tuple[float, float]
         limit: the value at its right end.
         unit: written below it.
         signed: whether it goes from −limit or from 0.
-        used: the lowest and highest value of what is shown; the bar is faded beyond them. None for all of it.
+        used: the lowest and highest value of what is shown; the bar is striped beyond them. None for all of it.
     """
     low = -limit if signed else 0.0
     first, last = (0.0, 1.0) if used is None or limit <= 0 else ((value - low) / (limit - low) for value in used)
-    places = np.unique(np.clip([*np.linspace(0, 1, 21), first, last], 0, 1))
+    places = np.linspace(0, 1, 21)
     colours = colour_map((places * 2 - 1 if signed else places)[None], limit=1.0, signed=signed)[0].tolist()
-    stops = []
-    for place, (r, g, b) in zip(places.tolist(), colours, strict=True):
-        # Twice at the ends of what is used, so that the bar fades at once.
-        if place <= first or place > last:
-            stops.append(f"rgba({r},{g},{b},.4) {place:.1%}")
-        if first <= place <= last:
-            stops.append(f"rgb({r},{g},{b}) {place:.1%}")
-        if place == last < 1:
-            stops.append(f"rgba({r},{g},{b},.4) {place:.1%}")
+    stops = ",".join(f"rgb({r},{g},{b}) {place:.0%}" for place, (r, g, b) in zip(places.tolist(), colours, strict=True))
+    stripes = "repeating-linear-gradient(135deg,#999 0 3px,#ddd 3px 6px)"
+    layers = [
+        f"{stripes} {side} / {share:.1%} 100% no-repeat"
+        for side, share in (("left", max(0.0, first)), ("right", max(0.0, 1 - last)))
+        if share >= 0.005
+    ]
+    layers.append(f"linear-gradient(90deg,{stops})")
+    if len(layers) > 1:
+        unit += " · striped: no such values here"
     ticks = np.linspace(low, limit, 5)
     labels = "".join(f"<span>{number(value, signed=signed)}</span>" for value in ticks)
     name = f"{SIGNED if signed else MAGNITUDE} colour bar from {number(ticks[0])} to {number(ticks[-1])} {unit}"
     if (first, last) != (0.0, 1.0) and used is not None:
-        name += f"; used from {number(used[0])} to {number(used[1])}, faded beyond"
+        name += f"; used from {number(used[0])} to {number(used[1])}"
     return (
         f"<div role='img' aria-label='{html.escape(name)}' style='font-size:.8rem'>"
         f"<div style='height:.8rem;border-radius:.2rem;border:1px solid #8884;"
-        f"background:linear-gradient(90deg,{','.join(stops)})'>"
+        f"background:{','.join(layers)};background-origin:border-box'>"
         f"</div><div style='display:flex;justify-content:space-between;font-variant-numeric:tabular-nums'>{labels}</div>"
         f"<div style='opacity:.75'>{html.escape(unit)}</div></div>"
     )

@@ -85,7 +85,7 @@ def section(scene: Scene, label: str, prefix: str) -> None:
                 _picture(getattr(maps, name), name, label, region, limit)
     counts = ", ".join(f"{layer.max() + 1:,}" for layer in parts)
     st.caption(
-        f"Outlined: the pixels predicted as {label}. The maps in logits share one scale; each bar is faded beyond its map's own "
+        f"Outlined: the pixels predicted as {label}. The maps in logits share one scale; each bar is striped beyond its map's own "
         f"range. Parts: Felzenszwalb segments at {len(parts)} scales ({counts} of them). All maps come from the final "
         "scores, whatever layer is chosen elsewhere. Source: Schorr et al. 2021 (Neuroscope)."
     )

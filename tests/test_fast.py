@@ -5,6 +5,7 @@ import resource
 
 import numpy as np
 import pytest
+import threadpoolctl
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from torch import nn
@@ -12,7 +13,6 @@ from torch.nn import functional
 
 import perturb
 from perturb import engine
-from perturb.fast import memory
 from perturb.fast.boxes import Boxes, Patch, whole
 from perturb.fast.graph import compiled
 from perturb.fast.memory import _library, kept
@@ -22,6 +22,7 @@ from perturb.fast.passes import _alike
 from perturb.fast.reading import Enlargement, LowReader
 from perturb.fast.sums import enlarged_sums
 from perturb.fast.winograd import Winograd
+from perturb.fast.workers import undivided
 from perturb.fills import make_fill
 from perturb.masks import Chain, Ranked, Windows, order_by
 from perturb.segmenters.torchvision import MEAN, STD, make
@@ -519,7 +520,7 @@ def test_memory_is_used_again_inside_and_given_back_after_an_error():
 
     with pytest.raises(ZeroDivisionError):
         stopped()
-    assert memory._inside == 0
+    assert kept._inside == 0
 
 
 @pytest.mark.parametrize("ablation", ["full", "strength", "foreground", "background"])
@@ -573,3 +574,15 @@ def test_bfloat16_of_what_cannot_be_run_in_it_is_float32_and_says_so():
     assert_array_equal(got.heatmap, perturb.explain(image, segmenter, target, size=6, stride=4, batch=2).heatmap)
     got = perturb.explain(image, seeded(Flat), target, method="ablation-cam", layer="layers.0", precision="bfloat16")
     assert "hides no pixels" in got.notes[-1]
+
+
+def test_products_keep_to_their_thread_inside_and_have_their_threads_back_after_it():
+    def threads():
+        return [library["num_threads"] for library in threadpoolctl.threadpool_info() if library["user_api"] == "blas"]
+
+    before = threads()
+    with undivided():
+        with undivided():
+            assert set(threads()) <= {1}
+        assert set(threads()) <= {1}
+    assert threads() == before

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import ctypes
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import lru_cache
+
+from perturb.fast.shared import Shared
 
 # From malloc.h of the GNU C library.
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
@@ -21,33 +21,23 @@ _HEAP = 64 * 2**20
 """Bytes that the library itself would come to keep at most, and what it takes for a thread at once."""
 _USUAL_PAD, _USUAL_MAPS = 128 * 2**10, 65536
 
-_lock = threading.Lock()
-_inside = 0
 
-
-@contextmanager
-def kept() -> Iterator[None]:
-    """While any thread is inside, memory that is freed stays with the process; afterwards it is given back.
-
-    Does nothing where the C library is not GNU's.
-    """
-    global _inside
+def _keep() -> Callable[[], object]:
     library = _library()
     if library is None:
-        yield
-        return
-    with _lock:
-        _inside += 1
-        if _inside == 1:
-            _set(library, _ALL, _HEAP, 0)
-    try:
-        yield
-    finally:
-        with _lock:
-            _inside -= 1
-            if _inside == 0:
-                _set(library, _HEAP, _USUAL_PAD, _USUAL_MAPS)
-                library.malloc_trim(0)
+        return lambda: None
+    _set(library, _ALL, _HEAP, 0)
+
+    def give_back() -> None:
+        _set(library, _HEAP, _USUAL_PAD, _USUAL_MAPS)
+        library.malloc_trim(0)
+
+    return give_back
+
+
+kept = Shared(_keep)
+"""While any thread is inside, memory that is freed stays with the process; afterwards it is given back. Does nothing where the
+C library is not GNU's."""
 
 
 def _set(library: ctypes.CDLL, keep: int, pad: int, maps: int) -> None:

@@ -143,7 +143,6 @@ class Enlargement:
             elif isinstance(op, Crop):
                 self._first = [self._first[0] + op.rows[0], self._first[1] + op.columns[0]]
         self.enlarges = self._size != small
-        self._small, self._large = small, large
         reads = [_reads(self._size[axis], small[axis], self._first[axis], large[axis]) for axis in (0, 1)]
         self._low, self._matrix = [low for low, _, _ in reads], [matrix for _, _, matrix in reads]
         self._share = [share for _, share, _ in reads]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import lru_cache
 from typing import TypeVar
 
 import torch
 from threadpoolctl import ThreadpoolController
+
+from perturb.fast.shared import Shared
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -47,27 +48,17 @@ def _workers(count: int) -> ThreadPoolExecutor:
     return pool
 
 
-_lock = threading.Lock()
-_inside = 0
-_limit = None
+def _divide_no_products() -> Callable[[], object]:
+    restore: Callable[[], object] = _products().limit(limits=1).restore_original_limits
+    return restore
 
 
-@contextmanager
-def undivided() -> Iterator[None]:
-    """While any thread is inside, numpy's products of matrices keep to the thread that asks for them.
+@lru_cache(maxsize=1)
+def _products() -> ThreadpoolController:
+    """numpy's library; found once, since looking for it takes longer than a small run."""
+    return ThreadpoolController().select(user_api="blas")
 
-    Two workers that each wanted all cores for a product would wait for each other.
-    """
-    global _inside, _limit
-    with _lock:
-        _inside += 1
-        if _inside == 1:
-            _limit = ThreadpoolController().limit(limits=1, user_api="blas")
-    try:
-        yield
-    finally:
-        with _lock:
-            _inside -= 1
-            if _inside == 0 and _limit is not None:
-                _limit.restore_original_limits()
-                _limit = None
+
+undivided = Shared(_divide_no_products)
+"""While any thread is inside, numpy's products of matrices keep to the thread that asks for them: two workers that each wanted
+all cores for a product would wait for each other."""

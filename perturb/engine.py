@@ -10,13 +10,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from perturb.fast.known import ASKED, Stale, Unknown
 from perturb.fast.memory import kept
-from perturb.fast.passes import passes
+from perturb.fast.passes import Passes, passes
 from perturb.fast.workers import undivided
 from perturb.fills import Fill
 from perturb.images import Image
 from perturb.masks import Masks
-from perturb.results import Readings
+from perturb.results import Execution, Readings
 from perturb.segmenters.base import Segmenter
 from perturb.targets import Frozen
 
@@ -31,7 +32,9 @@ PREVIEWS = 1.0
 
 MEMORY = 512_000_000
 """Bytes that one batch may take for its pictures, logits and readings."""
-CPU_BATCHES = (1, 2, 4, 8)
+CPU_PIXELS, CPU_BATCH = 350_000, 4
+"""Pixels and pictures that one batch has at most on a processor: more of them leave its cache. Measured on five networks of
+480 × 360 px, four pictures take up to a third more time each than one or two, and eight up to 1.8 times as much."""
 ACCELERATOR_BATCH = 64
 
 
@@ -46,6 +49,37 @@ def to_tensor(image: Image, device: torch.device) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(image.pixels.transpose(2, 0, 1))).to(device)
 
 
+@dataclass(frozen=True, eq=False)
+class Route:
+    """How the perturbations of one run go through a segmenter.
+
+    Attributes:
+        quick: the incremental passes; None for whole ones.
+        execution: the same, for the record.
+    """
+
+    quick: Passes | None
+    execution: Execution
+
+
+def route(image: Image, masks: Masks, segmenter: Segmenter, frozen: Frozen, *, plain: bool = False) -> Route:
+    """Whether only what a mask can change is run (`perturb.fast`), which gives the same readings but for float32 rounding.
+
+    The incremental passes' clean logits are compared with a pass of the segmenter itself; where they differ whole passes
+    are taken. What is decided depends on the arguments alone, not on what was run before.
+
+    Args:
+        image, masks, segmenter, frozen: as for `run`.
+        plain: take whole passes.
+    """
+    try:
+        if plain:
+            raise Unknown(ASKED)
+        return Route(passes(segmenter, to_tensor(image, segmenter.device), frozen, masks), Execution("incremental"))
+    except Unknown as reason:
+        return Route(None, Execution("whole", str(reason), isinstance(reason, Stale)))
+
+
 def run(
     image: Image,
     masks: Masks,
@@ -58,11 +92,9 @@ def run(
     progress: Progress | None = None,
     preview: Preview | None = None,
     plain: bool = False,
+    chosen: Route | None = None,
 ) -> Readings:
     """Hide, run the segmenter, read; once for each mask.
-
-    Where the segmenter's network is known well enough, only what a mask can change is run (`perturb.fast`): the same
-    readings, but for float32 rounding.
 
     Args:
         image: the clean picture.
@@ -77,6 +109,7 @@ def run(
         preview: called now and then, if the masks have an order from coarse to fine, in which they are then run. The
             readings do not depend on it.
         plain: run all of the segmenter for every mask, as it is.
+        chosen: from `route`, for whoever wants to know; by default it is made here.
 
     Returns:
         Readings of all masks, in their order. `len(masks)` forward passes of one picture each.
@@ -87,7 +120,7 @@ def run(
     """
     picture = to_tensor(image, segmenter.device)
 
-    quick = None if plain else passes(segmenter, picture, frozen, len(masks))
+    quick = (chosen or route(image, masks, segmenter, frozen, plain=plain)).quick
     reader = frozen.reader(segmenter.device)
 
     def answer(painted: torch.Tensor, hidden: torch.Tensor) -> Readings:
@@ -190,70 +223,35 @@ def sweep(
     """
     # Input, perturbed copy and softmax in float32, masks in bool: what the lab itself holds of one picture.
     each = frozen.region.size * 4 * (6 + 2 * len(segmenter.classes))
-    sizes = BatchSizes(segmenter.device, batch, most=max(1, memory // each))
+    size = batch or min(batch_size(segmenter.device, *frozen.region.shape), memory // each)
+    size = max(1, size)
     parts: list[Readings] = []
     start = 0
     with torch.inference_mode(), kept(), undivided():
         while start < total:
-            stop = min(start + sizes.next(), total)
-            began = time.perf_counter()
+            stop = min(start + size, total)
             try:
                 parts.append(read(start, stop))
             except torch.OutOfMemoryError:
                 if stop - start == 1:
                     raise
-                sizes.halve(stop - start)
+                size = (stop - start) // 2
                 continue
-            sizes.took(stop - start, time.perf_counter() - began)
             start = stop
             if progress is not None:
                 progress(start / total)
     return Readings.concatenate(parts)
 
 
-class BatchSizes:
-    """How many pictures to run at once.
+def batch_size(device: torch.device, height: int, width: int) -> int:
+    """Pictures of a size that are run at once by default.
 
-    On a processor larger batches are often *slower* (they leave the cache), so the first batches of a run try 1, 2, 4
-    and 8 and the rest keep the fastest. On an accelerator the largest that fits the memory is taken, and halved
-    when it does not.
+    No clock decides: the sums of a convolution depend on the batch in their last bits, and identical calls give identical
+    bytes.
     """
-
-    def __init__(self, device: torch.device, fixed: int | None, *, most: int) -> None:
-        self._fixed = None if fixed is None else max(1, fixed)
-        if self._fixed is None and device.type != "cpu":
-            self._fixed = min(most, ACCELERATOR_BATCH)
-        self._trials = [size for size in CPU_BATCHES if size <= most] if self._fixed is None else []
-        self._warm = False
-        self._seconds: dict[int, float] = {}
-
-    def next(self) -> int:
-        """Size of the next batch."""
-        if self._fixed is not None:
-            return self._fixed
-        if self._trials:
-            return self._trials[0]
-        self._fixed = min(self._seconds, key=self._seconds.__getitem__)
-        return self._fixed
-
-    def took(self, size: int, seconds: float) -> None:
-        """Note the seconds of a batch of `size` pictures."""
-        if not self._trials or size != self._trials[0]:
-            return
-        if not self._warm:  # the first pass of a shape pays for allocations and is no measure
-            self._warm = True
-            return
-        self._warm = False
-        self._seconds[size] = seconds / size
-        self._trials.pop(0)
-        # Going on to larger ones pays only while they get faster.
-        if len(self._seconds) > 1 and self._seconds[size] > 1.1 * min(self._seconds.values()):
-            self._trials = []
-
-    def halve(self, size: int) -> None:
-        """A batch of `size` pictures did not fit."""
-        self._trials = []
-        self._fixed = max(1, size // 2)
+    if device.type != "cpu":
+        return ACCELERATOR_BATCH
+    return int(np.clip(CPU_PIXELS // (height * width), 1, CPU_BATCH))
 
 
 @dataclass(frozen=True, eq=False)

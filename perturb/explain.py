@@ -13,14 +13,13 @@ import torch
 from perturb import engine
 from perturb.engine import Probe, Progress
 from perturb.errors import SegmenterError, SettingError
-from perturb.fast.graph import compiled
 from perturb.fills import Fill, make_fill
 from perturb.images import Image
 from perturb.masks import Masks
 from perturb.methods import METHODS, Method
 from perturb.methods.base import Fact, Outcome
 from perturb.metrics import spearman
-from perturb.results import Readings, Result
+from perturb.results import Execution, Readings, Result
 from perturb.segmenters.base import Segmenter
 from perturb.settings import Value, check_settings, lookup
 from perturb.targets import Frozen, Target
@@ -83,8 +82,9 @@ def explain(
     if precision not in PRECISIONS:
         raise SettingError(f"There is no precision '{precision}'; expected one of {', '.join(PRECISIONS)}.")
     half = precision == "bfloat16" and not plain
-    used = _paced(segmenter, "plain" if plain else "bfloat16" if half and chosen.hides else "exact")
     began = time.perf_counter()
+    segmenter.refresh()
+    used = _paced(segmenter, "plain" if plain else "bfloat16" if half and chosen.hides else "exact")
     logits = engine.clean_logits(image, segmenter)
     if frozen is None:
         frozen = target.freeze(image, logits.argmax(0).cpu().numpy(), segmenter.classes)
@@ -95,7 +95,12 @@ def explain(
     )
     heatmap = outcome.maps["score"]
     notes, facts = outcome.notes, outcome.facts
-    if half:
+    execution = outcome.execution or Execution("whole", "a gradient takes all of the network")
+    if execution.stale:
+        notes += (f"{execution.sentence} The numbers are those of the network as it is now.",)
+    if half and chosen.hides and execution.passes != "incremental":
+        notes += (f"Run in float32, because {execution.reason}.",)
+    elif half:
         more, note = _agreement(chosen, image, used, frozen, checked, seed, readings)
         notes, facts = (*notes, note), {**facts, **more}
     if not np.any(heatmap != heatmap.flat[0]):
@@ -119,6 +124,7 @@ def explain(
         segments=outcome.segments,
         neutral=outcome.neutral,
         magnitudes=chosen.magnitudes,
+        execution=execution,
     )
 
 
@@ -143,11 +149,6 @@ def _agreement(
     """How well readings in bfloat16 agree with float32, as facts and in a sentence: some of the masks are run again."""
     if not method.hides:
         return {}, f"{method.title} hides no pixels, so it was run in float32: bfloat16 is for methods that do."
-    if compiled(segmenter, image.height, image.width, dtype=torch.bfloat16) is None or segmenter.device.type != "cpu":
-        return {}, (
-            f"The segmenter '{segmenter.name}' was run in float32: bfloat16 needs a torch network of known parts, on a "
-            "processor."
-        )
     masks, fill = method.masks(image, frozen, settings, seed), make_fill(image, settings, seed)
     count = int(np.clip(len(readings) // 10, *SAMPLE))
     chosen = np.unique(np.linspace(0, len(readings) - 1, count).astype(int))

@@ -104,8 +104,8 @@ def differentiable(segmenter: Segmenter) -> Iterator[None]:
             yield
         except torch.OutOfMemoryError:
             raise
-        except RuntimeError as error:
-            text = str(error)
+        except (RuntimeError, SegmenterError) as error:
+            text = str(error.__cause__ or error)
             if any(words in text for words in _UNDIFFERENTIABLE):
                 raise SegmenterError(_blocked(segmenter, text.strip().splitlines()[0][:200])) from error
             raise

@@ -60,13 +60,13 @@ def layers(segmenter: Segmenter, image: Image) -> tuple[Layer, ...]:
         SegmenterError: the segmenter is no torch network.
     """
     known = _KNOWN.setdefault(segmenter, {})
-    key = (0 if isinstance(segmenter, OnnxSegmenter) else id(network(segmenter)), image.height, image.width)
+    key = (segmenter.digest, image.height, image.width)
     if key not in known:
         known[key] = _layers(segmenter, image)
     return known[key]
 
 
-_KNOWN: WeakKeyDictionary[Segmenter, dict[tuple[int, int, int], tuple[Layer, ...]]] = WeakKeyDictionary()
+_KNOWN: WeakKeyDictionary[Segmenter, dict[tuple[str, int, int], tuple[Layer, ...]]] = WeakKeyDictionary()
 """What `layers` found, because a page asks for it at every click."""
 
 
@@ -80,6 +80,7 @@ def _layers(segmenter: Segmenter, image: Image) -> tuple[Layer, ...]:
         return lambda output: shapes.setdefault(name, []).append(tuple(output.shape) if _is_map(output) else None)
 
     modules = dict(network(segmenter).named_modules())
+    _fit(segmenter, image.height, image.width)
     with hooks(*((module, keep(name)) for name, module in modules.items() if name)), torch.inference_mode():
         segmenter(to_tensor(image, segmenter.device)[None])
     found: list[Layer] = []
@@ -126,7 +127,9 @@ def observe(segmenter: Segmenter, picture: Tensor, name: str) -> tuple[Tensor, T
         # A copy: the next layer may work in place.
         outputs.append(output.detach().clone() if isinstance(output, Tensor) else output)
 
-    with hooks((find(segmenter, name), keep)), torch.inference_mode():
+    module = find(segmenter, name)
+    _fit(segmenter, picture.shape[2], picture.shape[3])
+    with hooks((module, keep)), torch.inference_mode():
         logits = segmenter(picture)
     return logits, sole_map(outputs, name)
 
@@ -161,8 +164,8 @@ def onnx_rest(segmenter: OnnxSegmenter, picture: Tensor, name: str) -> OnnxRest:
 def stretch(segmenter: Segmenter, cells: Tensor, height: int, width: int) -> Tensor:
     """Bring values of a layer's cells to the picture, bilinearly (corners not aligned).
 
-    The cells are taken to cover evenly what the network saw: the picture, with the padding that the segmenter declares
-    (`TorchSegmenter.pads_to`), which is then cut off.
+    The cells are taken to cover evenly what the network saw: the picture with its padding (`Segmenter.frame`), which is
+    then cut off.
 
     Args:
         segmenter: whose layer it is.
@@ -172,8 +175,9 @@ def stretch(segmenter: Segmenter, cells: Tensor, height: int, width: int) -> Ten
     Returns:
         `(H, W)`, of the same dtype.
     """
-    seen = _seen(segmenter, height, width)
-    return interpolate(cells[None, None], seen, mode="bilinear", align_corners=False)[0, 0, :height, :width]
+    top, left, *seen = segmenter.frame(height, width)
+    large = interpolate(cells[None, None], tuple(seen), mode="bilinear", align_corners=False)[0, 0]
+    return large[top : top + height, left : left + width]
 
 
 def inside(segmenter: Segmenter, region: npt.NDArray[np.bool_], height: int, width: int) -> npt.NDArray[np.bool_]:
@@ -190,17 +194,19 @@ def inside(segmenter: Segmenter, region: npt.NDArray[np.bool_], height: int, wid
     Returns:
         bool `(h, w)`, at least one of them True.
     """
-    seen = _seen(segmenter, *region.shape)
-    padding = [(0, whole - side) for whole, side in zip(seen, region.shape, strict=True)]
+    frame = segmenter.frame(*region.shape)
+    padding = [
+        (before, whole - before - side) for before, whole, side in zip(frame[:2], frame[2:], region.shape, strict=True)
+    ]
     padded = torch.from_numpy(np.pad(region, padding, mode="edge").astype(np.float32))
     part = interpolate(padded[None, None], (height, width), mode="area")[0, 0]
     cells = part > 0.5 if bool((part > 0.5).any()) else part == part.max()
     return np.asarray(cells.numpy())
 
 
-def _seen(segmenter: Segmenter, height: int, width: int) -> tuple[int, int]:
-    multiple = segmenter.pads_to if isinstance(segmenter, TorchSegmenter | OnnxSegmenter) else 1
-    return -(-height // multiple) * multiple, -(-width // multiple) * multiple
+def _fit(segmenter: Segmenter, height: int, width: int) -> None:
+    if isinstance(segmenter, TorchSegmenter):
+        segmenter.fit(height, width)
 
 
 def network(segmenter: Segmenter) -> nn.Module:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,36 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 STACK = ("torch", "torchvision", "onnxruntime", "numpy", "opencv-python-headless", "pillow")
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How perturbations were passed through the network.
+
+    Attributes:
+        passes: "incremental" (only what each perturbation can change), "downstream" (only what follows the changed layer) or
+            "whole".
+        reason: why nothing shorter was run, as a clause; empty where there is nothing shorter.
+        stale: whether what was known of the network did not hold for it any more.
+    """
+
+    passes: Literal["incremental", "downstream", "whole"]
+    reason: str = ""
+    stale: bool = False
+
+    @property
+    def sentence(self) -> str:
+        """The same for people."""
+        what = {
+            "incremental": "Incremental passes: only what each perturbation can change was run",
+            "downstream": "Only the sub-network downstream of the layer was run",
+            "whole": "Whole passes of the network were run",
+        }[self.passes]
+        return f"{what}{', because ' if self.reason else ''}{self.reason}."
+
+    def as_dict(self) -> dict[str, str]:
+        """What `result.json` holds."""
+        return {"passes": self.passes, "reason": self.reason}
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +125,7 @@ class Result:
         segments: the parts that were hidden as one, int32 `(H, W)` in 0 … M − 1; None for methods without.
         neutral: the value of the heat map that neither helps nor hinders: 0, or for a mean score (RISE) its own mean.
         magnitudes: names of the maps that are sizes without a sign, from 0 up.
+        execution: how the perturbations were run.
     """
 
     image: Image
@@ -114,6 +145,7 @@ class Result:
     segments: npt.NDArray[np.int32] | None = None
     neutral: float = 0.0
     magnitudes: frozenset[str] = frozenset()
+    execution: Execution = Execution("whole")
     latest_curves: Curves | None = field(default=None, repr=False)
     """The curves that were computed last, by `perturb.curves`; `save` writes them."""
 
@@ -170,6 +202,7 @@ class Result:
             },
             "forwards": self.forwards,
             "seconds": round(self.seconds, 3),
+            "execution": self.execution.as_dict(),
             "facts": dict(self.facts),
             "notes": list(self.notes),
             "versions": versions(),

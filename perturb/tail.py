@@ -85,8 +85,9 @@ class Tail:
         batch = self._picture.expand(len(activation), -1, -1, -1)
         with torch.inference_mode():
             if self._rest is not None:
-                output = self._rest(activation)
-                return check_logits(output, batch, len(self._segmenter.classes), self._segmenter.name)
+                segmenter = cast(TorchSegmenter, self._segmenter)
+                output = segmenter.finish(self._rest(activation), *batch.shape[2:])
+                return check_logits(output, batch, len(segmenter.classes), segmenter.name)
             with hooks((self._module, lambda output: activation)):
                 return self._segmenter(batch)
 

@@ -21,6 +21,8 @@ def trace(module: nn.Module) -> tuple[fx.GraphModule, dict[str, fx.Node]]:
     Raises:
         Exception: whatever a network does that tracing does not stand, such as control flow that depends on values.
     """
+    if "forward" in vars(module):
+        raise TypeError("its forward method was replaced")  # torch.fx would trace that of its class
     tracer = _Tracer()
     with _TRACING:
         graph = tracer.trace(module)

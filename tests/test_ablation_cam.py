@@ -493,8 +493,8 @@ def test_a_padded_picture_gives_the_map_of_the_picture(streets, scene):
         small = explained(scene, streets, **target, ablation=ablation)
         large = explained(perturb.images.image_from_pixels(padded, name="padded"), streets, **target, ablation=ablation)
         assert_allclose(small.heatmap, large.heatmap[:105, :145], atol=1e-4 * np.ptp(small.heatmap))
-    cells = torch.arange(12.0).reshape(3, 4)
-    assert_array_equal(stretch(segmenter_of(Linear()), cells, 3, 4), cells)
+    cells = torch.arange(12.0).reshape(2, 6)
+    assert_array_equal(stretch(segmenter_of(Linear()), cells, 2, 6), cells)
 
 
 def test_a_region_smaller_than_a_cell_is_said():
@@ -573,7 +573,7 @@ def test_hooks_are_gone_and_modes_kept_after_an_error(module, error):
     # And when the network itself breaks off, while hooks are in place.
     handle = segmenter.module.head.register_forward_pre_hook(stop)
     for run in (lambda: layers(segmenter, picture(14, 16)), lambda: Tail(segmenter, image, layer)):
-        with pytest.raises(error):
+        with pytest.raises(error if error is Cancel else perturb.SegmenterError):
             run()
         assert hook_count(segmenter) == 0
     handle.remove()

@@ -15,6 +15,7 @@ import perturb
 from perturb import engine
 from perturb.fast.boxes import Boxes, Patch, whole
 from perturb.fast.graph import compiled
+from perturb.fast.known import Unknown
 from perturb.fast.memory import _library, kept
 from perturb.fast.mix import Mix
 from perturb.fast.moves import Cat
@@ -101,6 +102,12 @@ class Flat(nn.Module):
         return self.layers(x)
 
 
+@pytest.fixture(autouse=True)
+def always_incremental(monkeypatch):
+    """These networks and pictures are so small that whole passes would be chosen for their cost."""
+    monkeypatch.setattr("perturb.fast.passes.dearer", lambda *_: "")
+
+
 def seeded(kind, **options):
     torch.manual_seed(3)
     module = kind()
@@ -139,9 +146,9 @@ def assert_same(got, expected, flips=0):
 @pytest.mark.parametrize("kind", [Local, Pooled, Flat])
 def test_readings_are_those_of_whole_passes(kind, region, score):
     segmenter, image = seeded(kind, mean=MEAN, std=STD), picture(37, 47)
-    assert compiled(segmenter, 37, 47) is not None
     frozen = frozen_on(segmenter, image, "b", region, score)
     masks = Windows(37, 47, size=9, stride=7)  # the last of each row and column are clipped at the border
+    assert engine.route(image, masks, segmenter, frozen).execution.passes == "incremental"
     got = engine.run(image, masks, filled(image), segmenter, frozen)
     expected = engine.run(image, masks, filled(image), segmenter, frozen, plain=True)
     assert len(masks) >= 16
@@ -304,7 +311,8 @@ def unknown(case):
 @pytest.mark.parametrize("case", ["branch", "norm", "overwrites", "own code", "hook"])
 def test_what_is_not_known_is_run_whole(case):
     segmenter, image = unknown(case), picture(20, 24)
-    assert compiled(segmenter, 20, 24) is None
+    with pytest.raises(Unknown):
+        compiled(segmenter, 20, 24)
     got = perturb.explain(image, segmenter, perturb.Target("a", region="all"), size=6, stride=4, batch=2)
     plain = perturb.explain(image, segmenter, perturb.Target("a", region="all"), size=6, stride=4, batch=2, plain=True)
     assert_array_equal(got.heatmap, plain.heatmap)
@@ -313,7 +321,8 @@ def test_what_is_not_known_is_run_whole(case):
 def test_dropout_that_is_on_is_not_left_out():
     segmenter = seeded(Pooled)
     segmenter.module.train()
-    assert compiled(segmenter, 20, 24) is None
+    with pytest.raises(Unknown, match="training mode"):
+        compiled(segmenter, 20, 24)
 
 
 def test_weights_that_change_are_seen():
@@ -534,7 +543,7 @@ def test_channels_are_ablated_as_by_whole_passes(kind, layer, ablation):
     told = {"method": "ablation-cam", "layer": layer, "ablation": ablation}
     got = perturb.explain(image, segmenter, target, **told)
     expected = perturb.explain(image, segmenter, target, plain=True, **told)
-    assert compiled(segmenter, 37, 47, keep=layer) is not None
+    assert got.execution.passes == "incremental"
     assert_same(got.readings, expected.readings)
     assert_allclose(got.heatmap, expected.heatmap, atol=1e-4 * max(float(np.ptp(expected.heatmap)), 1e-3))
 
@@ -570,7 +579,7 @@ def test_bfloat16_of_what_cannot_be_run_in_it_is_float32_and_says_so():
     segmenter, image = unknown("branch"), picture(20, 24)
     target = perturb.Target("a", region="all")
     got = perturb.explain(image, segmenter, target, size=6, stride=4, batch=2, precision="bfloat16")
-    assert "was run in float32" in got.notes[-1]
+    assert "Run in float32, because the network cannot be traced" in got.notes[-1]
     assert_array_equal(got.heatmap, perturb.explain(image, segmenter, target, size=6, stride=4, batch=2).heatmap)
     got = perturb.explain(image, seeded(Flat), target, method="ablation-cam", layer="layers.0", precision="bfloat16")
     assert "hides no pixels" in got.notes[-1]

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from perturb.fast.graph import Network, Step, compiled
+from perturb.fast.graph import Network, Step, check_clean, compiled
+from perturb.fast.known import ASKED, Unknown
 from perturb.fast.ops import Channel, Conv, Op
 from perturb.fast.reading import LowReader
 from perturb.fast.workers import cores, spread
@@ -28,24 +29,29 @@ Value = Channel | Tensor | None
 """What became of a map: one channel of it changed, all of it changed `(N, C, h, w)`, or nothing."""
 
 
-def channels(segmenter: Segmenter, picture: Tensor, layer: str, frozen: Frozen) -> Channels | None:
-    """What follows a layer, run with one channel changed; None where the network is not known well enough.
+def channels(segmenter: Segmenter, picture: Tensor, layer: str, frozen: Frozen) -> Channels:
+    """What follows a layer, run with one channel changed.
 
     Args:
         segmenter: in use. Its `pace` says whether shorter ways are wanted.
         picture: the clean one, `(3, H, W)`.
         layer: its name.
         frozen: what will be read.
+
+    Raises:
+        Unknown: why the network is not known well enough.
     """
     if segmenter.pace == "plain":
-        return None
+        raise Unknown(ASKED)
     dtype = torch.bfloat16 if segmenter.pace == "bfloat16" else torch.float32
     network = compiled(segmenter, *picture.shape[1:], keep=layer, dtype=dtype)
-    if network is None or not 0 < network.places.get(layer, 0) < len(network.steps):
-        return None
+    if not 0 < network.places.get(layer, 0) < len(network.steps):
+        raise Unknown(f"the layer '{layer}' is no step of its own")
     assert isinstance(segmenter, TorchSegmenter)
     with torch.inference_mode():
-        return Channels(network, segmenter.prepare(picture[None]), network.places[layer], frozen)
+        made = Channels(network, segmenter.normalise(picture[None]), network.places[layer], frozen)
+        check_clean(network, made.logits, segmenter(picture[None]))
+        return made
 
 
 class Channels:
@@ -58,11 +64,8 @@ class Channels:
         frozen: what to read.
 
     Attributes:
-        note: nothing to be said.
         together: channels that are best read at once.
     """
-
-    note = ""
 
     def __init__(self, network: Network, given: Tensor, layer: int, frozen: Frozen) -> None:
         self._network, self._layer = network, layer
@@ -75,6 +78,11 @@ class Channels:
     def activation(self) -> Tensor:
         """The layer's clean output, `(1, C, h, w)`. Not to be written to."""
         return self._clean[self._layer]
+
+    @property
+    def logits(self) -> Tensor:
+        """The last step's clean output, `(1, K, h, w)`. Not to be written to."""
+        return self._clean[-1]
 
     def read(self, index: Tensor, share: Tensor, hidden: Tensor) -> Readings:
         """Readings when a share of single channels is taken away.

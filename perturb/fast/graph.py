@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional
 
-from perturb.fast.known import Unknown, known
+from perturb.fast.known import Stale, Unknown, known
 from perturb.fast.mix import Mix, unjoined
-from perturb.fast.moves import Crop, Resize
+from perturb.fast.moves import Crop, Pad, Resize
 from perturb.fast.ops import Conv, Op, Place, Pointwise, affine, fresh
 from perturb.fast.winograd import Winograd
 from perturb.segmenters.base import Segmenter, TorchSegmenter
@@ -25,6 +25,9 @@ from perturb.tracing import trace
 TOLERANCE = 1e-4
 """The list must give the network's own logits within this part of their range; float32 sums in another order differ by
 some 1e-6."""
+
+ROUGH = 0.1
+"""The same for a list that is run in 16 bits."""
 
 
 @dataclass(frozen=True)
@@ -75,82 +78,101 @@ class Network:
 
 def compiled(
     segmenter: Segmenter, height: int, width: int, *, keep: str = "", dtype: torch.dtype = torch.float32
-) -> Network | None:
-    """A segmenter's network as known operations, for pictures of one size; None if that cannot be had.
+) -> Network:
+    """A segmenter's network as known operations, for pictures of one size.
 
-    The latest is remembered as long as the weights stay the same.
+    The latest is remembered as long as the weights and the operations stay the same. That cannot see everything: who uses it
+    compares its clean logits with the segmenter's own, see `check_clean`.
 
     Args:
         segmenter: any; only a `TorchSegmenter` without code of its own around the network can be known.
         height, width: of the pictures.
         keep: a layer whose output must stay a step of its own.
         dtype: to run it in.
+
+    Raises:
+        Unknown: why that cannot be had; this is remembered, too.
     """
-    if not isinstance(segmenter, TorchSegmenter) or not _plain(segmenter):
-        return None
-    key = (height, width, keep, dtype, *_fingerprint(segmenter))
+    _require_plain(segmenter)
+    assert isinstance(segmenter, TorchSegmenter)
+    key = (height, width, keep, dtype, *segmenter.marks())
     if segmenter.module not in _LATEST or _LATEST[segmenter.module][0] != key:
         try:
-            made = _compile(segmenter, height, width, keep, dtype)
-        except Unknown:
-            made = None
+            made: Network | str = _compile(segmenter, height, width, keep, dtype)
+        except Unknown as reason:
+            made = str(reason)
         _LATEST[segmenter.module] = (key, made)
-    return _LATEST[segmenter.module][1]
+    latest = _LATEST[segmenter.module][1]
+    if isinstance(latest, str):
+        raise Unknown(latest)
+    return latest
 
 
-_LATEST: WeakKeyDictionary[nn.Module, tuple[tuple[Any, ...], Network | None]] = WeakKeyDictionary()
+_LATEST: WeakKeyDictionary[nn.Module, tuple[tuple[Any, ...], Network | str]] = WeakKeyDictionary()
+"""For each network the latest list of operations, or why there is none."""
 
 
-def _plain(segmenter: TorchSegmenter) -> bool:
-    """Whether nothing but its module's own code decides what it answers."""
+def check_clean(network: Network, last: Tensor, logits: Tensor) -> None:
+    """Compare a network's clean logits with those of the segmenter itself, from a pass of this very run.
+
+    Whatever made the list of operations stale, or holds for the picture it was checked with alone, shows here.
+
+    Args:
+        network: in use.
+        last: its last step's clean value, `(1, K, h, w)`.
+        logits: the segmenter's own, `(1, K, H, W)`.
+
+    Raises:
+        Stale: they differ by more than rounding.
+    """
+    part = TOLERANCE if network.dtype == torch.float32 else ROUGH
+    spread = float(logits.max() - logits.min())
+    got = network.logits(last).float()
+    off = float((got - logits).abs().max()) if got.shape == logits.shape else float("inf")
+    if not off <= part * spread + 1e-6:
+        raise Stale(
+            f"the operations read off the network gave other clean logits than the network itself (they differ by {off:.2g}, "
+            f"where the logits span {spread:.2g})"
+        )
+
+
+def _require_plain(segmenter: Segmenter) -> None:
+    """Whether nothing but a torch module's own code decides what a segmenter answers."""
     kind = type(segmenter)
-    own = (kind.logits, kind.prepare, kind.__call__) != (
-        TorchSegmenter.logits,
-        TorchSegmenter.prepare,
-        TorchSegmenter.__call__,
-    )
+    decide = ("logits", "normalise", "prepare", "finish", "__call__")
+    if not isinstance(segmenter, TorchSegmenter):
+        raise Unknown(f"a {kind.__name__} is no torch module whose operations could be read")
+    if any(getattr(kind, name) is not getattr(TorchSegmenter, name) for name in decide):
+        raise Unknown(f"{kind.__name__} has code of its own around the module")
     modules = list(segmenter.module.modules())
-    hooked = any(module._forward_hooks or module._forward_pre_hooks for module in modules)
-    return not own and not hooked and not any(module.training for module in modules)
-
-
-def _fingerprint(segmenter: TorchSegmenter) -> tuple[Any, ...]:
-    """Changes when a weight does, also one changed behind torch's back."""
-    tensors = [*segmenter.module.parameters(), *segmenter.module.buffers()]
-    marks = [(t.data_ptr(), 0 if t.is_inference() else t._version) for t in tensors]
-    with torch.inference_mode():
-        sums = [float(t.sum()) for t in tensors]
-    normal = [None if t is None else tuple(t.flatten().tolist()) for t in (segmenter._mean, segmenter._std)]
-    return (tuple(marks), tuple(sums), *normal)
+    if any(module._forward_hooks or module._forward_pre_hooks for module in modules):
+        raise Unknown("hooks are set on the network")
+    if any(module.training for module in modules):
+        raise Unknown("a part of the network is in training mode")
 
 
 def _compile(segmenter: TorchSegmenter, height: int, width: int, keep: str, dtype: torch.dtype) -> Network:
     try:
         traced, outputs = trace(segmenter.module)
     except Exception as error:
-        raise Unknown("it cannot be traced") from error
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")[:120]
+        raise Unknown(f"the network cannot be traced ({reason})") from error
     if keep and keep not in outputs:
         raise Unknown(f"the trace has no value of the layer '{keep}'")
     seed = torch.Generator().manual_seed(0)
     sample = torch.rand((1, 3, height, width), generator=seed).to(segmenter.device)
     with torch.inference_mode():
-        given = segmenter.prepare(sample)
         expected = segmenter(sample)
         recorder = _Recorder(traced)
         try:
-            recorder.run(given.clone())
+            recorder.run(segmenter.prepare(sample).clone())
         except Unknown:
             raise
         except Exception as error:
-            raise Unknown("its trace cannot be run") from error
-        builder = _Builder(traced, recorder.seen, outputs.get(keep))
-        made = builder.build(outputs, dtype)
-        got = made.logits(made.clean(given.to(dtype))[-1])
-        if got.shape != expected.shape:
-            raise Unknown("it gives another shape")
-        allowed = TOLERANCE * float(expected.max() - expected.min()) + 1e-6
-        if dtype == torch.float32 and not float((got - expected).abs().max()) <= allowed:
-            raise Unknown("it gives other logits")
+            raise Unknown("the traced network cannot be run") from error
+        builder = _Builder(traced, recorder.seen, outputs.get(keep), (height, width))
+        made = builder.build(outputs, dtype, expected)
+        check_clean(made, made.clean(segmenter.normalise(sample).to(dtype))[-1], expected)
     return made
 
 
@@ -176,11 +198,15 @@ class _Recorder(fx.Interpreter):
             if n.op == "output":
                 return value
             if not isinstance(value, Tensor):
-                raise Unknown(f"{n.target} makes a {type(value).__name__} of a map")
+                raise Unknown(f"{_name(n)} makes a {type(value).__name__} of a map")
             self.seen[n] = _Shape(tuple(value.shape))
         else:
             self.seen[n] = value
         return value
+
+
+def _name(node: fx.Node) -> str:
+    return str(node.target if isinstance(node.target, str) else getattr(node.target, "__name__", node.target))
 
 
 def _about_size(node: fx.Node) -> bool:
@@ -191,19 +217,40 @@ def _about_size(node: fx.Node) -> bool:
 
 
 class _Builder:
-    def __init__(self, traced: fx.GraphModule, seen: dict[fx.Node, Any], kept: fx.Node | None) -> None:
-        self._traced, self._seen, self._kept = traced, seen, kept
+    """Makes a `Network` of a trace.
+
+    Args:
+        traced: the network.
+        seen: from a `_Recorder`.
+        kept: a node that must stay a step of its own.
+        size: H and W of the pictures, which the segmenter may pad for the network.
+    """
+
+    def __init__(
+        self, traced: fx.GraphModule, seen: dict[fx.Node, Any], kept: fx.Node | None, size: tuple[int, int]
+    ) -> None:
+        self._traced, self._seen, self._kept, self._size = traced, seen, kept, size
         self._steps: list[Step] = []
         self._at: dict[fx.Node, int] = {}
 
-    def build(self, outputs: dict[str, fx.Node], dtype: torch.dtype) -> Network:
+    def build(self, outputs: dict[str, fx.Node], dtype: torch.dtype, expected: Tensor) -> Network:
+        """The network, with as many logits as the segmenter's own, `(1, K, H, W)`.
+
+        Raises:
+            Unknown: a part of it is not known.
+        """
         last = -1
         for node in self._traced.graph.nodes:
             if node.op == "output":
                 (result,) = node.args
                 if not isinstance(result, fx.Node) or result not in self._at:
-                    raise Unknown("its output is not one map")
+                    raise Unknown("the network's output is no single tensor")
                 last = self._at[result]
+                channels, *got = self._steps[last].shape
+                if got != list(self._size):  # padded
+                    crop = Crop((0, self._size[0]), (0, self._size[1]))
+                    self._steps.append(Step(crop, (last,), (channels, *self._size)))
+                    last = len(self._steps) - 1
             elif isinstance(self._seen.get(node), _Shape):
                 self._add(node)
         kept = None if self._kept is None else self._at.get(self._kept)
@@ -221,14 +268,24 @@ class _Builder:
             op = steps.pop().op
             assert op is not None
             lift.insert(0, op)
+        channels, classes = steps[-1].shape[0], expected.shape[1]
+        if channels == 1 and classes == 2:
+            # One logit z of a binary segmentation is the logits 0 and z. Enlarging them is as good later as before.
+            pair = Conv(expected.new_tensor([0.0, 1.0]).view(2, 1, 1, 1), None, (1, 1), (0, 0), (1, 1), 1)
+            steps.append(Step(pair, (len(steps) - 1,), (2, *steps[-1].shape[1:])))
+        elif channels != classes:
+            raise Unknown(f"the traced network gives {channels} channels for {classes} classes")
         return Network(tuple(_cast(step, dtype) for step in steps), tuple(lift), places, dtype)
 
     def _add(self, node: fx.Node) -> None:
         shape = self._seen[node].shape
         if len(shape) != 4 or shape[0] != 1:
-            raise Unknown(f"{node.target} gives {shape}, no maps")
+            raise Unknown(f"{_name(node)} gives a tensor of shape {tuple(shape)}, no maps")
         if node.op == "placeholder":
-            self._append(node, None, (), shape)
+            self._append(node, None, (), (*shape[:2], *self._size))
+            below, right = (side - own for side, own in zip(shape[2:], self._size, strict=True))
+            if below or right:
+                self._append(node, Pad((0, right, 0, below), self._size, "edge"), (0,), shape)
             return
         inputs: list[int] = []
 
@@ -248,7 +305,7 @@ class _Builder:
         op = known(node.op, target, args, dict(kwargs), [self._steps[place].shape for place in inputs])
         if op is None:  # it only hands its input on
             if node is self._kept:
-                raise Unknown("the layer hands its input on")
+                raise Unknown("the layer is an identity")
             self._at[node] = inputs[0]
             return
         joined = _join(self._steps[inputs[0]].op, op) if len(inputs) == 1 and self._alone(inputs[0], node) else None

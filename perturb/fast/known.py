@@ -19,7 +19,15 @@ Shape = tuple[int, ...]
 
 
 class Unknown(Exception):  # noqa: N818 — no error: the network is run as it is
-    """Why a network is not known exactly."""
+    """Why a network is not known exactly, as a clause."""
+
+
+ASKED = "whole passes were asked for"
+"""Why a network is run whole that is known."""
+
+
+class Stale(Unknown):
+    """What was known of a network does not hold for it any more."""
 
 
 def known(kind: str, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any], shapes: Sequence[Shape]) -> Op | None:
@@ -39,7 +47,7 @@ def known(kind: str, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any],
             return _module(target, args, kwargs, shapes)
         return _function(target, args, kwargs, shapes)
     except (TypeError, ValueError, IndexError, KeyError) as error:  # arguments that the tables do not foresee
-        raise Unknown(f"{target} with {kwargs}") from error
+        raise Unknown(f"{_titled(target)} has arguments that cannot be run in part") from error
 
 
 _SILENT = (nn.Identity, nn.Dropout, nn.Dropout2d)
@@ -73,6 +81,15 @@ _BOTH: Mapping[Any, Callable[..., Tensor]] = {
 """Functions of two maps, or of a map and a constant."""
 
 
+PARTLY = "is not among the operations that can be run in part"
+
+
+def _titled(target: Any) -> str:
+    if isinstance(target, nn.Module):
+        return type(target).__name__
+    return f"the function {target if isinstance(target, str) else getattr(target, '__name__', target)}"
+
+
 def _act(act: Act) -> Op:
     return Pointwise(fresh, (Place(0),), (act,))
 
@@ -80,7 +97,7 @@ def _act(act: Act) -> Op:
 def _module(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], shapes: Sequence[Shape]) -> Op | None:
     kind = type(module)
     if kwargs or len(args) != 1 or args[0] != Place(0):
-        raise Unknown(f"{kind.__name__} of something else than one map")
+        raise Unknown(f"{kind.__name__} is given something else than one map")
     if kind in _SILENT:
         return None
     if kind is nn.ReLU:
@@ -92,7 +109,7 @@ def _module(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], sh
         return _act(own.forward)
     if isinstance(module, nn.Conv2d) and kind is nn.Conv2d:
         if module.padding_mode != "zeros" or isinstance(module.padding, str):
-            raise Unknown("a convolution with another border")
+            raise Unknown(f"Conv2d with padding '{module.padding_mode}' {PARTLY}")
         return Conv(
             module.weight.detach(), None if module.bias is None else module.bias.detach(), _pair(module.stride),
             _pair(module.padding), _pair(module.dilation), module.groups,
@@ -106,20 +123,20 @@ def _module(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], sh
     if isinstance(module, nn.AvgPool2d) and kind is nn.AvgPool2d and not module.ceil_mode:
         padded = any(_pair(module.padding))
         if module.divisor_override is not None or (padded and not module.count_include_pad):
-            raise Unknown("a mean with another divisor")
+            raise Unknown(f"AvgPool2d with another divisor {PARTLY}")
         return Pool(False, _pair(module.kernel_size), _pair(module.stride), _pair(module.padding), (1, 1))
     if isinstance(module, nn.AdaptiveAvgPool2d) and _pair(module.output_size) == (1, 1):
         return Mean()
     if isinstance(module, nn.Upsample) and kind in (nn.Upsample, nn.UpsamplingNearest2d):
         return _resize(shapes[0], module.size, module.scale_factor, module.mode, module.align_corners,
                        module.recompute_scale_factor)  # fmt: skip
-    raise Unknown(kind.__name__)
+    raise Unknown(f"{kind.__name__} {PARTLY}")
 
 
 def _norm(module: nn.BatchNorm2d) -> Op:
     mean, variance = module.running_mean, module.running_var
     if mean is None or variance is None:
-        raise Unknown("a normalisation without fixed statistics")
+        raise Unknown(f"BatchNorm2d without fixed statistics {PARTLY}")
     one = torch.ones_like(mean)
     weight = one if module.weight is None else module.weight.detach()
     bias = torch.zeros_like(mean) if module.bias is None else module.bias.detach()
@@ -140,7 +157,7 @@ def _function(target: Any, args: tuple[Any, ...], kwargs: dict[str, Any], shapes
         names = ("input", "size", "scale_factor", "mode", "align_corners", "recompute_scale_factor", "antialias")
         told = dict(zip(names, args, strict=False)) | kwargs
         if told.get("antialias"):
-            raise Unknown("resampling with a filter")
+            raise Unknown(f"interpolation with antialiasing {PARTLY}")
         return _resize(
             shapes[0], told.get("size"), told.get("scale_factor"), told.get("mode", "nearest"), told.get("align_corners"),
             told.get("recompute_scale_factor"),
@@ -148,7 +165,7 @@ def _function(target: Any, args: tuple[Any, ...], kwargs: dict[str, Any], shapes
     if target in (torch.cat, torch.concat):
         told = dict(zip(("tensors", "dim"), args, strict=False)) | kwargs
         if told.get("dim", 0) not in (1, -3) or list(told["tensors"]) != [Place(i) for i in range(len(shapes))]:
-            raise Unknown("joining along another axis")
+            raise Unknown(f"concatenation along another axis than the channels {PARTLY}")
         return Cat()
     if target is functional.pad:
         return _pad(shapes[0], *args, **kwargs)
@@ -162,7 +179,7 @@ def _function(target: Any, args: tuple[Any, ...], kwargs: dict[str, Any], shapes
             return Mean()
     if target is functional.adaptive_avg_pool2d and _pair(args[1]) == (1, 1):
         return Mean()
-    raise Unknown(str(target))
+    raise Unknown(f"{_titled(target)} {PARTLY}")
 
 
 def _constant(value: Any) -> Place | float | Tensor:
@@ -174,16 +191,18 @@ def _constant(value: Any) -> Place | float | Tensor:
             spread = value.view(1, 1, 1, 1)
         if spread.shape[0] == 1 and tuple(spread.shape[2:]) == (1, 1):
             return spread
-    raise Unknown("a constant that varies over the picture")
+    raise Unknown(f"a constant that varies over the picture {PARTLY}")
 
 
 def _resize(given: Shape, size: Any, factor: Any, mode: str, align: bool | None, recompute: bool | None) -> Op:
     if mode not in ("bilinear", "nearest") or align:
-        raise Unknown(f"resampling of the kind {mode}")
+        raise Unknown(f"interpolation of the kind '{mode}'{' with aligned corners' if align else ''} {PARTLY}")
     if size is None:
         factors = _pair(factor)
         if any(float(each) != int(each) or each < 1 for each in factors) or recompute:
-            raise Unknown("resampling by a broken factor")  # where rounding decides which cells are read
+            raise Unknown(
+                f"interpolation by a factor that is no whole number {PARTLY}"
+            )  # where rounding decides which cells are read
         size = (given[1] * int(factors[0]), given[2] * int(factors[1]))
     high, wide = _pair(size)
     return Resize((int(high), int(wide)), (given[1], given[2]), mode == "bilinear")
@@ -191,7 +210,7 @@ def _resize(given: Shape, size: Any, factor: Any, mode: str, align: bool | None,
 
 def _pad(given: Shape, maps: Place, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Op:
     if maps != Place(0) or len(pad) not in (2, 4) or min(pad) < 0 or mode not in ("constant", "replicate") or value:
-        raise Unknown("another border")
+        raise Unknown(f"padding of the kind '{mode}' {PARTLY}")
     left, right, top, bottom = (*pad, 0, 0) if len(pad) == 2 else tuple(pad)
     return Pad((left, right, top, bottom), (given[1], given[2]), "edge" if mode == "replicate" else "zero")
 
@@ -202,10 +221,10 @@ def _crop(given: Shape, index: Any) -> Op:
         at = parts.index(Ellipsis)
         parts = (*parts[:at], *[slice(None)] * (4 - len(parts) + 1), *parts[at + 1 :])
     if not all(isinstance(part, slice) and part.step in (None, 1) for part in parts):
-        raise Unknown("taking single rows")
+        raise Unknown(f"indexing single rows {PARTLY}")
     parts = (*parts, *[slice(None)] * (4 - len(parts)))
     if len(parts) != 4 or parts[0] != slice(None) or parts[1] != slice(None):
-        raise Unknown("taking single channels")
+        raise Unknown(f"indexing single channels {PARTLY}")
     (top, bottom, _), (left, right, _) = parts[2].indices(given[1]), parts[3].indices(given[2])
     return Crop((top, bottom), (left, right))
 

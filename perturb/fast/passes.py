@@ -11,10 +11,13 @@ import torch
 from torch import Tensor
 
 from perturb.fast.boxes import WHOLE, Boxes, Patch, Value
-from perturb.fast.graph import Network, compiled
+from perturb.fast.cost import dearer
+from perturb.fast.graph import Network, check_clean, compiled
+from perturb.fast.known import ASKED, Unknown
 from perturb.fast.ops import Span
 from perturb.fast.reading import LowReader
 from perturb.fast.workers import cores, spread
+from perturb.masks import Masks
 from perturb.results import Readings
 from perturb.segmenters.base import Segmenter, TorchSegmenter
 from perturb.targets import Frozen
@@ -36,22 +39,31 @@ Hole = tuple[Span, Span]
 """Rows and columns."""
 
 
-def passes(segmenter: Segmenter, picture: Tensor, frozen: Frozen, total: int) -> Passes | None:
-    """The shortest known way through a segmenter; None if that is the segmenter itself.
+def passes(segmenter: Segmenter, picture: Tensor, frozen: Frozen, masks: Masks) -> Passes:
+    """Incremental passes of a segmenter, where they are known to cost less than whole ones.
 
     Args:
         segmenter: in use. Its `pace` says whether shorter ways are wanted.
         picture: the clean one, `(3, H, W)`.
         frozen: what will be read.
-        total: how many perturbations there will be.
+        masks: the perturbations.
+
+    Raises:
+        Unknown: why whole passes are taken, as a clause.
     """
     half = segmenter.pace == "bfloat16"
-    if segmenter.pace == "plain" or segmenter.device.type != "cpu" or (total < FEWEST and not half):
-        return None
+    if segmenter.pace == "plain":
+        raise Unknown(ASKED)
+    if segmenter.device.type != "cpu":
+        raise Unknown("parts of a network are run on processors only")
+    if len(masks) < FEWEST and not half:
+        raise Unknown(f"{len(masks)} perturbations are too few to prepare anything for")
     dtype = torch.bfloat16 if half else torch.float32
     network = compiled(segmenter, *picture.shape[1:], dtype=dtype)
-    if network is None or sum(c * h * w for c, h, w in (s.shape for s in network.steps)) * dtype.itemsize > MEMORY:
-        return None
+    if (size := sum(c * h * w for c, h, w in (s.shape for s in network.steps)) * dtype.itemsize) > MEMORY:
+        raise Unknown(f"the clean maps would take {size / 1e9:.1f} GB")
+    if not half and (reason := dearer(network, masks)):
+        raise Unknown(reason)
     assert isinstance(segmenter, TorchSegmenter)
     with torch.inference_mode():
         return Passes(network, segmenter, picture, frozen)
@@ -68,6 +80,9 @@ class Passes:
 
     Attributes:
         together: perturbations that are best read at once.
+
+    Raises:
+        Stale: the network is not the segmenter's (any more).
     """
 
     def __init__(self, network: Network, segmenter: TorchSegmenter, picture: Tensor, frozen: Frozen) -> None:
@@ -78,8 +93,11 @@ class Passes:
         self._each = max(1, min(EACH, CACHE // largest))
         self.together = EACH * cores()
         self._boxes = Boxes(network, self._prepare(picture[None]))
-        plain = segmenter(picture[None]) if self._dtype != torch.float32 else None
-        self._reader = LowReader(frozen, network, self._boxes.clean[-1], plain)
+        logits = segmenter(picture[None])
+        check_clean(network, self._boxes.clean[-1], logits)
+        self._reader = LowReader(
+            frozen, network, self._boxes.clean[-1], None if self._dtype == torch.float32 else logits
+        )
 
     def read(self, painted: Tensor, hidden: Tensor) -> Readings:
         """Readings of perturbed pictures `(N, 3, H, W)`, which are the clean one where `hidden`, `(N, H, W)`, is 0."""
@@ -110,7 +128,7 @@ class Passes:
 
     def _prepare(self, pictures: Tensor) -> Tensor:
         # Normalisation is the same for every pixel, so a piece of a picture can be normalised alone.
-        return self._segmenter.prepare(pictures).to(self._dtype)
+        return self._segmenter.normalise(pictures).to(self._dtype)
 
 
 def _holes(hidden: Tensor) -> list[Hole | None]:

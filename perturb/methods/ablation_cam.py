@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,10 +14,11 @@ from perturb import engine
 from perturb.engine import Progress
 from perturb.errors import SettingError
 from perturb.fast.channels import Channels, channels
+from perturb.fast.known import Stale, Unknown
 from perturb.images import Image
 from perturb.layers import activations, inside, layers, require, stretch
 from perturb.methods.base import Fact, Outcome, Unmasked
-from perturb.results import COLUMNS, Readings, Result
+from perturb.results import COLUMNS, Execution, Readings, Result
 from perturb.segmenters.base import Segmenter
 from perturb.segmenters.onnx_layers import OnnxRest
 from perturb.settings import Setting, Value
@@ -116,14 +117,13 @@ class AblationCam(Unmasked):
         preview: Callable[[Outcome], None] | None = None,  # noqa: ARG002 — its map is made at the end
     ) -> tuple[Readings, Outcome]:
         name = choose(segmenter, image, str(settings["layer"]))
-        quick = channels(segmenter, engine.to_tensor(image, segmenter.device), name, frozen)
-        tail = split(segmenter, image, name) if quick is None else quick
+        tail, execution = _downstream(segmenter, image, name, frozen)
         share, note = _ablated(segmenter, settings, frozen, name, tail.activation)
         live = ((tail.activation * share)[0] != 0).flatten(1).any(1).nonzero().flatten()
         readings = _ablate(tail, share, live, segmenter, frozen, clean, batch=batch, progress=progress)
         worth, plain = weights(clean, readings)
         maps = _maps(segmenter, tail.activation[0], worth, image)
-        notes = [note, tail.note]
+        notes = [note, tail.note if isinstance(tail, Tail) else ""]
         if plain:
             notes.append(
                 f"The clean score ({clean.score[0]:.3g}) is near zero, so the channels are weighted by how much it drops, "
@@ -135,7 +135,20 @@ class AblationCam(Unmasked):
             "silent_channels": len(readings) - len(live),
             "unit": "activation × drop of the score" if plain else "activation × relative drop of the score",
         }
-        return readings, Outcome(maps, facts, tuple(note for note in notes if note))
+        return readings, Outcome(maps, facts, tuple(note for note in notes if note), execution=execution)
+
+
+def _downstream(
+    segmenter: Segmenter, image: Image, name: str, frozen: Frozen
+) -> tuple[Channels | Tail | OnnxRest, Execution]:
+    """What follows a layer, run in the shortest way that is known to give the network's own numbers."""
+    try:
+        quick = channels(segmenter, engine.to_tensor(image, segmenter.device), name, frozen)
+        return quick, Execution("incremental")
+    except Unknown as reason:
+        tail = split(segmenter, image, name)
+        passes: Literal["downstream", "whole"] = "whole" if tail.note else "downstream"
+        return tail, Execution(passes, str(reason), isinstance(reason, Stale))
 
 
 def choose(segmenter: Segmenter, image: Image, name: str = "") -> str:

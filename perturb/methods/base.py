@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
@@ -16,7 +16,7 @@ from perturb.errors import SettingError
 from perturb.fills import make_fill
 from perturb.images import Image
 from perturb.masks import Masks
-from perturb.results import Readings
+from perturb.results import Execution, Readings
 from perturb.segmenters.base import Segmenter, lacking
 from perturb.settings import Setting, Value
 from perturb.targets import Frozen
@@ -38,6 +38,7 @@ class Outcome:
             distance from it.
         passes: what the run took in passes of one picture, where that is not one for each reading; a backward pass
             counts as one.
+        execution: how the perturbations were run; None for a method without perturbations.
     """
 
     maps: Maps
@@ -46,6 +47,7 @@ class Outcome:
     segments: npt.NDArray[np.int32] | None = None
     neutral: float = 0.0
     passes: int | None = None
+    execution: Execution | None = None
 
 
 class Method(ABC):
@@ -158,8 +160,11 @@ class Method(ABC):
             def show(readings: Readings) -> None:
                 look(self.read(masks, readings, clean, settings))
 
-        readings = engine.run(image, masks, fill, segmenter, frozen, batch=batch, progress=progress, preview=show)
-        return readings, self.read(masks, readings, clean, settings)
+        chosen = engine.route(image, masks, segmenter, frozen)
+        readings = engine.run(
+            image, masks, fill, segmenter, frozen, batch=batch, progress=progress, preview=show, chosen=chosen
+        )
+        return readings, replace(self.read(masks, readings, clean, settings), execution=chosen.execution)
 
 
 class Unmasked(Method):

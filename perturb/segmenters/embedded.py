@@ -10,9 +10,10 @@ from safetensors.torch import load_file
 
 from perturb.errors import SegmenterError
 from perturb.scenes import CLASSES
-from perturb.segmenters.base import Segmenter, TorchSegmenter, weights_digest
+from perturb.segmenters.base import Segmenter, TorchSegmenter
+from perturb.segmenters.identity import weights_digest
 from perturb.segmenters.streets_lraspp import StreetsLRASPP
-from perturb.segmenters.streets_unet import STRIDE, StreetsUNet
+from perturb.segmenters.streets_unet import StreetsUNet
 
 WEIGHTS = Path(__file__).parent / "weights"
 
@@ -41,7 +42,7 @@ def streets_unet(device: torch.device) -> Segmenter:
     Raises:
         SegmenterError: the weights file is missing or does not fit.
     """
-    return _load("streets-unet", StreetsUNet(), device, pads_to=STRIDE)
+    return _load("streets-unet", StreetsUNet(), device)
 
 
 def streets_shortcut(device: torch.device) -> Segmenter:
@@ -52,7 +53,7 @@ def streets_shortcut(device: torch.device) -> Segmenter:
     Raises:
         SegmenterError: the weights file is missing or does not fit.
     """
-    return _load("streets-shortcut", StreetsUNet(), device, pads_to=STRIDE)
+    return _load("streets-shortcut", StreetsUNet(), device)
 
 
 def streets_lraspp(device: torch.device) -> Segmenter:
@@ -64,7 +65,7 @@ def streets_lraspp(device: torch.device) -> Segmenter:
     return _load("streets-lraspp", StreetsLRASPP(), device)
 
 
-def _load(name: str, module: StreetsUNet | StreetsLRASPP, device: torch.device, *, pads_to: int = 1) -> Segmenter:
+def _load(name: str, module: StreetsUNet | StreetsLRASPP, device: torch.device) -> Segmenter:
     path = WEIGHTS / f"{name}.safetensors"
     try:
         module.load_state_dict(load_file(path), strict=True)
@@ -81,5 +82,4 @@ def _load(name: str, module: StreetsUNet | StreetsLRASPP, device: torch.device, 
         palette=PALETTE,
         digest=digest,
         device=device,
-        pads_to=pads_to,
     )

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
 from perturb.errors import SegmenterError
-from perturb.segmenters.base import Segmenter
+from perturb.segmenters.base import Frame, Segmenter
 from perturb.segmenters.onnx_checks import MAX_BYTES, first_line
 from perturb.segmenters.onnx_session import TYPES, open_session
 from perturb.segmenters.onnx_spec import OnnxGraph, OnnxSpec, complete, read_spec
@@ -141,6 +141,9 @@ class OnnxSegmenter(Segmenter):
     def pads_to(self) -> int:
         """Pictures are padded, below and on the right, to sides that are multiples of this."""
         return 1 if self.spec.size is not None else self.spec.multiple
+
+    def frame(self, height: int, width: int) -> Frame:
+        return Frame(0, 0, self._padded(height), self._padded(width))
 
     def _padded(self, side: int) -> int:
         return -(-side // self.pads_to) * self.pads_to

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from perturb.errors import SegmenterError
-from perturb.segmenters.base import TorchSegmenter, weights_digest
+from perturb.segmenters.base import TorchSegmenter
+from perturb.segmenters.identity import weights_digest
 from perturb.segmenters.torchvision import MEAN, MODELS, STD, make
 from perturb.settings import lookup
 
@@ -27,13 +28,11 @@ class Architecture:
     Attributes:
         make: with a number of classes, returns the module with logits at the picture's size.
         mean, std: normalisation in front of it; None where it is inside.
-        pads_to: as in `TorchSegmenter`.
     """
 
     make: Callable[[int], nn.Module]
     mean: tuple[float, float, float] | None = None
     std: tuple[float, float, float] | None = None
-    pads_to: int = 1
 
 
 def _streets_unet(classes: int) -> nn.Module:
@@ -53,7 +52,7 @@ def _of_torchvision(name: str) -> Callable[[int], nn.Module]:
 
 
 ARCHITECTURES: dict[str, Architecture] = {
-    "streets-unet": Architecture(_streets_unet, pads_to=16),
+    "streets-unet": Architecture(_streets_unet),
     "streets-lraspp": Architecture(_streets_lraspp),
     **{name: Architecture(_of_torchvision(name), MEAN, STD) for name in MODELS},
 }
@@ -102,7 +101,6 @@ def load_weights(
         std=chosen.std,
         digest=weights_digest(module),
         device=device,
-        pads_to=chosen.pads_to,
     )
     segmenter.recipe = f"perturb.load_weights({architecture!r}, {str(path)!r}, {list(classes)!r})"
     return segmenter

@@ -18,6 +18,7 @@ from perturb.errors import SegmenterError
 from perturb.segmenters.base import Segmenter, TorchSegmenter
 from perturb.segmenters.card import TORCH, Card, Figure
 from perturb.segmenters.downloads import Download
+from perturb.segmenters.identity import weights_digest
 
 MODELS = {
     "fcn-resnet50": ("fcn_resnet50", "FCN_ResNet50_Weights", "FCN on ResNet-50 (Long et al. 2015)"),
@@ -153,7 +154,16 @@ def load(name: str, device: torch.device) -> Segmenter:
             f"The weights of '{name}' cannot be loaded from '{path}' ({str(error).strip().splitlines()[0][:200]}). Delete "
             "the file, and it is downloaded again."
         ) from error
-    return TorchSegmenter(module, classes=names, name=name, mean=MEAN, std=STD, palette=voc_palette(), device=device)
+    return TorchSegmenter(
+        module,
+        classes=names,
+        name=name,
+        mean=MEAN,
+        std=STD,
+        palette=voc_palette(),
+        digest=weights_digest(module),
+        device=device,
+    )
 
 
 def voc_palette(classes: int = 21) -> npt.NDArray[np.uint8]:

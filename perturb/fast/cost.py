@@ -1,0 +1,113 @@
+"""What incremental passes are expected to cost, beside whole ones.
+
+Only arguments count, no clock, so that the same call always takes the same way. The unit is the multiply-add; the constants
+were measured on two cores, on networks of 0.1 to 30 thousand million of them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from perturb.fast.boxes import WHOLE
+from perturb.fast.graph import Network, Step
+from perturb.fast.mix import Mix
+from perturb.fast.ops import Conv, Mean, Pointwise, Span
+from perturb.masks import Masks
+
+SAMPLE = 12
+"""Masks whose boxes are followed through the network, spread over the run."""
+EACH_VALUE = 60.0
+"""What writing one value of a map costs beside its multiply-adds."""
+EACH_STEP = 4e5
+"""What starting an operation on one box costs."""
+PREPARE = 5.0
+"""Whole passes that reading off the network and its clean values cost."""
+ONCE = 15e9
+"""What loading the compiled loops costs a process, some tenths of a second. Charged to every run, so that the first and
+later ones take the same way."""
+QUICKER = 0.8
+"""Share of a pass's time that the same operations take when all of the map changes: normalisations are folded in."""
+
+Box = tuple[Span, Span] | None
+
+
+def dearer(network: Network, masks: Masks) -> str:
+    """Why whole passes are expected to cost no more than incremental ones, as a clause; empty if they cost more.
+
+    Args:
+        network: in use.
+        masks: the perturbations.
+    """
+    pass_cost = sum(_cost(network, step) for step in network.steps[1:])
+    rows = np.unique(np.linspace(0, len(masks) - 1, min(SAMPLE, len(masks))).astype(int)).tolist()
+    each = float(np.mean([_incremental(network, _box(masks, row)) for row in rows]))
+    whole, incremental = len(masks) * pass_cost, PREPARE * pass_cost + ONCE + len(masks) * each
+    if incremental < whole:
+        return ""
+    return (
+        f"for {len(masks)} perturbations whole passes are expected to cost less ({whole / 1e9:.2g} thousand million "
+        f"multiply-adds, against {incremental / 1e9:.2g} with what incremental ones take to prepare)"
+    )
+
+
+def _box(masks: Masks, row: int) -> Box:
+    hidden = masks.hidden(row, row + 1)[0] > 0
+    ys, xs = hidden.any(1).nonzero().flatten(), hidden.any(0).nonzero().flatten()
+    if not len(ys):
+        return None
+    return (int(ys[0]), int(ys[-1]) + 1), (int(xs[0]), int(xs[-1]) + 1)
+
+
+def _cost(network: Network, step: Step) -> float:
+    """Of one step, run whole."""
+    channels, height, width = step.shape
+    products = 0
+    if isinstance(step.op, Conv):
+        products = step.op.weight[0].numel()
+    elif isinstance(step.op, Mix):
+        # Inputs of one cell are multiplied once.
+        products = sum(
+            weight.shape[1]
+            for weight, place in zip(step.op.weights, step.inputs, strict=True)
+            if network.steps[place].shape[1:] == step.shape[1:]
+        )
+    return channels * height * width * (products + EACH_VALUE)
+
+
+def _incremental(network: Network, box: Box) -> float:
+    """Of one pass of a picture that changed in a box; the same decisions as in `Boxes`."""
+    total = 0.0
+    changed: list[Box] = [box]
+    for step in network.steps[1:]:
+        changed.append(_changed(network, step, [changed[place] for place in step.inputs]))
+        now = changed[-1]
+        if now is None:
+            continue
+        area = (now[0][1] - now[0][0]) * (now[1][1] - now[1][0]) / (step.shape[1] * step.shape[2])
+        total += _cost(network, step) * area * QUICKER + EACH_STEP
+    return total
+
+
+def _changed(network: Network, step: Step, given: list[Box]) -> Box:
+    """The box of a step's output that is run when boxes of its inputs changed."""
+    op, (height, width) = step.op, step.shape[1:]
+    assert op is not None
+    every: Box = ((0, height), (0, width))
+    found = [one for one in given if one is not None]
+    if not found:
+        return None
+    spread = isinstance(op, Pointwise | Mix) and any(
+        one is not None and network.steps[place].shape[1:] != (height, width)
+        for one, place in zip(given, step.inputs, strict=True)
+    )
+    if isinstance(op, Mean) or not op.local or spread:
+        return every
+    spans = []
+    for axis, size in enumerate((height, width)):
+        touched = [op.touched(axis, one[axis]) for one in found]
+        first, last = max(0, min(a for a, _ in touched)), min(size, max(b for _, b in touched))
+        if first >= last:
+            return None
+        spans.append((first, last))
+    (top, bottom), (left, right) = spans
+    return every if (bottom - top) * (right - left) > WHOLE * height * width else (spans[0], spans[1])

@@ -25,6 +25,10 @@ REGION_COLOUR = (255, 255, 255)
 FACTS: dict[str, tuple[str, str]] = {
     "segments": ("{} segments", "The parts that were hidden as one, outlined on the map."),
     "samples": ("{} coalitions run", "Pictures with a random choice of segments hidden, one forward pass each."),
+    "alpha": (
+        "ridge penalty α {}",
+        "The penalty of the fit. Where there are fewer coalitions than samples, it is the setting times their ratio.",
+    ),
     "r2": (
         "fit R² {}",
         f"How much of the scores' spread the linear model explains: 1 is all of it, 0 none. Below {POOR_FIT} do not "

@@ -20,6 +20,7 @@ from perturb.report_items import item_of
 from perturb.samples import is_sample
 from perturb.segmenters.onnx import OnnxSegmenter
 from perturb.targets import Frozen
+from perturb.verdict import REQUIREMENTS
 
 REGION_COLOUR = (255, 255, 255)
 FACTS: dict[str, tuple[str, str]] = {
@@ -222,7 +223,7 @@ def curves(result: perturb.Result, prefix: str) -> None:
         )
         chart = figures.curve_chart(made, kind, measure)
         st.altair_chart(chart, width="stretch", alt=f"{kind} curve: area {areas[0]:.3f}, random order {areas[1]:.3f}")
-    st.caption(made.verdict(measure))
+    st.caption(made.verdict(measure), help=REQUIREMENTS)
 
 
 def downloads(result: perturb.Result, prefix: str) -> None:

@@ -32,17 +32,24 @@ def show(made: Faithfulness, prefix: str) -> None:
         else:
             st.success(each.statement, icon=":material/check:")
     frame = pd.DataFrame({"Map": [judged.name for judged in made.methods]})
+    texts: dict[str, list[str]] = {}
     config: dict[str, Any] = {"Map": st.column_config.Column("Map", pinned=True)}
     for each in found:
         for index, (fill, metric) in enumerate(zip(FILLS, each.metrics, strict=True)):
             frame[metric] = [each.ranks[name][index] for name in frame["Map"]]
-            arrow = METRICS[metric].arrow
-            config[metric] = st.column_config.NumberColumn(
+            texts[metric] = [f"{each.ranks[name][index]}  ({each.values[name][index]:.3f})" for name in frame["Map"]]
+            card = METRICS[metric]
+            config[metric] = st.column_config.Column(
                 f"{each.order.capitalize()}, {SHORT[fill]}",
-                help=f"Rank by {METRICS[metric].title} {arrow}, 1 for the best. Hidden with {FILL_TITLES[fill]}.",
+                help=f"Rank by {card.title} {card.arrow}, 1 for the best, and its value. Hidden with {FILL_TITLES[fill]}.",
             )
-    st.dataframe(frame, hide_index=True, column_config=config, key=f"{prefix}fills", height="content")
+    # The cells keep the ranks, so that a click on a header sorts by them; the text is only how they look.
+    styled = frame.style
+    for metric, column in texts.items():
+        for row, text in enumerate(column):
+            styled = styled.format(lambda _, text=text: text, subset=pd.IndexSlice[[row], [metric]])
+    st.dataframe(styled, hide_index=True, column_config=config, key=f"{prefix}fills", height="content")
     st.caption(
-        "Ranks, 1 for the best; the values stand in the table above. The second fill takes no passes of its own: ROAD's "
+        "Ranks, 1 for the best, and values in brackets. The second fill takes no passes of its own: ROAD's "
         f"{2 * len(LEVELS)} images a map are deletion and insertion under imputation."
     )

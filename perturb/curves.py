@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,7 @@ from perturb.metrics import auc
 from perturb.results import Readings, Result
 from perturb.settings import check_settings
 from perturb.targets import Score
+from perturb.verdict import Measure, verdict_on
 
 STEPS = 20
 DRAWS = 3
@@ -90,37 +91,16 @@ class Curves:
         areas = {f"{name}_auc": curve.auc for name, curve in self.items()}
         return areas | {"deletion_iou_auc": self.deletion.iou_auc, "insertion_iou_auc": self.insertion.iou_auc}
 
-    def verdict(self, measure: Literal["score", "iou"] = "score") -> str:
-        """What they say of the map, in words: its own areas beside those of every random order."""
-        places = {}
-        for kind, sign in (("deletion", -1), ("insertion", 1)):
-            own, control = getattr(self, kind), getattr(self, f"random_{kind}")
-            draws = control.iou if measure == "iou" else control.score
-            area = sign * (own.iou_auc if measure == "iou" else own.auc)
-            chance = [sign * auc(control.fraction, draw) for draw in draws]
-            places[kind] = "better" if area > max(chance) else "worse" if area < min(chance) else "like chance"
-        band = (
-            f"Hidden pixels show the fill '{self.fill}'. The grey band spans {len(self.random_deletion.score)} random "
-            "orders; dashes are their mean."
+    def verdict(self, measure: Measure = "score") -> str:
+        """What they say about the map, in sentences with the areas; see `perturb.verdict` for what is required.
+
+        Args:
+            measure: `score`, or `iou` for the curves of the IoU.
+        """
+        return (
+            f"{verdict_on(self, measure)} Hidden pixels show the fill '{self.fill}'. The grey band spans "
+            f"{len(self.random_deletion.score)} random orders; dashes are their mean."
         )
-        better = [kind for kind, place in places.items() if place == "better"]
-        worse = [kind for kind, place in places.items() if place == "worse"]
-        if len(better) == 2:
-            said = "Both curves beat every random order: the map points at pixels that matter."
-        elif better and worse:
-            said = (
-                f"The {better[0]} curve beats every random order, the {worse[0]} curve is worse than all of them: do not "
-                "rely on the map."
-            )
-        elif better:
-            said = f"Only the {better[0]} curve beats every random order: believe the map with care."
-        elif worse:
-            said = (
-                f"Worse than chance: the {' and the '.join(worse)} curve lies on the wrong side of every random order."
-            )
-        else:
-            said = "Neither curve beats every random order: this map says no more than chance."
-        return f"{said} {band}"
 
     def as_dict(self) -> dict[str, Any]:
         """How they were made, for the record."""

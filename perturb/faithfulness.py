@@ -17,10 +17,12 @@ from perturb.curves import STEPS, Curve
 from perturb.differences import normalise
 from perturb.engine import Progress
 from perturb.errors import SettingError
+from perturb.fill_ranks import FILLS, FillRanks, fill_ranks
 from perturb.folders import csv_bytes
 from perturb.judge import DEFAULT_METRICS, LEVELS, Judge, Value, span
 from perturb.metrics import ranks, spearman, top_overlap
 from perturb.results import Result
+from perturb.verdict import FALL, SMALLEST_GAP, falls
 
 Floats = npt.NDArray[np.float64]
 
@@ -58,6 +60,7 @@ class Faithfulness:
         consensus: mean rank of each pixel over the methods, float32 `(H, W)`, from 0 (least) to 1 (most important).
         disagreement: standard deviation of these ranks, float32 `(H, W)` in [0, 0.5].
         wrong_share: share of the picture's pixels that the segmenter gets wrong; None without ground truth.
+        clean_score: mean probability in the region of the clean image.
     """
 
     maps: tuple[Judged, ...]
@@ -66,6 +69,7 @@ class Faithfulness:
     consensus: npt.NDArray[np.float32]
     disagreement: npt.NDArray[np.float32]
     wrong_share: float | None
+    clean_score: float
 
     @property
     def methods(self) -> tuple[Judged, ...]:
@@ -83,19 +87,47 @@ class Faithfulness:
         places = ranks([sign * float(value or 0.0) for _, value in known], method="min")
         return {name: int(place) for (name, _), place in zip(known, places, strict=True)}
 
+    def informative(self, metric: str) -> bool:
+        """Whether a metric can tell maps apart here.
+
+        Metrics that hide pixels can only where hiding them lowers the score, for one of the maps at least, by `FALL` of its
+        clean value; see `perturb.verdict`. For the IoU both the score and the IoU must fall. All others always can.
+        """
+        group = METRICS[metric].group
+        if group not in ("curves", "road", "subject"):
+            return True
+        if self.clean_score <= 1e-6:  # there is nothing to lower
+            return False
+        if group == "subject":
+            side, fill = metric.split("_")[1:]
+            drops = [m.values.get(f"drop_{side}_{fill}") for m in self.maps]
+            return None in drops or max(drop for drop in drops if drop is not None) >= 100 * FALL
+        kinds = ("deletion", "insertion") if group == "curves" else ("road_morf", "road_lerf")
+        curves = [m.curves[kind] for m in self.maps for kind in kinds if kind in m.curves]
+        if "iou" in metric and not any(falls(np.append(1.0, curve.iou[0]), "iou") for curve in curves):
+            return False
+        return any(falls(np.append(1.0, curve.score[0])) for curve in curves)
+
+    def fill_ranks(self) -> tuple[FillRanks, ...]:
+        """The methods ranked under two fills, by deletion and by insertion, and whether these agree."""
+        return fill_ranks(self)
+
     def decided(self) -> list[str]:
-        """The metrics with a direction on which the maps, controls included, are not all equal."""
+        """The metrics with a direction that are informative and on which the maps, controls included, are not all equal."""
         return [
             metric
             for metric in self.maps[0].values
             if METRICS[metric].arrow
+            and self.informative(metric)
             and len({value for judged in self.maps if (value := judged.values.get(metric)) is not None}) > 1
         ]
 
     def unbeaten(self) -> list[tuple[str, str, list[str]]]:
         """Where a method does not beat every control: method, metric, and the controls that are as good or better.
 
-        A metric on which all maps are equal tells nothing apart and is left out.
+        Under metrics that hide pixels a control is as good that is no more than `SMALLEST_GAP` of the clean score behind.
+        A metric on which all maps are equal, or under which hiding hardly lowers the score, tells nothing apart and is left
+        out.
         """
         controls = [m for m in self.maps if m.kind == "control"]
         found = []
@@ -106,10 +138,20 @@ class Faithfulness:
                     continue
                 sign = 1.0 if METRICS[metric].better == "higher" else -1.0
                 rivals = [(c.name, c.values.get(metric)) for c in controls]
-                as_good = [name for name, other in rivals if other is not None and sign * (value - other) <= 0]
+                as_good = [
+                    name for name, other in rivals if other is not None and sign * (value - other) <= _margin(metric)
+                ]
                 if as_good:
                     found.append((judged.name, metric, as_good))
         return found
+
+
+def _margin(metric: str) -> float:
+    """By how much a map must be better than a control, in the metric's units."""
+    group = METRICS[metric].group
+    if group in ("curves", "road"):
+        return SMALLEST_GAP
+    return 100 * SMALLEST_GAP if group == "subject" else 0.0  # the latter in percent
 
 
 def compare(
@@ -174,6 +216,7 @@ def compare(
         ranks.mean(0).astype(np.float32),
         ranks.std(0).astype(np.float32),
         None if judge.wrong is None else float(judge.wrong.mean()),
+        judge.clean_score(),
     )
 
 
@@ -185,7 +228,7 @@ def compare_forwards(methods: int, metrics: Iterable[str], steps: int = STEPS) -
 
 
 def contents(made: Faithfulness) -> dict[str, bytes]:
-    """All files of a comparison by name: the table, the curves, both agreements, the raw maps, and the metrics' cards."""
+    """All files of a comparison by name: the table, ranks under both fills, curves, both agreements, the raw maps, and the metrics' cards."""
     names = [judged.name for judged in made.maps]
     metrics = list(made.maps[0].values)
     rows = [(judged.name, judged.kind, *(judged.values[name] for name in metrics)) for judged in made.maps]
@@ -198,10 +241,17 @@ def contents(made: Faithfulness) -> dict[str, bytes]:
     maps = io.BytesIO()
     arrays: dict[str, Any] = {judged.name: judged.heatmap for judged in made.maps}
     np.savez_compressed(maps, **arrays, consensus=made.consensus, disagreement=made.disagreement)
+    by_fill = [
+        (name, each.order, fill, metric, value, rank)
+        for each in made.fill_ranks()
+        for name, values in each.values.items()
+        for fill, metric, value, rank in zip(FILLS, each.metrics, values, each.ranks[name], strict=True)
+    ]
     pairs = {"agreement_spearman.csv": made.spearman, "agreement_top10.csv": made.overlap}
     cards = [METRICS[name].as_dict() for name in metrics]
     return {
         "table.csv": csv_bytes(("map", "kind", *metrics), rows),
+        "ranks_by_fill.csv": csv_bytes(("map", "order", "fill", "metric", "value", "rank"), by_fill),
         "curves.csv": csv_bytes(("map", "curve", "fraction", "score", "iou"), curves),
         **{
             file: csv_bytes(("map", *names), [(name, *row) for name, row in zip(names, matrix.tolist(), strict=True)])

@@ -17,6 +17,8 @@ from perturb.multigrid import Multigrid, block_sums, made_even, neighbours, prol
 TOLERANCE = 1e-5
 """Estimated largest error at which a solution is done, in the picture's units. A grey level is 4e-3."""
 STEPS = 200
+STALLED = 25
+"""Steps in which a cycle that visits a grid twice must be done, else the others visit it once. Most need 5 to 11."""
 REDUCTION = 1e-5
 """Of the error before what rounding has left of it is looked at."""
 _FAR = 1e38
@@ -154,6 +156,7 @@ class _Solver:
         else:
             self._clamp(low, high)
         going = torch.ones_like(enough, dtype=torch.bool)
+        grids.twice = True
         steps = 0
         while steps <= STEPS:
             values.div_(bit).round_().mul_(bit)
@@ -184,6 +187,9 @@ class _Solver:
         before = _dot(residual, error)
         taken = 0
         while taken < STEPS:
+            if taken == STALLED and grids.twice:  # conjugate gradients need a positive definite cycle
+                grids.twice = False
+                break
             taken += 1
             neighbours(direction, image).addcmul_(self._degrees, direction, value=-1)
             curvature = -_dot(direction, image)

@@ -107,7 +107,7 @@ class Judge:
         """
         heatmap = check_map(heatmap, self.frozen.region.shape)
         rank = order_by(heatmap, self.seed)
-        clean = self._clean_score()
+        clean = self.clean_score()
         values: dict[str, Value] = {}
         curves: dict[str, Curve] = {}
         done = 0
@@ -170,7 +170,8 @@ class Judge:
     def _counts(self) -> npt.NDArray[np.int64]:
         return np.arange(self.steps + 1, dtype=np.int64) * self.size // self.steps
 
-    def _clean_score(self) -> float:
+    def clean_score(self) -> float:
+        """Mean probability in the region of the clean image."""
         if self._clean is None:
             logits = engine.clean_logits(self.image, self.segmenter)
             nothing = logits.new_zeros((1, *logits.shape[1:])).bool()

@@ -138,9 +138,15 @@ class Multigrid:
         channels: C.
         height, width: of the finest grid, made even if they are not.
         device: where to keep it.
+
+    Attributes:
+        twice: whether a cycle visits the grid of half the size twice. That saves steps, but on some masks, such as two
+            known bands far apart, the second visit overshoots and the cycle is not positive definite; with one visit it
+            always is.
     """
 
     def __init__(self, masks: int, channels: int, height: int, width: int, device: torch.device) -> None:
+        self.twice = True
         self._grids: list[_Grid] = []
         self._inverse = torch.empty(0)
         while True:
@@ -180,7 +186,7 @@ class Multigrid:
         self._inverse = _inverse(grid.active, diagonal)
 
     def cycle(self) -> Tensor:
-        """Roughly the matrix's inverse times `residual`, symmetric and positive; overwritten by the next one."""
+        """Roughly the matrix's inverse times `residual`, symmetric; overwritten by the next one."""
         return self._cycle(0)
 
     def _cycle(self, depth: int) -> Tensor:
@@ -193,7 +199,9 @@ class Multigrid:
         left = neighbours(first, grid.work)  # of the residual, for the step took the diagonal's part away
         self._correct(depth, first, left, grid.error)
         grid.smooth()
-        if depth == 1:  # once more, on what is left: a third of the steps saved, for a quarter more work in each
+        if (
+            depth == 1 and self.twice
+        ):  # once more, on what is left: a third of the steps saved, for a quarter more work in each
             pull = grid.smooth()
             left = neighbours(grid.error, grid.residual).sub_(pull)  # the residual itself is needed no more
             self._correct(depth, grid.error, left, grid.work)

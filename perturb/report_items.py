@@ -14,6 +14,7 @@ from perturb.colour import blend, colour_map, label_colours, limit_of, outline, 
 from perturb.curves import Curves
 from perturb.drawings import Line, number
 from perturb.faithfulness import Faithfulness, contents
+from perturb.fill_ranks import FILL_TITLES, FILLS
 from perturb.folders import npz
 from perturb.images import Image
 from perturb.methods import METHODS
@@ -95,7 +96,7 @@ def item_of_comparison(made: Faithfulness, image: Image, label: str, link: str =
         title=f"{label} on {image.name}: {len(made.methods)} maps compared",
         plates=tuple(plates),
         charts=(),
-        tables=(Table("All metrics; the last columns are the controls", ("metric", *names), rows),),
+        tables=(Table("All metrics; the last columns are the controls", ("metric", *names), rows), *_fill_tables(made)),
         record={
             "image": {"name": image.name, "digest": image.digest},
             "class": label,
@@ -104,6 +105,7 @@ def item_of_comparison(made: Faithfulness, image: Image, label: str, link: str =
         },
         files=lambda: contents(made),
         link=link,
+        sentences=tuple(each.statement for each in made.fill_ranks()),
     )
 
 
@@ -232,6 +234,17 @@ def _chart_of(made: Curves, kind: str) -> Chart:
         f"pixels {done}, most important first",
         f"share of the clean {made.score}" if made.score != "logit" else "score",
     )
+
+
+def _fill_tables(made: Faithfulness) -> tuple[Table, ...]:
+    found = made.fill_ranks()
+    if not found:
+        return ()
+    header = ("map", *(f"{each.order}, {FILL_TITLES[fill]}" for each in found for fill in FILLS))
+    rows = tuple(
+        (judged.name, *(str(rank) for each in found for rank in each.ranks[judged.name])) for judged in made.methods
+    )
+    return (Table("Ranks under two fills, 1 for the best", header, rows),)
 
 
 def _areas(made: Curves) -> Table:

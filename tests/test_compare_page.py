@@ -6,6 +6,7 @@ from scipy import stats
 
 import perturb
 from perturb.segmenters import SEGMENTERS, SegmenterEntry
+from perturb.verdict import verdict_on
 from tests.test_pages import visit, words
 
 # Six windows beside about a dozen cells, so that a run takes seconds.
@@ -144,12 +145,14 @@ def test_curves_of_all_panes_and_their_areas():
     table = app.dataframe[0].value
     image, target = perturb.sample("quiet-street"), perturb.Target("car")
     grid = {"method": "feature-ablation", "segments": "grid", "count": 10}
-    areas = perturb.curves(perturb.explain(image, Redness(), target, **grid)).metrics()
+    made = perturb.curves(perturb.explain(image, Redness(), target, **grid))
+    areas = made.metrics()
     windows, cells = table.to_dict("records")
     for name in ("deletion_auc", "insertion_auc", "random_deletion_auc", "random_insertion_auc"):
         assert cells[name] == pytest.approx(areas[name], abs=1e-4)
     assert windows["random_deletion_auc"] == cells["random_deletion_auc"], "random orders do not depend on the map"
     assert windows["deletion_auc"] != cells["deletion_auc"]
+    assert f"**Pane 2**: {verdict_on(made)}" in words(app)
 
 
 @pytest.mark.usefixtures("redness")

@@ -26,6 +26,24 @@ def test_a_visit_compares_maps_with_controls(compared):
     assert "of pixels that" in text, "the share of attribution on wrong pixels"
 
 
+@pytest.mark.long
+def test_two_methods_are_ranked_under_two_fills():
+    app = visit("faithfulness", fai_methods=["feature-ablation", "saliency"], fai_group="all", sample="lone-pedestrian")
+    assert not app.exception
+    assert not app.error
+    ranks = app.dataframe[1].value
+    assert list(ranks.columns) == ["Map", "deletion_auc", "road_morf", "insertion_auc", "road_lerf"]
+    assert list(ranks["Map"]) == ["feature-ablation", "saliency"]
+    table = app.dataframe[0].value[:2]
+    for metric in ranks.columns[1:]:
+        better = table[metric] if METRICS[metric].better == "lower" else -table[metric]
+        assert list(ranks[metric]) == list(better.rank(method="min"))
+    said = " ".join(str(box.value) for box in (*app.success, *app.warning))
+    for order in ("deletion", "insertion"):
+        assert f"best by {order} depends on what hides" in said or f"By {order}, both fills put" in said
+    assert "18 images a map" in words(app)
+
+
 def test_every_group_of_metrics_is_a_table(compared):
     compared.segmented_control(key="fai_group").select("all").run()
     shown = set(compared.dataframe[0].value.columns) - {"map"}

@@ -184,6 +184,21 @@ def test_a_start_changes_the_steps_and_not_the_solution():
     assert_allclose(wild, cold, atol=3e-5)
 
 
+@pytest.mark.parametrize(("top", "bottom"), [(32, 8), (96, 8), (31, 1), (1, 1)])
+@pytest.mark.parametrize("half", [False, True])
+def test_between_two_bands_far_apart_stands_the_ramp(top, bottom, half):
+    """A cycle that visits a grid twice is not positive definite here, on which conjugate gradients once failed."""
+    hidden = np.ones((360, 480), dtype=bool)
+    hidden[:top] = hidden[-bottom:] = False
+    rows = np.arange(360)
+    ramp = np.clip((rows - top + 1) / (360 - bottom - top + 1), 0, 1)  # from 0 in the last known row to 1 in the next
+    if half:  # known pixels on the ramp change nothing
+        hidden[-bottom - 1 :, :240] = False
+    clean = torch.from_numpy(np.repeat(ramp[None, :, None], 3, 0).repeat(480, 2).astype(np.float32))
+    found = impute(clean, torch.from_numpy(hidden[None]))[0].numpy()
+    assert_allclose(found, clean.numpy(), atol=1e-4)
+
+
 def test_a_hidden_ramp_comes_back():
     y, x = np.mgrid[:50, :70]
     ramp = np.stack([x / 70, y / 50, (x + y) / 120], axis=2).astype(np.float32)

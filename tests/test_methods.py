@@ -17,7 +17,7 @@ from torch.nn import functional
 import perturb
 from perturb import fills, segments
 from perturb.explain import masks_and_fill
-from perturb.export import contents, save
+from perturb.export import contents, save, settings_of
 from perturb.fills import make_fill
 from perturb.images import image_from_pixels
 from perturb.masks import Masks
@@ -382,6 +382,41 @@ def test_lime_is_the_packages_fit_of_the_same_samples():
     assert result.as_dict()["seed"] == 0
 
 
+def ridge(kept, scores, alpha):
+    """Ridge regression around LIME's kernel from its normal equations: the weights `(M,)`, the intercept left free."""
+    weight = np.exp(-((1 - np.sqrt(kept.mean(1))) ** 2) / (2 * 0.25**2))
+    rows = np.hstack([np.ones((len(kept), 1)), kept])
+    penalty = alpha * np.diag([0.0] + [1.0] * kept.shape[1])
+    return np.linalg.solve(rows.T @ (weight[:, None] * rows) + penalty, rows.T @ (weight * scores))[1:]
+
+
+@pytest.mark.parametrize(
+    ("count", "samples", "alpha", "used"),
+    [
+        (6, 80, 1.0, 0.8),  # 64 coalitions of 6 segments, where 80 were asked for
+        (6, 500, 2.5, 0.32),
+        (6, 64, 1.0, 1.0),  # exactly as many as were asked for
+        (12, 180, 1.0, 1.0),
+        (12, 180, 40.0, 40.0),
+    ],
+)
+def test_limes_map_is_the_ridge_regression_with_the_alpha_that_it_records(count, samples, alpha, used):
+    arguments = (picture(H, W), convolutions(), perturb.Target("b", region="all"))
+    result = perturb.explain(
+        *arguments, method="lime", segments="grid", count=count, samples=samples, alpha=alpha, seed=3
+    )
+    recorded = json.loads(json.dumps(result.as_dict()))["facts"]["alpha"]
+    assert recorded == pytest.approx(used, rel=1e-12)
+    kept = np.vstack([np.ones((1, count)), masks_and_fill(result)[0].kept])
+    scores = np.concatenate([result.clean.score, result.readings.score])
+    assert_allclose(segment_values(result), ridge(kept, scores, recorded), rtol=1e-5, atol=1e-7)
+    assert f"alpha {used:g} in place of {alpha:g}" in " ".join(result.notes) or used == alpha
+    # What `reproduce.py` passes gives the same map: the settings hold what was asked for, and the scaling follows.
+    again = perturb.explain(*arguments, **settings_of(result))
+    assert_array_equal(again.heatmap, result.heatmap)
+    assert again.facts["alpha"] == result.facts["alpha"]
+
+
 def test_limes_empty_coalition_is_as_far_as_scikit_learn_says():
     kept = np.array([[1, 1, 1], [0, 0, 0], [1, 0, 0], [0, 1, 1]], dtype=float)
     assert_allclose(1 - np.sqrt(kept.mean(1)), pairwise_distances(kept, kept[:1], metric="cosine").ravel(), atol=1e-12)
@@ -543,7 +578,7 @@ def test_facts_and_segments_are_written(tmp_path):
     files = contents(result)
     assert_array_equal(np.load(io.BytesIO(files["segments.npy"])), result.segments)
     record = json.loads(files["result.json"])
-    assert record["facts"] == {"segments": 12, "samples": 150, "r2": result.facts["r2"]}
+    assert record["facts"] == {"segments": 12, "samples": 150, "alpha": 1.0, "r2": result.facts["r2"]}
     assert "lost.npy" not in files
     for _ in range(2):  # an earlier result is replaced
         save(result, tmp_path / "out")

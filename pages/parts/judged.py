@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 import streamlit as st
 
-from pages.parts import charts, figures
+from pages.parts import charts, figures, fill_ranks
 from pages.parts.cards import GROUPS, tip
 from pages.parts.shell import Scene
 from perturb.cards import METRICS
@@ -17,6 +17,7 @@ from perturb.colour import outline, overlay, readable_limit, tint
 from perturb.faithfulness import Faithfulness, contents
 from perturb.folders import zip_of
 from perturb.segmentation import true_labels, wrong_pixels
+from perturb.verdict import FALL, SMALLEST_GAP
 
 MAIN = (
     "deletion_auc",
@@ -34,6 +35,8 @@ CURVES = {
     "road_morf": "Imputed from the surroundings, most relevant first: a true map falls.",
     "road_lerf": "Imputed from the surroundings, least relevant first: a true map stays up.",
 }
+FLAT = {"deletion and insertion under blur": "deletion_auc", "ROAD": "road_morf"}
+"""A metric of each group that hides pixels in a map's order, for what a page says where hiding changes nothing."""
 ERROR_COLOUR = (255, 0, 200)
 
 
@@ -42,6 +45,7 @@ def show(made: Faithfulness, scene: Scene, prefix: str) -> None:
     _verdicts(made)
     _maps(made, scene)
     _table(made, prefix)
+    fill_ranks.show(made, prefix)
     left, right = st.columns((1.2, 1), gap="medium")
     with left:
         _curves(made, prefix)
@@ -69,7 +73,7 @@ def show(made: Faithfulness, scene: Scene, prefix: str) -> None:
         key=f"{prefix}compare_zip",
         on_click="ignore",
         icon=":material/download:",
-        help="The table, the curves, both agreement matrices, the raw maps, consensus and disagreement, and the metric cards.",
+        help="The table, the ranks under both fills, the curves, both agreement matrices, the raw maps, consensus and disagreement, and the metric cards.",
     )
 
 
@@ -84,12 +88,25 @@ def _verdicts(made: Faithfulness) -> None:
         best = f"**{judged.name}** beats all three controls on **{count - len(lost[judged.name])} of {count}** metrics"
         lines.append(f"- {best}" + (f"; not on {'; '.join(lost[judged.name])}." if lost[judged.name] else "."))
     tied = sum(bool(METRICS[name].arrow) for name in made.maps[0].values) - len(decided)
-    same = f" {tied} more are equal for all maps on this picture and decide nothing." if tied else ""
+    same = (
+        f" {tied} more decide nothing on this image: all maps are equal, or hiding lowers the score by less than {FALL:.0%} of "
+        "its clean value."
+        if tied
+        else ""
+    )
     st.markdown(
         "**What chance cannot do**\n" + "\n".join(lines),
         help="A map is worth believing where it does better than a random map, random blobs and the picture's own edges. "
+        f"Under metrics that hide pixels, a difference of {SMALLEST_GAP:g} of the clean score counts as equal. "
         "In brackets: the controls that do as well or better." + same,
     )
+    flat = [group for group, metric in FLAT.items() if metric in made.maps[0].values and not made.informative(metric)]
+    if flat:
+        st.warning(
+            f"Cannot tell by {' and '.join(flat)}: hiding pixels in the order of any map, even all of them, lowers the score by "
+            f"less than {FALL:.0%} of its clean value. These metrics say nothing about the maps here.",
+            icon=":material/help:",
+        )
     st.caption(f"In brackets: the controls that do as well or better.{same}")
     if len(made.methods) == 1:
         st.info("One method only: there is nothing to rank it against but the controls.", icon=":material/info:")

@@ -19,6 +19,7 @@ from perturb.comparison import AUCS, auc_rows, curve_rows
 from perturb.curves import curve_forwards
 from perturb.engine import Progress
 from perturb.metrics import METRICS
+from perturb.verdict import REQUIREMENTS, verdict_on
 
 KINDS = ("deletion", "insertion")
 
@@ -84,10 +85,16 @@ def _show(shown: Sequence[Shown], prefix: str) -> None:
             chart = _chart(points, kind, measure, list(titles.values()), bands)
             st.altair_chart(chart, width="stretch", alt=f"{kind} curves of all panes, with bands of random orders")
     st.caption(
-        "Lines: the panes' maps. Bands: from the lowest to the highest of several random orders. A map that says something stays "
+        "Lines: the panes' maps. Bands: from the lowest to the highest of several random orders. A faithful map stays "
         "below its band in deletion and above it in insertion."
         + (" The IoU is that with the mask that fixed the region." if any(p.result.frozen.first for p in shown) else "")
     )
+    verdicts = [
+        f"- **Pane {pane.number}**: {verdict_on(pane.result.latest_curves, measure)}"
+        for pane in shown
+        if pane.result.latest_curves is not None
+    ]
+    st.markdown("**Verdicts**\n" + "\n".join(verdicts), help=REQUIREMENTS)
     names = [name for name in AUCS if ("iou" in name) == (measure == "iou")]
     table = pd.DataFrame(auc_rows(results), columns=["pane", "method", "segmenter", *AUCS])
     st.dataframe(

@@ -20,11 +20,16 @@ from perturb.report_items import item_of
 from perturb.samples import is_sample
 from perturb.segmenters.onnx import OnnxSegmenter
 from perturb.targets import Frozen
+from perturb.verdict import REQUIREMENTS
 
 REGION_COLOUR = (255, 255, 255)
 FACTS: dict[str, tuple[str, str]] = {
     "segments": ("{} segments", "The parts that were hidden as one, outlined on the map."),
     "samples": ("{} coalitions run", "Pictures with a random choice of segments hidden, one forward pass each."),
+    "alpha": (
+        "ridge penalty α {}",
+        "The penalty of the fit. Where there are fewer coalitions than samples, it is the setting times their ratio.",
+    ),
     "r2": (
         "fit R² {}",
         f"How much of the scores' spread the linear model explains: 1 is all of it, 0 none. Below {POOR_FIT} do not "
@@ -218,7 +223,7 @@ def curves(result: perturb.Result, prefix: str) -> None:
         )
         chart = figures.curve_chart(made, kind, measure)
         st.altair_chart(chart, width="stretch", alt=f"{kind} curve: area {areas[0]:.3f}, random order {areas[1]:.3f}")
-    st.caption(made.verdict(measure))
+    st.caption(made.verdict(measure), help=REQUIREMENTS)
 
 
 def downloads(result: perturb.Result, prefix: str) -> None:

@@ -51,7 +51,8 @@ class Lime(Method):
             "alpha",
             "float",
             1.0,
-            "Strength of the ridge penalty; 1 is the package's. Larger values shrink all weights, most where samples are few.",
+            "Strength of the ridge penalty; 1 is the package's. Larger values shrink all weights, most where samples are few. "
+            "Where there are fewer coalitions than samples, the penalty is scaled by their ratio; the result states what was used.",
             low=1e-6,
             high=100,
             step=0.5,
@@ -75,11 +76,16 @@ class Lime(Method):
         change = np.concatenate([[0.0], readings.score - clean.score[0]])
         (rows, count), samples = kept.shape, int(settings["samples"])
         # Where all coalitions were run in place of more samples, the penalty keeps the share it has beside the samples.
-        weights, r2 = fit(kept, change, float(settings["alpha"]) * rows / samples)
-        facts: dict[str, Fact] = {"segments": count, "samples": rows}
+        asked = float(settings["alpha"])
+        alpha = asked * rows / samples
+        weights, r2 = fit(kept, change, alpha)
+        facts: dict[str, Fact] = {"segments": count, "samples": rows, "alpha": alpha}
         notes = few_samples(samples, count)
         if rows < samples:
-            notes += (f"{samples} samples are more than the {rows} coalitions of {count} segments: each was run once.",)
+            notes += (
+                f"{samples} samples are more than the {rows} coalitions of {count} segments: each was run once, and the ridge "
+                f"penalty was scaled to them: alpha {alpha:.4g} in place of {asked:g}.",
+            )
         if np.any(change):
             facts["r2"] = r2
             if rows <= count + 1:

@@ -19,7 +19,7 @@ from perturb.errors import SettingError
 from perturb.fills import SETTINGS, make_fill
 from perturb.masks import Chain, Ranked, order_by
 from perturb.metrics import auc
-from perturb.results import Readings, Result
+from perturb.results import WHOLE_PASSES, Execution, Readings, Result
 from perturb.settings import check_settings
 from perturb.targets import Score
 from perturb.verdict import Measure, verdict_on
@@ -69,6 +69,7 @@ class Curves:
         clean_score: S(x), which the score is divided by unless it is a logit.
         forwards: pictures the segmenter was run on.
         seconds: wall time.
+        execution: how the hidden images were run.
     """
 
     deletion: Curve
@@ -80,6 +81,7 @@ class Curves:
     clean_score: float
     forwards: int
     seconds: float
+    execution: Execution = WHOLE_PASSES
 
     def items(self) -> list[tuple[str, Curve]]:
         """The four curves by name."""
@@ -113,6 +115,7 @@ class Curves:
             "draws": len(self.random_deletion.score),
             "forwards": self.forwards,
             "seconds": round(self.seconds, 3),
+            "execution": self.execution.as_dict(),
         }
 
 
@@ -174,7 +177,10 @@ def curves(
     told = result.settings if fill is None else check_settings(SETTINGS, {"fill": fill}, "curves")
     behind = make_fill(result.image, told, result.seed)
     frozen = result.frozen.with_score(score)
-    readings = engine.run(result.image, chain, behind, result.segmenter, frozen, batch=batch, progress=progress)
+    chosen = engine.route(result.image, chain, result.segmenter, frozen)
+    readings = engine.run(
+        result.image, chain, behind, result.segmenter, frozen, batch=batch, progress=progress, chosen=chosen
+    )
     clean_score = float(readings.score[0])
     # A probability is positive; one that rounds to nothing must not blow up the curve.
     scale = clean_score if score != "logit" and clean_score > 1e-6 else 1.0
@@ -203,6 +209,7 @@ def curves(
         clean_score=clean_score,
         forwards=len(readings),
         seconds=time.perf_counter() - began,
+        execution=chosen.execution,
     )
     result.latest_curves = made
     return made

@@ -56,6 +56,9 @@ class Execution:
         return {"passes": self.passes, "reason": self.reason}
 
 
+WHOLE_PASSES = Execution("whole")
+
+
 @dataclass(frozen=True, eq=False)
 class Readings:
     """What N perturbations did, one entry each.
@@ -145,7 +148,7 @@ class Result:
     segments: npt.NDArray[np.int32] | None = None
     neutral: float = 0.0
     magnitudes: frozenset[str] = frozenset()
-    execution: Execution = Execution("whole")
+    execution: Execution = WHOLE_PASSES
     latest_curves: Curves | None = field(default=None, repr=False)
     """The curves that were computed last, by `perturb.curves`; `save` writes them."""
 

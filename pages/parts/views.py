@@ -195,8 +195,9 @@ def _facts(result: perturb.Result) -> None:
         if name == "segments" and result.settings["segments"] in ("grid", "slic"):
             text += f" (asked for about {result.settings['count']})"
         words.append(text)
-    if words:
-        st.caption(" · ".join(words), help=" ".join(FACTS[name][1] for name in told if name in FACTS) or None)
+    words.append(f"{result.forwards:,} passes, {result.execution.passes}")
+    helps = [FACTS[name][1] for name in told if name in FACTS]
+    st.caption(" · ".join(words), help=" ".join([*helps, result.execution.sentence]))
 
 
 @st.fragment

@@ -11,7 +11,7 @@ from typing import Any
 
 import perturb
 from perturb import evaluate_command, export
-from perturb.arguments import Bar, Parser, settings_in, words
+from perturb.arguments import Bar, Parser, names_in, settings_in, words
 from perturb.curves import FILL
 from perturb.errors import PerturbError, SettingError
 from perturb.explain import PRECISIONS
@@ -199,10 +199,10 @@ def _segmenter(options: argparse.Namespace) -> perturb.Segmenter:
     if options.weights:
         if options.onnx:
             raise SettingError("'--weights' and '--onnx' describe two kinds of files; leave one of them out.")
-        return perturb.load_weights(name, options.weights, words(options.classes), device=default_device())
+        return perturb.load_weights(name, options.weights, names_in(options.classes), device=default_device())
     if name not in perturb.SEGMENTERS and (Path(name).is_file() or Path(name).suffix == ".onnx"):
         given = settings_in(options.onnx, "--onnx", "scale=imagenet")
-        return load_as_told(name, given, words(options.classes))
+        return load_as_told(name, given, names_in(options.classes))
     if options.classes or options.onnx:
         raise SettingError(f"'--classes' and '--onnx' describe an ONNX file, and '{name}' is none; leave them out.")
     with Bar("download") as bar:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from perturb.arguments import Bar, settings_in, words
+from perturb.arguments import Bar, names_in, settings_in, words
 from perturb.cards import METRICS
 from perturb.errors import SettingError
 from perturb.evaluation import SMALLEST, Plan, evaluate, pictures_in
@@ -74,7 +74,7 @@ def _run(options: argparse.Namespace) -> None:
         onnx=settings_in(options.onnx, "--onnx", "scale=imagenet"),
         methods=words(options.methods),
         metrics=words(options.metrics),
-        classes=words(options.classes),
+        classes=names_in(options.classes),
         smallest=options.smallest,
         settings=settings,
         seed=options.seed,

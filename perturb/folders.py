@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from perturb.errors import ExportError
+from perturb.quoting import csv_cell, file_name
 
 
 def check_directory(directory: str | Path, record: str, known: Callable[[str], bool]) -> Path:
@@ -84,12 +85,15 @@ def write_file(path: Path, data: bytes) -> None:
     partial.replace(path)
 
 
-def csv_bytes(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
-    """A table as CSV; floats with six digits, None as an empty cell."""
+def csv_bytes(header: Sequence[str], rows: Iterable[Sequence[Any]], digits: int = 6) -> bytes:
+    """A table as CSV in UTF-8; floats with so many digits, None as an empty cell, and text that is no formula."""
     buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows([[f"{value:.6g}" if isinstance(value, float) else value for value in row] for row in rows])
+    plain = csv.writer(buffer, lineterminator="\n")
+    # Readers take a lone carriage return for the end of a row; the writer does not see that it needs quotes.
+    quoted = csv.writer(buffer, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    for row in (header, *rows):
+        cells = [f"{value:.{digits}g}" if isinstance(value, float) else csv_cell(value) for value in row]
+        (quoted if any("\r" in str(cell) for cell in cells) else plain).writerow(cells)
     return buffer.getvalue().encode()
 
 
@@ -98,12 +102,29 @@ def zip_of(contents: Mapping[str, bytes]) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in contents.items():
-            archive.writestr(name, data)
+            # Without the time of day, so that the same files give the same bytes.
+            archive.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED)
     return buffer.getvalue()
 
 
 def npz(arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:
-    """Arrays by name as one npz file, as `numpy.load` reads it; the same arrays give the same bytes."""
+    """Arrays by name as one npz file, as `numpy.load` reads it; the same arrays give the same bytes.
+
+    The names become file names; layers of a network file can be called anything. Where two become the same, a later one
+    is numbered.
+    """
+    files: dict[str, bytes] = {}
+    for name, array in arrays.items():
+        kept, count = file_name(name), 1
+        while f"{kept}.npy" in files:
+            count += 1
+            kept = f"{file_name(name)}-{count}"
+        files[f"{kept}.npy"] = npy(np.asarray(array))
+    return zip_of(files)
+
+
+def npy(array: npt.NDArray[Any]) -> bytes:
+    """An array as one npy file, as `numpy.load` reads it."""
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    np.save(buffer, array, allow_pickle=False)
     return buffer.getvalue()

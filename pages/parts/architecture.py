@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import html
-
 import pandas as pd
 import streamlit as st
 
@@ -12,6 +10,7 @@ from pages.parts import figures
 from pages.parts.shell import Scene
 from perturb.architecture import GROUP, Part, architecture, by_kind, why_not
 from perturb.methods.ablation_cam import choose
+from perturb.quoting import html_text
 from perturb.segmenters.onnx import OnnxSegmenter
 
 SHOWN = 1500
@@ -99,8 +98,8 @@ def _rows(part: Part, rows: list[str], title: str, *, opened: bool = False) -> N
         facts = _shapes(part) + (f" · used {part.calls} ×" if part.calls > 1 else "")
     weights = f"{part.parameters:,} parameters" if part.parameters else ""
     row = (
-        f"<span style='{_ROW}'><b>{html.escape(title)}</b><span>{html.escape(part.kind)}</span>"
-        f"<span style='{_NUMBER}'>{html.escape(facts)}</span><span style='{_NUMBER}'>{weights}</span></span>"
+        f"<span style='{_ROW}'><b>{html_text(title)}</b><span>{html_text(part.kind)}</span>"
+        f"<span style='{_NUMBER}'>{html_text(facts)}</span><span style='{_NUMBER}'>{weights}</span></span>"
     )
     if not part.parts:
         rows.append(f"<div style='padding-left:1.05rem'>{row}</div>")

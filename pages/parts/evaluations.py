@@ -12,6 +12,7 @@ import streamlit as st
 import perturb
 from pages.parts.cards import tip
 from perturb.cards import METRICS
+from perturb.quoting import csv_cell
 from perturb.summaries import read_table, summarise
 
 BUNDLED = Path(__file__).parents[2] / "docs" / "evaluation.parquet"
@@ -113,7 +114,7 @@ def _show(table: pd.DataFrame, prefix: str) -> None:
     st.dataframe(across, column_config=config)
     st.download_button(
         "Download the means (CSV)",
-        data=summary.to_csv(index=False),
+        data=summary.map(csv_cell).to_csv(index=False),
         file_name="means.csv",
         mime="text/csv",
         key=f"{prefix}many_csv",

@@ -16,6 +16,7 @@ from perturb.cards import METRICS
 from perturb.colour import outline, overlay, readable_limit, tint
 from perturb.faithfulness import Faithfulness, contents
 from perturb.folders import zip_of
+from perturb.quoting import file_name
 from perturb.segmentation import true_labels, wrong_pixels
 
 MAIN = (
@@ -64,7 +65,7 @@ def show(made: Faithfulness, scene: Scene, prefix: str) -> None:
     st.download_button(
         "Download the comparison (zip)",
         data=lambda: zip_of(contents(made)),
-        file_name=f"{scene.image.name}-faithfulness.zip",
+        file_name=file_name(f"{scene.image.name}-faithfulness", ".zip"),
         mime="application/zip",
         key=f"{prefix}compare_zip",
         on_click="ignore",

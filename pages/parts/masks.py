@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import streamlit as st
 import perturb
 from pages.parts.figures import percent
 from pages.parts.network import current
+from perturb.quoting import html_text
 from perturb.segmentation import IGNORED, true_labels
 from perturb.targets import shares
 
@@ -84,7 +84,7 @@ def _told(image: perturb.Image) -> str:
 def _classes(segmenter: perturb.Segmenter) -> str:
     rows = "".join(
         f"<div>{index} <span style='display:inline-block;width:.75rem;height:.75rem;border:1px solid #8888;"
-        f"border-radius:.15rem;background:{colour}'></span> {html.escape(name)} <code>{colour}</code></div>"
+        f"border-radius:.15rem;background:{colour}'></span> {html_text(name)} <code>{colour}</code></div>"
         for index, (name, colour) in enumerate(
             (name, f"#{r:02x}{g:02x}{b:02x}")
             for name, (r, g, b) in zip(segmenter.classes, segmenter.palette.tolist(), strict=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
+import json
 
 import numpy as np
 import streamlit as st
@@ -11,11 +11,13 @@ import perturb
 from pages.parts import controls, figures, report
 from pages.parts.picker import Pick, picture_picker
 from pages.parts.shell import Scene
+from perturb.arguments import names_in
 from perturb.colour import blend, edges, label_colours, limit_of, outline, overlay, readable_limit, to_uint8
 from perturb.export import png, python_lines, to_zip, unit_of
 from perturb.methods.base import Outcome
 from perturb.methods.lime import POOR_FIT
 from perturb.metrics import METRICS
+from perturb.quoting import file_name, shell_line
 from perturb.report_items import item_of
 from perturb.samples import is_sample
 from perturb.segmenters.onnx import OnnxSegmenter
@@ -229,7 +231,7 @@ def downloads(result: perturb.Result, prefix: str) -> None:
         st.download_button(
             "Download everything (zip)",
             data=lambda: to_zip(result),
-            file_name=f"{result.image.name}-{result.frozen.name}-{result.method}.zip",
+            file_name=file_name(f"{result.image.name}-{result.frozen.name}-{result.method}", ".zip"),
             mime="application/zip",
             key=f"{prefix}zip",
             on_click="ignore",
@@ -254,13 +256,15 @@ def command_line(result: perturb.Result) -> str:
     target, method = result.frozen.target, perturb.METHODS[result.method]
     own = not is_sample(result.image)
     picture = "PATH_OF_YOUR_PICTURE" if own else result.image.name
-    parts = ["python", "-m", "perturb", "explain", picture, "--segmenter", result.segmenter.name]
+    parts = ["python", "-m", "perturb", "explain", picture, *_option("--segmenter", result.segmenter.name)]
     if own and result.image.truth is not None:
         parts += ["--truth", "PATH_OF_ITS_MASK"]
     if isinstance(result.segmenter, OnnxSegmenter):
-        parts += ["--classes", ",".join(result.segmenter.classes)]
+        parts += _option("--classes", _joined(result.segmenter.classes))
         parts += [part for name, value in result.segmenter.given.items() for part in ("--onnx", f"{name}={value}")]
-    parts += ["--target", result.frozen.name, "--method", result.method]
+    # A name that cannot stand in a terminal is a class all the same; its number can.
+    label = result.frozen.name if result.frozen.name.isprintable() else str(result.frozen.index)
+    parts += [*_option("--target", label), "--method", result.method]
     if target.region != "class":
         parts += ["--region", target.region]
     if target.score != "logit":
@@ -270,4 +274,15 @@ def command_line(result: perturb.Result) -> str:
             parts += ["--set", f"{setting.name}={result.settings[setting.name]}"]
     if "precision" in result.facts:
         parts += ["--precision", str(result.facts["precision"])]
-    return shlex.join([*parts, "--seed", str(result.seed), "--out", "out"])
+    return shell_line([*parts, "--seed", str(result.seed), "--out", "out"])
+
+
+def _option(option: str, value: str) -> list[str]:
+    """An option and its value; as one word where the value would be taken for another option."""
+    return [f"{option}={value}"] if value.startswith("-") else [option, value]
+
+
+def _joined(names: tuple[str, ...]) -> str:
+    """Class names as `--classes` reads them back: with commas, or as JSON where these would not do."""
+    text = ",".join(names)
+    return text if text.isprintable() and names_in(text) == names else json.dumps(names)

@@ -89,6 +89,8 @@ def _run(options: argparse.Namespace) -> None:
         raise SystemExit(130) from None
     for what, reason in made.skipped:
         print(f"skipped {what}: {reason}", file=sys.stderr)
+    if made.damaged:
+        print(f"{made.damaged} damaged rows of an earlier run were computed again", file=sys.stderr)
     again = f", {made.resumed} of them from an earlier run" if made.resumed else ""
     print(f"{Path(options.out) / TABLE}: {len(made.table)} rows{again}; {len(made.skipped)} skipped")
     summary = summarise(made.table, plan.metrics)

@@ -11,7 +11,8 @@ import numpy.typing as npt
 import PIL.Image
 
 from perturb.colour import limit_of, overlay, readable_limit, with_colour_bar
-from perturb.curves import FILL, Curves, curves
+from perturb.curves import FILL, Curves
+from perturb.curves import curves as compute_curves
 from perturb.folders import check_directory, csv_bytes, npy, write_folder, zip_of
 from perturb.images import Image
 from perturb.methods import METHODS
@@ -46,8 +47,13 @@ def check(directory: str | Path) -> Path:
     return check_directory(directory, "result.json", lambda name: name in FILES or name.endswith(".npy"))
 
 
-def save(result: Result, directory: str | Path) -> Path:
+def save(result: Result, directory: str | Path, *, curves: bool = True) -> Path:
     """Write a result into a folder, replacing an earlier result; the folder is whole or as it was before.
+
+    Args:
+        result: to write.
+        directory: new, empty, or of an earlier result.
+        curves: whether to compute curves that were not computed yet; see `contents`.
 
     Returns:
         The folder.
@@ -55,7 +61,7 @@ def save(result: Result, directory: str | Path) -> Path:
     Raises:
         ExportError: the folder holds something else, or cannot be written.
     """
-    return write_folder(check(directory), lambda: contents(result))
+    return write_folder(check(directory), lambda: contents(result, curves=curves))
 
 
 def to_zip(result: Result) -> bytes:
@@ -63,9 +69,15 @@ def to_zip(result: Result) -> bytes:
     return zip_of(contents(result))
 
 
-def contents(result: Result) -> dict[str, bytes]:
-    """All files of a result by name. Curves that were not computed yet are computed with their defaults."""
-    made = result.latest_curves or curves(result)
+def contents(result: Result, *, curves: bool = True) -> dict[str, bytes]:
+    """All files of a result by name.
+
+    Args:
+        result: to write.
+        curves: whether to compute curves with their defaults if none were computed yet. Without any curves there is no
+            `curves.csv`, and `result.json` and `reproduce.py` do not speak of them.
+    """
+    made = result.latest_curves or (compute_curves(result) if curves else None)
     values = result.heatmap - np.float32(result.neutral)
     limit = readable_limit(values)
     painted = with_colour_bar(
@@ -82,7 +94,7 @@ def contents(result: Result) -> dict[str, bytes]:
     return {
         **{name: npy(array) for name, array in arrays.items()},
         "overlay.png": png(painted),
-        "curves.csv": curves_csv(made).encode(),
+        **({} if made is None else {"curves.csv": curves_csv(made).encode()}),
         "readings.csv": readings_csv(result).encode(),
         "result.json": json_file(result.as_dict()),
         "reproduce.py": python_lines(result).encode(),
@@ -145,9 +157,7 @@ def python_lines(result: Result) -> str:
             *elsewhere,
             target_line(result),
             f"result = perturb.explain(\n    image,\n    segmenter,\n    target,\n{settings})",
-            f"curves = perturb.curves(result{_curve_options(result)})",
-            "print(curves.metrics())",
-            'result.save("out")',
+            *_last_lines(result),
             "",
         )
     )
@@ -189,6 +199,10 @@ def settings_of(result: Result) -> dict[str, Value]:
     return {"method": result.method, "seed": result.seed, **{s.name: result.settings[s.name] for s in matter}}
 
 
-def _curve_options(result: Result) -> str:
+def _last_lines(result: Result) -> list[str]:
+    """The lines that compute the curves, if there are any, and write the files."""
     made = result.latest_curves
-    return "" if made is None or made.fill == FILL else f", fill={python_literal(made.fill)}"
+    if made is None:
+        return ['result.save("out", curves=False)']
+    options = "" if made.fill == FILL else f", fill={python_literal(made.fill)}"
+    return [f"curves = perturb.curves(result{options})", "print(curves.metrics())", 'result.save("out")']

@@ -13,6 +13,7 @@ from pages.parts.picker import Pick, picture_picker
 from pages.parts.shell import Scene
 from perturb.arguments import names_in
 from perturb.colour import blend, edges, label_colours, limit_of, outline, overlay, readable_limit, to_uint8
+from perturb.curves import FILL
 from perturb.export import png, python_lines, to_zip, unit_of
 from perturb.methods.base import Outcome
 from perturb.methods.lime import POOR_FIT
@@ -274,6 +275,11 @@ def command_line(result: perturb.Result) -> str:
             parts += ["--set", f"{setting.name}={result.settings[setting.name]}"]
     if "precision" in result.facts:
         parts += ["--precision", str(result.facts["precision"])]
+    curves = result.latest_curves
+    if curves is None:
+        parts += ["--no-curves"]
+    elif curves.fill != FILL:
+        parts += ["--curve-fill", curves.fill]
     return shell_line([*parts, "--seed", str(result.seed), "--out", "out"])
 
 

@@ -23,7 +23,7 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _FORMULA = re.compile(r"'|\s*[=+\-@＝＋－＠]|[\t\r\n]")
 _RESERVED = re.compile(r"(con|prn|aux|nul|conin|conout|(com|lpt)[0-9¹²³])(\..*)?", re.IGNORECASE)
 _ACTIVE = re.compile(r"([\\`*_\[\]<>&~$|{}])")
-_FIRST = re.compile(r"^([#+=-]|\d+(?=[.)]))")
+_FIRST = re.compile(r"^([#+=-]|\d+(?=[.)](?: |$)))")
 _JOINED = re.compile(r"(:(?=\S)|@|www(?=\.))", re.IGNORECASE)
 
 

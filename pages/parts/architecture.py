@@ -10,7 +10,7 @@ from pages.parts import figures
 from pages.parts.shell import Scene
 from perturb.architecture import GROUP, Part, architecture, by_kind, why_not
 from perturb.methods.ablation_cam import choose
-from perturb.quoting import html_text
+from perturb.quoting import html_text, markdown_text
 from perturb.segmenters.onnx import OnnxSegmenter
 
 SHOWN = 1500
@@ -26,7 +26,7 @@ def section(scene: Scene, prefix: str) -> None:
     try:
         whole = _read(scene.segmenter.name, scene.segmenter.digest, scene.image.digest, scene.segmenter, scene.image)
     except perturb.SegmenterError as error:
-        st.info(str(error), icon=":material/info:")
+        st.info(markdown_text(str(error)), icon=":material/info:")
         return
     st.markdown(_sentence(whole, scene))
     left, right = st.columns((1.5, 1), gap="medium")
@@ -53,7 +53,7 @@ def _sentence(whole: Part, scene: Scene) -> str:
     parts = sum(1 for part in whole.walk() if not part.parts)
     graph = isinstance(scene.segmenter, OnnxSegmenter)
     words = (
-        f"**{scene.segmenter.name}**: {parts:,} {'nodes' if graph else 'innermost modules'} with **{whole.parameters:,} "
+        f"**{markdown_text(scene.segmenter.name)}**: {parts:,} {'nodes' if graph else 'innermost modules'} with **{whole.parameters:,} "
         f"parameters**; for this picture it gives {_shapes(whole)}."
     )
     if graph:
@@ -136,7 +136,7 @@ def _part(whole: Part, scene: Scene, prefix: str) -> None:
     kind = part.kind if part.kind == GROUP else f"`{part.kind}`"
     st.caption(f"{kind}, {_shapes(part)}, {part.parameters:,} parameters{share}")
     if reason := why_not(part):
-        st.caption(f":material/block: It cannot be explained as a layer. {reason}")
+        st.caption(f":material/block: It cannot be explained as a layer. {markdown_text(reason)}")
         return
     st.page_link(
         "pages/inspect.py",

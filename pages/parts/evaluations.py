@@ -12,7 +12,7 @@ import streamlit as st
 import perturb
 from pages.parts.cards import tip
 from perturb.cards import METRICS
-from perturb.quoting import csv_cell
+from perturb.quoting import csv_cell, markdown_text
 from perturb.summaries import read_table, summarise
 
 BUNDLED = Path(__file__).parents[2] / "docs" / "evaluation.parquet"
@@ -43,7 +43,7 @@ def section(prefix: str) -> None:
         else:
             return
     except perturb.PerturbError as error:
-        st.error(str(error), icon=":material/broken_image:")
+        st.error(markdown_text(str(error)), icon=":material/broken_image:")
         return
     _show(table, prefix)
 

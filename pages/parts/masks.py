@@ -10,7 +10,7 @@ import streamlit as st
 import perturb
 from pages.parts.figures import percent
 from pages.parts.network import current
-from perturb.quoting import html_text
+from perturb.quoting import html_text, markdown_text
 from perturb.segmentation import IGNORED, true_labels
 from perturb.targets import shares
 
@@ -22,7 +22,7 @@ def offer(image: perturb.Image) -> None:
     with st.popover("Ground truth", icon=":material/label:", width="stretch", help="What is really in this picture."):
         st.caption(
             "A PNG as large as your file. Each pixel holds the number of its class, 255 for none, or the colour of its "
-            f"class. The classes are those of {current().name}:"
+            f"class. The classes are those of {markdown_text(current().name)}:"
         )
         st.html(_classes(current()))
         st.file_uploader(
@@ -44,9 +44,9 @@ def offer(image: perturb.Image) -> None:
                 help="The picture stays, as if no mask had been given.",
             )
     if error := state.get("mask_error", {}).get(image.digest):
-        st.error(error, icon=":material/label_off:")
+        st.error(markdown_text(error), icon=":material/label_off:")
     if image.truth is not None:
-        st.caption(_told(image))
+        st.caption(markdown_text(_told(image)))
 
 
 def _take(key: str, image: perturb.Image) -> None:

@@ -18,7 +18,7 @@ from perturb.export import png, python_lines, to_zip, unit_of
 from perturb.methods.base import Outcome
 from perturb.methods.lime import POOR_FIT
 from perturb.metrics import METRICS
-from perturb.quoting import file_name, shell_line
+from perturb.quoting import file_name, markdown_text, shell_line
 from perturb.report_items import item_of
 from perturb.samples import is_sample
 from perturb.segmenters.onnx import OnnxSegmenter
@@ -178,7 +178,7 @@ def heat_map(result: perturb.Result, prefix: str, cell: tuple[int, int]) -> None
     )
     _facts(result)
     for note in result.notes:
-        st.info(note, icon=":material/info:")
+        st.info(markdown_text(note), icon=":material/info:")
     if pick is not None:
         st.session_state[f"{prefix}picked"] = ((pick.x0 + pick.x1 - 1) // 2, (pick.y0 + pick.y1 - 1) // 2)
         st.rerun(scope="app")  # the probe stands outside this fragment
@@ -189,7 +189,8 @@ def _facts(result: perturb.Result) -> None:
     told = {name: value for name, value in result.facts.items() if name != "unit"}
     words = []
     for name, value in told.items():
-        text = FACTS[name][0].format(figures.fact(value)) if name in FACTS else f"{name}: {figures.fact(value)}"
+        fact = markdown_text(figures.fact(value))
+        text = FACTS[name][0].format(fact) if name in FACTS else f"{name}: {fact}"
         if name == "segments" and result.settings["segments"] in ("grid", "slic"):
             text += f" (asked for about {result.settings['count']})"
         words.append(text)
@@ -242,7 +243,7 @@ def downloads(result: perturb.Result, prefix: str) -> None:
         )
         report.button(prefix, [lambda link: item_of(result, link, shown)], result, shown)
     st.caption(
-        f"Until a setting changes, the address in your browser is a link to this very result: {result.frozen.name} by "
+        f"Until a setting changes, the address in your browser is a link to this very result: {markdown_text(result.frozen.name)} by "
         f"{result.method}."
     )
     python, shell = st.tabs(["Python", "Command line"])

@@ -11,7 +11,7 @@ from typing import Any
 
 import perturb
 from perturb import evaluate_command, export
-from perturb.arguments import Bar, Parser, settings_in, words
+from perturb.arguments import Bar, Parser, names_in, settings_in, words
 from perturb.curves import FILL
 from perturb.errors import PerturbError, SettingError
 from perturb.explain import PRECISIONS
@@ -33,8 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except PerturbError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("stopped; nothing was written", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(str(stop) or "stopped; nothing was written", file=sys.stderr)
         return 130
     return 0
 
@@ -90,6 +90,9 @@ def _parser() -> argparse.ArgumentParser:
         help="what the curves hide with, whatever made the map (default: blur)",
     )
     explain.add_argument(
+        "--no-curves", action="store_true", help="leave the deletion and insertion curves out, and be done sooner"
+    )
+    explain.add_argument(
         "--precision",
         default=PRECISIONS[0],
         metavar="NAME",
@@ -137,9 +140,8 @@ def _explain(options: argparse.Namespace) -> None:
             precision=options.precision,
             **settings,
         )
-    with Bar("curves") as bar:
-        areas = perturb.curves(result, fill=options.curve_fill, progress=bar).metrics()
-    folder = result.save(options.out)
+    folder = result.save(options.out, curves=False)  # a run that ends during its curves leaves the map behind
+    areas = {} if options.no_curves else _curves(result, options)
     record = result.as_dict()
     heatmap = record["heatmap"]
     print(f"{folder}: {record['forwards']} forward passes in {record['seconds']:.1f} s")
@@ -150,6 +152,17 @@ def _explain(options: argparse.Namespace) -> None:
         print(note)
     for name, value in areas.items():
         print(f"{name} {value:.4f} {METRICS[name].arrow}".rstrip())
+
+
+def _curves(result: perturb.Result, options: argparse.Namespace) -> dict[str, float]:
+    """Compute the curves of a result that is written already, and write it again with them; returns their areas."""
+    try:
+        with Bar("curves") as bar:
+            areas = perturb.curves(result, fill=options.curve_fill, progress=bar).metrics()
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"stopped during the curves; the map is in {options.out}") from None
+    result.save(options.out)
+    return areas
 
 
 def _study(options: argparse.Namespace) -> None:
@@ -199,10 +212,10 @@ def _segmenter(options: argparse.Namespace) -> perturb.Segmenter:
     if options.weights:
         if options.onnx:
             raise SettingError("'--weights' and '--onnx' describe two kinds of files; leave one of them out.")
-        return perturb.load_weights(name, options.weights, words(options.classes), device=default_device())
+        return perturb.load_weights(name, options.weights, names_in(options.classes), device=default_device())
     if name not in perturb.SEGMENTERS and (Path(name).is_file() or Path(name).suffix == ".onnx"):
         given = settings_in(options.onnx, "--onnx", "scale=imagenet")
-        return load_as_told(name, given, words(options.classes))
+        return load_as_told(name, given, names_in(options.classes))
     if options.classes or options.onnx:
         raise SettingError(f"'--classes' and '--onnx' describe an ONNX file, and '{name}' is none; leave them out.")
     with Bar("download") as bar:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -23,6 +24,18 @@ class Parser(argparse.ArgumentParser):
 def words(text: str) -> tuple[str, ...]:
     """Words with commas between them."""
     return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def names_in(text: str) -> tuple[str, ...]:
+    """Class names with commas between them, or as a JSON list, which can hold any names."""
+    if text.lstrip().startswith("["):
+        try:
+            found = json.loads(text)
+        except (ValueError, RecursionError):
+            found = None
+        if isinstance(found, list) and all(isinstance(name, str) for name in found):
+            return tuple(found)
+    return words(text)
 
 
 def settings_in(pairs: Sequence[str], option: str = "--set", example: str = "size=48") -> dict[str, Any]:

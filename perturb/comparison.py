@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ from perturb.differences import agreement, difference_of, disagreement, mismatch
 from perturb.errors import SettingError
 from perturb.export import picture_lines, segmenter_lines, settings_of, target_line
 from perturb.folders import csv_bytes, npz
+from perturb.quoting import json_file, python_literal
 from perturb.results import Result
 from perturb.segmenters.base import Segmenter
 
@@ -66,7 +66,7 @@ def contents(panes: Panes, pair: tuple[int, int] | None, how: str) -> dict[str, 
     return {
         "maps.npz": npz(arrays),
         **files,
-        "compare.json": (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode(),
+        "compare.json": json_file(record),
         "reproduce.py": python_lines(panes, pair, how).encode(),
     }
 
@@ -110,7 +110,7 @@ def python_lines(panes: Panes, pair: tuple[int, int] | None, how: str) -> str:
     for number, result in panes.items():
         own = names[result.segmenter.digest]
         given = settings_of(result)
-        told = "".join(f"    {name}={json.dumps(value)},\n" for name, value in given.items())
+        told = "".join(f"    {name}={python_literal(value)},\n" for name, value in given.items())
         first = result.frozen.first
         if first is not None:
             told += f"    frozen=shared_region(target, image, {own}, first={names[first.digest]}),\n"
@@ -121,6 +121,6 @@ def python_lines(panes: Panes, pair: tuple[int, int] | None, how: str) -> str:
     if pair is not None:
         a, b = (f"result_{number}" for number in pair)
         lines.append(f"print(agreement({a}.centred, {b}.centred))")
-        lines.append(f"difference, unit = difference_of({a}, {b}, {json.dumps(how)})")
+        lines.append(f"difference, unit = difference_of({a}, {b}, {python_literal(how)})")
         lines.append("print(difference.min(), difference.max(), unit)")
     return "\n".join([*lines, ""])

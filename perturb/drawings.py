@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from perturb.colour import colour_map
+from perturb.quoting import html_text
 
 WIDTH, HEIGHT = 460, 250
 LEFT, RIGHT, TOP, BOTTOM = 58, 20, 28, 40
@@ -110,11 +110,11 @@ def number(value: float, *, signed: bool = False) -> str:
 
 
 def _text(x: float, y: float, text: str, anchor: str = "middle") -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{html.escape(text)}</text>'
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{html_text(text)}</text>'
 
 
 def _svg(width: int, height: int, alt: str, inside: str) -> str:
     return (
-        f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{html.escape(alt)}" font-size="12" '
+        f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{html_text(alt)}" font-size="12" '
         f'fill="currentColor">{inside}</svg>'
     )

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from perturb.arguments import Bar, settings_in, words
+from perturb.arguments import Bar, names_in, settings_in, words
 from perturb.cards import METRICS
 from perturb.errors import SettingError
 from perturb.evaluation import SMALLEST, Plan, evaluate, pictures_in
@@ -74,7 +74,7 @@ def _run(options: argparse.Namespace) -> None:
         onnx=settings_in(options.onnx, "--onnx", "scale=imagenet"),
         methods=words(options.methods),
         metrics=words(options.metrics),
-        classes=words(options.classes),
+        classes=names_in(options.classes),
         smallest=options.smallest,
         settings=settings,
         seed=options.seed,
@@ -89,6 +89,8 @@ def _run(options: argparse.Namespace) -> None:
         raise SystemExit(130) from None
     for what, reason in made.skipped:
         print(f"skipped {what}: {reason}", file=sys.stderr)
+    if made.damaged:
+        print(f"{made.damaged} damaged rows of an earlier run were computed again", file=sys.stderr)
     again = f", {made.resumed} of them from an earlier run" if made.resumed else ""
     print(f"{Path(options.out) / TABLE}: {len(made.table)} rows{again}; {len(made.skipped)} skipped")
     summary = summarise(made.table, plan.metrics)

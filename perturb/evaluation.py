@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +14,7 @@ from perturb.cards import METRICS
 from perturb.controls import CONTROLS
 from perturb.engine import Progress
 from perturb.errors import ImageError, SettingError, TargetError
-from perturb.evaluation_folder import CELLS, finished_rows, key_of, open_folder, write_table
+from perturb.evaluation_folder import Rows, hold, key_of, open_folder, table_of, write_table
 from perturb.explain import explain
 from perturb.images import MAX_SIDE, Image, load_image
 from perturb.judge import DEFAULT_METRICS, Judge
@@ -132,11 +130,13 @@ class Evaluation:
         table: a row for each picture, segmenter, class and map, in the plan's order.
         skipped: pictures, classes of pictures, or methods with a segmenter, that could not be evaluated, with the reason.
         resumed: rows that an earlier run had finished.
+        damaged: rows that lay damaged in the folder and were computed again.
     """
 
     table: pd.DataFrame
     skipped: tuple[tuple[str, str], ...]
     resumed: int
+    damaged: int = 0
 
 
 def evaluate(plan: Plan, out: str | Path, *, progress: Progress | None = None, batch: int | None = None) -> Evaluation:
@@ -153,17 +153,33 @@ def evaluate(plan: Plan, out: str | Path, *, progress: Progress | None = None, b
         batch: pictures a forward pass.
 
     Raises:
-        ExportError: the folder holds something else or an evaluation of another plan, or of segmenters with other weights;
-            or it cannot be written.
+        ExportError: the folder holds something else, a damaged evaluation, or one of another plan or of segmenters with
+            other weights; another run is writing into it; or it cannot be written.
         SettingError: two segmenters of one name; no picture can be read.
         SegmenterError: a segmenter cannot be loaded.
     """
     segmenters = _segmenters(plan)
     folder, weights = Path(out), {segmenter.name: segmenter.digest for segmenter in segmenters}
-    open_folder(folder, plan.as_dict(), weights)
-    finished = finished_rows(folder / CELLS)
-    resumed = len(finished)
-    skipped: list[tuple[str, str]] = []
+    with hold(folder):
+        open_folder(folder, plan.as_dict(), weights)
+        skipped: list[tuple[str, str]] = []
+        with Rows(folder, plan.metrics) as rows:
+            resumed, damaged = len(rows.finished), rows.damaged
+            made = list(_rows(plan, segmenters, rows, skipped, progress, batch))
+        table = table_of(made, plan.metrics)
+        write_table(folder, plan.as_dict(), weights, table, skipped)
+    return Evaluation(table, tuple(skipped), resumed, damaged)
+
+
+def _rows(
+    plan: Plan,
+    segmenters: Sequence[Segmenter],
+    rows: Rows,
+    skipped: list[tuple[str, str]],
+    progress: Progress | None,
+    batch: int | None,
+) -> Iterator[dict[str, Any]]:
+    """Every row in the plan's order; those that are not finished yet are computed and kept."""
     work = list(_subjects(plan, segmenters, skipped))
     if not work:
         raise SettingError(
@@ -171,28 +187,19 @@ def evaluate(plan: Plan, out: str | Path, *, progress: Progress | None = None, b
             f"{skipped[0][0]}: {skipped[0][1]}"
         )
     able = {segmenter.name: _able(plan, segmenter, skipped) for segmenter in segmenters}
-    total, done, rows = sum(len(able[segmenter.name]) for _, segmenter, _ in work), 0, []
-    with (folder / CELLS).open("a", encoding="utf-8") as stream:
-        for name, segmenter, label in work:
-            maps = able[segmenter.name]
-            missing = [m for m in maps if key_of(name, segmenter.name, label, m) not in finished]
-            cells = _cells(plan, name, segmenter, label, missing, batch) if missing else iter(())
-            for each in maps:
-                key = key_of(name, segmenter.name, label, each)
-                if key not in finished:
-                    finished[key] = next(cells)
-                    stream.write(json.dumps(finished[key], ensure_ascii=False) + "\n")
-                    stream.flush()
-                    os.fsync(stream.fileno())
-                rows.append(finished[key])
-                done += 1
-                if progress is not None:
-                    progress(done / total)
-    table = pd.DataFrame(rows)
-    numbers = [name for name in plan.metrics if name in table]
-    table[numbers] = table[numbers].astype("float64")
-    write_table(folder, plan.as_dict(), weights, table, skipped)
-    return Evaluation(table, tuple(skipped), resumed)
+    total, done = sum(len(able[segmenter.name]) for _, segmenter, _ in work), 0
+    for name, segmenter, label in work:
+        maps = able[segmenter.name]
+        missing = [m for m in maps if key_of(name, segmenter.name, label, m) not in rows.finished]
+        cells = _cells(plan, name, segmenter, label, missing, batch) if missing else iter(())
+        for each in maps:
+            key = key_of(name, segmenter.name, label, each)
+            if key not in rows.finished:
+                rows.append(next(cells))
+            yield rows.finished[key]
+            done += 1
+            if progress is not None:
+                progress(done / total)
 
 
 def _segmenters(plan: Plan) -> list[Segmenter]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import io
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +11,12 @@ import numpy.typing as npt
 import PIL.Image
 
 from perturb.colour import limit_of, overlay, readable_limit, with_colour_bar
-from perturb.curves import FILL, Curves, curves
-from perturb.folders import check_directory, write_folder, zip_of
+from perturb.curves import FILL, Curves
+from perturb.curves import curves as compute_curves
+from perturb.folders import check_directory, csv_bytes, npy, write_folder, zip_of
 from perturb.images import Image
 from perturb.methods import METHODS
+from perturb.quoting import json_file, python_literal
 from perturb.results import COLUMNS, Result
 from perturb.samples import is_sample
 from perturb.segmenters.base import Segmenter
@@ -47,8 +47,13 @@ def check(directory: str | Path) -> Path:
     return check_directory(directory, "result.json", lambda name: name in FILES or name.endswith(".npy"))
 
 
-def save(result: Result, directory: str | Path) -> Path:
+def save(result: Result, directory: str | Path, *, curves: bool = True) -> Path:
     """Write a result into a folder, replacing an earlier result; the folder is whole or as it was before.
+
+    Args:
+        result: to write.
+        directory: new, empty, or of an earlier result.
+        curves: whether to compute curves that were not computed yet; see `contents`.
 
     Returns:
         The folder.
@@ -56,7 +61,7 @@ def save(result: Result, directory: str | Path) -> Path:
     Raises:
         ExportError: the folder holds something else, or cannot be written.
     """
-    return write_folder(check(directory), lambda: contents(result))
+    return write_folder(check(directory), lambda: contents(result, curves=curves))
 
 
 def to_zip(result: Result) -> bytes:
@@ -64,9 +69,15 @@ def to_zip(result: Result) -> bytes:
     return zip_of(contents(result))
 
 
-def contents(result: Result) -> dict[str, bytes]:
-    """All files of a result by name. Curves that were not computed yet are computed with their defaults."""
-    made = result.latest_curves or curves(result)
+def contents(result: Result, *, curves: bool = True) -> dict[str, bytes]:
+    """All files of a result by name.
+
+    Args:
+        result: to write.
+        curves: whether to compute curves with their defaults if none were computed yet. Without any curves there is no
+            `curves.csv`, and `result.json` and `reproduce.py` do not speak of them.
+    """
+    made = result.latest_curves or (compute_curves(result) if curves else None)
     values = result.heatmap - np.float32(result.neutral)
     limit = readable_limit(values)
     painted = with_colour_bar(
@@ -81,11 +92,11 @@ def contents(result: Result) -> dict[str, bytes]:
     if result.segments is not None:
         arrays["segments.npy"] = result.segments
     return {
-        **{name: _npy(array) for name, array in arrays.items()},
+        **{name: npy(array) for name, array in arrays.items()},
         "overlay.png": png(painted),
-        "curves.csv": curves_csv(made).encode(),
+        **({} if made is None else {"curves.csv": curves_csv(made).encode()}),
         "readings.csv": readings_csv(result).encode(),
-        "result.json": (json.dumps(result.as_dict(), indent=2, ensure_ascii=False) + "\n").encode(),
+        "result.json": json_file(result.as_dict()),
         "reproduce.py": python_lines(result).encode(),
     }
 
@@ -112,31 +123,26 @@ def png(pixels: npt.NDArray[Any]) -> bytes:
 
 def curves_csv(made: Curves) -> str:
     """The four curves as `curve,fraction,score,iou`; a control is the mean of its draws."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(("curve", "fraction", "score", "iou"))
-    for name, curve in made.items():
-        for row in zip(curve.fraction, curve.score.mean(0), curve.iou.mean(0), strict=True):
-            writer.writerow((name, *(f"{value:.9g}" for value in row)))
-    return buffer.getvalue()
+    rows = [
+        (name, *row)
+        for name, curve in made.items()
+        for row in zip(curve.fraction, curve.score.mean(0), curve.iou.mean(0), strict=True)
+    ]
+    return csv_bytes(("curve", "fraction", "score", "iou"), rows, digits=9).decode()
 
 
 def readings_csv(result: Result) -> str:
     """Every perturbation's readings, a row each."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(("index", *COLUMNS))
     columns = [getattr(result.readings, column) for column in COLUMNS]
-    for index, row in enumerate(zip(*columns, strict=True)):
-        writer.writerow((index, *(f"{value:.9g}" if isinstance(value, float) else value for value in row)))
-    return buffer.getvalue()
+    rows = [(index, *row) for index, row in enumerate(zip(*columns, strict=True))]
+    return csv_bytes(("index", *COLUMNS), rows, digits=9).decode()
 
 
 def python_lines(result: Result) -> str:
     """The Python lines that make this result again."""
-    settings = "".join(f"    {name}={json.dumps(value)},\n" for name, value in settings_of(result).items())
+    settings = "".join(f"    {name}={python_literal(value)},\n" for name, value in settings_of(result).items())
     if "precision" in result.facts:
-        settings += f'    precision="{result.facts["precision"]}",\n'
+        settings += f"    precision={python_literal(result.facts['precision'])},\n"
     first = result.frozen.first
     elsewhere: list[str] = []
     if first is not None:
@@ -151,9 +157,7 @@ def python_lines(result: Result) -> str:
             *elsewhere,
             target_line(result),
             f"result = perturb.explain(\n    image,\n    segmenter,\n    target,\n{settings})",
-            f"curves = perturb.curves(result{_curve_options(result)})",
-            "print(curves.metrics())",
-            'result.save("out")',
+            *_last_lines(result),
             "",
         )
     )
@@ -161,15 +165,15 @@ def python_lines(result: Result) -> str:
 
 def picture_lines(image: Image) -> list[str]:
     """The lines that load a picture as `image`, with its ground truth, and check that it is this one."""
-    same = f'assert image.digest == "{image.digest}", "another picture"'
+    same = f'assert image.digest == {python_literal(image.digest)}, "another picture"'
     if is_sample(image):
-        return [f'image = perturb.sample("{image.name}")', same]
+        return [f"image = perturb.sample({python_literal(image.name)})", same]
     lines = [f'image = perturb.load_image("PATH OF YOUR PICTURE", max_side={max(image.height, image.width)})', same]
     if image.truth is not None:
-        names = f", {json.dumps(list(image.truth_classes), ensure_ascii=False)}" if image.truth_classes else ""
+        names = f", {python_literal(list(image.truth_classes))}" if image.truth_classes else ""
         lines += [
             f'image = image.with_truth("PATH OF ITS MASK OF CLASS INDICES"{names})',
-            f'assert image.key == "{image.key}", "another ground truth"',
+            f'assert image.key == {python_literal(image.key)}, "another ground truth"',
         ]
     return lines
 
@@ -177,15 +181,16 @@ def picture_lines(image: Image) -> list[str]:
 def segmenter_lines(segmenter: Segmenter, name: str = "segmenter") -> list[str]:
     """The lines that load a segmenter as `name`, and check that it is this one."""
     return [
-        f"{name} = {segmenter.recipe or f'perturb.load_segmenter({json.dumps(segmenter.name)})'}",
-        f'assert {name}.digest == "{segmenter.digest}", "another segmenter"',
+        f"{name} = {segmenter.recipe or f'perturb.load_segmenter({python_literal(segmenter.name)})'}",
+        f'assert {name}.digest == {python_literal(segmenter.digest)}, "another segmenter"',
     ]
 
 
 def target_line(result: Result) -> str:
     """The line that says what was explained, as `target`."""
     target = result.frozen.target
-    return f'target = perturb.Target("{result.frozen.name}", region="{target.region}", score="{target.score}")'
+    label, region, score = map(python_literal, (result.frozen.name, target.region, target.score))
+    return f"target = perturb.Target({label}, region={region}, score={score})"
 
 
 def settings_of(result: Result) -> dict[str, Value]:
@@ -194,12 +199,10 @@ def settings_of(result: Result) -> dict[str, Value]:
     return {"method": result.method, "seed": result.seed, **{s.name: result.settings[s.name] for s in matter}}
 
 
-def _curve_options(result: Result) -> str:
+def _last_lines(result: Result) -> list[str]:
+    """The lines that compute the curves, if there are any, and write the files."""
     made = result.latest_curves
-    return "" if made is None or made.fill == FILL else f', fill="{made.fill}"'
-
-
-def _npy(array: npt.NDArray[Any]) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, array, allow_pickle=False)
-    return buffer.getvalue()
+    if made is None:
+        return ['result.save("out", curves=False)']
+    options = "" if made.fill == FILL else f", fill={python_literal(made.fill)}"
+    return [f"curves = perturb.curves(result{options})", "print(curves.metrics())", 'result.save("out")']

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -21,6 +20,7 @@ from perturb.fill_ranks import FILLS, FillRanks, fill_ranks
 from perturb.folders import csv_bytes
 from perturb.judge import DEFAULT_METRICS, LEVELS, Judge, Value, span
 from perturb.metrics import ranks, spearman, top_overlap
+from perturb.quoting import json_file
 from perturb.results import Result
 from perturb.verdict import FALL, SMALLEST_GAP, falls
 
@@ -258,5 +258,5 @@ def contents(made: Faithfulness) -> dict[str, bytes]:
             for file, matrix in pairs.items()
         },
         "maps.npz": maps.getvalue(),
-        "metrics.json": (json.dumps(cards, indent=2, ensure_ascii=False) + "\n").encode(),
+        "metrics.json": json_file(cards),
     }

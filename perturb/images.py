@@ -53,7 +53,7 @@ class Image:
         """What tells this picture from others together with its ground truth: the digest, or both their digests."""
         if self.truth is None:
             return self.digest
-        names = hashlib.blake2b("\n".join(self.truth_classes).encode(), digest_size=8).hexdigest()
+        names = hashlib.blake2b("\n".join(self.truth_classes).encode(errors="surrogatepass"), digest_size=8).hexdigest()
         return f"{self.digest}-{digest_of(self.truth)}-{names}"
 
     def with_truth(

@@ -7,8 +7,6 @@ typed or a file was called is escaped.
 from __future__ import annotations
 
 import base64
-import html
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +14,7 @@ from typing import Any
 
 from perturb.drawings import Line, colour_bar, line_chart
 from perturb.folders import zip_of
+from perturb.quoting import file_name, html_text, json_file
 from perturb.results import versions
 
 
@@ -97,9 +96,9 @@ def report_html(title: str, items: Sequence[Item], date: str = "") -> str:
         items: in their order; none gives a report that says so.
         date: when it was made, in words; left out if empty.
     """
-    shown = html.escape(title.strip() or "Report")
+    shown = html_text(title.strip() or "Report")
     made = f"Made with Perturbation Lab {versions()['perturbation-lab']}"
-    contents = "".join(f'<li><a href="#run-{n}">{html.escape(item.title)}</a></li>' for n, item in enumerate(items, 1))
+    contents = "".join(f'<li><a href="#run-{n}">{html_text(item.title)}</a></li>' for n, item in enumerate(items, 1))
     body = "".join(_section(number, item) for number, item in enumerate(items, 1)) or "<p>Nothing was added yet.</p>"
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
@@ -107,7 +106,7 @@ def report_html(title: str, items: Sequence[Item], date: str = "") -> str:
         '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
         "style-src 'unsafe-inline'\">"
         f"<title>{shown}</title><style>{_STYLE}</style></head><body><header><h1>{shown}</h1>"
-        f"<p class=quiet>{made}{f', {html.escape(date)}' if date else ''}.</p></header>"
+        f"<p class=quiet>{made}{f', {html_text(date)}' if date else ''}.</p></header>"
         f"{f'<nav><ol>{contents}</ol></nav>' if len(items) > 1 else ''}<main>{body}</main></body></html>\n"
     )
 
@@ -115,7 +114,7 @@ def report_html(title: str, items: Sequence[Item], date: str = "") -> str:
 def report_zip(title: str, items: Sequence[Item], date: str = "") -> bytes:
     """The raw arrays, curves and settings of every run in a folder of its own, with the report and `report.json`."""
     files = {"report.html": report_html(title, items, date).encode()}
-    folders = [f"{number:02d}-{_slug(item.title)}" for number, item in enumerate(items, 1)]
+    folders = [f"{number:02d}-{file_name(item.title.lower())}" for number, item in enumerate(items, 1)]
     for folder, item in zip(folders, items, strict=True):
         files |= {f"{folder}/{name}": data for name, data in item.files().items()}
     entries = [
@@ -123,39 +122,38 @@ def report_zip(title: str, items: Sequence[Item], date: str = "") -> bytes:
         for folder, item in zip(folders, items, strict=True)
     ]
     summary = {"title": title, "date": date, "items": entries}
-    files["report.json"] = (json.dumps(summary, indent=2, ensure_ascii=False) + "\n").encode()
+    files["report.json"] = json_file(summary)
     return zip_of(files)
 
 
 def _section(place: int, item: Item) -> str:
     """One run, everything in it escaped."""
-    escape = html.escape
     link = item.link if re.match(r"https?://", item.link) else ""
-    parts = [f'<section id="run-{place}"><h2>{place}. {escape(item.title)}</h2>']
+    parts = [f'<section id="run-{place}"><h2>{place}. {html_text(item.title)}</h2>']
     if item.note.strip():
-        parts.append(f"<div class=note>{escape(item.note.strip())}</div>")
-    parts += [f"<p>{escape(sentence)}</p>" for sentence in item.sentences]
+        parts.append(f"<div class=note>{html_text(item.note.strip())}</div>")
+    parts += [f"<p>{html_text(sentence)}</p>" for sentence in item.sentences]
     parts.append(f"<div class=plates>{''.join(map(_plate, item.plates))}</div>")
     charts = "".join(
-        f"<figure><b>{escape(chart.title)}</b>"
+        f"<figure><b>{html_text(chart.title)}</b>"
         f"{line_chart(chart.lines, alt=chart.alt, x_title=chart.x_title, y_title=chart.y_title)}</figure>"
         for chart in item.charts
     )
     parts.append(f"<div class=plates>{charts}</div>" if charts else "")
     for table in item.tables:
-        head = "".join(f"<th scope=col>{escape(name)}</th>" for name in table.header)
-        rows = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in table.rows)
-        parts.append(f"<h3>{escape(table.title)}</h3><div class=wide><table><tr>{head}</tr>{rows}</table></div>")
+        head = "".join(f"<th scope=col>{html_text(name)}</th>" for name in table.header)
+        rows = "".join(f"<tr>{''.join(f'<td>{html_text(cell)}</td>' for cell in row)}</tr>" for row in table.rows)
+        parts.append(f"<h3>{html_text(table.title)}</h3><div class=wide><table><tr>{head}</tr>{rows}</table></div>")
     if link:
-        parts.append(f'<p>Open it again: <a href="{escape(link)}">{escape(link)}</a></p>')
+        parts.append(f'<p>Open it again: <a href="{html_text(link)}">{html_text(link)}</a></p>')
     settings = "".join(
-        f"<tr><th scope=row>{escape(name)}</th><td>{escape(value)}</td></tr>"
+        f"<tr><th scope=row>{html_text(name)}</th><td>{html_text(value)}</td></tr>"
         for name, value in _rows(item.record)
         if name not in item.unused
     )
     parts.append(f"<h3>Settings, digests and versions</h3><div class=wide><table class=record>{settings}</table></div>")
     if item.code:
-        parts.append(f"<h3>The same in Python</h3><pre>{escape(item.code)}</pre>")
+        parts.append(f"<h3>The same in Python</h3><pre>{html_text(item.code)}</pre>")
     return "".join([*parts, "</section>"])
 
 
@@ -163,14 +161,14 @@ def _plate(plate: Plate) -> str:
     data = base64.b64encode(plate.png).decode()
     bar = "" if plate.bar is None else colour_bar(plate.bar[0], plate.bar[1], signed=plate.bar[2])
     legend = "".join(
-        f'<span><svg viewBox="0 0 10 10" aria-hidden="true"><rect width="10" height="10" fill="{html.escape(colour)}"/>'
-        f"</svg> {html.escape(name)} {share:.1%}</span>"
+        f'<span><svg viewBox="0 0 10 10" aria-hidden="true"><rect width="10" height="10" fill="{html_text(colour)}"/>'
+        f"</svg> {html_text(name)} {share:.1%}</span>"
         for name, colour, share in plate.legend
     )
     return (
-        f"<figure><b>{html.escape(plate.title)}</b>"
-        f'<img src="data:image/png;base64,{data}" alt="{html.escape(plate.alt)}">{bar}'
-        f"{f'<div class=legend>{legend}</div>' if legend else ''}<figcaption>{html.escape(plate.text)}</figcaption></figure>"
+        f"<figure><b>{html_text(plate.title)}</b>"
+        f'<img src="data:image/png;base64,{data}" alt="{html_text(plate.alt)}">{bar}'
+        f"{f'<div class=legend>{legend}</div>' if legend else ''}<figcaption>{html_text(plate.text)}</figcaption></figure>"
     )
 
 
@@ -184,11 +182,6 @@ def _rows(record: Mapping[str, Any], above: str = "") -> list[tuple[str, str]]:
             text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
             rows += [(f"{above}{name}", text)] if text else []
     return rows
-
-
-def _slug(text: str) -> str:
-    """A folder's name: letters, digits and hyphens only."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:60] or "run"
 
 
 _STYLE = """

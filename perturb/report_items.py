@@ -64,7 +64,7 @@ def item_of(result: Result, link: str = "", shown: str = "score") -> Item:
         tables=() if made is None else (_areas(made),),
         record=result.as_dict(),
         unused=frozenset(f"settings.{name}" for name in result.settings if name not in used),
-        files=lambda: export.contents(result),
+        files=lambda: export.contents(result, curves=False),
         code=export.python_lines(result),
         link=link,
         sentences=result.notes if made is None else (made.verdict(), *result.notes),

@@ -161,17 +161,20 @@ class Result:
         """Whether a map has a sign, and so a colour scale about its neutral value; else it is a size from 0 up."""
         return name not in self.magnitudes
 
-    def save(self, directory: str | Path) -> Path:
+    def save(self, directory: str | Path, *, curves: bool = True) -> Path:
         """Write the heat map, overlay, curves, readings and record into a folder; all of them or nothing.
 
-        Curves that were not computed yet are computed with their defaults.
+        Args:
+            directory: a new folder, an empty one, or one of an earlier result, which is replaced.
+            curves: whether to compute curves with their defaults if none were computed yet; without them a result has no
+                `curves.csv`.
 
         Raises:
             ExportError: the folder holds something else, or cannot be written.
         """
         from perturb.export import save
 
-        return save(self, directory)
+        return save(self, directory, curves=curves)
 
     def as_dict(self) -> dict[str, Any]:
         """Everything but the arrays: what `result.json` holds."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +27,7 @@ from perturb.folders import check_directory, csv_bytes, write_folder
 from perturb.images import Image
 from perturb.methods import METHODS
 from perturb.metrics import spearman
+from perturb.quoting import json_file
 from perturb.results import Result
 from perturb.segmenters.base import Segmenter
 from perturb.settings import Value, check_settings, lookup
@@ -208,12 +208,12 @@ def study_contents(made: Study) -> dict[str, bytes]:
     curve_rows = [
         (trial.name, *row) for trial in made.trials for row in csv.reader(curves_csv(trial.curves).splitlines()[1:])
     ]
-    agreement = [(name, *(f"{value:.6g}" for value in row)) for name, row in zip(names, made.agreement, strict=True)]
+    agreement = [(name, *row) for name, row in zip(names, made.agreement, strict=True)]
     record = {"occluders": table, "runs": [trial.result.as_dict() for trial in made.trials]}
     unit = UNITS[made.trials[0].result.frozen.target.score]
     return {
         "study.csv": csv_bytes(COLUMNS, [tuple(row.values()) for row in table]),
-        "study.json": (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode(),
+        "study.json": json_file(record),
         "curves.csv": csv_bytes(("occluder", "curve", "fraction", "score", "iou"), curve_rows),
         "agreement.csv": csv_bytes(("occluder", *names), agreement),
         "maps.npz": maps.getvalue(),

@@ -243,16 +243,15 @@ class Reader:
 
 
 def class_index(label: str | int, classes: tuple[str, ...]) -> int:
-    """Index of a class given by name or index.
+    """Index of a class given by name or index; text is a name first.
 
     Raises:
         TargetError: the segmenter has no such class.
     """
-    if isinstance(label, int) or (isinstance(label, str) and label.isdecimal()):
-        if 0 <= int(label) < len(classes):
-            return int(label)
-    elif label in classes:
-        return classes.index(label)
+    if label in classes:  # first, so that each name means its own class, also where names are numbers
+        return classes.index(str(label))
+    if (isinstance(label, int) or (label.isdecimal() and len(label) < 10)) and 0 <= int(label) < len(classes):
+        return int(label)
     shown = ", ".join(classes[:24]) + (", …" if len(classes) > 24 else "")
     raise TargetError(f"The segmenter has no class '{label}'; expected one of: {shown}.")
 

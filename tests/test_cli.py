@@ -3,8 +3,10 @@
 import csv
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +15,10 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import perturb
+from pages.parts.views import command_line
 from perturb.__main__ import main
 from perturb.export import FILES
+from perturb.report_items import item_of
 
 
 def run(*arguments):
@@ -131,6 +135,58 @@ def test_a_photograph_with_ground_truth_and_a_box(tmp_path, capsys):
         assert record["image"]["name"] == "street"
     assert "load_image" in (tmp_path / "all" / "reproduce.py").read_text()
     capsys.readouterr()
+
+
+def test_a_run_that_is_killed_during_its_curves_leaves_the_map(tmp_path):
+    """A real kill, as soon as the map is on the disk; what it leaves reproduces itself, and the next run takes its place."""
+    out, picture = tmp_path / "out", photo(tmp_path / "street.png", 240, 320)
+    words = ["explain", str(picture), "--target", "car", "--region", "all", "--set", "size=200", "--set", "stride=200"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "perturb", *words, "--out", str(out)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 120
+    while not (out / "result.json").exists():
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.002)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert {path.name for path in out.iterdir()} == set(FILES) - {"curves.csv"}
+    assert run(*words, "--out", tmp_path / "whole", "--no-curves") == 0
+    killed, whole = (json.loads((folder / "result.json").read_text()) for folder in (out, tmp_path / "whole"))
+    assert "curves" not in killed
+    assert "metrics" not in killed
+    times = {"seconds": None}
+    assert killed | times == whole | times
+    assert (out / "heatmap.npy").read_bytes() == (tmp_path / "whole" / "heatmap.npy").read_bytes()
+    assert run(*words, "--out", out) == 0
+    assert {path.name for path in out.iterdir()} == set(FILES)
+    assert sorted(os.listdir(tmp_path)) == ["out", "street.png", "whole"], "nothing of the killed run is left"
+
+
+def test_without_curves_nothing_speaks_of_them_and_the_lines_make_the_same(tmp_path, capsys):
+    out, again = tmp_path / "first", tmp_path / "again"
+    picture = photo(tmp_path / "street.png")
+    assert explain_all(picture, out, "--no-curves") == 0
+    assert "auc" not in capsys.readouterr().out
+    assert {path.name for path in out.iterdir()} == set(FILES) - {"curves.csv"}
+    record = json.loads((out / "result.json").read_text())
+    assert not {"curves", "metrics"} & set(record)
+    assert record["forwards"] == 1 + len((out / "readings.csv").read_text().splitlines()) - 1
+    lines = (out / "reproduce.py").read_text()
+    assert "perturb.curves" not in lines
+    made: dict[str, object] = {}
+    exec(lines.replace('"out"', f'"{again}"').replace("PATH OF YOUR PICTURE", str(picture)), made)
+    assert {path.name for path in again.iterdir()} == set(FILES) - {"curves.csv"}
+    assert (again / "heatmap.npy").read_bytes() == (out / "heatmap.npy").read_bytes()
+    result = made["result"]
+    assert "--no-curves" in command_line(result)
+    assert "curves.csv" not in item_of(result).files(), "a report runs no network when it is written"
+    result.save(again)
+    assert {path.name for path in again.iterdir()} == set(FILES), "by default the curves are computed"
+    assert "--no-curves" not in command_line(result)
 
 
 QUICK = {
@@ -251,11 +307,22 @@ def test_an_interrupt_leaves_nothing_behind(tmp_path, capsys, monkeypatch):
     def interrupted(*_arguments, **_settings):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(perturb, "curves", interrupted)
+    monkeypatch.setattr(perturb, "explain", interrupted)
     picture = photo(tmp_path / "street.png")
     assert explain_all(picture, tmp_path / "out") == 130
     assert "nothing was written" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["street.png"]
+
+
+def test_an_interrupt_during_the_curves_says_where_the_map_is(tmp_path, capsys, monkeypatch):
+    def interrupted(*_arguments, **_settings):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(perturb, "curves", interrupted)
+    out = tmp_path / "out"
+    assert explain_all(photo(tmp_path / "street.png"), out) == 130
+    assert f"stopped during the curves; the map is in {out}" in capsys.readouterr().err
+    assert {path.name for path in out.iterdir()} == set(FILES) - {"curves.csv"}
 
 
 def test_a_failed_write_leaves_the_earlier_result(tmp_path, capsys, monkeypatch):
@@ -267,7 +334,7 @@ def test_a_failed_write_leaves_the_earlier_result(tmp_path, capsys, monkeypatch)
     def full(_made):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("perturb.export.curves_csv", full)
+    monkeypatch.setattr("perturb.export.readings_csv", full)
     assert explain_all(picture, out, "--seed", "5") == 2
     assert "cannot be written" in capsys.readouterr().err
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before

@@ -3,10 +3,12 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 
+import filelock
 import numpy as np
 import pandas as pd
 import PIL.Image
@@ -21,6 +23,7 @@ from perturb.segmenters import SEGMENTERS, SegmenterEntry
 from perturb.summaries import summarise
 from tests import onnx_files as files
 from tests.analytic import DarkIsObject, dark_square
+from tests.disks import disk  # noqa: F401 — a fixture
 
 METRICS = ("deletion_auc", "map_iou", "gini", "forwards", "seconds")
 
@@ -261,3 +264,185 @@ def test_a_method_that_a_segmenter_cannot_do_is_skipped_in_words(folder, tmp_pat
     made = evaluate(plan(folder, methods=("occlusion", "ablation-cam"), classes=("object",)), tmp_path / "out")
     assert len(made.table) == 2 * (1 + len(CONTROLS))
     assert any(what == "dark, ablation-cam" and "cannot reach its layers" in why for what, why in made.skipped)
+
+
+def same_table(one, other):
+    assert_frame_equal(one.drop(columns="seconds"), other.drop(columns="seconds"))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        b"",
+        b"   ",
+        b"garbage",
+        b"\0" * 300,
+        b"\xff\xfe",
+        b"null",
+        b"[1, 2]",
+        b"3",
+        b"{}",
+        b"[" * 100_000,
+        b'{"picture": "a", "segmenter": "dark", "class": "object", "map": "occlusion"}',
+        "without the last column",
+        "a number as text",
+        "a name as a list",
+        "half",
+    ],
+    ids=lambda damage: str(damage)[:20],
+)
+def test_damaged_rows_are_computed_again_and_whole_ones_are_not(damage, folder, tmp_path):
+    out = tmp_path / "out"
+    first = evaluate(plan(folder, classes=("object",)), out)
+    cells = out / "cells.jsonl"
+    lines = cells.read_bytes().splitlines(keepends=True)
+    row = json.loads(lines[2])
+    words = {
+        "without the last column": {name: value for name, value in row.items() if name != "notes"},
+        "a number as text": row | {"gini": "0.5"},
+        "a name as a list": row | {"class": ["object"]},
+    }
+    broken = damage if isinstance(damage, bytes) else lines[2][:60]
+    broken = json.dumps(words[damage]).encode() if damage in words else broken
+    cells.write_bytes(b"".join([*lines[:2], broken, b"\n", *lines[3:]]))
+    again = evaluate(plan(folder, classes=("object",)), out)
+    assert again.resumed == len(lines) - 1
+    assert again.damaged == bool(broken.strip())
+    same_table(again.table, first.table)
+    left = cells.read_bytes().splitlines(keepends=True)
+    assert left[:-1] == [*lines[:2], *lines[3:]]
+    third = evaluate(plan(folder, classes=("object",)), out)
+    assert (third.resumed, third.damaged) == (len(lines), 0)
+
+
+def test_a_name_with_any_characters_is_one_row(folder, tmp_path, monkeypatch):
+    """A line separator of Unicode in a name ends no row, and half a surrogate pair breaks no file."""
+    strange = "object\u2028\x85\ud800"
+
+    def named(device):  # noqa: ARG001 — as for any segmenter
+        made = DarkIsObject()
+        made.classes = ("background", strange)
+        return made
+
+    monkeypatch.setitem(SEGMENTERS, "dark", SegmenterEntry("dark", "", named))
+    first = evaluate(plan(folder), tmp_path / "out")
+    again = evaluate(plan(folder), tmp_path / "out")
+    assert (again.resumed, again.damaged) == (len(first.table), 0)
+    same_table(again.table, first.table)
+    assert set(pd.read_parquet(tmp_path / "out" / "table.parquet")["class"]) == {
+        "background",
+        strange.replace("\ud800", "\ufffd"),
+    }
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        b"",
+        b"[]",
+        b"[1]",
+        b"null",
+        b"{}",
+        b"garbage",
+        b"\0\0\0",
+        b"\xff",
+        b'{"plan": []}',
+        b'{"plan": {}, "weights": 3}',
+        b"[" * 100_000,
+    ],
+    ids=lambda record: str(record)[:20],
+)
+def test_a_damaged_record_is_a_sentence_and_its_rows_are_kept(record, folder, tmp_path):
+    out = tmp_path / "out"
+    evaluate(plan(folder, classes=("object",)), out)
+    cells = (out / "cells.jsonl").read_bytes()
+    (out / "evaluation.json").write_bytes(record)
+    with pytest.raises(perturb.ExportError, match=r"evaluation.json' is damaged: expected the plan.*delete this one"):
+        evaluate(plan(folder, classes=("object",)), out)
+    assert (out / "cells.jsonl").read_bytes() == cells
+    assert (out / "evaluation.json").read_bytes() == record
+    assert not (out / "evaluation.lock").exists()
+
+
+def test_what_a_failed_first_write_left_keeps_nobody_out(folder, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / ".evaluation.json.partial").write_bytes(b'{"pl')
+    (out / "evaluation.lock").write_bytes(b"")
+    assert len(evaluate(plan(folder, classes=("object",)), out).table)
+    assert sorted(os.listdir(out)) == ["cells.jsonl", "evaluation.json", "metrics.json", "table.parquet"]
+
+
+@pytest.mark.parametrize("pages", [0, 1, 2, 3, 4, 5])
+def test_a_full_disk_is_a_sentence_and_the_run_goes_on_when_there_is_room(pages, folder, tmp_path, disk):  # noqa: F811
+    clean = evaluate(plan(folder), tmp_path / "clean")
+    out = disk.path / "out"
+    disk.leave(pages)
+    with pytest.raises(perturb.ExportError, match=rf"cannot be written to '.*out': {disk.reason}. What is finished"):
+        evaluate(plan(folder), out)
+    if not disk.mounted and pages:
+        pytest.skip("a limit on the size of files is none on their sum")
+    lines = (out / "cells.jsonl").read_bytes().count(b"\n") if (out / "cells.jsonl").exists() else 0
+    assert (lines > 0) == (pages > 2), "the lock, the plan and the rows take a page each"
+    disk.free()
+    made = evaluate(plan(folder), out)
+    assert made.resumed == lines
+    same_table(made.table, clean.table)
+
+
+def test_files_that_cannot_be_read_are_sentences(folder, tmp_path):
+    for name in ("evaluation.json", "cells.jsonl"):
+        out = tmp_path / name
+        evaluate(plan(folder, classes=("object",)), out)
+        (out / name).unlink()
+        (out / name).mkdir()
+        with pytest.raises(perturb.ExportError, match="cannot be written to"):
+            evaluate(plan(folder, classes=("object",)), out)
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(perturb.ExportError, match="cannot be written to"):
+        evaluate(plan(folder, classes=("object",)), tmp_path / "file")
+
+
+def test_a_second_run_on_a_folder_is_told_who_holds_it_until_that_run_ends(tmp_path, capsys):
+    """Two real processes; the first one is killed, and then a third one may go on."""
+    out, photo = tmp_path / "out", tmp_path / "street.png"
+    pixels = PIL.Image.fromarray((perturb.sample("quiet-street").pixels * 255).round().astype(np.uint8))
+    pixels.resize((120, 90)).save(photo)
+    words = ["evaluate", str(photo), "--methods", "rise", "--set", "rise.masks=40", "--classes", "car"]
+    words += ["--metrics", "deletion_auc", "--out", str(out)]
+    first = subprocess.Popen(
+        [sys.executable, "-m", "perturb", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 120
+    while not (out / "evaluation.json").exists():
+        assert time.monotonic() < deadline
+        assert first.poll() is None
+        time.sleep(0.005)
+    first.send_signal(signal.SIGSTOP)  # whatever it has got to, it holds the folder now
+    try:
+        before = {path.name: path.read_bytes() for path in out.iterdir()}
+        assert main(words) == 2
+        said = capsys.readouterr().err.strip()
+        assert f"process {first.pid} on {socket.gethostname()}, since 20" in said
+        assert "choose another folder" in said
+        assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    finally:
+        first.kill()
+        first.send_signal(signal.SIGCONT)
+        first.wait()
+    assert (out / "evaluation.lock").exists(), "a killed run could not take it away"
+    assert main(words) == 0
+    assert not (out / "evaluation.lock").exists()
+    assert len(pd.read_parquet(out / "table.parquet")) == 1 + len(CONTROLS)
+    capsys.readouterr()
+
+
+def test_a_lock_that_says_nothing_is_no_defect(folder, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    lock = filelock.FileLock(out / "evaluation.lock")
+    for text in (b"", b"[]", b"\0", b'{"pid": "x"}'):
+        with lock:
+            (out / "evaluation.lock").write_bytes(text)
+            with pytest.raises(perturb.ExportError, match="it has not said who it is"):
+                evaluate(plan(folder), out)

@@ -161,7 +161,7 @@ def test_the_command_line_takes_own_weights(tmp_path, capsys):
     run = [*arguments, "--region", "all", "--set", "size=16", "--set", "stride=16", "--out", str(tmp_path / "out")]
     assert main(run) == 0
     lines = (tmp_path / "out" / "reproduce.py").read_text(encoding="utf-8")
-    assert f"perturb.load_weights('streets-unet', {str(file)!r}, ['road', 'car', 'rest'])" in lines
+    assert f'perturb.load_weights("streets-unet", "{file}", ["road", "car", "rest"])' in lines
     capsys.readouterr()
     assert main([*arguments, "--onnx", "scale=unit", "--out", str(tmp_path / "other")]) == 2
     assert "two kinds of files" in capsys.readouterr().err

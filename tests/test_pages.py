@@ -197,6 +197,6 @@ def test_a_link_that_a_page_does_not_understand_is_said_to_be():
     app.switch_page("pages/segmenters.py").run()
     told = [toast.value for toast in app.toast]
     assert len(told) == 1, "the sample is known"
-    assert "`seg_view=zzz`" in told[0]
+    assert r"seg\_view=zzz" in told[0]
     assert "**this-picture** is used instead" in told[0]
     assert not app.run().toast, "once"

@@ -14,6 +14,7 @@ from pages.parts import arrays, figures
 from pages.parts.shell import Scene
 from perturb.colour import colour_map, limit_of
 from perturb.layers import Layer, activations, inside, stretch
+from perturb.quoting import markdown_text
 from perturb.walk import ORDERS, SIGNS, Sign, channels, part
 
 PAGE = 12
@@ -72,7 +73,9 @@ def show(
         )
     order = seen.order(by)[PAGE * (page - 1) : PAGE * page]
     if by == "inside" and not region.any():
-        st.caption(f"No pixel is predicted as {label}, so there is no inside to compare with the outside.")
+        st.caption(
+            f"No pixel is predicted as {markdown_text(label)}, so there is no inside to compare with the outside."
+        )
     any_below = sign == "signed" and bool((values[order] < 0).any())  # one scale of colours for the whole page
     with st.container(horizontal=True):
         for channel in order:
@@ -90,7 +93,7 @@ def show(
                 )
     figures.colour_bar(1.0, "share of the channel's own largest size, read from the numbers below it", signed=any_below)
     st.caption(
-        f"{layer.name} ({layer.kind}) has {len(values)} channels; this is page {page} of {pages}, {SIGNS[sign]}. Each has "
+        f"{markdown_text(layer.name)} ({layer.kind}) has {len(values)} channels; this is page {page} of {pages}, {SIGNS[sign]}. Each has "
         "its own scale: the numbers below it say from where to where, in the layer's own units."
     )
     arrays.offer(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import html
-
 import pandas as pd
 import streamlit as st
 
@@ -12,6 +10,7 @@ from pages.parts import figures
 from pages.parts.shell import Scene
 from perturb.architecture import GROUP, Part, architecture, by_kind, why_not
 from perturb.methods.ablation_cam import choose
+from perturb.quoting import html_text, markdown_text
 from perturb.segmenters.onnx import OnnxSegmenter
 
 SHOWN = 1500
@@ -27,7 +26,7 @@ def section(scene: Scene, prefix: str) -> None:
     try:
         whole = _read(scene.segmenter.name, scene.segmenter.digest, scene.image.digest, scene.segmenter, scene.image)
     except perturb.SegmenterError as error:
-        st.info(str(error), icon=":material/info:")
+        st.info(markdown_text(str(error)), icon=":material/info:")
         return
     st.markdown(_sentence(whole, scene))
     left, right = st.columns((1.5, 1), gap="medium")
@@ -54,7 +53,7 @@ def _sentence(whole: Part, scene: Scene) -> str:
     parts = sum(1 for part in whole.walk() if not part.parts)
     graph = isinstance(scene.segmenter, OnnxSegmenter)
     words = (
-        f"**{scene.segmenter.name}**: {parts:,} {'nodes' if graph else 'innermost modules'} with **{whole.parameters:,} "
+        f"**{markdown_text(scene.segmenter.name)}**: {parts:,} {'nodes' if graph else 'innermost modules'} with **{whole.parameters:,} "
         f"parameters**; for this picture it gives {_shapes(whole)}."
     )
     if graph:
@@ -99,8 +98,8 @@ def _rows(part: Part, rows: list[str], title: str, *, opened: bool = False) -> N
         facts = _shapes(part) + (f" · used {part.calls} ×" if part.calls > 1 else "")
     weights = f"{part.parameters:,} parameters" if part.parameters else ""
     row = (
-        f"<span style='{_ROW}'><b>{html.escape(title)}</b><span>{html.escape(part.kind)}</span>"
-        f"<span style='{_NUMBER}'>{html.escape(facts)}</span><span style='{_NUMBER}'>{weights}</span></span>"
+        f"<span style='{_ROW}'><b>{html_text(title)}</b><span>{html_text(part.kind)}</span>"
+        f"<span style='{_NUMBER}'>{html_text(facts)}</span><span style='{_NUMBER}'>{weights}</span></span>"
     )
     if not part.parts:
         rows.append(f"<div style='padding-left:1.05rem'>{row}</div>")
@@ -137,7 +136,7 @@ def _part(whole: Part, scene: Scene, prefix: str) -> None:
     kind = part.kind if part.kind == GROUP else f"`{part.kind}`"
     st.caption(f"{kind}, {_shapes(part)}, {part.parameters:,} parameters{share}")
     if reason := why_not(part):
-        st.caption(f":material/block: It cannot be explained as a layer. {reason}")
+        st.caption(f":material/block: It cannot be explained as a layer. {markdown_text(reason)}")
         return
     st.page_link(
         "pages/inspect.py",

@@ -13,6 +13,7 @@ import streamlit as st
 from pages.parts import network, report
 from perturb.folders import npz
 from perturb.images import digest_of
+from perturb.quoting import file_name
 from perturb.report import Item
 from perturb.report_items import item_of_arrays
 
@@ -29,7 +30,7 @@ def offer(label: str, arrays: Mapping[str, npt.NDArray[Any]], *, name: str, key:
         st.download_button(
             label,
             data=partial(npz, arrays),
-            file_name=f"{name}.npz",
+            file_name=file_name(name, ".npz"),
             mime="application/octet-stream",
             key=key,
             on_click="ignore",

@@ -11,6 +11,7 @@ from pages.parts import figures
 from perturb.colour import colour_map
 from perturb.layers import activations
 from perturb.methods.ablation_cam import weights
+from perturb.quoting import markdown_text
 
 SHOWN = 12
 
@@ -24,7 +25,7 @@ def show(result: perturb.Result, prefix: str) -> None:
         "Channels", help="One row a channel of the layer; the clean score minus its score is what it was worth."
     )
     st.caption(
-        f"Layer {result.facts['layer']}: {len(worth)} channels, {result.facts['silent_channels']} of them silent on this "
+        f"Layer {markdown_text(str(result.facts['layer']))}: {len(worth)} channels, {result.facts['silent_channels']} of them silent on this "
         "picture. Below, what the strongest respond to: dark is nothing, bright is the channel's maximum."
     )
     maps = activations(result.segmenter, result.image, str(result.facts["layer"]))

@@ -16,6 +16,7 @@ from perturb import Target
 from perturb.layers import layers
 from perturb.methods import METHODS
 from perturb.methods.ablation_cam import choose
+from perturb.quoting import markdown_text
 from perturb.settings import Setting, Value, check_settings
 from perturb.targets import SCORES, Score, shares
 
@@ -27,7 +28,11 @@ THINGS = ("car", "pedestrian", "bicyclist", "sign", "pole")
 def able(names: Sequence[str]) -> list[str]:
     """Those of the methods that can explain the chosen segmenter; a caption says why the others cannot."""
     reasons = {name: METHODS[name].lacking(shell.scene().segmenter) for name in names}
-    missing = [f"**{METHODS[name].title}** is not available. {reason}" for name, reason in reasons.items() if reason]
+    missing = [
+        f"**{METHODS[name].title}** is not available. {markdown_text(reason)}"
+        for name, reason in reasons.items()
+        if reason
+    ]
     # Many would push the page out of sight.
     with st.expander(f"{len(missing)} methods are not available") if len(missing) > 2 else st.container():
         for sentence in missing:
@@ -198,7 +203,7 @@ def target_widgets(scene: Scene, prefix: str, whose: str = "the segmenter") -> T
 
 def _sentence(target: Target, whose: str) -> str:
     """What is explained, in words."""
-    label, kind = target.label, target.parts()[0]
+    label, kind = markdown_text(str(target.label)), target.parts()[0]
     where = {
         "class": f"over all pixels that {whose} calls {label}",
         "component": f"over the connected part of {label} under one pixel",

@@ -10,6 +10,7 @@ from pages.parts import figures
 from pages.parts.panes import Shown
 from perturb.colour import limit_of, outline, overlay, tint, to_uint8
 from perturb.differences import NORMALISATIONS, Agreement, agreement, difference_of, disagreement, mismatches
+from perturb.quoting import markdown_text
 
 REGION_COLOUR = (20, 20, 20)
 DISAGREEMENT_COLOUR = (255, 0, 200)
@@ -66,7 +67,7 @@ def _subtracted(a: Shown, b: Shown, how: str) -> None:
     try:
         values, unit = difference_of(a.result, b.result, how)
     except perturb.PerturbError as error:
-        st.info(str(error), icon=":material/info:")
+        st.info(markdown_text(str(error)), icon=":material/info:")
         return
     limit = limit_of(values)
     canvas = outline(overlay(a.result.image.pixels, values, limit=limit), a.result.frozen.region, REGION_COLOUR)
@@ -108,7 +109,7 @@ def predictions(a: Shown, b: Shown) -> None:
     found = disagreement(first.frozen.labels, first.segmenter.classes, second.frozen.labels, second.segmenter.classes)
     if first.segmenter.digest == second.segmenter.digest and first.segmenter.name == second.segmenter.name:
         st.info(
-            f"Both panes explain {first.segmenter.name}, so their segmentations are the same. Give one of them another "
+            f"Both panes explain {markdown_text(first.segmenter.name)}, so their segmentations are the same. Give one of them another "
             "segmenter to compare predictions.",
             icon=":material/info:",
         )
@@ -119,14 +120,14 @@ def predictions(a: Shown, b: Shown) -> None:
         "" if found.mean_iou is None else f" The mean IoU over the classes that both know is **{found.mean_iou:.3f}**."
     )
     st.markdown(
-        f"{first.segmenter.name} and {second.segmenter.name} say different things on **{figures.percent(found.share)}** of the "
+        f"{markdown_text(first.segmenter.name)} and {markdown_text(second.segmenter.name)} say different things on **{figures.percent(found.share)}** of the "
         f"pixels.{mean}"
     )
     for only, named in ((found.only_a, a), (found.only_b, b)):
         if only:
             names = ", ".join(only[:12]) + (", …" if len(only) > 12 else "")
             st.warning(
-                f"Only {named.result.segmenter.name} (pane {named.number}) knows: {names}. Where it says one of these the two "
+                f"Only {markdown_text(named.result.segmenter.name)} (pane {named.number}) knows: {markdown_text(names)}. Where it says one of these the two "
                 "cannot agree.",
                 icon=":material/warning:",
             )

@@ -11,6 +11,7 @@ from pages.parts import arrays, figures
 from pages.parts.probe import GAINED, LOST
 from pages.parts.shell import Scene
 from perturb.colour import outline, tint, to_uint8
+from perturb.quoting import markdown_text
 from perturb.segmentation import Overlap, overlap, true_labels
 
 MISSED, INVENTED = LOST, GAINED
@@ -29,15 +30,19 @@ def section(scene: Scene, label: str, prefix: str) -> None:
     seen = overlap(scene.labels, truth, scene.segmenter.classes.index(label))
     if not seen.union.any():
         st.info(
-            f"{label} is neither in the ground truth of this picture nor predicted, so there is no error to show and no "
+            f"{markdown_text(label)} is neither in the ground truth of this picture nor predicted, so there is no error to show and no "
             "IoU. Choose another class.",
             icon=":material/info:",
         )
         return
-    st.markdown(_sentence(seen, label))
+    st.markdown(_sentence(seen, markdown_text(label)))
     masks: list[tuple[str, str, list[tuple[str, Mask, Colour]]]] = [
-        ("Ground truth", f"Where {label} is.", [("true", seen.truth, TRUE)]),
-        ("Prediction", f"Where the segmenter says {label}.", [("predicted", seen.prediction, PREDICTED)]),
+        ("Ground truth", f"Where {markdown_text(label)} is.", [("true", seen.truth, TRUE)]),
+        (
+            "Prediction",
+            f"Where the segmenter says {markdown_text(label)}.",
+            [("predicted", seen.prediction, PREDICTED)],
+        ),
         (
             "Errors",
             "Missed: true, but not predicted. Invented: predicted, but not true.",

@@ -12,6 +12,7 @@ import streamlit as st
 import perturb
 from pages.parts.cards import tip
 from perturb.cards import METRICS
+from perturb.quoting import csv_cell, markdown_text
 from perturb.summaries import read_table, summarise
 
 BUNDLED = Path(__file__).parents[2] / "docs" / "evaluation.parquet"
@@ -42,7 +43,7 @@ def section(prefix: str) -> None:
         else:
             return
     except perturb.PerturbError as error:
-        st.error(str(error), icon=":material/broken_image:")
+        st.error(markdown_text(str(error)), icon=":material/broken_image:")
         return
     _show(table, prefix)
 
@@ -113,7 +114,7 @@ def _show(table: pd.DataFrame, prefix: str) -> None:
     st.dataframe(across, column_config=config)
     st.download_button(
         "Download the means (CSV)",
-        data=summary.to_csv(index=False),
+        data=summary.map(csv_cell).to_csv(index=False),
         file_name="means.csv",
         mime="text/csv",
         key=f"{prefix}many_csv",

@@ -18,6 +18,7 @@ from perturb.curves import curve_forwards
 from perturb.engine import Progress
 from perturb.methods import METHODS
 from perturb.methods.base import Outcome
+from perturb.quoting import markdown_text
 from perturb.settings import Value
 from perturb.targets import Frozen
 
@@ -182,7 +183,7 @@ def _status(plan: Plan, task: jobs.Task[perturb.Result]) -> bool:
             help="Run the method, and draw its map and the curves that test it.",
         )
         if plan.error:
-            st.error(plan.error, icon=":material/error:")
+            st.error(markdown_text(plan.error), icon=":material/error:")
             return False
         # Who comes to the page or to another picture wants to see it explained; who moves a slider may not be done.
         arrived = st.session_state["just_entered"] or (

@@ -15,6 +15,7 @@ from perturb.engine import Progress
 from perturb.faithfulness import Faithfulness, compare, compare_forwards
 from perturb.judge import DEFAULT_METRICS
 from perturb.methods import METHODS
+from perturb.quoting import markdown_text
 from perturb.report_items import item_of_comparison
 
 DEFAULT = ("occlusion", "feature-ablation")
@@ -45,7 +46,7 @@ def section(scene: Scene, target: perturb.Target, methods: list[str], prefix: st
     plans = [experiment.plan(scene, target, name, controls.default_settings(name, scene), prefix) for name in methods]
     task: jobs.Task[Faithfulness] = jobs.Task(f"{prefix}compare", json.dumps([plan.key for plan in plans]))
     if errors := [plan.error for plan in plans if plan.error]:
-        st.error(errors[0], icon=":material/error:")
+        st.error(markdown_text(errors[0]), icon=":material/error:")
         return
     missing = [plan for plan in plans if plan.key not in shop.results]
     passes = compare_forwards(len(plans), DEFAULT_METRICS)

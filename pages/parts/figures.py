@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from typing import Any
 
 import altair as alt
@@ -14,6 +13,7 @@ import streamlit as st
 from perturb.colour import MAGNITUDE, SIGNED, colour_map, limit_of, outline, to_uint8
 from perturb.curves import Curves
 from perturb.export import png
+from perturb.quoting import html_text
 from perturb.targets import shares
 
 MAP_COLOUR = "#c2410c"
@@ -76,11 +76,11 @@ def bar_html(limit: float, unit: str, *, signed: bool, used: tuple[float, float]
     if (first, last) != (0.0, 1.0) and used is not None:
         name += f"; used from {number(used[0])} to {number(used[1])}"
     return (
-        f"<div role='img' aria-label='{html.escape(name)}' style='font-size:.8rem'>"
+        f"<div role='img' aria-label='{html_text(name)}' style='font-size:.8rem'>"
         f"<div style='height:.8rem;border-radius:.2rem;border:1px solid #8884;"
         f"background:{','.join(layers)};background-origin:border-box'>"
         f"</div><div style='display:flex;justify-content:space-between;font-variant-numeric:tabular-nums'>{labels}</div>"
-        f"<div style='opacity:.75'>{html.escape(unit)}</div></div>"
+        f"<div style='opacity:.75'>{html_text(unit)}</div></div>"
     )
 
 
@@ -116,7 +116,7 @@ def legend_html(labels: npt.NDArray[Any], classes: tuple[str, ...], palette: npt
         items.append(
             f"<span style='white-space:nowrap;{weight}'><span style='display:inline-block;width:.75rem;height:.75rem;"
             f"border-radius:.15rem;border:1px solid #8888;margin-right:.3rem;background:rgb({r},{g},{b})'></span>"
-            f"{html.escape(name)} {percent(share)}</span>"
+            f"{html_text(name)} {percent(share)}</span>"
         )
     return f"<div style='display:flex;flex-wrap:wrap;gap:.15rem .8rem;font-size:.82rem'>{''.join(items)}</div>"
 
@@ -124,7 +124,7 @@ def legend_html(labels: npt.NDArray[Any], classes: tuple[str, ...], palette: npt
 def key(items: list[tuple[tuple[int, int, int], str]]) -> None:
     """What the colours of a picture mean, each with its words."""
     box = "display:inline-block;width:.75rem;height:.75rem;border-radius:.15rem;border:1px solid #8888"
-    rows = [f"<span style='{box};background:rgb{colour}'></span> {html.escape(words)}" for colour, words in items]
+    rows = [f"<span style='{box};background:rgb{colour}'></span> {html_text(words)}" for colour, words in items]
     st.html(f"<div style='font-size:.85rem'>{'<br>'.join(rows)}</div>")
 
 

@@ -15,6 +15,7 @@ from pages.parts import experiment, figures, jobs
 from perturb.colour import limit_of, outline, overlay
 from perturb.engine import Progress
 from perturb.export import unit_of
+from perturb.quoting import markdown_text
 
 GROUNDS = {
     "foreground": ("Inside the region", "Foreground: channels silenced inside the region"),
@@ -81,13 +82,13 @@ def _show(pair: Pair) -> None:
     st.table(pd.DataFrame([_row(result) for result in pair], index=[title for title, _ in GROUNDS.values()]))
     larger, smaller = ("inside", "outside") if sizes[0] >= sizes[1] else ("outside", "inside")
     st.caption(
-        f"Means over all {len(first.readings)} channels (but for the largest drop) of layer {first.facts['layer']}; score: "
+        f"Means over all {len(first.readings)} channels (but for the largest drop) of layer {markdown_text(str(first.facts['layer']))}; score: "
         f"{first.frozen.target.score}, {figures.number(float(first.clean.score[0]))} when nothing is silenced. A channel "
         f"silenced {larger} the region moves the score more than one silenced {smaller} it. The region is "
         f"{figures.percent(share)} of the picture."
     )
     for note in dict.fromkeys(note for result in pair for note in result.notes):
-        st.info(note, icon=":material/info:")
+        st.info(markdown_text(note), icon=":material/info:")
 
 
 def drops(result: perturb.Result) -> npt.NDArray[np.float64]:

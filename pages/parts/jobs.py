@@ -19,6 +19,7 @@ from streamlit.runtime.scriptrunner import StopException
 
 import perturb
 from perturb.engine import Progress
+from perturb.quoting import markdown_text
 
 T = TypeVar("T")
 KEPT = 32
@@ -241,7 +242,7 @@ class Task(Generic[T]):
             self.keep(work_parts(parts, stop=self.stop)[-1])
         except perturb.PerturbError as error:
             state.pop(self._pending, None)
-            state[self._ended] = (self.key, str(error))
+            state[self._ended] = (self.key, markdown_text(str(error)))
         st.rerun()
 
 

@@ -16,6 +16,7 @@ from perturb.cards import METRICS
 from perturb.colour import outline, overlay, readable_limit, tint
 from perturb.faithfulness import Faithfulness, contents
 from perturb.folders import zip_of
+from perturb.quoting import file_name, markdown_text
 from perturb.segmentation import true_labels, wrong_pixels
 from perturb.verdict import FALL, SMALLEST_GAP
 
@@ -68,7 +69,7 @@ def show(made: Faithfulness, scene: Scene, prefix: str) -> None:
     st.download_button(
         "Download the comparison (zip)",
         data=lambda: zip_of(contents(made)),
-        file_name=f"{scene.image.name}-faithfulness.zip",
+        file_name=file_name(f"{scene.image.name}-faithfulness", ".zip"),
         mime="application/zip",
         key=f"{prefix}compare_zip",
         on_click="ignore",
@@ -112,7 +113,7 @@ def _verdicts(made: Faithfulness) -> None:
         st.info("One method only: there is nothing to rank it against but the controls.", icon=":material/info:")
     for judged in made.methods:
         for note in judged.notes:
-            st.info(f"**{judged.name}**: {note}", icon=":material/info:")
+            st.info(f"**{judged.name}**: {markdown_text(note)}", icon=":material/info:")
 
 
 def _maps(made: Faithfulness, scene: Scene) -> None:

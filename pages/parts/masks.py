@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import streamlit as st
 import perturb
 from pages.parts.figures import percent
 from pages.parts.network import current
+from perturb.quoting import html_text, markdown_text
 from perturb.segmentation import IGNORED, true_labels
 from perturb.targets import shares
 
@@ -22,7 +22,7 @@ def offer(image: perturb.Image) -> None:
     with st.popover("Ground truth", icon=":material/label:", width="stretch", help="What is really in this picture."):
         st.caption(
             "A PNG as large as your file. Each pixel holds the number of its class, 255 for none, or the colour of its "
-            f"class. The classes are those of {current().name}:"
+            f"class. The classes are those of {markdown_text(current().name)}:"
         )
         st.html(_classes(current()))
         st.file_uploader(
@@ -44,9 +44,9 @@ def offer(image: perturb.Image) -> None:
                 help="The picture stays, as if no mask had been given.",
             )
     if error := state.get("mask_error", {}).get(image.digest):
-        st.error(error, icon=":material/label_off:")
+        st.error(markdown_text(error), icon=":material/label_off:")
     if image.truth is not None:
-        st.caption(_told(image))
+        st.caption(markdown_text(_told(image)))
 
 
 def _take(key: str, image: perturb.Image) -> None:
@@ -84,7 +84,7 @@ def _told(image: perturb.Image) -> str:
 def _classes(segmenter: perturb.Segmenter) -> str:
     rows = "".join(
         f"<div>{index} <span style='display:inline-block;width:.75rem;height:.75rem;border:1px solid #8888;"
-        f"border-radius:.15rem;background:{colour}'></span> {html.escape(name)} <code>{colour}</code></div>"
+        f"border-radius:.15rem;background:{colour}'></span> {html_text(name)} <code>{colour}</code></div>"
         for index, (name, colour) in enumerate(
             (name, f"#{r:02x}{g:02x}{b:02x}")
             for name, (r, g, b) in zip(segmenter.classes, segmenter.palette.tolist(), strict=True)

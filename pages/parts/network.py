@@ -10,6 +10,7 @@ import streamlit as st
 
 import perturb
 from perturb.engine import clean_logits
+from perturb.quoting import markdown_text
 from perturb.segmenters import DEFAULT
 from perturb.segmenters.onnx import OnnxSegmenter
 
@@ -99,13 +100,13 @@ def _usable(name: str) -> str:
             entry.fetch(bar.progress)
         except perturb.SegmenterError as error:
             bar.empty()
-            st.error(str(error), icon=":material/cloud_off:")
+            st.error(markdown_text(str(error)), icon=":material/cloud_off:")
             return DEFAULT
         st.rerun()
     try:
         load(name)
     except perturb.SegmenterError as error:
-        st.error(f"{error} Until then, {DEFAULT} stands in.", icon=":material/error:")
+        st.error(f"{markdown_text(str(error))} Until then, {DEFAULT} stands in.", icon=":material/error:")
         return DEFAULT
     return name
 
@@ -123,7 +124,7 @@ def _describe(name: str) -> None:
             st.query_params["model"] = wanted = own.digest
     if wanted and (own is None or own.digest != wanted or own.name != name):
         st.warning(
-            f"This link belongs to an ONNX file that is not in it, the one with the digest {wanted[:12]}…. Upload it on "
+            f"This link belongs to an ONNX file that is not in it, the one with the digest {markdown_text(wanted[:12])}…. Upload it on "
             "the Segmenters page, under bring-your-own, to see the same result; until then another segmenter is shown.",
             icon=":material/link:",
         )

@@ -11,6 +11,7 @@ import streamlit as st
 import perturb
 from pages.parts import figures, shell
 from perturb.colour import blend, label_colours
+from perturb.quoting import markdown_text
 from perturb.segmenters.onnx import LOADED, OnnxSegmenter
 from perturb.segmenters.onnx_checks import MAX_BYTES
 from perturb.segmenters.onnx_session import rehearse
@@ -77,7 +78,7 @@ def _checked(file_id: str, data: bytes, name: str) -> OnnxGraph | None:
     known: OnnxGraph | None
     _, known, error = state[key]
     if error:
-        st.error(error, icon=":material/block:")
+        st.error(markdown_text(error), icon=":material/block:")
     return known
 
 
@@ -95,13 +96,13 @@ def _facts(graph: OnnxGraph, data: bytes, name: str) -> OnnxGraph | None:
         try:
             graph = read_spec(data, name, **hints)
         except perturb.SegmenterError as error:
-            st.error(str(error), icon=":material/error:")
+            st.error(markdown_text(str(error)), icon=":material/error:")
             return None
     spec = graph.spec
     size = f"{spec.size[1]} × {spec.size[0]} px" if spec.size else "any size"
     lines = {
-        "input": f"`{spec.input}`, {spec.layout} ({LAYOUTS[spec.layout]}), {size}, {graph.dtype.lower()}",
-        "output": f"`{spec.output}`, {_or_asked(graph, 'output_layout')}, {_or_asked(graph, 'kind')}",
+        "input": f"{markdown_text(spec.input)}, {spec.layout} ({LAYOUTS[spec.layout]}), {size}, {graph.dtype.lower()}",
+        "output": f"{markdown_text(spec.output)}, {_or_asked(graph, 'output_layout')}, {_or_asked(graph, 'kind')}",
         "channels": str(graph.channels or "not said"),
         **graph.facts,
     }
@@ -141,7 +142,7 @@ def _form(graph: OnnxGraph, data: bytes, name: str) -> OnnxSegmenter | None:
     try:
         return OnnxSegmenter(data, graph, _spec(graph, given, name), classes=classes, name=name)
     except perturb.SegmenterError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(markdown_text(str(error)), icon=":material/error:")
         return None
 
 
@@ -175,11 +176,11 @@ def _choice(field: str, title: str, titles: dict[str, str], text: str) -> str:
 def _trial(segmenter: OnnxSegmenter) -> None:
     """The network on the current picture, and the button that takes it."""
     image: perturb.Image = st.session_state["image"]
-    st.markdown(f"**What it makes of {image.name}**")
+    st.markdown(f"**What it makes of {markdown_text(image.name)}**")
     try:
         labels, seconds = shell.segment(segmenter, image)
     except perturb.SegmenterError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(markdown_text(str(error)), icon=":material/error:")
         return
     figures.show(
         blend(image.pixels, label_colours(labels, segmenter.palette), 0.7),
@@ -190,7 +191,7 @@ def _trial(segmenter: OnnxSegmenter) -> None:
     figures.legend(labels, segmenter.classes, segmenter.palette, "")
     if found[0][1] > ONE_COLOUR and np.prod(labels.shape) > 1:
         st.warning(
-            f"Nearly every pixel is {found[0][0]}. If that is not what the picture shows, try another scale.",
+            f"Nearly every pixel is {markdown_text(found[0][0])}. If that is not what the picture shows, try another scale.",
             icon=":material/help:",
         )
     own = shell.own_segmenter()

@@ -10,6 +10,7 @@ from pages.parts import report
 from pages.parts.panes import Outcome, Shown
 from perturb.comparison import contents, python_lines
 from perturb.folders import zip_of
+from perturb.quoting import file_name
 from perturb.report_items import item_of
 
 
@@ -31,7 +32,7 @@ def offer(made: Outcome, pair: tuple[Shown, Shown | None], how: str, prefix: str
         st.download_button(
             "Download the comparison (zip)",
             data=lambda: zip_of(contents(results, numbers, how)),
-            file_name=f"{made.panes[0].result.image.name}-compare.zip",
+            file_name=file_name(f"{made.panes[0].result.image.name}-compare", ".zip"),
             mime="application/zip",
             key=f"{prefix}zip",
             on_click="ignore",

@@ -13,6 +13,7 @@ from pages.parts import controls, experiment, jobs, network, shell
 from pages.parts.shell import Scene
 from perturb.engine import Progress
 from perturb.methods import METHODS
+from perturb.quoting import markdown_text
 from perturb.settings import Value
 from perturb.targets import Frozen, Target
 
@@ -149,8 +150,8 @@ def _widgets(number: int, prefix: str, *, narrow: bool) -> tuple[Scene | None, s
     method = METHODS[chosen if chosen in names else names[0]]
     if others := [name for name in METHODS if name not in able]:
         st.caption(
-            f":material/block: Not for {scene.segmenter.name}: {', '.join(others)}.",
-            help=METHODS[others[0]].lacking(scene.segmenter),
+            f":material/block: Not for {markdown_text(scene.segmenter.name)}: {', '.join(others)}.",
+            help=markdown_text(METHODS[others[0]].lacking(scene.segmenter)),
         )
     if reason := method.lacking(scene.segmenter):
         return scene, method.name, {}, reason
@@ -170,7 +171,7 @@ def _scene(number: int, key: str) -> tuple[Scene | None, str]:
         _kept([SIDEBAR, *ready], every, f"{key}segmenter"),
         key=f"{key}segmenter",
         bind="query-params",
-        help=f"The network that pane {number} explains; in the sidebar stands {here.segmenter.name}. Those whose weights are not "
+        help=f"The network that pane {number} explains; in the sidebar stands {markdown_text(here.segmenter.name)}. Those whose weights are not "
         "here yet can be fetched there.",
     )
     if name in (SIDEBAR, here.segmenter.name):
@@ -196,7 +197,7 @@ def run(panes: Sequence[Pane], prefix: str) -> Outcome | None:
     able = [(pane.number, pane.plan) for pane in panes if pane.plan is not None and not pane.trouble]
     for pane in panes:
         if pane.trouble:
-            st.error(f"**Pane {pane.number}** is left out. {pane.trouble}", icon=":material/block:")
+            st.error(f"**Pane {pane.number}** is left out. {markdown_text(pane.trouble)}", icon=":material/block:")
     shop = jobs.workshop()
     task: jobs.Task[tuple[Shown, ...]] = jobs.Task(
         f"{prefix}run", json.dumps([[number, plan.key] for number, plan in able])

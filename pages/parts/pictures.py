@@ -9,6 +9,7 @@ import streamlit as st
 import perturb
 from pages.parts import figures, masks
 from pages.parts.network import current
+from perturb.quoting import markdown_text
 from perturb.samples import DEFAULT_SAMPLE, EVERY, is_sample, offered
 
 SOURCES = ("sample", "upload", "camera")
@@ -56,7 +57,7 @@ def choose() -> None:
         if source != "sample":
             st.info(_invitation(wanted), icon=":material/upload:")
     else:
-        image, caption = photo, "  \n".join((f"**{photo.name}**", *photo.notes))
+        image, caption = photo, "  \n".join((f"**{markdown_text(photo.name)}**", *map(markdown_text, photo.notes)))
         if wanted and wanted != image.digest and not is_new:
             st.warning(_invitation(wanted), icon=":material/link:")
     figures.show(image.pixels, alt=f"The picture to explain: {image.name}", caption=caption)
@@ -110,7 +111,7 @@ def _new_photographs(source: str) -> None:
     else:
         st.camera_input("Your camera", key=key, on_change=_take, args=(key,), help="A shot joins the list below.")
     for error in state.get("upload_errors", ()):
-        st.error(error, icon=":material/broken_image:")
+        st.error(markdown_text(error), icon=":material/broken_image:")
 
 
 def _take(key: str) -> None:
@@ -153,23 +154,24 @@ def _thumbnails(shown: str, names: list[str]) -> None:
 def _thumbnail(name: str, names: list[str], *, shown: bool) -> None:
     """A picture that is a button, and the button that takes it off the list."""
     image = _known()[name]
+    label = markdown_text(image.name)
     with st.container(key=f"thumb_{'on' if shown else 'off'}_{name}", width=THUMBNAIL):
         figures.show(image.thumbnail, alt=f"Thumbnail of {image.name}")
         st.button(
-            f"{image.name}, shown now" if shown else f"Show {image.name}",
+            f"{label}, shown now" if shown else f"Show {label}",
             key=f"open_{name}",
             on_click=_open,
             args=(name,),
             disabled=shown,
-            help=image.name + (" (with ground truth)" if image.truth is not None else ""),
+            help=label + (" (with ground truth)" if image.truth is not None else ""),
         )
         st.button(
-            f"Remove {image.name}",
+            f"Remove {label}",
             icon=":material/close:",
             key=f"remove_{name}",
             on_click=_remove,
             args=(name, names),
-            help=f"Take {image.name} off this list.",
+            help=f"Take {label} off this list.",
         )
 
 
@@ -193,7 +195,7 @@ def _remove(name: str, names: list[str]) -> None:
 def _invitation(wanted: str) -> str:
     if wanted:
         return (
-            f"This link belongs to a photograph that is not in it, the one with the digest {wanted[:12]}…. "
+            f"This link belongs to a photograph that is not in it, the one with the digest {markdown_text(wanted[:12])}…. "
             "Upload it here to see the same result; until then another picture is shown."
         )
     return "Choose a photograph above; until then the sample is shown."

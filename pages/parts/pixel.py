@@ -15,6 +15,7 @@ from pages.parts.picker import Pick, picture_picker
 from pages.parts.shell import Scene
 from perturb.colour import to_uint8
 from perturb.export import png
+from perturb.quoting import markdown_text
 from perturb.scoremaps import PixelScores, at_pixel
 from perturb.segmentation import IGNORED, true_labels
 
@@ -53,7 +54,7 @@ def section(scene: Scene, logits: npt.NDArray[np.float32], prefix: str) -> None:
     seen, true = at_pixel(logits, x, y), _true(scene, x, y)
     classes = scene.segmenter.classes
     with right:
-        st.markdown(_sentence(seen, true, classes))
+        st.markdown(_sentence(seen, true, tuple(map(markdown_text, classes))))
         frame = _frame(seen, true, classes)
         for column, (name, title) in zip(
             st.columns(2), {"logit": "score (logit)", "probability": "probability"}.items(), strict=True

@@ -10,6 +10,7 @@ import perturb
 from pages.parts import arrays, figures, scores, truth
 from pages.parts.shell import Scene
 from perturb.colour import blend, colour_map, label_colours
+from perturb.quoting import markdown_text
 from perturb.scoremaps import fusion
 from perturb.segmentation import Correctness, correctness
 from perturb.targets import shares
@@ -55,10 +56,10 @@ def section(scene: Scene, prefix: str) -> None:
 
 def _sentence(scene: Scene) -> str:
     found = shares(scene.labels, scene.segmenter.classes)
-    named = [f"{figures.percent(share)} {name}" for name, share in found[:NAMED]]
+    named = [f"{figures.percent(share)} {markdown_text(name)}" for name, share in found[:NAMED]]
     listed = f"{', '.join(named[:-1])} and {named[-1]}" if len(named) > 1 else named[0]
     rest = f", and {len(found) - NAMED} more classes" if len(found) > NAMED else ""
-    return f"**{scene.segmenter.name}** takes {scene.image.name} for {listed}{rest}."
+    return f"**{markdown_text(scene.segmenter.name)}** takes {markdown_text(scene.image.name)} for {listed}{rest}."
 
 
 def _prediction(scene: Scene) -> None:

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
+from perturb.quoting import markdown_text
 from perturb.report import Item, report_html, report_zip
 
 PREFIXES = ("occ_", "per_", "ins_", "cam_", "cmp_", "fai_", "seg_")
@@ -102,7 +103,7 @@ def _dialog() -> None:
             with st.container(width=150):
                 st.image(plate.png, alt=plate.alt, width="stretch", output_format="PNG")
             with st.container(width="stretch"):
-                st.markdown(f"**{place + 1}. {entry.item.title}**")
+                st.markdown(f"**{place + 1}. {markdown_text(entry.item.title)}**")
                 key = f"report_note_{entry.number}"
                 st.text_area(
                     "Note",

@@ -17,6 +17,7 @@ from pages.parts.shell import Scene
 from perturb.colour import overlay, readable_limit
 from perturb.engine import Progress
 from perturb.methods import METHODS
+from perturb.quoting import markdown_text
 from perturb.sanity import SEEDS, STAGES, Stage, randomise, reseed
 from perturb.segmenters.base import lacking
 
@@ -51,12 +52,12 @@ def widgets(prefix: str) -> tuple[str, int]:
 def section(scene: Scene, target: perturb.Target, method: str, stages: int, prefix: str) -> None:
     """Run both checks and show how the map changes."""
     if reason := lacking(scene.segmenter, ("weights",), "this check"):
-        st.info(reason, icon=":material/block:")
+        st.info(markdown_text(reason), icon=":material/block:")
         return
     plan = experiment.plan(scene, target, method, controls.default_settings(method, scene), prefix)
     task: jobs.Task[Checked] = jobs.Task(f"{prefix}sanity", json.dumps([plan.key, stages]))
     if plan.error:
-        st.error(plan.error, icon=":material/error:")
+        st.error(markdown_text(plan.error), icon=":material/error:")
         return
     known = plan.key in jobs.workshop().results
     runs = stages + SEEDS
@@ -181,4 +182,4 @@ def _tiles(result: perturb.Result, maps: list[tuple[str, np.ndarray]]) -> None:
                 limit = readable_limit(values)
                 tile = overlay(result.image.pixels, values, limit=limit, signed=result.signed())
                 ends = figures.ends(values, limit, signed=result.signed())
-                figures.show(tile, alt=f"Map: {name}", caption=f"{name} ({ends})")
+                figures.show(tile, alt=f"Map: {name}", caption=f"{markdown_text(name)} ({ends})")

@@ -11,6 +11,7 @@ from pages.parts import arrays, controls, figures
 from pages.parts.shell import Scene
 from perturb.colour import colour_map, limit_of
 from perturb.engine import clean_logits
+from perturb.quoting import markdown_text
 from perturb.scoremaps import ScoreMaps, score_maps, segments_of
 
 MAPS = {
@@ -77,7 +78,7 @@ def section(scene: Scene, label: str, prefix: str) -> None:
     parts = _segments(scene.image.digest, scene.image)
     maps = score_maps(logits(scene), index, parts)
     region = scene.labels == index
-    st.markdown(_sentence(maps, label, region))
+    st.markdown(_sentence(maps, markdown_text(label), region))
     limit = limit_of(maps.score)
     for names in (tuple(MAPS)[:3], tuple(MAPS)[3:]):
         for column, name in zip(st.columns(3, gap="medium"), names, strict=True):
@@ -85,7 +86,7 @@ def section(scene: Scene, label: str, prefix: str) -> None:
                 _picture(getattr(maps, name), name, label, region, limit)
     counts = ", ".join(f"{layer.max() + 1:,}" for layer in parts)
     st.caption(
-        f"Outlined: the pixels predicted as {label}. The maps in logits share one scale; each bar is striped beyond its map's own "
+        f"Outlined: the pixels predicted as {markdown_text(label)}. The maps in logits share one scale; each bar is striped beyond its map's own "
         f"range. Parts: Felzenszwalb segments at {len(parts)} scales ({counts} of them). All maps come from the final "
         "scores, whatever layer is chosen elsewhere. Source: Schorr et al. 2021 (Neuroscope)."
     )

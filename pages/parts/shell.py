@@ -15,6 +15,7 @@ import streamlit as st
 import perturb
 from pages.parts import network, pictures, report
 from pages.parts.network import load, own_segmenter, segment, use_own
+from perturb.quoting import markdown_text
 from perturb.samples import EVERY
 
 
@@ -188,7 +189,7 @@ def tell_dropped() -> None:
         shown = state.get(name)
         if isinstance(shown, str | int | float) and not _same(shown, wanted):
             st.toast(
-                f"The link asks for `{name}={wanted}`, which does not fit here; **{shown}** is used instead.",
+                f"The link asks for {markdown_text(f'{name}={wanted}')}, which does not fit here; **{markdown_text(str(shown))}** is used instead.",
                 icon=":material/link_off:",
                 duration="long",
             )

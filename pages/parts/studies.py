@@ -18,6 +18,7 @@ from perturb.engine import Progress
 from perturb.export import UNITS
 from perturb.fills import FILLS
 from perturb.folders import zip_of
+from perturb.quoting import markdown_text
 from perturb.report_items import item_of_study
 from perturb.study import FILL_NAMES, SIZES, Study, plan, study, study_contents, study_forwards
 
@@ -66,7 +67,7 @@ def section(scene: Scene, target: perturb.Target, prefix: str) -> None:
         plans = plan(fills, colours, sizes, 12.0)
         passes = sum(study_forwards(image, target.freeze(image, scene.labels, segmenter.classes), plans))
     except perturb.PerturbError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(markdown_text(str(error)), icon=":material/error:")
         return
     seconds = passes * jobs.workshop().pass_seconds(segmenter.name, image.height, image.width, scene.seconds)
     cost = f"{len(plans)} occluders, {passes:,} forward passes, about {jobs.duration(seconds)}."

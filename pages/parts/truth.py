@@ -12,6 +12,7 @@ import streamlit as st
 from pages.parts import figures
 from pages.parts.shell import Scene
 from perturb.colour import tint, to_uint8
+from perturb.quoting import markdown_text
 from perturb.segmentation import Correctness, iou_by_class, mean_iou, pixel_accuracy
 
 WRONG = (255, 0, 200)
@@ -46,7 +47,8 @@ def errors(scene: Scene, seen: Correctness) -> None:
     figures.key([(WRONG, f"{count:,} wrong pixels")])
     words = []
     if worst := seen.worst():
-        words.append(f"Commonest error: {worst[2]:,} pixels of {worst[0]} are taken for {worst[1]}.")
+        true, said = map(markdown_text, worst[:2])
+        words.append(f"Commonest error: {worst[2]:,} pixels of {true} are taken for {said}.")
     if seen.compared < 1:
         words.append(f"{figures.percent(1 - seen.compared)} of the picture has no label that could be compared.")
     st.caption(" ".join(words))
@@ -62,7 +64,7 @@ def errors(scene: Scene, seen: Correctness) -> None:
 def section(seen: Correctness, prefix: str) -> None:
     """What does not fit, the figures by class, and the confusion matrix."""
     if seen.unknown:
-        names = ", ".join(f"{name} ({figures.percent(share)})" for name, share in seen.unknown.items())
+        names = ", ".join(f"{markdown_text(name)} ({figures.percent(share)})" for name, share in seen.unknown.items())
         st.warning(
             f"The segmenter has no name for {len(seen.unknown)} classes of the ground truth: {names}. Their pixels are left "
             "out of all figures, and so are things that it sees there without reason: the figures flatter it.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
+import json
 
 import numpy as np
 import streamlit as st
@@ -11,11 +11,14 @@ import perturb
 from pages.parts import controls, figures, report
 from pages.parts.picker import Pick, picture_picker
 from pages.parts.shell import Scene
+from perturb.arguments import names_in
 from perturb.colour import blend, edges, label_colours, limit_of, outline, overlay, readable_limit, to_uint8
+from perturb.curves import FILL
 from perturb.export import png, python_lines, to_zip, unit_of
 from perturb.methods.base import Outcome
 from perturb.methods.lime import POOR_FIT
 from perturb.metrics import METRICS
+from perturb.quoting import file_name, markdown_text, shell_line
 from perturb.report_items import item_of
 from perturb.samples import is_sample
 from perturb.segmenters.onnx import OnnxSegmenter
@@ -180,7 +183,7 @@ def heat_map(result: perturb.Result, prefix: str, cell: tuple[int, int]) -> None
     )
     _facts(result)
     for note in result.notes:
-        st.info(note, icon=":material/info:")
+        st.info(markdown_text(note), icon=":material/info:")
     if pick is not None:
         st.session_state[f"{prefix}picked"] = ((pick.x0 + pick.x1 - 1) // 2, (pick.y0 + pick.y1 - 1) // 2)
         st.rerun(scope="app")  # the probe stands outside this fragment
@@ -191,7 +194,8 @@ def _facts(result: perturb.Result) -> None:
     told = {name: value for name, value in result.facts.items() if name != "unit"}
     words = []
     for name, value in told.items():
-        text = FACTS[name][0].format(figures.fact(value)) if name in FACTS else f"{name}: {figures.fact(value)}"
+        fact = markdown_text(figures.fact(value))
+        text = FACTS[name][0].format(fact) if name in FACTS else f"{name}: {fact}"
         if name == "segments" and result.settings["segments"] in ("grid", "slic"):
             text += f" (asked for about {result.settings['count']})"
         words.append(text)
@@ -235,7 +239,7 @@ def downloads(result: perturb.Result, prefix: str) -> None:
         st.download_button(
             "Download everything (zip)",
             data=lambda: to_zip(result),
-            file_name=f"{result.image.name}-{result.frozen.name}-{result.method}.zip",
+            file_name=file_name(f"{result.image.name}-{result.frozen.name}-{result.method}", ".zip"),
             mime="application/zip",
             key=f"{prefix}zip",
             on_click="ignore",
@@ -245,7 +249,7 @@ def downloads(result: perturb.Result, prefix: str) -> None:
         )
         report.button(prefix, [lambda link: item_of(result, link, shown)], result, shown)
     st.caption(
-        f"Until a setting changes, the address in your browser is a link to this very result: {result.frozen.name} by "
+        f"Until a setting changes, the address in your browser is a link to this very result: {markdown_text(result.frozen.name)} by "
         f"{result.method}."
     )
     python, shell = st.tabs(["Python", "Command line"])
@@ -260,13 +264,15 @@ def command_line(result: perturb.Result) -> str:
     target, method = result.frozen.target, perturb.METHODS[result.method]
     own = not is_sample(result.image)
     picture = "PATH_OF_YOUR_PICTURE" if own else result.image.name
-    parts = ["python", "-m", "perturb", "explain", picture, "--segmenter", result.segmenter.name]
+    parts = ["python", "-m", "perturb", "explain", picture, *_option("--segmenter", result.segmenter.name)]
     if own and result.image.truth is not None:
         parts += ["--truth", "PATH_OF_ITS_MASK"]
     if isinstance(result.segmenter, OnnxSegmenter):
-        parts += ["--classes", ",".join(result.segmenter.classes)]
+        parts += _option("--classes", _joined(result.segmenter.classes))
         parts += [part for name, value in result.segmenter.given.items() for part in ("--onnx", f"{name}={value}")]
-    parts += ["--target", result.frozen.name, "--method", result.method]
+    # A name that cannot stand in a terminal is a class all the same; its number can.
+    label = result.frozen.name if result.frozen.name.isprintable() else str(result.frozen.index)
+    parts += [*_option("--target", label), "--method", result.method]
     if target.region != "class":
         parts += ["--region", target.region]
     if target.score != "logit":
@@ -276,4 +282,20 @@ def command_line(result: perturb.Result) -> str:
             parts += ["--set", f"{setting.name}={result.settings[setting.name]}"]
     if "precision" in result.facts:
         parts += ["--precision", str(result.facts["precision"])]
-    return shlex.join([*parts, "--seed", str(result.seed), "--out", "out"])
+    curves = result.latest_curves
+    if curves is None:
+        parts += ["--no-curves"]
+    elif curves.fill != FILL:
+        parts += ["--curve-fill", curves.fill]
+    return shell_line([*parts, "--seed", str(result.seed), "--out", "out"])
+
+
+def _option(option: str, value: str) -> list[str]:
+    """An option and its value; as one word where the value would be taken for another option."""
+    return [f"{option}={value}"] if value.startswith("-") else [option, value]
+
+
+def _joined(names: tuple[str, ...]) -> str:
+    """Class names as `--classes` reads them back: with commas, or as JSON where these would not do."""
+    text = ",".join(names)
+    return text if text.isprintable() and names_in(text) == names else json.dumps(names)

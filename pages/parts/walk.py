@@ -20,6 +20,7 @@ from perturb.engine import Progress
 from perturb.export import unit_of
 from perturb.layers import Layer, layers
 from perturb.methods import INSIDE, METHODS
+from perturb.quoting import markdown_text
 from perturb.walk import SIGNS, Sign, part, share_inside, stops
 
 PLAIN = "activations"
@@ -49,10 +50,13 @@ def section(scene: Scene, label: str, prefix: str) -> None:
     try:
         found = {layer.name: layer for layer in layers(scene.segmenter, scene.image)}
     except perturb.SegmenterError as problem:
-        st.info(str(problem), icon=":material/info:")
+        st.info(markdown_text(str(problem)), icon=":material/info:")
         return
     if not found:
-        st.info(f"The segmenter '{scene.segmenter.name}' has no layer that gives maps.", icon=":material/info:")
+        st.info(
+            f"The segmenter '{markdown_text(scene.segmenter.name)}' has no layer that gives maps.",
+            icon=":material/info:",
+        )
         return
     region = scene.labels == scene.segmenter.classes.index(label)
     with st.container(border=True):
@@ -120,7 +124,7 @@ def _run(scene: Scene, label: str, method: str, names: list[str], sign: Sign, pr
     base = controls.default_settings(method, scene)
     plans = [experiment.plan(scene, target, method, {**base, "layer": name}, prefix) for name in names]
     if errors := [plan.error for plan in plans if plan.error]:
-        st.error(errors[0], icon=":material/error:")
+        st.error(markdown_text(errors[0]), icon=":material/error:")
         return
     task: jobs.Task[list[perturb.Result]] = jobs.Task(f"{prefix}walk_maps", json.dumps([plan.key for plan in plans]))
     missing = [plan for plan in plans if plan.key not in shop.results]
@@ -185,14 +189,15 @@ def _walk(made: list[Stop], sign: Sign) -> None:
         side = "below" if sign == "negative" else "above"
         shares = [(stop.layer.name, share_inside(part(stop.values, sign), region)) for stop in made]
         told = ", ".join(
-            f"{name} {f'nothing {side} zero' if math.isnan(share) else f'{share:.0%}'}" for name, share in shares
+            f"{markdown_text(name)} {f'nothing {side} zero' if math.isnan(share) else f'{share:.0%}'}"
+            for name, share in shares
         )
         st.markdown(
-            f"Of what is {side} zero, this much lies on the pixels predicted as {label} (outlined, "
+            f"Of what is {side} zero, this much lies on the pixels predicted as {markdown_text(label)} (outlined, "
             f"{figures.percent(float(region.mean()))} of the picture): {told}."
         )
     for note in dict.fromkeys(note for stop in made for note in stop.notes):
-        st.info(note, icon=":material/info:")
+        st.info(markdown_text(note), icon=":material/info:")
 
 
 def _picture(stop: Stop, sign: Sign) -> None:
@@ -201,7 +206,7 @@ def _picture(stop: Stop, sign: Sign) -> None:
     signed = sign == "signed" and stop.signed and low < 0  # what a ReLU gives has no sign to show
     unit = stop.unit + (", below zero, its sign turned" if sign == "negative" else "")
     count, height, width = stop.layer.shape
-    st.markdown(f"**{stop.layer.name}** — {count} channels of {height} × {width} cells")
+    st.markdown(f"**{markdown_text(stop.layer.name)}** — {count} channels of {height} × {width} cells")
     limit = limit_of(values)
     canvas = overlay(stop.image.pixels, values, limit=limit, opacity=0.7, signed=signed)
     figures.show(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import threading
 from collections import OrderedDict
@@ -19,6 +18,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
 from perturb.errors import SegmenterError
+from perturb.quoting import python_literal
 from perturb.segmenters.base import Frame, Segmenter
 from perturb.segmenters.onnx_checks import MAX_BYTES, first_line
 from perturb.segmenters.onnx_session import TYPES, open_session
@@ -89,8 +89,8 @@ class OnnxSegmenter(Segmenter):
         super().__init__(name, classes=words, palette=palette, digest=f"{self.file_digest}-{settings}", device="cpu")
         self.data, self.graph, self.spec = data, graph, spec
         arguments = {"classes": list(words), **self.given}
-        told = "".join(f", {key}={json.dumps(value, ensure_ascii=False)}" for key, value in arguments.items())
-        self.recipe = f"perturb.load_onnx({json.dumps(name, ensure_ascii=False)}{told})"
+        told = "".join(f", {key}={python_literal(value)}" for key, value in arguments.items())
+        self.recipe = f"perturb.load_onnx({python_literal(name)}{told})"
 
     def load(self) -> None:
         """Load the network now, not at the first picture.

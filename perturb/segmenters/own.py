@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from perturb.errors import SegmenterError
+from perturb.quoting import python_literal
 from perturb.segmenters.base import TorchSegmenter
 from perturb.segmenters.identity import weights_digest
 from perturb.segmenters.torchvision import MEAN, MODELS, STD, make
@@ -102,7 +103,9 @@ def load_weights(
         digest=weights_digest(module),
         device=device,
     )
-    segmenter.recipe = f"perturb.load_weights({architecture!r}, {str(path)!r}, {list(classes)!r})"
+    segmenter.recipe = (
+        f"perturb.load_weights({', '.join(map(python_literal, (architecture, str(path), list(classes))))})"
+    )
     return segmenter
 
 

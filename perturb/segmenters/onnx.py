@@ -13,7 +13,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
@@ -21,6 +20,7 @@ from torch.nn.functional import interpolate, pad
 from perturb.errors import SegmenterError
 from perturb.segmenters.base import Segmenter
 from perturb.segmenters.onnx_checks import MAX_BYTES, first_line
+from perturb.segmenters.onnx_runtime import onnxruntime
 from perturb.segmenters.onnx_session import TYPES, open_session
 from perturb.segmenters.onnx_spec import OnnxGraph, OnnxSpec, complete, read_spec
 

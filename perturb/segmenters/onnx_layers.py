@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnxruntime
 import torch
 
 from perturb.errors import SegmenterError, SettingError
 from perturb.segmenters.base import check_logits
 from perturb.segmenters.onnx import OnnxSegmenter
 from perturb.segmenters.onnx_checks import first_line
+from perturb.segmenters.onnx_runtime import onnxruntime
 from perturb.segmenters.onnx_session import open_session
 
 _MAPS = ("Conv", "ConvTranspose")

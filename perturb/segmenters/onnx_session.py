@@ -13,10 +13,10 @@ import threading
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 
 from perturb.errors import SegmenterError
 from perturb.segmenters.onnx_checks import HOW, first_line
+from perturb.segmenters.onnx_runtime import onnxruntime
 from perturb.segmenters.onnx_spec import read_spec
 
 MEMORY = 4_000_000_000

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from perturb.colour import distinct_palette
+from perturb.colour import class_palette
 from perturb.errors import SegmenterError
 
 
@@ -74,7 +74,7 @@ class Segmenter(ABC):
             raise SegmenterError(f"Segmenter '{name}' needs class names that differ; got {list(classes)}.")
         self.name = name
         self.classes = tuple(classes)
-        self.palette = distinct_palette(len(classes)) if palette is None else palette
+        self.palette = class_palette(classes) if palette is None else palette
         self.digest = digest
         self.device = torch.device(device)
 

@@ -11,9 +11,15 @@ LONG = pytest.mark.long
 
 @pytest.mark.parametrize(
     ("kind", "count", "first"),
-    [("images", 200, 0), pytest.param("images", 2000, 200, marks=LONG)],
+    [
+        ("images", 200, 0),
+        ("networks", 40, 0),
+        pytest.param("images", 2000, 200, marks=LONG),
+        pytest.param("networks", 400, 40, marks=LONG),
+    ],
 )
 def test_every_mutant_is_read_or_refused_in_words(kind, count, first):
+    # The numbers begin where those of the ordinary run end, so both together see more.
     command = [sys.executable, "-W", "error", "-m", "tests.fuzz", kind, str(first), str(count)]
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     last = re.findall(rf"^{kind} (\d+)$", done.stdout, re.MULTILINE)[-1:]

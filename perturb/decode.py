@@ -147,10 +147,9 @@ def _bytes_of(source: str | Path | bytes | IO[bytes]) -> bytes:
             if path.stat().st_size > MAX_BYTES:
                 raise ImageError(_too_many_bytes(path.stat().st_size))
             data = path.read_bytes()
-        except OSError as error:
-            raise ImageError(
-                f"The file '{path}' cannot be read ({error.strerror}). Check its path and rights."
-            ) from error
+        except (OSError, ValueError) as error:  # a path with a zero byte is a ValueError
+            why = getattr(error, "strerror", None) or error
+            raise ImageError(f"The file '{path}' cannot be read ({why}). Check its path and rights.") from error
     else:
         data = source.read(MAX_BYTES + 1)
     if not data:

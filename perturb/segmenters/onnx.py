@@ -249,8 +249,9 @@ def _read(path: Path) -> tuple[bytes, str]:
                 f"'{path.name}' is too large: got {size / 1e6:.0f} MB, expected at most {MAX_BYTES / 1e6:.0f} MB."
             )
         return path.read_bytes(), path.name
-    except OSError as error:
-        raise SegmenterError(f"The ONNX file '{path}' cannot be read ({error.strerror}). Check the path.") from error
+    except (OSError, ValueError) as error:  # a path with a zero byte is a ValueError
+        why = getattr(error, "strerror", None) or error
+        raise SegmenterError(f"The ONNX file '{path}' cannot be read ({why}). Check the path.") from error
 
 
 _SESSIONS: OrderedDict[str, onnxruntime.InferenceSession] = OrderedDict()

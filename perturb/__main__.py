@@ -14,12 +14,13 @@ from perturb import evaluate_command, export
 from perturb.arguments import Bar, Parser, names_in, settings_in, words
 from perturb.curves import FILL
 from perturb.errors import PerturbError, SettingError
+from perturb.estimates import estimate
 from perturb.explain import PRECISIONS
 from perturb.images import MAX_SIDE, Image
 from perturb.metrics import METRICS
 from perturb.samples import EVERY
 from perturb.segmenters import DEFAULT, default_device
-from perturb.segmenters.onnx import load_as_told
+from perturb.segmenters.onnx import OnnxSegmenter, load_as_told
 from perturb.settings import lookup
 from perturb.study import FILL_NAMES, SIZES, check_study, save_study, study
 from perturb.targets import REGIONS, SCORES
@@ -59,7 +60,8 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="of an ONNX file: what it does not say itself, such as scale=imagenet",
+        help="of an ONNX file: what it does not say itself, such as scale=imagenet, or mean=128 and std=256 for "
+        "(x - 128) / 256 of values 0 to 255 (numbers up to 2 speak of values 0 to 1), or order=BGR",
     )
     common.add_argument("--target", required=True, metavar="CLASS", help="class name or index")
     common.add_argument("--region", default="class", help=f"which pixels: {' | '.join(REGIONS)} (default: class)")
@@ -129,6 +131,8 @@ def _explain(options: argparse.Namespace) -> None:
         print(note, file=sys.stderr)
     segmenter = _segmenter(options)
     image = _with_truth(image, options.truth, segmenter)
+    cost = estimate(image, segmenter, target, options.method, settings, options.seed, options.precision)
+    _tell(segmenter, cost.words(options.method, segmenter))
     with Bar("explain") as bar:
         result = perturb.explain(
             image,
@@ -170,6 +174,7 @@ def _study(options: argparse.Namespace) -> None:
     check_study(options.out)
     image, segmenter = _image(options.image, options.max_side), _segmenter(options)
     image = _with_truth(image, options.truth, segmenter)
+    _tell(segmenter)
     with Bar("study") as bar:
         made = study(
             image,
@@ -220,6 +225,13 @@ def _segmenter(options: argparse.Namespace) -> perturb.Segmenter:
         raise SettingError(f"'--classes' and '--onnx' describe an ONNX file, and '{name}' is none; leave them out.")
     with Bar("download") as bar:
         return perturb.load_segmenter(name, progress=bar)
+
+
+def _tell(segmenter: perturb.Segmenter, *lines: str) -> None:
+    """Before the work: what an ONNX network is given, so that a wrong guess of the range of the values is seen; and more."""
+    given = [f"{segmenter.name} is given {segmenter.spec}"] if isinstance(segmenter, OnnxSegmenter) else []
+    for line in (*given, *lines):
+        print(line, file=sys.stderr)
 
 
 def _methods() -> list[dict[str, Any]]:

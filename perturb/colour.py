@@ -6,6 +6,8 @@ Signed maps use RdBu_r, symmetric about zero; magnitudes use viridis; both from 
 from __future__ import annotations
 
 import colorsys
+import re
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -131,6 +133,49 @@ def distinct_palette(count: int) -> Pixels:
         for index in range(count)
     ]
     return np.asarray(np.rint(np.array(colours) * 255), dtype=np.uint8).reshape(count, 3)
+
+
+def class_palette(classes: Sequence[str]) -> Pixels:
+    """Colours for classes by name: distinct ones, but greys for what is no thing of its own. uint8 `(K, 3)`.
+
+    The background is what an overlay should let be seen, so it never has the strongest colour. It is told by its name, or
+    is the first class of a network whose classes have none.
+    """
+    palette = distinct_palette(len(classes))
+    unnamed = all(re.fullmatch(r"class \d+", name) for name in classes)
+    plain = [
+        index
+        for index, name in enumerate(classes)
+        if re.sub(r"[^a-z]+", "", name.lower()) in _BACKGROUND or (unnamed and index == 0 and len(classes) > 1)
+    ]
+    for place, index in enumerate(plain):
+        palette[index] = 96 + (32 + 40 * place) % 128
+    return palette
+
+
+_BACKGROUND = frozenset(
+    [
+        "background",
+        "bg",
+        "none",
+        "nothing",
+        "void",
+        "ignore",
+        "ignored",
+        "unlabelled",
+        "unlabeled",
+        "unknown",
+        "undefined",
+        "other",
+        "others",
+        "misc",
+        "rest",
+        "backgroundclass",
+        "unclassified",
+        "outofroi",
+    ]
+)
+"""Names of classes that are no thing of their own, in letters alone."""
 
 
 def with_colour_bar(canvas: Pixels, *, limit: float, unit: str, signed: bool = True, beyond: bool = False) -> Pixels:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,8 +22,8 @@ MAX_PIXELS = 120_000_000
 MAX_BYTES = 200_000_000
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
-# Pillow's own limit lies lower and warns through a process-wide filter; ours is checked on the header instead.
-_OPEN = threading.Lock()
+# Filters for warnings belong to the whole process, so one thread at a time changes them.
+_WARNINGS = threading.RLock()
 
 Source = str | Path | bytes | IO[bytes] | npt.NDArray[Any] | PIL.Image.Image
 
@@ -46,27 +48,47 @@ def decode(source: Source, max_side: int) -> tuple[npt.NDArray[np.float32], tupl
         return pixels, (pixels.shape[1], pixels.shape[0]), []
     image = source if isinstance(source, PIL.Image.Image) else open_picture(source)
     notes: list[str] = []
-    if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
-        notes.append(f"Animated or many pages ({getattr(image, 'n_frames', 1)}): the first one is used.")
-    width, height = image.size
-    try:
+    with reading("The picture"):
+        # Even the number of pages has to be read from the file, and a damaged one may say anything there.
+        frames = getattr(image, "n_frames", 1)
+        if frames > 1 and image.format != "MPO":
+            notes.append(f"Animated or many pages ({frames}): the first one is used.")
+        width, height = image.size
         orientation = image.getexif().get(0x0112, 1)
         # A JPEG decoder halves for free: 108 megapixels need not stand in memory to become 640 px.
         image.draft("RGB" if image.mode != "L" else "L", (2 * max_side, 2 * max_side))
         image.load()
         image = PIL.ImageOps.exif_transpose(image)
-    except MemoryError:
+        if orientation not in (0, 1):
+            notes.append("Turned upright as its EXIF orientation says.")
+        if orientation in (5, 6, 7, 8):
+            width, height = height, width
+        return _to_rgb(image, notes), (width, height), notes
+
+
+@contextmanager
+def reading(what: str) -> Iterator[None]:
+    """Whatever goes wrong while a file is decoded is told in a sentence: Pillow's plugins raise what they like.
+
+    Args:
+        what: is decoded, as the subject of the sentence.
+
+    Raises:
+        ImageError: in place of any other exception.
+    """
+    try:
+        # What Pillow only warns of does not stop it, here or under other filters for warnings.
+        with _WARNINGS, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except ImageError:
         raise
+    except MemoryError as error:
+        raise ImageError(f"{what} needs more memory than there is to be decoded. Scale it down first.") from error
     except Exception as error:
         raise ImageError(
-            "The picture is broken: its data ends early or is damaged, expected a whole file. "
-            "Export or download it again."
+            f"{what} is broken: its data ends early or is damaged, expected a whole file. Export or download it again."
         ) from error
-    if orientation not in (0, 1):
-        notes.append("Turned upright as its EXIF orientation says.")
-    if orientation in (5, 6, 7, 8):
-        width, height = height, width
-    return _to_rgb(image, notes), (width, height), notes
 
 
 def _to_rgb(image: PIL.Image.Image, notes: list[str]) -> npt.NDArray[np.float32]:
@@ -119,11 +141,15 @@ def _bytes_of(source: str | Path | bytes | IO[bytes]) -> bytes:
         data = source
     elif isinstance(source, str | Path):
         path = Path(source)
-        if not path.is_file():
-            raise ImageError(f"There is no picture at '{path}'; expected the path of a file. Check the spelling.")
-        if path.stat().st_size > MAX_BYTES:
-            raise ImageError(_too_many_bytes(path.stat().st_size))
-        data = path.read_bytes()
+        try:
+            if not path.is_file():
+                raise ImageError(f"There is no picture at '{path}'; expected the path of a file. Check the spelling.")
+            if path.stat().st_size > MAX_BYTES:
+                raise ImageError(_too_many_bytes(path.stat().st_size))
+            data = path.read_bytes()
+        except (OSError, ValueError) as error:  # a path with a zero byte is a ValueError
+            why = getattr(error, "strerror", None) or error
+            raise ImageError(f"The file '{path}' cannot be read ({why}). Check its path and rights.") from error
     else:
         data = source.read(MAX_BYTES + 1)
     if not data:
@@ -143,8 +169,9 @@ def _too_many_bytes(count: int) -> str:
 def _open(data: bytes) -> PIL.Image.Image:
     """Read the header and refuse what is no picture, or would decode to too much. Decodes nothing yet."""
     try:
-        with _OPEN, warnings.catch_warnings():
-            warnings.simplefilter("ignore", PIL.Image.DecompressionBombWarning)
+        # Pillow's own limit of pixels lies lower and only warns; ours is checked on the header instead.
+        with _WARNINGS, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             image = PIL.Image.open(io.BytesIO(data), formats=FORMATS)
     except PIL.Image.DecompressionBombError as error:
         raise ImageError(_too_many_pixels("more than 178 million")) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal, get_args
 
 import numpy as np
@@ -73,14 +73,7 @@ def explain(
         TargetError: a class absent from the picture, or an empty region.
         SegmenterError: the segmenter broke its contract, or cannot do what the method needs.
     """
-    chosen: Method = lookup(METHODS, method, "method")
-    checked = check_settings(chosen.settings, settings, method)
-    if seed < 0:
-        raise SettingError(f"The seed must be a whole number from 0 up: got {seed}. Choose another one.")
-    if reason := chosen.lacking(segmenter):
-        raise SegmenterError(reason)
-    if precision not in PRECISIONS:
-        raise SettingError(f"There is no precision '{precision}'; expected one of {', '.join(PRECISIONS)}.")
+    chosen, checked = check_run(segmenter, method, settings, seed, precision)
     half = precision == "bfloat16" and not plain
     began = time.perf_counter()
     segmenter.refresh()
@@ -126,6 +119,31 @@ def explain(
         magnitudes=chosen.magnitudes,
         execution=execution,
     )
+
+
+def check_run(
+    segmenter: Segmenter, method: str, settings: Mapping[str, object], seed: int = 0, precision: str = PRECISIONS[0]
+) -> tuple[Method, dict[str, Value]]:
+    """Check what can be checked before anything is run.
+
+    Args:
+        segmenter, method, settings, seed, precision: as for `explain`.
+
+    Returns:
+        The method, and its settings, complete.
+
+    Raises:
+        SettingError, SegmenterError: as `explain` does.
+    """
+    chosen: Method = lookup(METHODS, method, "method")
+    checked = check_settings(chosen.settings, settings, method)
+    if seed < 0:
+        raise SettingError(f"The seed must be a whole number from 0 up: got {seed}. Choose another one.")
+    if reason := chosen.lacking(segmenter):
+        raise SegmenterError(reason)
+    if precision not in PRECISIONS:
+        raise SettingError(f"There is no precision '{precision}'; expected one of {', '.join(PRECISIONS)}.")
+    return chosen, checked
 
 
 def _paced(segmenter: Segmenter, pace: str) -> Segmenter:

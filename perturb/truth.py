@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import PIL.Image
 
-from perturb.decode import Source, open_picture
+from perturb.decode import Source, open_picture, reading
 from perturb.errors import ImageError
 
 IGNORE = 255
@@ -55,7 +55,9 @@ def read_truth(
     if values.ndim == 2:
         labels, error = _by_index(values, classes)
         if error and palette is not None and isinstance(picture, PIL.Image.Image) and picture.mode == "P":
-            labels, other = _by_colour(_nearest(np.asarray(picture.convert("RGBA")), shape), palette)
+            with reading("The ground truth"):
+                colours = np.asarray(picture.convert("RGBA"))
+            labels, other = _by_colour(_nearest(colours, shape), palette)
             error = other and error
     elif palette is None:
         raise ImageError(
@@ -93,15 +95,9 @@ def _values_of(picture: npt.NDArray[Any] | PIL.Image.Image) -> npt.NDArray[Any]:
         raise ImageError(
             "The ground truth is a JPEG, which blurs class indices into one another; expected a PNG. Export it as PNG."
         )
-    try:
+    with reading("The ground truth"):
         plain = picture.mode in ("1", "L", "P", "RGB", "RGBA") or picture.mode.startswith("I")
         return np.asarray(picture if plain else picture.convert("RGBA"))  # a palette picture gives its indices
-    except MemoryError:
-        raise
-    except Exception as error:
-        raise ImageError(
-            "The ground truth is broken: its data ends early or is damaged, expected a whole file. Export it again."
-        ) from error
 
 
 def _nearest(values: npt.NDArray[Any], shape: tuple[int, int]) -> npt.NDArray[Any]:

@@ -32,6 +32,21 @@ def png_header(width, height):
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
 
 
+def damaged_tiff(tag):
+    """Two pages; the entry of this tag is missing from the second, which is looked at when the pages are counted."""
+    page = PIL.Image.fromarray(RGB)
+    data = bytearray(encode(page, "TIFF", save_all=True, append_images=[page]))
+    place = 4
+    for _ in range(2):
+        (start,) = struct.unpack_from("<I", data, place)
+        (count,) = struct.unpack_from("<H", data, start)
+        place = start + 2 + 12 * count
+    entries = [start + 2 + 12 * entry for entry in range(count)]
+    (found,) = (entry for entry in entries if struct.unpack_from("<H", data, entry) == (tag,))
+    data[found : found + 2] = b"\0\0"
+    return bytes(data)
+
+
 def test_one_form_behind_the_door(tmp_path):
     path = tmp_path / "street one.png"
     path.write_bytes(encode(RGB))
@@ -130,10 +145,13 @@ def test_a_long_strip_keeps_a_usable_side():
         (b"%PDF-1.7 hello", "not a picture"),
         (encode(RGB)[:300], "broken: its data ends early"),
         (encode(np.tile(RGB, (8, 8, 1)), "JPEG")[:2000], "broken"),
+        (damaged_tiff(256), "broken: its data ends early or is damaged"),  # Pillow: TypeError
+        (damaged_tiff(258), "broken: its data ends early or is damaged"),  # Pillow: SyntaxError
         (png_header(60_000, 60_000), "too many pixels"),
         (png_header(11_000, 11_000), f"got 11000 × 11000, expected at most {MAX_PIXELS // 10**6} million"),
         (encode(RGB[:1, :1]), "too small: got 1 × 1 px, expected at least 2 × 2"),
         ("no/such/file.png", "There is no picture at 'no/such/file.png'"),
+        ("long" * 1000, "cannot be read"),
         (np.zeros((4, 4, 2)), r"shape \(4, 4, 2\), expected"),
         (np.zeros((0, 4)), "Not a picture"),
         (np.full((4, 4), np.nan), r"must lie in \[0, 1\]: got nan"),

@@ -8,6 +8,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import perturb
+from tests.test_images import damaged_tiff
 from tests.test_pages import visit, words
 
 RNG = np.random.default_rng(3)
@@ -76,14 +77,17 @@ def test_moving_among_several_uploads_and_taking_them_off_the_list(app):
     assert not [button for button in app.sidebar.button if str(button.key).startswith("remove_")], "the last one stays"
 
 
-def test_one_broken_file_of_several_is_named_and_the_others_come(app):
-    app.sidebar.file_uploader(key="upload_1").set_value(
-        [file("broken.png", photograph(5)[:200]), file("three.png", photograph(3))]
-    )
+@pytest.mark.parametrize("broken", [photograph(5)[:200], damaged_tiff(256)], ids=["png", "tiff"])
+@pytest.mark.parametrize("place", [0, 1])
+def test_one_broken_file_of_several_is_named_and_the_others_come(app, broken, place):
+    files = [file("three.png", photograph(3))]
+    files.insert(place, file("broken.tif", broken))
+    app.sidebar.file_uploader(key="upload_1").set_value(files)
     app.run()
+    assert not app.exception
     assert shown(app).name == "three"
     assert [error.value for error in app.sidebar.error] == [
-        "broken.png: The picture is broken: its data ends early or is damaged, expected a whole file. "
+        "broken.tif: The picture is broken: its data ends early or is damaged, expected a whole file. "
         "Export or download it again. The picture before it is still here."
     ]
 

@@ -128,11 +128,10 @@ def _facts(card: Card) -> Iterator[tuple[str, str]]:
 
 
 def _of_own(segmenter: OnnxSegmenter) -> Card:
-    size = segmenter.spec.size
     return Card(
         architecture="ONNX graph; " + ", ".join(f"{what} {words}" for what, words in segmenter.graph.facts.items()),
         classes=segmenter.classes,
         megabytes=len(segmenter.data) / 1e6,
-        input=f"RGB, resized to {size[1]} × {size[0]} px" if size else "RGB of any size",
+        input=str(segmenter.spec),
         abilities=("logits", *sorted(segmenter.abilities)),
     )

@@ -16,6 +16,7 @@ from pages.parts import controls, jobs, report, shell, views
 from pages.parts.shell import Scene
 from perturb.curves import curve_forwards
 from perturb.engine import Progress
+from perturb.estimates import HEAVY, remedies
 from perturb.methods import METHODS
 from perturb.methods.base import Outcome
 from perturb.quoting import markdown_text
@@ -132,8 +133,8 @@ def rest(plan: Plan, name: str = "rest") -> DeltaGenerator:
 
 
 def soon(forwards: int, seconds: float) -> bool:
-    """Whether so long a run may start by itself when a visitor comes to its page."""
-    return forwards <= AT_ONCE and seconds <= SOON
+    """Whether so long a run may start by itself when a visitor comes to its page; one of a heavy network never does."""
+    return forwards <= AT_ONCE and seconds <= SOON and seconds <= HEAVY * forwards
 
 
 def show(plan: Plan) -> perturb.Result | None:
@@ -208,7 +209,19 @@ def _status(plan: Plan, task: jobs.Task[perturb.Result]) -> bool:
             )
         else:
             st.caption(f"{cost}.")
+    if plan.scene.seconds > HEAVY and not task.fresh and not running:
+        _advise(plan)
     return running
+
+
+def _advise(plan: Plan) -> None:
+    """Before a run of a heavy network: what a pass took, what the run will take, and what would help."""
+    scene, total = plan.scene, plan.map_seconds + plan.curves_seconds
+    st.info(
+        f"A pass of **{scene.segmenter.name}** took {scene.seconds:.1f} s on this image, and this run takes about "
+        f"{jobs.duration(total)}. It starts when you press Run. What makes it shorter: {remedies(plan.method, scene.segmenter)}.",
+        icon=":material/hourglass_top:",
+    )
 
 
 def _cell(result: perturb.Result) -> tuple[int, int]:

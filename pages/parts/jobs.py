@@ -19,6 +19,7 @@ from streamlit.runtime.scriptrunner import StopException
 
 import perturb
 from perturb.engine import Progress
+from perturb.estimates import duration as duration  # of runs, for all pages
 from perturb.quoting import markdown_text
 
 T = TypeVar("T")
@@ -244,12 +245,3 @@ class Task(Generic[T]):
             state.pop(self._pending, None)
             state[self._ended] = (self.key, markdown_text(str(error)))
         st.rerun()
-
-
-def duration(seconds: float) -> str:
-    """Seconds in words, no more exact than an estimate can be."""
-    if seconds < 1.5:
-        return "1 s"
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min"

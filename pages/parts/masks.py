@@ -58,7 +58,7 @@ def _take(key: str, image: perturb.Image) -> None:
     segmenter = current()
     try:
         _keep(image, image.with_truth(file.getvalue(), segmenter.classes, segmenter.palette))
-    except perturb.ImageError as error:
+    except perturb.PerturbError as error:
         state["mask_error"] = {image.digest: f"{file.name}: {error}"}
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import numpy.typing as npt
 import streamlit as st
 
 import perturb
-from perturb.engine import clean_logits
+from perturb.estimates import timed_pass
 from perturb.quoting import markdown_text
 from perturb.segmenters import DEFAULT
 from perturb.segmenters.onnx import OnnxSegmenter
@@ -72,7 +70,7 @@ def load(name: str) -> perturb.Segmenter:
 
 
 # Keyed by digests: Streamlit would hash a large array from a sample of it and take two pictures for one.
-@st.cache_resource(max_entries=64, show_spinner="Segmenting …")
+@st.cache_resource(max_entries=64, show_spinner="Segmenting …", show_time=True)
 def _segment(
     name: str,  # noqa: ARG001 — the key
     weights: str,  # noqa: ARG001 — the key
@@ -80,10 +78,8 @@ def _segment(
     _segmenter: perturb.Segmenter,
     _image: perturb.Image,
 ) -> tuple[npt.NDArray[np.int64], float]:
-    clean_logits(_image, _segmenter)  # the first pass of a size pays for allocations
-    began = time.perf_counter()
-    logits = clean_logits(_image, _segmenter)
-    return logits.argmax(0).cpu().numpy(), time.perf_counter() - began
+    logits, seconds = timed_pass(_image, _segmenter)
+    return logits.argmax(0).cpu().numpy(), seconds
 
 
 def _usable(name: str) -> str:

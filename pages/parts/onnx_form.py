@@ -9,16 +9,19 @@ import numpy as np
 import streamlit as st
 
 import perturb
-from pages.parts import figures, shell
+from pages.parts import figures, onnx_scales, shell
 from perturb.colour import blend, label_colours
+from perturb.estimates import HEAVY, duration
 from perturb.quoting import markdown_text
 from perturb.segmenters.onnx import LOADED, OnnxSegmenter
 from perturb.segmenters.onnx_checks import MAX_BYTES
 from perturb.segmenters.onnx_session import rehearse
-from perturb.segmenters.onnx_spec import KINDS, LAYOUTS, MAX_MULTIPLE, SCALES, OnnxGraph, OnnxSpec, complete, read_spec
+from perturb.segmenters.onnx_spec import KINDS, LAYOUTS, MAX_MULTIPLE, OnnxGraph, OnnxSpec, complete, read_spec
 from perturb.targets import shares
 
-PREFIX = "onnx_"
+PREFIX = onnx_scales.PREFIX
+USUAL = 250
+"""Passes of a map and its curves under the settings that a page begins with, in round numbers."""
 ONE_COLOUR = 0.995
 """Share of one class from which a segmentation says nothing, and the scaling is probably wrong."""
 
@@ -41,7 +44,7 @@ def section() -> None:
     if file is None:
         return
     data, name = file.getvalue(), _plain(str(file.name))
-    graph = _checked(file.file_id, data, name)
+    graph, seconds = _checked(file.file_id, data, name)
     if graph is None:
         return
     left, right = st.columns((1, 1.1), gap="large")
@@ -49,10 +52,10 @@ def section() -> None:
         graph = _facts(graph, data, name)
         if graph is None:
             return
-        segmenter = _form(graph, data, name)
+        segmenter = _form(graph, data, name, seconds)
     if segmenter is not None:
         with right:
-            _trial(segmenter)
+            _trial(segmenter, seconds)
 
 
 def _plain(name: str) -> str:
@@ -61,25 +64,26 @@ def _plain(name: str) -> str:
     return f"{short}.onnx" if short in perturb.SEGMENTERS else short
 
 
-def _checked(file_id: str, data: bytes, name: str) -> OnnxGraph | None:
-    """The graph of an upload, checked once; a refusal is shown."""
+def _checked(file_id: str, data: bytes, name: str) -> tuple[OnnxGraph | None, float | None]:
+    """The graph of an upload and the seconds of a pass, checked and rehearsed once; a refusal is shown."""
     state = st.session_state
     key = f"{PREFIX}checked"
     if state.get(key, ("",))[0] != file_id:
         image: perturb.Image = state["image"]
-        graph, error = None, ""
+        graph, seconds, error = None, None, ""
         try:
             with st.spinner("Checking the file, and running it once in a process of its own …", show_time=True):
-                rehearse(data, image.height, image.width, name)
+                seconds = rehearse(data, image.height, image.width, name)
                 graph = read_spec(data, name)
         except perturb.SegmenterError as refusal:
             error = str(refusal)
-        state[key] = (file_id, graph, error)
+        state[key] = (file_id, graph, seconds, error)
     known: OnnxGraph | None
-    _, known, error = state[key]
+    took: float | None
+    _, known, took, error = state[key]
     if error:
         st.error(markdown_text(error), icon=":material/block:")
-    return known
+    return known, took
 
 
 def _facts(graph: OnnxGraph, data: bytes, name: str) -> OnnxGraph | None:
@@ -118,14 +122,12 @@ def _or_asked(graph: OnnxGraph, field: str) -> str:
     return "asked below" if field in graph.unknown else str(getattr(graph.spec, field))
 
 
-def _form(graph: OnnxGraph, data: bytes, name: str) -> OnnxSegmenter | None:
+def _form(graph: OnnxGraph, data: bytes, name: str, seconds: float | None) -> OnnxSegmenter | None:
     """The form for what the graph does not say; the segmenter, if the answers fit."""
     st.markdown("**What it does not say**")
     given: dict[str, Any] = {field: getattr(graph.spec, field) for field in ("output", "layout")}
-    if "scale" in graph.unknown:
-        given["scale"] = _choice(
-            "scale", "Pictures are given", SCALES, "As in training. A wrong scale shows: the segmentation is nonsense."
-        )
+    scaling = onnx_scales.fields(graph)
+    presets = st.container()  # stands below the numbers, but what the presets predict depends on the rest of the form
     if "kind" in graph.unknown:
         given["kind"] = _choice("kind", "The output holds", KINDS, "Whether a softmax or sigmoid is part of the graph.")
     if "output_layout" in graph.unknown:
@@ -139,8 +141,15 @@ def _form(graph: OnnxGraph, data: bytes, name: str) -> OnnxSegmenter | None:
             help="Pictures are padded to it. 32 for most encoder-decoder networks, 1 for those that take any side.",
         )
     classes = _classes(graph)
+
+    def make(scaling: dict[str, Any]) -> OnnxSegmenter:
+        return OnnxSegmenter(data, graph, _spec(graph, given | scaling, name), classes=classes, name=name)
+
+    if "scale" in graph.unknown:
+        with presets:
+            onnx_scales.predictions(graph, make, scaling.get("order", "grey"), seconds)
     try:
-        return OnnxSegmenter(data, graph, _spec(graph, given, name), classes=classes, name=name)
+        return make(scaling)
     except perturb.SegmenterError as error:
         st.error(markdown_text(str(error)), icon=":material/error:")
         return None
@@ -173,10 +182,12 @@ def _choice(field: str, title: str, titles: dict[str, str], text: str) -> str:
     )
 
 
-def _trial(segmenter: OnnxSegmenter) -> None:
+def _trial(segmenter: OnnxSegmenter, rehearsed: float | None) -> None:
     """The network on the current picture, and the button that takes it."""
     image: perturb.Image = st.session_state["image"]
     st.markdown(f"**What it makes of {markdown_text(image.name)}**")
+    if rehearsed is not None and rehearsed > HEAVY and not _wanted(segmenter, image, rehearsed):
+        return
     try:
         labels, seconds = shell.segment(segmenter, image)
     except perturb.SegmenterError as error:
@@ -194,6 +205,35 @@ def _trial(segmenter: OnnxSegmenter) -> None:
             f"Nearly every pixel is {markdown_text(found[0][0])}. If that is not what the picture shows, try another scale.",
             icon=":material/help:",
         )
+    _use(segmenter)
+
+
+def _wanted(segmenter: OnnxSegmenter, image: perturb.Image, seconds: float) -> bool:
+    """Whether a heavy network is to be run on this image; until it is, what that takes and what helps."""
+    key, this = f"{PREFIX}wanted", f"{segmenter.digest}{image.digest}"
+    if st.session_state.get(key) == this:
+        return True
+    st.info(
+        f"**A heavy network:** one pass on this image took {seconds:.0f} s when it was checked, on one processor core. An "
+        f"occlusion map with its curves is about {USUAL} passes, so about {duration(USUAL * seconds)}. Nothing starts by "
+        "itself. What makes it shorter: a larger stride or fewer steps"
+        + (", or an export for a smaller size." if segmenter.spec.size else ", or a smaller image."),
+        icon=":material/hourglass_top:",
+    )
+    st.button(
+        f"Segment this image, about {duration(seconds)}",
+        icon=":material/play_arrow:",
+        key=f"{PREFIX}run",
+        on_click=st.session_state.__setitem__,
+        args=(key, this),
+        help="One pass, to see whether the answers at the left are right.",
+    )
+    _use(segmenter)
+    return False
+
+
+def _use(segmenter: OnnxSegmenter) -> None:
+    """The button that takes a network, and whether it is taken."""
     own = shell.own_segmenter()
     in_use = own is not None and own.digest == segmenter.digest
     st.button(

@@ -123,19 +123,18 @@ def _take(key: str) -> None:
         return
     state["uploads"] = state.get("uploads", 0) + 1
     state["upload_errors"] = []
-    taken = []
-    for file in files:
+    shown = False
+    for file in files:  # each by itself: what is wrong with one takes nothing from the others
         name = f"camera-{state['uploads']}" if key.startswith("camera") else str(file.name).rsplit(".", 1)[0]
         try:
             image = perturb.load_image(file.getvalue(), name=name)
-        except perturb.ImageError as error:
+        except perturb.PerturbError as error:
             kept = " The picture before it is still here." if state.get("photo") in known else ""
             state["upload_errors"].append(f"{file.name}: {error}{kept}")
             continue
         known.setdefault(image.digest, image)  # one that is there keeps its ground truth
-        taken.append(image.digest)
-    if taken:
-        state["photo"], state["photo_is_new"] = taken[0], True
+        if not shown:
+            state["photo"], state["photo_is_new"], shown = image.digest, True, True
     while len(known) > KEPT:
         del known[next(name for name in known if name != state.get("photo"))]
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from perturb.colour import distinct_palette
+from perturb.colour import class_palette
 from perturb.errors import SegmenterError
 from perturb.segmenters.identity import network_digest, operations_mark, weights_mark
 from perturb.segmenters.padding import own_padding
@@ -93,7 +93,7 @@ class Segmenter(ABC):
             raise SegmenterError(f"Segmenter '{name}' needs class names that differ; got {list(classes)}.")
         self.name = name
         self.classes = two_classes(classes)
-        self.palette = distinct_palette(len(self.classes)) if palette is None else palette
+        self.palette = class_palette(self.classes) if palette is None else palette
         if len(self.palette) < len(self.classes):
             self.palette = np.concatenate([np.full((1, 3), 128, np.uint8), self.palette])
         self.digest = digest

@@ -12,7 +12,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
@@ -21,6 +20,8 @@ from perturb.errors import SegmenterError
 from perturb.quoting import python_literal
 from perturb.segmenters.base import Frame, Segmenter
 from perturb.segmenters.onnx_checks import MAX_BYTES, first_line
+from perturb.segmenters.onnx_runtime import onnxruntime
+from perturb.segmenters.onnx_scaling import in_order, text_of
 from perturb.segmenters.onnx_session import TYPES, open_session
 from perturb.segmenters.onnx_spec import OnnxGraph, OnnxSpec, complete, read_spec
 
@@ -28,9 +29,6 @@ FLOOR = 1e-7
 """Probabilities are taken for at least this much before their logarithm; it is what float32 tells from 0 beside 1."""
 LOADED = 3
 """Networks that stay loaded; the one that was not used for longest is let go, and loaded again when it is needed."""
-
-_MEAN = torch.tensor((0.485, 0.456, 0.406)).view(1, 3, 1, 1)
-_STD = torch.tensor((0.229, 0.224, 0.225)).view(1, 3, 1, 1)
 
 
 class OnnxSegmenter(Segmenter):
@@ -80,12 +78,12 @@ class OnnxSegmenter(Segmenter):
         expected = 2 if self._binary else graph.channels
         if expected is not None and len(words) != expected:
             raise SegmenterError(
-                f"'{name}' gives {graph.channels} channels, got {len(words)} class names ({', '.join(words[:20])}); expected "
+                f"'{name}' gives {graph.channels} channels, got {len(words)} class names ({', '.join(words[:20])[:200]}); expected "
                 f"{'one name' if self._binary else f'{expected} names, in the order of the channels'}."
             )
         if not words:
             raise SegmenterError(f"'{name}' does not say how many classes it has; give their names, in its order.")
-        settings = hashlib.blake2b(repr((spec, words)).encode(), digest_size=4).hexdigest()
+        settings = hashlib.blake2b(f"({spec.identity}, {words!r})".encode(), digest_size=4).hexdigest()
         super().__init__(name, classes=words, palette=palette, digest=f"{self.file_digest}-{settings}", device="cpu")
         self.data, self.graph, self.spec = data, graph, spec
         arguments = {"classes": list(words), **self.given}
@@ -103,10 +101,18 @@ class OnnxSegmenter(Segmenter):
     @property
     def given(self) -> dict[str, str]:
         """What `load_onnx` was told beside the file and the class names, to be told again."""
-        told = {field: str(getattr(self.spec, field)) for field in self.graph.unknown}
+        spec, said = self.spec, self.graph.spec
+        told = {
+            field: str(getattr(spec, field))
+            for field in ("layout", "order", "kind", "output_layout")
+            if field in self.graph.unknown or getattr(spec, field) != getattr(said, field)
+        }
+        if "scale" in self.graph.unknown or (spec.scale, spec.mean, spec.std) != (said.scale, said.mean, said.std):
+            numbers = {"mean": text_of(spec.mean), "std": text_of(spec.std)} if spec.mean else {}
+            told |= {"scale": spec.scale, **numbers}
         if len(self.graph.outputs) > 1:
-            told["output"] = self.spec.output
-        return told | ({"multiple": str(self.spec.multiple)} if self.spec.multiple > 1 else {})
+            told["output"] = spec.output
+        return told | ({"multiple": str(spec.multiple)} if spec.multiple > 1 else {})
 
     def logits(self, batch: Tensor) -> Tensor:
         given = self.prepare(batch)
@@ -149,7 +155,7 @@ class OnnxSegmenter(Segmenter):
         return -(-side // self.pads_to) * self.pads_to
 
     def prepare(self, batch: Tensor) -> npt.NDArray[Any]:
-        """What the graph is given for pictures `(N, 3, H, W)` in [0, 1]."""
+        """What the graph is given for images `(N, 3, H, W)`, RGB in [0, 1]: scaled, in its order, layout and type."""
         height, width = batch.shape[2:]
         if self.spec.size is not None:
             if (height, width) != self.spec.size:
@@ -157,12 +163,7 @@ class OnnxSegmenter(Segmenter):
         elif self.pads_to > 1:
             padding = (0, self._padded(width) - width, 0, self._padded(height) - height)
             batch = pad(batch, padding, mode="replicate")
-        if self.spec.scale == "imagenet":
-            batch = (batch - _MEAN) / _STD
-        elif self.spec.scale == "symmetric":
-            batch = batch * 2 - 1
-        elif self.spec.scale == "bytes":
-            batch = batch * 255
+        batch = self.spec.scaling(in_order(batch, self.spec.order))
         if self.spec.layout == "NHWC":
             batch = batch.permute(0, 2, 3, 1)
         kind = TYPES[self.graph.dtype]
@@ -179,9 +180,9 @@ class OnnxSegmenter(Segmenter):
                 f"'{self.name}' cannot run on an input of {shape}: {first_line(error)}. If it needs sides that are "
                 "multiples of 16 or 32, say so with 'multiple'; else export it for a fixed size."
             ) from error
-        if scores.ndim != 4 or scores.shape[0] != len(given):
+        if scores.ndim != 4 or scores.shape[0] != len(given) or not scores.size:
             raise SegmenterError(
-                f"'{self.name}' gave scores of shape {scores.shape} for {len(given)} pictures, expected four axes: "
+                f"'{self.name}' gave scores of shape {scores.shape} for {len(given)} pictures, expected four axes, none of them empty: "
                 f"{self.spec.output_layout}. Choose another output, or export it without what comes after the scores."
             )
         return np.asarray(scores, dtype=np.float32)
@@ -251,8 +252,9 @@ def _read(path: Path) -> tuple[bytes, str]:
                 f"'{path.name}' is too large: got {size / 1e6:.0f} MB, expected at most {MAX_BYTES / 1e6:.0f} MB."
             )
         return path.read_bytes(), path.name
-    except OSError as error:
-        raise SegmenterError(f"The ONNX file '{path}' cannot be read ({error.strerror}). Check the path.") from error
+    except (OSError, ValueError) as error:  # a path with a zero byte is a ValueError
+        why = getattr(error, "strerror", None) or error
+        raise SegmenterError(f"The ONNX file '{path}' cannot be read ({why}). Check the path.") from error
 
 
 _SESSIONS: OrderedDict[str, onnxruntime.InferenceSession] = OrderedDict()

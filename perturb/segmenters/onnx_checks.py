@@ -18,6 +18,7 @@ from google.protobuf.message import DecodeError
 
 from perturb.errors import SegmenterError
 from perturb.images import MAX_SIDE
+from perturb.segmenters.onnx_order import sort_nodes
 
 MAX_BYTES = 200_000_000
 """A larger file is not read."""
@@ -50,7 +51,7 @@ def check(data: bytes, name: str = "the file") -> onnx.ModelProto:
         name: what messages call it.
 
     Returns:
-        The parsed model. Nothing in it was run.
+        The parsed model, its nodes in an order in which they can run. Nothing in it was run.
 
     Raises:
         SegmenterError: it is not ONNX, broken, too large, or asks for what is refused; the message says which.
@@ -70,6 +71,7 @@ def check(data: bytes, name: str = "the file") -> onnx.ModelProto:
         model.Clear()
     if not model.ir_version or not model.graph.node:
         raise SegmenterError(f"'{name}' is no ONNX file, or only a part of one, or it is empty. {HOW}")
+    sort_nodes(model, name)
     _check_graph(model, name)
     try:
         onnx.checker.check_model(model)

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnxruntime
 import torch
 
 from perturb.errors import SegmenterError, SettingError
 from perturb.segmenters.base import check_logits
 from perturb.segmenters.onnx import OnnxSegmenter
 from perturb.segmenters.onnx_checks import first_line
+from perturb.segmenters.onnx_order import sort_nodes
+from perturb.segmenters.onnx_runtime import onnxruntime
 from perturb.segmenters.onnx_session import open_session
 
 _MAPS = ("Conv", "ConvTranspose")
@@ -58,6 +59,7 @@ def maps(segmenter: OnnxSegmenter, picture: torch.Tensor) -> tuple[Map, ...]:
         SegmenterError: the graph cannot run on it.
     """
     model = onnx.load_from_string(segmenter.data)
+    sort_nodes(model, segmenter.name)
     weights = {tensor.name: int(np.prod(tensor.dims)) for tensor in model.graph.initializer}
     known: dict[str, onnx.NodeProto] = {}
     for node in model.graph.node:

@@ -10,13 +10,14 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 
 from perturb.errors import SegmenterError
 from perturb.segmenters.onnx_checks import HOW, first_line
+from perturb.segmenters.onnx_runtime import onnxruntime
 from perturb.segmenters.onnx_spec import read_spec
 
 MEMORY = 4_000_000_000
@@ -55,13 +56,13 @@ def open_session(data: bytes, name: str, threads: int) -> onnxruntime.InferenceS
     options.log_severity_level = 4  # what goes wrong is raised as well
     try:
         return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    except MemoryError:
-        raise
+    except MemoryError as error:
+        raise SegmenterError(f"'{name}' needs more memory than there is. Export a smaller network.") from error
     except Exception as error:  # onnxruntime has several kinds, and all of them are the file's fault
         raise SegmenterError(f"onnxruntime cannot load '{name}': {first_line(error)}. {HOW}") from error
 
 
-def rehearse(data: bytes, height: int, width: int, name: str = "the file", *, memory: int = MEMORY) -> None:
+def rehearse(data: bytes, height: int, width: int, name: str = "the file", *, memory: int = MEMORY) -> float | None:
     """Check a file, load it and run it once, in another process.
 
     A run that merely fails is no reason to refuse: a picture of other sides may be what the graph needs.
@@ -71,6 +72,9 @@ def rehearse(data: bytes, height: int, width: int, name: str = "the file", *, me
         height, width: of the picture to run it on, unless the graph has a size of its own.
         name: what messages call it.
         memory: bytes it may take.
+
+    Returns:
+        Seconds that the run took, on one thread; None if it failed.
 
     Raises:
         SegmenterError: the file is refused, or took more memory or time than it may, or broke the process.
@@ -89,10 +93,14 @@ def rehearse(data: bytes, height: int, width: int, name: str = "the file", *, me
             f"'{name}' could not be loaded and run once within {memory / 1e9:g} GB of memory and {SECONDS} s of processor "
             "time; it was not loaded here. Export a smaller network, or one for a smaller picture."
         )
+    return float(words) if words else None
 
 
 def try_out(height: int, width: int, name: str, memory: int) -> int:
-    """What the other process does: gives 0 if all went well, 1 if memory was short, 2 if the file is refused."""
+    """What the other process does: gives 0 if all went well, 1 if memory was short, 2 if the file is refused.
+
+    It writes the seconds of the run, nothing if that failed, or why the file is refused.
+    """
     if sys.platform != "win32":  # which has no such limits
         import resource
 
@@ -103,8 +111,10 @@ def try_out(height: int, width: int, name: str, memory: int) -> int:
         graph = read_spec(data, name)
         session = open_session(data, name, 1)
         sides = graph.spec.size or (height, width)
-        shape = (1, 3, *sides) if graph.spec.layout == "NCHW" else (1, *sides, 3)
+        shape = (1, graph.colours, *sides) if graph.spec.layout == "NCHW" else (1, *sides, graph.colours)
+        began = time.perf_counter()
         session.run([graph.spec.output], {graph.spec.input: np.zeros(shape, dtype=TYPES[graph.dtype])})
+        sys.stdout.write(f"{time.perf_counter() - began:.6f}")
     except MemoryError:
         return 1
     except SegmenterError as error:
@@ -116,4 +126,4 @@ def try_out(height: int, width: int, name: str, memory: int) -> int:
 
 
 def _short_of_memory(error: Exception) -> bool:
-    return "alloc" in str(error).lower()
+    return isinstance(error.__cause__, MemoryError) or "alloc" in str(error).lower()

@@ -2,47 +2,45 @@
 
 from __future__ import annotations
 
-import json
 import math
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from typing import Any, Literal
 
 import onnx
 
-from perturb.errors import SegmenterError
+from perturb.errors import PerturbError, SegmenterError
 from perturb.images import MAX_SIDE
-from perturb.segmenters.onnx_checks import HOW, check, check_memory
+from perturb.segmenters.onnx_checks import HOW, check, check_memory, first_line
+from perturb.segmenters.onnx_scaling import ORDERS, SCALES, Order, Scale, Scaling, scaling_of, settle
+from perturb.segmenters.onnx_shapes import (
+    Layout,
+    channels_taken,
+    check_channels,
+    class_names,
+    input_layout,
+    input_of,
+    kind_of,
+    output_layout,
+    outputs_of,
+)
 
-Layout = Literal["NCHW", "NHWC"]
-Scale = Literal["imagenet", "unit", "symmetric", "bytes"]
 Kind = Literal["logits", "probabilities"]
 
-SCALES = {
-    "imagenet": "ImageNet: minus the mean (0.485, 0.456, 0.406), divided by (0.229, 0.224, 0.225)",
-    "unit": "as they are, in [0, 1]",
-    "symmetric": "in [−1, 1]",
-    "bytes": "in [0, 255]",
-}
-"""How a network wants its pictures, which here are RGB in [0, 1]."""
 KINDS = {
     "logits": "logits: any numbers, before a softmax or sigmoid",
     "probabilities": "probabilities, after a softmax or sigmoid",
 }
 LAYOUTS = {"NCHW": "channels first", "NHWC": "channels last"}
-CHOICES = {"layout": tuple(LAYOUTS), "output_layout": tuple(LAYOUTS), "scale": tuple(SCALES), "kind": tuple(KINDS)}
-MAX_MULTIPLE = 256
-
-_FLOATS = ("FLOAT", "FLOAT16", "DOUBLE")
-_PASSES_ON = (
-    "Cast", "CenterCropPad", "DepthToSpace", "Identity", "Pad", "Reshape", "Resize", "Slice", "Squeeze", "Transpose",
-    "Unsqueeze", "Upsample",
-)  # fmt: skip
-"""Operators that move values without changing what they mean."""
-_ENDS = {
-    **dict.fromkeys(("Softmax", "Sigmoid", "HardSigmoid"), "probabilities"),
-    **dict.fromkeys(("Conv", "ConvTranspose", "Gemm", "MatMul", "LogSoftmax", "BatchNormalization"), "logits"),
+CHOICES = {
+    "layout": tuple(LAYOUTS),
+    "output_layout": tuple(LAYOUTS),
+    "scale": tuple(SCALES),
+    "order": tuple(ORDERS),
+    "kind": tuple(KINDS),
 }
+MAX_MULTIPLE = 256
 
 
 @dataclass(frozen=True)
@@ -58,6 +56,9 @@ class OnnxSpec:
         scale: what the graph expects of the values, see `SCALES`.
         kind: what it gives, see `KINDS`.
         output_layout: of the output.
+        mean, std: in place of those of the scale, which is then `unit` or `bytes` and says the range of the values: one
+            number, or one for each channel in the network's order. Empty for those of the scale.
+        order: of the input's channels, see `ORDERS`.
     """
 
     input: str
@@ -68,6 +69,26 @@ class OnnxSpec:
     scale: Scale = "imagenet"
     kind: Kind = "logits"
     output_layout: Layout = "NCHW"
+    # Not in the text of a spec unless they say something: the digests of results are made of it.
+    mean: tuple[float, ...] = field(default=(), repr=False)
+    std: tuple[float, ...] = field(default=(), repr=False)
+    order: Order = field(default="RGB", repr=False)
+
+    @property
+    def scaling(self) -> Scaling:
+        """What is done to the values."""
+        return scaling_of(self.scale, self.mean, self.std, self.order)
+
+    @property
+    def identity(self) -> str:
+        """The spec as text; the same for the same spec."""
+        more = (self.mean, self.std, self.order)
+        return repr(self) + ("" if more == ((), (), "RGB") else repr(more))
+
+    def __str__(self) -> str:
+        """What the network is given, for people."""
+        size = f"resized to {self.size[1]} × {self.size[0]} px" if self.size else "of any size"
+        return f"{self.order} ({ORDERS[self.order]}) {size}, {self.layout}, {self.scaling}"
 
 
 @dataclass(frozen=True)
@@ -80,6 +101,7 @@ class OnnxGraph:
         outputs: names of the outputs that may hold scores.
         channels: K of the output; None where the shapes do not tell.
         classes: names that the file carries; empty for most.
+        colours: channels of the input: 3, or 1 for a grey one.
         dtype: of the input: `FLOAT`, `FLOAT16`, `DOUBLE` or `UINT8`.
         batch: pictures that one run takes: 1 or any (None).
         facts: nodes, weights, operator set and the program that wrote the file, for people.
@@ -90,6 +112,7 @@ class OnnxGraph:
     outputs: tuple[str, ...]
     channels: int | None
     classes: tuple[str, ...]
+    colours: int
     dtype: str
     batch: int | None
     facts: dict[str, str]
@@ -100,7 +123,7 @@ def read_spec(data: bytes, name: str = "the file", *, output: str = "", layout: 
 
     Input size, layout and number of channels stand in the shapes; a softmax or sigmoid at the end means probabilities,
     a convolution logits. How values are scaled stands nowhere, unless the file carries it: the metadata `scale` (one of
-    `SCALES`) and `classes` (names with commas, or a JSON list) are read.
+    `SCALES`) or `mean` and `std`, `order` (RGB or BGR), and `classes` (names with commas, or a JSON list) are read.
 
     Args:
         data: bytes of the file.
@@ -111,11 +134,22 @@ def read_spec(data: bytes, name: str = "the file", *, output: str = "", layout: 
     Raises:
         SegmenterError: the file is refused (see `onnx_checks`), or the graph is no segmenter of colour pictures.
     """
+    try:
+        return _read_spec(data, name, output, layout)
+    except PerturbError:
+        raise
+    except MemoryError as error:
+        raise SegmenterError(f"'{name}' needs more memory than there is. Export a smaller network.") from error
+    except Exception as error:  # of whatever kind: the file is hostile until it is parsed
+        raise SegmenterError(f"'{name}' cannot be understood: {first_line(error)}. {HOW}") from error
+
+
+def _read_spec(data: bytes, name: str, output: str, layout: str) -> OnnxGraph:
     model = check(data, name)
-    value = _input(model, name)
+    value = input_of(model, name)
     dims = [dim.dim_value for dim in value.type.tensor_type.shape.dim]
     unknown: list[str] = []
-    read, sure = _input_layout(dims, value.name, name)
+    read, colours, sure = input_layout(dims, channels_taken(model, value.name), value.name, name)
     if not sure:
         unknown.append("layout")
         read = _choice("layout", layout) if layout else read
@@ -123,31 +157,36 @@ def read_spec(data: bytes, name: str = "the file", *, output: str = "", layout: 
     size = (sides[0], sides[1]) if all(sides) else None
     # Sides of a known ratio, so that the output's shape tells which of its axes are the picture's.
     height, width = size or (sides[0] or MAX_SIDE, sides[1] or 3 * MAX_SIDE // 4)
-    shape = (1, 3, height, width) if read == "NCHW" else (1, height, width, 3)
+    shape = (1, colours, height, width) if read == "NCHW" else (1, height, width, colours)
     bare = check_memory(model, {value.name: shape}, name)
-    outputs = _outputs(bare, name)
+    check_channels(model, bare, name)
+    outputs = outputs_of(bare, name)
     chosen = output or next(iter(outputs))
     if chosen not in outputs:
         raise SegmenterError(f"'{name}' has no output of scores '{chosen}'; expected one of {', '.join(outputs)}.")
-    out_layout, out_sure = _output_layout(outputs[chosen], height, width, read)
+    out_layout, out_sure = output_layout(outputs[chosen], height, width, read)
     if not out_sure:
         unknown.append("output_layout")
-    kind = _kind(model, chosen)
+    kind = kind_of(model, chosen)
     if not kind:
         unknown.append("kind")
     carried = {entry.key: entry.value for entry in model.metadata_props}
     dtype = onnx.TensorProto.DataType.Name(value.type.tensor_type.elem_type)
-    scale = "bytes" if dtype == "UINT8" else carried.get("scale", "")
-    if scale not in SCALES:
+    order: Order = "grey" if colours == 1 else "BGR" if carried.get("order") == "BGR" else "RGB"
+    scale, mean, std = ("bytes", (), ()) if dtype == "UINT8" else _carried_scale(carried, order, name)
+    if not scale:
         unknown.append("scale")
     spec = OnnxSpec(
         input=value.name,
         output=chosen,
         layout=read,
         size=(height, width) if size or any(sides) else None,
-        scale=scale if scale in SCALES else "imagenet",  # type: ignore[arg-type]
+        scale=scale or ("imagenet" if colours == 3 else "unit"),  # type: ignore[arg-type]
         kind=kind or "logits",  # type: ignore[arg-type]
         output_layout=out_layout,
+        mean=mean,
+        std=std,
+        order=order,
     )
     channels = outputs[chosen][1 if out_layout == "NCHW" else 3] if outputs[chosen] else 0
     weights = sum(math.prod(tensor.dims) for tensor in model.graph.initializer)
@@ -156,7 +195,8 @@ def read_spec(data: bytes, name: str = "the file", *, output: str = "", layout: 
         unknown=tuple(unknown),
         outputs=tuple(outputs),
         channels=channels or None,
-        classes=_class_names(carried.get("classes", "")),
+        classes=class_names(carried.get("classes", "")),
+        colours=colours,
         dtype=dtype,
         batch=dims[0] or None,
         facts={
@@ -166,6 +206,18 @@ def read_spec(data: bytes, name: str = "the file", *, output: str = "", layout: 
             "written by": f"{model.producer_name} {model.producer_version}".strip() or "unknown",
         },
     )
+
+
+def _carried_scale(
+    carried: Mapping[str, str], order: str, name: str
+) -> tuple[str, tuple[float, ...], tuple[float, ...]]:
+    """Scale, mean and std of a file's metadata; nothing where it says none, or says what does not fit."""
+    scale = carried.get("scale", "")
+    given = {"scale": scale} if scale in SCALES else {key: carried[key] for key in ("mean", "std") if key in carried}
+    try:
+        return settle(given, order, name) if given else ("", (), ())
+    except SegmenterError:
+        return "", (), ()
 
 
 def complete(graph: OnnxGraph, given: dict[str, Any], name: str) -> OnnxSpec:
@@ -180,134 +232,40 @@ def complete(graph: OnnxGraph, given: dict[str, Any], name: str) -> OnnxSpec:
         SegmenterError: a field that does not exist, a value that is none of its choices, one that contradicts the graph,
             or nothing for one that the graph does not say.
     """
-    known = {field.name: getattr(graph.spec, field.name) for field in fields(OnnxSpec)}
-    for field, value in given.items():
-        if field not in known:
-            near = get_close_matches(field, known, n=1)
+    known = {each.name: getattr(graph.spec, each.name) for each in fields(OnnxSpec)}
+    for key, value in given.items():
+        if key not in known:
+            near = get_close_matches(key, known, n=1)
             hint = f" Did you mean '{near[0]}'?" if near else ""
-            raise SegmenterError(
-                f"An ONNX segmenter has no setting '{field}'; expected one of {', '.join(known)}.{hint}"
-            )
-        value = _choice(field, str(value)) if field in CHOICES else value
-        if field == "multiple":
+            raise SegmenterError(f"An ONNX segmenter has no setting '{key}'; expected one of {', '.join(known)}.{hint}")
+        value = _choice(key, str(value)) if key in CHOICES else value
+        if key == "multiple":
             value = _multiple(value)
-        settled = field in ("input", "size") or (field in ("layout", "output_layout") and field not in graph.unknown)
-        if settled and value != known[field]:
-            raise SegmenterError(
-                f"'{field}' is settled by the graph of '{name}': got {value}, expected {known[field]}."
-            )
-        known[field] = value
-    missing = [field for field in graph.unknown if field not in given]
+        settled = (
+            key in ("input", "size")
+            or (key in ("layout", "output_layout") and key not in graph.unknown)
+            or (key == "order" and (value == "grey") != (graph.colours == 1))
+        )
+        if settled and value != known[key]:
+            raise SegmenterError(f"'{key}' is settled by the graph of '{name}': got {value}, expected {known[key]}.")
+        known[key] = value
+    scaled = {key: value for key, value in given.items() if key in ("scale", "mean", "std")}
+    missing = [key for key in graph.unknown if key not in given and not (key == "scale" and scaled)]
     if missing:
-        choices = "; ".join(f"{field} is one of {', '.join(CHOICES[field])}" for field in missing)
-        raise SegmenterError(f"The graph of '{name}' does not say its {' and '.join(missing)}; give it: {choices}.")
-    return OnnxSpec(**known)
-
-
-def _input(model: onnx.ModelProto, name: str) -> onnx.ValueInfoProto:
-    held = {tensor.name for tensor in model.graph.initializer}
-    inputs = [value for value in model.graph.input if value.name not in held]
-    if len(inputs) != 1:
+        choices = "; ".join(f"{key} is one of {', '.join(CHOICES[key])}" for key in missing)
+        also = " Or give mean and std in place of scale, such as mean=128 and std=256." * ("scale" in missing)
         raise SegmenterError(
-            f"'{name}' takes {len(inputs)} inputs ({', '.join(value.name for value in inputs[:5])}), expected one: the "
-            f"picture. {HOW}"
+            f"The graph of '{name}' does not say its {' and '.join(missing)}; give it: {choices}.{also}"
         )
-    value: onnx.ValueInfoProto = inputs[0]
-    tensor = value.type.tensor_type
-    kind = onnx.TensorProto.DataType.Name(tensor.elem_type)
-    dims = [dim.dim_value for dim in tensor.shape.dim]
-    words = " × ".join(str(dim or "any") for dim in dims) or "an unknown shape"
-    if len(dims) != 4 or kind not in (*_FLOATS, "UINT8"):
+    if scaled:
+        known["scale"], known["mean"], known["std"] = settle(scaled, known["order"], name)
+    spec = OnnxSpec(**known)
+    if graph.dtype == "UINT8" and (spec.scale, spec.mean, spec.std) != ("bytes", (), ()):
         raise SegmenterError(
-            f"The input '{value.name}' of '{name}' is {kind.lower()}, {words}; expected colour pictures, float32 "
-            f"(N, 3, H, W) or (N, H, W, 3). {HOW}"
+            f"'{name}' takes whole numbers from 0 to 255 (uint8), so nothing can be scaled: got {spec.scaling}; leave out "
+            "scale, mean and std."
         )
-    if dims[0] > 1:
-        raise SegmenterError(
-            f"'{name}' takes exactly {dims[0]} pictures at once, expected 1 or any number. Export it with a batch of one, "
-            "or with a batch of any size."
-        )
-    return value
-
-
-def _input_layout(dims: list[int], value: str, name: str) -> tuple[Layout, bool]:
-    """The layout, and whether the shape says so."""
-    first, last = dims[1], dims[3]
-    if first == 3 and last != 3:
-        return "NCHW", True
-    if last == 3 and first != 3:
-        return "NHWC", True
-    if first not in (0, 3) and last not in (0, 3):
-        words = " × ".join(str(dim or "any") for dim in dims)
-        raise SegmenterError(
-            f"The input '{value}' of '{name}' is {words}, expected 3 colour channels: (N, 3, H, W) or (N, H, W, 3). {HOW}"
-        )
-    return ("NHWC", False) if first else ("NCHW", False)
-
-
-def _outputs(bare: onnx.ModelProto, name: str) -> dict[str, tuple[int, ...]]:
-    """The outputs that may hold scores, with their shapes for one picture; 0 where unknown, empty where nothing is."""
-    found: dict[str, tuple[int, ...]] = {}
-    refused: list[str] = []
-    for value in bare.graph.output:
-        tensor = value.type.tensor_type
-        kind = onnx.TensorProto.DataType.Name(tensor.elem_type)
-        dims = tuple(dim.dim_value for dim in tensor.shape.dim)
-        if kind in _FLOATS and len(dims) == 4 and sum(dim != 1 for dim in dims) < 2:
-            refused.append(
-                f"'{value.name}' is {dims[1]} × {dims[2]} × {dims[3]}, one score a class for the whole picture"
-            )
-        elif kind in _FLOATS and (len(dims) == 4 or not tensor.HasField("shape")):
-            found[value.name] = dims
-        else:
-            refused.append(f"'{value.name}' is {kind.lower()} with {len(dims)} axes")
-            if kind not in _FLOATS:
-                refused[-1] += " (a map of class numbers: it holds no scores that could be watched)"
-    if not found:
-        raise SegmenterError(
-            f"'{name}' gives no scores: {'; '.join(refused[:3])}; expected floats (N, K, H, W) or (N, H, W, K), a score for "
-            "each class and pixel. Export the network without its last argmax, and without post-processing."
-        )
-    return found
-
-
-def _output_layout(dims: tuple[int, ...], height: int, width: int, default: Layout) -> tuple[Layout, bool]:
-    """Which axes of the output are the picture's: those in its proportions. And whether that is sure."""
-    if not dims:
-        return default, False
-    first = _proportional(dims[2], dims[3], height, width)
-    last = _proportional(dims[1], dims[2], height, width)
-    if first == last:  # a number among unknown sides is that of the channels
-        first, last = bool(dims[1]) and not any(dims[2:]), bool(dims[3]) and not any(dims[1:3])
-    if first != last:
-        return ("NCHW", True) if first else ("NHWC", True)
-    return default, False
-
-
-def _proportional(high: int, wide: int, height: int, width: int) -> bool:
-    # Lower resolutions are rounded, by at most one cell.
-    return high > 0 and wide > 0 and abs(high * width - wide * height) <= max(height, width)
-
-
-def _kind(model: onnx.ModelProto, output: str) -> str:
-    """What the graph ends with, looking through operators that only move values; empty if that cannot be said."""
-    makers = {made: node for node in model.graph.node for made in node.output}
-    for _ in range(len(model.graph.node)):
-        node = makers.get(output)
-        if node is None or node.op_type not in _PASSES_ON:
-            return _ENDS.get(node.op_type, "") if node is not None else ""
-        output = node.input[0]
-    return ""
-
-
-def _class_names(text: str) -> tuple[str, ...]:
-    if text.startswith("["):
-        try:
-            names = json.loads(text)
-        except ValueError:
-            return ()
-        return tuple(name for name in names if isinstance(name, str))
-    return tuple(part.strip() for part in text.split(",") if part.strip())
+    return spec
 
 
 def _choice(field: str, value: str) -> Any:

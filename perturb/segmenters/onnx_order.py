@@ -1,0 +1,38 @@
+"""The order of a graph's nodes: each after those whose results it takes."""
+
+from __future__ import annotations
+
+from graphlib import CycleError, TopologicalSorter
+
+import onnx
+
+from perturb.errors import SegmenterError
+
+
+def sort_nodes(model: onnx.ModelProto, name: str = "the file") -> None:
+    """Put the nodes of a graph in an order in which they can run; nothing is done where they are.
+
+    The standard asks for such an order, but onnxruntime does not need it, and some tools write files without.
+
+    Args:
+        model: is changed.
+        name: what messages call it.
+
+    Raises:
+        SegmenterError: there is none, for the nodes wait for one another in a circle.
+    """
+    nodes = model.graph.node
+    makers = {made: index for index, node in enumerate(nodes) for made in node.output if made}
+    waits = {index: {makers[given] for given in node.input if given in makers} for index, node in enumerate(nodes)}
+    if all(earlier < index for index, awaited in waits.items() for earlier in awaited):
+        return
+    try:
+        order = list(TopologicalSorter(waits).static_order())
+    except CycleError as error:
+        circle = ", ".join(nodes[index].output[0] for index in error.args[1][:5])
+        raise SegmenterError(
+            f"The nodes of '{name}' wait for one another in a circle ({circle}), so it can never run. Export it again."
+        ) from error
+    copies = [onnx.NodeProto.FromString(nodes[index].SerializeToString()) for index in order]
+    del nodes[:]
+    nodes.extend(copies)

@@ -1,0 +1,177 @@
+"""How an image becomes a network's input: the range of the values, mean and deviation, and the order of the channels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from perturb.errors import SegmenterError
+
+Scale = Literal["imagenet", "unit", "symmetric", "bytes", "centred"]
+Order = Literal["RGB", "BGR", "grey"]
+
+SCALES = {
+    "imagenet": "ImageNet: minus the mean (0.485, 0.456, 0.406), divided by (0.229, 0.224, 0.225)",
+    "unit": "as they are, in [0, 1]",
+    "symmetric": "in [−1, 1]",
+    "bytes": "in [0, 255]",
+    "centred": "(x − 128) / 256 of x in [0, 255]: in [−0.5, 0.5]",
+}
+"""How a network wants its images, which here are RGB in [0, 1]: presets of range, mean and standard deviation."""
+ORDERS = {"RGB": "red, green, blue", "BGR": "blue, green, red", "grey": "one channel, luminance"}
+LUMINANCE = (0.299, 0.587, 0.114)
+"""Weights of red, green and blue, ITU-R BT.601: those of Pillow and OpenCV."""
+BYTES_FROM = 2.0
+"""A mean or deviation above this can only belong to values of 0 … 255."""
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """The input is (x · full − mean) / std, for x in [0, 1].
+
+    Attributes:
+        full: 1.0 or 255.0, the value of white before the mean is taken off.
+        mean, std: one number for all channels, or one for each, in the network's order; std is above 0.
+    """
+
+    full: float
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+
+    def reversed(self) -> Scaling:
+        """The same for channels in reverse order."""
+        return Scaling(self.full, self.mean[::-1], self.std[::-1])
+
+    def __call__(self, batch: Tensor) -> Tensor:
+        """The scaled values of images `(N, C, H, W)` in [0, 1], their channels in the network's order."""
+        mean, std = (torch.tensor(numbers).view(1, -1, 1, 1) for numbers in (self.mean, self.std))
+        return (batch * self.full - mean) / std
+
+    def __str__(self) -> str:
+        values = f"values x in 0 … {self.full:g}"
+        if self.mean == (0.0,) and self.std == (1.0,):
+            return values
+        above = "x" if self.mean == (0.0,) else f"(x − {_words(self.mean)})"
+        return f"{above if self.std == (1.0,) else f'{above} / {_words(self.std)}'} of {values}"
+
+
+PRESETS: dict[str, Scaling] = {
+    "imagenet": Scaling(1.0, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "unit": Scaling(1.0),
+    "symmetric": Scaling(1.0, (0.5,), (0.5,)),
+    "bytes": Scaling(255.0),
+    "centred": Scaling(255.0, (128.0,), (256.0,)),
+}
+"""The scalings of `SCALES`; numbers of three channels are for RGB."""
+
+
+def preset(scale: str, order: str) -> Scaling:
+    """A preset for a network of this order: its numbers belong to colours and move with them."""
+    found = PRESETS[scale]
+    return found.reversed() if order == "BGR" else found
+
+
+def scaling_of(scale: str, mean: tuple[float, ...], std: tuple[float, ...], order: str) -> Scaling:
+    """What the fields of a spec mean together: a preset, or its range with another mean and deviation."""
+    if not mean and not std:
+        return preset(scale, order)
+    return Scaling(PRESETS[scale].full, mean or (0.0,), std or (1.0,))
+
+
+def in_order(batch: Tensor, order: str) -> Tensor:
+    """The channels of RGB images `(N, 3, H, W)` as a network wants them: `(N, 3, H, W)`, or `(N, 1, H, W)` for grey."""
+    if order == "grey":
+        return (batch * torch.tensor(LUMINANCE).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    return batch.flip(1) if order == "BGR" else batch
+
+
+def settle(given: Mapping[str, Any], order: str, name: str) -> tuple[str, tuple[float, ...], tuple[float, ...]]:
+    """One scale, mean and std for what was given, so that the same scaling is always the same spec.
+
+    A mean or std above 2 speaks of values in 0 … 255, unless `scale` says `unit` or `bytes` beside it.
+
+    Args:
+        given: some of `scale`, `mean` and `std`; numbers, sequences of numbers, or text with commas between them.
+        order: of the network's channels; `grey` has one.
+        name: what messages call the network.
+
+    Returns:
+        The name of a preset and twice nothing; or `unit` or `bytes`, and mean and std in the network's order.
+
+    Raises:
+        SegmenterError: no numbers, as many as fit no channels, a std that is not above 0, or a scale beside them that has
+            its own.
+    """
+    scale = given.get("scale", "")
+    count = 1 if order == "grey" else 3
+    if "mean" not in given and "std" not in given:
+        if scale not in fitting(order):
+            raise SegmenterError(
+                f"'scale={scale}' has numbers for 3 channels, and '{name}' takes 1; expected one of "
+                f"{', '.join(fitting(order))}, or a mean and std of one number."
+            )
+        return scale, (), ()
+    if scale not in ("", "unit", "bytes"):
+        raise SegmenterError(
+            f"'scale={scale}' has a mean and std of its own; leave it out beside others, or give 'unit' or 'bytes' for "
+            "their range."
+        )
+    mean = numbers("mean", given.get("mean", 0), count, name)
+    std = numbers("std", given.get("std", 1), count, name)
+    if not min(std) > 0:
+        raise SegmenterError(f"'std' must be above 0: got {_words(std)}. The input is divided by it.")
+    large = any(abs(value) > BYTES_FROM for value in (*mean, *std))
+    full = PRESETS[scale].full if scale else 255.0 if large else 1.0
+    asked = Scaling(full, mean, std)
+    for known in fitting(order):
+        if preset(known, order) == asked:
+            return known, (), ()
+    return ("bytes" if full > 1 else "unit"), mean, std
+
+
+def fitting(order: str) -> tuple[str, ...]:
+    """The presets that have numbers for so many channels."""
+    return tuple(scale for scale, made in PRESETS.items() if order != "grey" or len(made.mean) == 1)
+
+
+def numbers(field: str, value: Any, count: int, name: str) -> tuple[float, ...]:
+    """One number, or one for each of `count` channels; equal ones are one.
+
+    Raises:
+        SegmenterError: something else.
+    """
+    parts: Iterable[Any]
+    if isinstance(value, str):
+        parts = value.strip().strip("[]()").replace(";", ",").split(",")
+    else:
+        parts = value if isinstance(value, Iterable) else (value,)
+    try:
+        found = tuple(float(part) for part in parts)
+    except (TypeError, ValueError, OverflowError):
+        found = ()
+    # The network's own numbers are float32: what has no place there is no mean.
+    if not found or not all(math.isfinite(number) and abs(number) < 1e30 for number in found):
+        raise SegmenterError(
+            f"'{field}' must be one number or one for each channel, with commas between them: got '{str(value)[:60]}'."
+        )
+    if len(found) not in (1, count):
+        raise SegmenterError(
+            f"'{field}' has {len(found)} numbers, and '{name}' takes {count} channel{'s' * (count > 1)}; expected "
+            f"{'one number' if count == 1 else f'1 or {count} numbers, in the order of its channels'}."
+        )
+    return found[:1] if len(set(found)) == 1 else found
+
+
+def text_of(numbers: tuple[float, ...]) -> str:
+    """Numbers as they are typed, exactly: `0.485,0.456,0.406`."""
+    return ",".join(repr(number).removesuffix(".0") for number in numbers)
+
+
+def _words(numbers: tuple[float, ...]) -> str:
+    text = ", ".join(f"{number:g}" for number in numbers)
+    return text if len(numbers) == 1 and numbers[0] >= 0 else f"({text})"

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import psutil
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
 from benchmarks.document import put
 from tests.browser import driver
@@ -58,15 +58,13 @@ def main() -> None:
     started = os.getloadavg()[0]
     roots = {"before": options.before, "now": driver.ROOT} if options.before else {"now": driver.ROOT}
     found: dict[str, list[dict[str, float]]] = {name: [] for name in roots}
-    with sync_playwright() as playwright:
-        browser = open_browser(playwright)
+    with open_browser() as browser:
         if browser is None:
             parser.exit(1, "No Chromium or Chrome starts here.\n")
         for _ in range(options.rounds):
             for name, root in roots.items():
                 driver.ROOT = root.resolve()
                 found[name].append(visit(browser))
-        browser.close()
     table = {
         name: {what: float(np.median([one[what] for one in all_])) for what in all_[0]} for name, all_ in found.items()
     }

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,27 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 # The sandbox needs rights that containers lack; the rest keeps the browser from talking to anyone but the app.
 _FLAGS = "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync --no-first-run"
 
-_FETCH = [sys.executable, "-m", "playwright", "install", "--only-shell", "chromium"]
-# Without a font there is no text to see, and Debian's package does not bring one.
-_APT = ["apt-get", "install", "-qq", "--no-install-recommends", "chromium", "fonts-dejavu-core"]
+_PLAYWRIGHT = [sys.executable, "-m", "playwright"]
+_FETCH = [*_PLAYWRIGHT, "install", "--only-shell", "chromium"]
+# What Debian's Chromium does not bring: a font, without which there is no text to see, and what Playwright's driver needs.
+_PACKAGES = ["chromium", "fonts-dejavu-core", "libatomic1"]
 
 
-def open_browser(playwright: Playwright) -> Browser | None:
-    """Start the first browser that starts, or return None; a browser that lacks its libraries is none."""
+@contextmanager
+def open_browser() -> Iterator[Browser | None]:
+    """Yield the first browser that starts, or None; one that lacks its libraries is none."""
+    # Asked of a process of its own: a driver that does not start leaves an open event loop behind in this one.
+    if subprocess.run([*_PLAYWRIGHT, "--version"], check=False, capture_output=True).returncode != 0:
+        yield None
+        return
+    with sync_playwright() as playwright:
+        browser = _launch(playwright)
+        yield browser
+        if browser is not None:
+            browser.close()
+
+
+def _launch(playwright: Playwright) -> Browser | None:
     for where in _candidates():
         try:
             return playwright.chromium.launch(**where, args=_FLAGS.split())
@@ -51,15 +66,12 @@ def advice() -> str:
         )
     return (
         "The browser tests are skipped: no Chromium or Chrome starts here; install one (on Debian, as root: "
-        "`apt-get install chromium fonts-dejavu-core`), or set CHROMIUM to the path of one."
+        f"`apt-get install {' '.join(_PACKAGES)}`), or set CHROMIUM to the path of one."
     )
 
 
 def _starts() -> bool:
-    with sync_playwright() as playwright:
-        browser = open_browser(playwright)
-        if browser is not None:
-            browser.close()
+    with open_browser() as browser:
         return browser is not None
 
 
@@ -71,7 +83,7 @@ def _get() -> bool:
         return True
     if Path("/etc/debian_version").exists() and shutil.which("apt-get") and os.geteuid() == 0:
         _do(["apt-get", "update", "-qq"])
-        _do(_APT, stdout=subprocess.DEVNULL)
+        _do(["apt-get", "install", "-qq", "--no-install-recommends", *_PACKAGES], stdout=subprocess.DEVNULL)
     return _starts()
 
 

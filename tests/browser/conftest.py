@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page
 
 from .chromium import advice, open_browser
 from .driver import serve
@@ -15,14 +15,12 @@ from .driver import serve
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        launched = open_browser(playwright)
+    with open_browser() as launched:
         if launched is None and os.environ.get("CI"):
             pytest.fail(advice(), pytrace=False)  # where nobody reads the reasons, skipped tests would guard nothing
         if launched is None:
             pytest.skip(advice())
         yield launched
-        launched.close()
 
 
 # The servers ask for the browser so that none is started in vain where there is no browser.

@@ -38,8 +38,10 @@ def test_any_of_the_usual_names_is_found_and_one_that_does_not_start_is_passed_o
     assert (tmp_path / "started").exists()
 
 
-def test_without_a_browser_one_sentence_says_what_to_do_and_the_tests_are_skipped_with_it() -> None:
-    missing = {"CHROMIUM": "/nowhere/chromium", "CI": ""}
+# On a bare Debian it is the driver that does not start first.
+@pytest.mark.parametrize("driver", ["", "/bin/false"])
+def test_without_a_browser_one_sentence_says_what_to_do_and_the_tests_are_skipped_with_it(driver: str) -> None:
+    missing = {"CHROMIUM": "/nowhere/chromium", "CI": "", "PLAYWRIGHT_NODEJS_PATH": driver}
     said = run("-m", "tests.browser.chromium", **missing)
     assert said.returncode == 0
     assert said.stdout.count("\n") == 1

@@ -95,5 +95,5 @@ def _do(command: list[str], **streams: int) -> None:
 
 if __name__ == "__main__":
     # Never a failure: the other tests need no browser.
-    if not (_starts() or ("CHROMIUM" not in os.environ and _get())):
+    if not (_starts() or (not os.environ.get("CHROMIUM") and _get())):
         print(advice())

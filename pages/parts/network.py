@@ -9,6 +9,7 @@ import numpy.typing as npt
 import streamlit as st
 
 import perturb
+from pages.parts import address
 from perturb.engine import clean_logits
 from perturb.segmenters import DEFAULT
 from perturb.segmenters.onnx import OnnxSegmenter
@@ -25,6 +26,7 @@ def choose() -> None:
         bind="query-params",
         help="The network that colours every pixel, and whose needs are explained.",
     )
+    address.keep("segmenter")
     _describe(chosen)
     st.session_state["segmenter_name"] = _usable(chosen)
 

@@ -37,8 +37,8 @@ def open_folder(folder: Path, plan: Mapping[str, Any], weights: Mapping[str, str
                     "on with. Choose another folder."
                 )
             earlier = json.loads(record.read_text(encoding="utf-8"))
-            # Plans of before ONNX files could stand in them say nothing of these.
-            before = {"onnx": {}, **earlier["plan"]}
+            # Plans of before these could stand in them say nothing of them.
+            before = {"onnx": {}, "ignore_index": [], **earlier["plan"]}
             other = [name for name, value in plan.items() if before.get(name) != value]
             other += [
                 f"weights of {name}"

@@ -126,7 +126,7 @@ def test_a_void_label_is_refused_with_the_offer_to_ignore_it(app):
     labels[:, 48:], labels[:8] = STREETS.classes.index("car"), 11
     app.sidebar.file_uploader(key="mask_0").set_value(file("mask.png", png(labels)))
     app.run()
-    sentence = "mask.png: 11 is none of the 11 classes, and 12.5% of the pixels hold it: treat it as void?"
+    sentence = "mask.png: 11 is none of the classes 0 … 10, and 12.5% of the pixels hold it: treat it as void?"
     assert [warning.value for warning in app.sidebar.warning] == [sentence]
     assert shown(app).truth is None
     app.sidebar.button(key="mask_void").click().run()

@@ -88,7 +88,7 @@ def _give(image: perturb.Image, name: str, data: bytes, ignored: tuple[int, ...]
         values = " and ".join(map(str, error.values))
         one = len(error.values) == 1
         sentence = (
-            f"{name}: {values} {'is' if one else 'are'} none of the {len(segmenter.classes)} classes, and "
+            f"{name}: {values} {'is' if one else 'are'} none of the classes 0 … {len(segmenter.classes) - 1}, and "
             f"{percent(error.share)} of the pixels hold {'it' if one else 'them'}: treat {'it' if one else 'them'} as void?"
         )
         state["mask_error"] = {image.digest: Refusal(sentence, name, data, (*ignored, *error.values))}

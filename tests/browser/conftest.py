@@ -23,6 +23,12 @@ def browser() -> Iterator[Browser]:
         yield launched
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say at the end, once, why the browser tests were skipped."""
+    if any(advice() in str(report.longrepr) for report in terminalreporter.getreports("skipped")):
+        terminalreporter.write_line(advice())
+
+
 # The servers ask for the browser so that none is started in vain where there is no browser.
 @pytest.fixture(scope="session")
 def app_url(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:  # noqa: ARG001

@@ -9,9 +9,11 @@ run: $(VENV)/run.stamp
 	$(BIN)/python -m streamlit run streamlit_app.py
 
 # The browser tests by themselves, each file with a server of its own, so that waiting is not for the others' servers as well.
+# They come last: where there is no browser, the end says what to do.
 test: $(VENV)/dev.stamp
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/browser -n 2 --dist loadfile
+	$(BIN)/python -m tests.browser.chromium
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --ignore tests/browser -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/browser -n 2 --dist loadfile
 
 test-long: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -m long

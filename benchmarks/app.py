@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -22,11 +21,11 @@ from pathlib import Path
 
 import numpy as np
 import psutil
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
 from benchmarks.document import put
 from tests.browser import driver
-from tests.browser.conftest import _FLAGS
+from tests.browser.chromium import open_browser
 from tests.browser.lab import move_slider, numbers, run_button
 
 PATIENCE = 180_000
@@ -59,14 +58,13 @@ def main() -> None:
     started = os.getloadavg()[0]
     roots = {"before": options.before, "now": driver.ROOT} if options.before else {"now": driver.ROOT}
     found: dict[str, list[dict[str, float]]] = {name: [] for name in roots}
-    executable = os.environ.get("CHROMIUM") or shutil.which("chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=[*_FLAGS.split(), "--disable-gpu"])
+    with open_browser() as browser:
+        if browser is None:
+            parser.exit(1, "No Chromium or Chrome starts here.\n")
         for _ in range(options.rounds):
             for name, root in roots.items():
                 driver.ROOT = root.resolve()
                 found[name].append(visit(browser))
-        browser.close()
     table = {
         name: {what: float(np.median([one[what] for one in all_])) for what in all_[0]} for name, all_ in found.items()
     }

@@ -11,7 +11,7 @@ from typing import Any
 
 import perturb
 from perturb import evaluate_command, export
-from perturb.arguments import Bar, Parser, names_in, settings_in, words
+from perturb.arguments import Bar, Parser, add_ignore_index, ignored_in, names_in, settings_in, words
 from perturb.curves import FILL
 from perturb.errors import PerturbError, SettingError
 from perturb.estimates import estimate
@@ -72,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="ground truth: a PNG of the segmenter's class indices, 255 = none, or of its colours",
     )
+    add_ignore_index(common)
     common.add_argument(
         "--max-side",
         type=int,
@@ -130,7 +131,7 @@ def _explain(options: argparse.Namespace) -> None:
     for note in image.notes:
         print(note, file=sys.stderr)
     segmenter = _segmenter(options)
-    image = _with_truth(image, options.truth, segmenter)
+    image = _with_truth(image, options, segmenter)
     cost = estimate(image, segmenter, target, options.method, settings, options.seed, options.precision)
     _tell(segmenter, cost.words(options.method, segmenter))
     with Bar("explain") as bar:
@@ -173,7 +174,7 @@ def _study(options: argparse.Namespace) -> None:
     target = _target(options)
     check_study(options.out)
     image, segmenter = _image(options.image, options.max_side), _segmenter(options)
-    image = _with_truth(image, options.truth, segmenter)
+    image = _with_truth(image, options, segmenter)
     _tell(segmenter)
     with Bar("study") as bar:
         made = study(
@@ -207,9 +208,12 @@ def _image(text: str, max_side: int) -> Image:
     return perturb.load_image(text, max_side=max_side)
 
 
-def _with_truth(image: Image, truth: str | None, segmenter: perturb.Segmenter) -> Image:
+def _with_truth(image: Image, options: argparse.Namespace, segmenter: perturb.Segmenter) -> Image:
     """The picture with the mask that was named, in the segmenter's classes; without one it keeps its own."""
-    return image if truth is None else image.with_truth(truth, segmenter.classes, segmenter.palette)
+    ignored = ignored_in(options)
+    if options.truth is None:
+        return image
+    return image.with_truth(options.truth, segmenter.classes, segmenter.palette, ignore_index=ignored)
 
 
 def _segmenter(options: argparse.Namespace) -> perturb.Segmenter:

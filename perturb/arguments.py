@@ -38,6 +38,31 @@ def names_in(text: str) -> tuple[str, ...]:
     return words(text)
 
 
+def add_ignore_index(command: argparse.ArgumentParser) -> None:
+    """Add the option `--ignore-index`, which belongs to `--truth`."""
+    command.add_argument(
+        "--ignore-index",
+        default="",
+        metavar="INDEX",
+        help="of --truth: pixels of this index, or of several with commas, have no class, such as 11 in CamVid",
+    )
+
+
+def ignored_in(options: argparse.Namespace) -> tuple[int, ...]:
+    """The indices of `--ignore-index`.
+
+    Raises:
+        SettingError: not whole numbers, or without `--truth`.
+    """
+    text = options.ignore_index
+    if text and not options.truth:
+        raise SettingError(f"'--ignore-index {text}' belongs to a mask; give it with --truth, or leave it out.")
+    try:
+        return tuple(int(word) for word in words(text))
+    except ValueError:
+        raise SettingError(f"'--ignore-index {text}' is no index: expected a whole number, such as 11.") from None
+
+
 def settings_in(pairs: Sequence[str], option: str = "--set", example: str = "size=48") -> dict[str, Any]:
     """Settings as they are typed.
 

@@ -2,6 +2,7 @@
 
     PerturbError
     ├── ImageError        the picture cannot be read or used
+    │   └── LabelError    its ground truth holds values that are no class
     ├── TargetError       the class or the region does not fit this picture
     ├── SettingError      a method, fill or setting that does not exist, or is out of bounds
     ├── SegmenterError    the segmenter cannot be loaded, or broke its contract
@@ -18,6 +19,20 @@ class PerturbError(Exception):
 
 class ImageError(PerturbError):
     """The picture cannot be read or used."""
+
+
+class LabelError(ImageError):
+    """Ground truth holds values that are no class.
+
+    Attributes:
+        values: all of them, ascending.
+        share: of the pixels, in [0, 1].
+    """
+
+    def __init__(self, message: str, values: tuple[int, ...], share: float) -> None:
+        super().__init__(message)
+        self.values = values
+        self.share = share
 
 
 class TargetError(PerturbError):

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from perturb.arguments import Bar, names_in, settings_in, words
+from perturb.arguments import Bar, add_ignore_index, ignored_in, names_in, settings_in, words
 from perturb.cards import METRICS
 from perturb.errors import SettingError
 from perturb.evaluation import SMALLEST, Plan, evaluate, pictures_in
@@ -55,6 +55,7 @@ def add(commands: Any) -> None:
         "--set", action="append", default=[], metavar="METHOD.NAME=VALUE", help="a setting of one of the methods"
     )
     command.add_argument("--truth", default="", metavar="DIR", help="PNGs of class indices named like the pictures")
+    add_ignore_index(command)
     command.add_argument("--seed", type=int, default=0, help="of everything drawn by chance (default: 0)")
     command.add_argument("--max-side", type=int, default=MAX_SIDE, help="scale photographs down (default: %(default)s)")
     command.add_argument("--out", required=True, metavar="DIR", help="a new folder, or the one of a run to go on with")
@@ -79,6 +80,7 @@ def _run(options: argparse.Namespace) -> None:
         settings=settings,
         seed=options.seed,
         truth=options.truth,
+        ignore_index=ignored_in(options),
         max_side=options.max_side,
     )
     try:

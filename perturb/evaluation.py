@@ -44,6 +44,7 @@ class Plan:
         settings: of methods, by method and name.
         seed: of everything drawn by chance.
         truth: folder with a PNG of class indices for each picture, of the same stem; empty for none.
+        ignore_index: indices of the ground truth whose pixels have no class.
         max_side: photographs are scaled down to this many pixels.
         onnx: what ONNX files do not say themselves: fields of `OnnxSpec`, and `classes`, names with commas between them.
     """
@@ -57,6 +58,7 @@ class Plan:
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     seed: int = 0
     truth: str = ""
+    ignore_index: tuple[int, ...] = ()
     max_side: int = MAX_SIDE
     onnx: Mapping[str, str] = field(default_factory=dict)
 
@@ -88,6 +90,7 @@ class Plan:
         return {
             **{name: list(getattr(self, name)) for name in names},
             **{name: getattr(self, name) for name in ("smallest", "seed", "truth", "max_side")},
+            "ignore_index": sorted(self.ignore_index),
             "settings": settings,
             "onnx": dict(sorted(self.onnx.items())),
             "version": __version__,
@@ -245,7 +248,12 @@ def _load(plan: Plan, name: str) -> Image:
     if name in EVERY and not Path(name).exists():
         return sample(name)
     truth = Path(plan.truth) / f"{Path(name).stem}.png" if plan.truth else None
-    return load_image(name, truth=truth if truth is not None and truth.exists() else None, max_side=plan.max_side)
+    return load_image(
+        name,
+        truth=truth if truth is not None and truth.exists() else None,
+        ignore_index=plan.ignore_index,
+        max_side=plan.max_side,
+    )
 
 
 def _cells(

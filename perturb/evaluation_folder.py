@@ -107,8 +107,8 @@ def open_folder(folder: Path, plan: Mapping[str, Any], weights: Mapping[str, str
                     f"The file '{record}' is damaged: expected the plan of an evaluation, without which nobody can say what "
                     "the rows beside it belong to. Choose another folder, or delete this one."
                 )
-            # Plans of before ONNX files could stand in them say nothing of these.
-            before = {"onnx": {}, **earlier["plan"]}
+            # Plans of before these could stand in them say nothing of them.
+            before = {"onnx": {}, "ignore_index": [], **earlier["plan"]}
             other = [name for name, value in plan.items() if before.get(name) != value]
             other += [
                 f"weights of {name}"

@@ -171,8 +171,9 @@ def picture_lines(image: Image) -> list[str]:
     lines = [f'image = perturb.load_image("PATH OF YOUR PICTURE", max_side={max(image.height, image.width)})', same]
     if image.truth is not None:
         names = f", {python_literal(list(image.truth_classes))}" if image.truth_classes else ""
+        void = f", ignore_index={list(image.truth_ignored)}" if image.truth_ignored else ""
         lines += [
-            f'image = image.with_truth("PATH OF ITS MASK OF CLASS INDICES"{names})',
+            f'image = image.with_truth("PATH OF ITS MASK OF CLASS INDICES"{names}{void})',
             f'assert image.key == {python_literal(image.key)}, "another ground truth"',
         ]
     return lines

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from perturb.decode import Source, decode
 from perturb.errors import ImageError
-from perturb.truth import IGNORE, read_truth
+from perturb.truth import IGNORE, IgnoreIndex, ignored_values, read_truth
 
 MAX_SIDE = 640
 """Longest side, in pixels, that a picture keeps by default. An explanation is hundreds of forward passes."""
@@ -37,6 +37,7 @@ class Image:
         notes: what was done to the file on the way in, one sentence each ("Scaled from … to …").
         truth: ground-truth class indices, uint8 `(H, W)`, 255 where there is none; or None.
         truth_classes: names of the indices in `truth`; empty when they are the segmenter's own.
+        truth_ignored: values of the mask that were read as "no class" besides 255, ascending.
         file_shape: height and width of the upright file, where the picture was scaled; or None.
     """
 
@@ -47,6 +48,7 @@ class Image:
     truth: npt.NDArray[np.uint8] | None = None
     truth_classes: tuple[str, ...] = ()
     file_shape: tuple[int, int] | None = None
+    truth_ignored: tuple[int, ...] = ()
 
     @cached_property
     def key(self) -> str:
@@ -57,7 +59,12 @@ class Image:
         return f"{self.digest}-{digest_of(self.truth)}-{names}"
 
     def with_truth(
-        self, source: Source, classes: Sequence[str] = (), palette: npt.NDArray[np.uint8] | None = None
+        self,
+        source: Source,
+        classes: Sequence[str] = (),
+        palette: npt.NDArray[np.uint8] | None = None,
+        *,
+        ignore_index: IgnoreIndex = (),
     ) -> Image:
         """The same picture with this ground truth in place of its own.
 
@@ -67,19 +74,27 @@ class Image:
             classes: what the indices mean: a segmenter's K class names. Without them, the indices are those of whatever
                 segmenter is used.
             palette: their colours, uint8 RGB `(K, 3)`.
+            ignore_index: index, or several, whose pixels have no class, such as 11 in CamVid's masks. They are left out of
+                every figure.
 
         Raises:
-            ImageError: not a mask, of another size, or with values that are no class.
+            LabelError: a mask with values that are no class.
+            ImageError: not a mask, or of another size.
         """
         labels = read_truth(
-            source, shape=(self.height, self.width), file_shape=self.file_shape, classes=classes, palette=palette
+            source,
+            shape=(self.height, self.width),
+            file_shape=self.file_shape,
+            classes=classes,
+            palette=palette,
+            ignore_index=ignore_index,
         )
         labels.setflags(write=False)
-        return replace(self, truth=labels, truth_classes=tuple(classes))
+        return replace(self, truth=labels, truth_classes=tuple(classes), truth_ignored=ignored_values(ignore_index))
 
     def without_truth(self) -> Image:
         """The same picture without ground truth."""
-        return replace(self, truth=None, truth_classes=())
+        return replace(self, truth=None, truth_classes=(), truth_ignored=())
 
     @cached_property
     def thumbnail(self) -> npt.NDArray[np.uint8]:
@@ -106,6 +121,7 @@ def load_image(
     truth: Source | None = None,
     truth_classes: Sequence[str] = (),
     truth_palette: npt.NDArray[np.uint8] | None = None,
+    ignore_index: IgnoreIndex = (),
 ) -> Image:
     """Read a picture from a path, bytes, an open file, a Pillow image or an array.
 
@@ -117,7 +133,7 @@ def load_image(
         source: the picture.
         name: what to call it; the file's stem by default.
         max_side: a longer side is scaled down to this many pixels (area average), and a note says so.
-        truth, truth_classes, truth_palette: ground truth, as in `Image.with_truth`.
+        truth, truth_classes, truth_palette, ignore_index: ground truth, as in `Image.with_truth`.
 
     Raises:
         ImageError: not a picture, broken, too large to decode, or too small to hide anything in; or ground truth that
@@ -139,7 +155,9 @@ def load_image(
     pixels = np.ascontiguousarray(np.clip(pixels, 0.0, 1.0), dtype=np.float32)
     file_shape = None if (height, width) == pixels.shape[:2] else (height, width)
     image = image_from_pixels(pixels, name=name or _name_of(source), notes=tuple(notes), file_shape=file_shape)
-    return image if truth is None else image.with_truth(truth, truth_classes, truth_palette)
+    if truth is None:
+        return image
+    return image.with_truth(truth, truth_classes, truth_palette, ignore_index=ignore_index)
 
 
 def image_from_pixels(

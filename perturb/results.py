@@ -184,6 +184,7 @@ class Result:
                 "name": self.image.name,
                 "digest": self.image.digest,
                 "truth": None if self.image.truth is None else digest_of(self.image.truth),
+                **({"ignore_index": list(self.image.truth_ignored)} if self.image.truth_ignored else {}),
                 "width": self.image.width,
                 "height": self.image.height,
                 "notes": list(self.image.notes),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,13 @@ import numpy.typing as npt
 import PIL.Image
 
 from perturb.decode import Source, open_picture, reading
-from perturb.errors import ImageError
+from perturb.errors import ImageError, LabelError
 
 IGNORE = 255
 """The value of ground-truth pixels that belong to no class."""
 
 Labels = npt.NDArray[np.uint8]
+IgnoreIndex = int | Sequence[int]
 NAMED = 3
 """How many wrong values an error names."""
 
@@ -27,6 +29,7 @@ def read_truth(
     file_shape: tuple[int, int] | None = None,
     classes: Sequence[str] = (),
     palette: npt.NDArray[np.uint8] | None = None,
+    ignore_index: IgnoreIndex = (),
 ) -> Labels:
     """Class indices of a mask, brought to the size of its picture by nearest neighbour.
 
@@ -40,20 +43,24 @@ def read_truth(
         file_shape: of its upright file, where that was scaled. The mask must have one of the two.
         classes: K names; without them any index is taken.
         palette: their colours, uint8 RGB `(K, 3)`; without it no coloured mask can be read.
+        ignore_index: index, or several, whose pixels have no class, as if the mask held 255 there.
 
     Returns:
         uint8 `(H, W)`, in 0 … K − 1 or 255.
 
     Raises:
-        ImageError: no picture, another size, values that are no class, or no pixel of any class.
+        LabelError: values that are no class.
+        ImageError: no picture, another size, or no pixel of any class.
     """
     picture = source if isinstance(source, np.ndarray | PIL.Image.Image) else open_picture(source)
     got = picture.shape[:2] if isinstance(picture, np.ndarray) else (picture.height, picture.width)
     if got not in (shape, file_shape):  # before anything is decoded
         raise ImageError(_other_size(got, shape, file_shape))
     values = _nearest(_values_of(picture), shape)
+    ignored = ignored_values(ignore_index)
+    error: ImageError | None
     if values.ndim == 2:
-        labels, error = _by_index(values, classes)
+        labels, error = _by_index(values, classes, ignored)
         if error and palette is not None and isinstance(picture, PIL.Image.Image) and picture.mode == "P":
             with reading("The ground truth"):
                 colours = np.asarray(picture.convert("RGBA"))
@@ -67,13 +74,15 @@ def read_truth(
     else:
         labels, error = _by_colour(values, palette)
         if (error or not (labels != IGNORE).any()) and bool((values[:, :, :1] == values[:, :, :3]).all()):
-            labels, other = _by_index(values[:, :, 0], classes)
+            labels, other = _by_index(values[:, :, 0], classes, ignored)
             error = other and error
     if error:
-        raise ImageError(error)
+        raise error
+    labels[np.isin(labels, ignored)] = IGNORE  # of a coloured mask, the class of that index
     if not (labels != IGNORE).any():
+        void = " or ".join(map(str, (IGNORE, *ignored)))
         raise ImageError(
-            f"The ground truth gives no pixel a class: got {IGNORE} everywhere, expected class indices. Choose another file."
+            f"The ground truth gives no pixel a class: got {void} everywhere, expected class indices. Choose another file."
         )
     return labels
 
@@ -108,23 +117,41 @@ def _nearest(values: npt.NDArray[Any], shape: tuple[int, int]) -> npt.NDArray[An
     return np.asarray(values[rows[:, None], columns])
 
 
-def _by_index(values: npt.NDArray[Any], classes: Sequence[str]) -> tuple[Labels, str]:
-    """Values taken as indices, and what is wrong with them; empty if nothing is."""
+def ignored_values(ignore_index: IgnoreIndex) -> tuple[int, ...]:
+    """The values that mean "no class" besides 255, ascending, each once."""
+    several = ignore_index if isinstance(ignore_index, Iterable) else (ignore_index,)
+    return tuple(sorted({operator.index(value) for value in several}))
+
+
+def _by_index(
+    values: npt.NDArray[Any], classes: Sequence[str], ignored: tuple[int, ...]
+) -> tuple[Labels, LabelError | None]:
+    """Values taken as indices, and what is wrong with them."""
     known = min(len(classes) or IGNORE, IGNORE)
-    right = (values >= 0) & (values < known)
+    void = np.isin(values, (IGNORE, *ignored))
+    right = (values >= 0) & (values < known) & ~void
     labels = np.where(right, values, IGNORE).astype(np.uint8)
-    wrong = ~right & (values != IGNORE) if classes else np.zeros(values.shape, dtype=np.bool_)
+    wrong = ~right & ~void if classes else np.zeros(values.shape, dtype=np.bool_)
     if not wrong.any():
-        return labels, ""
-    named = [str(value) for value in np.unique(values[wrong])[: NAMED + 1].tolist()]
-    return labels, (
-        f"The ground truth holds values that are no class of the segmenter: got {_few(named)}, on {wrong.mean():.1%} of "
-        f"the pixels; expected 0 … {len(classes) - 1}, or {IGNORE} for none. Save class indices or the palette's colours."
+        return labels, None
+    found = tuple(int(value) for value in np.unique(values[wrong]))
+    named, share = [str(value) for value in found], float(wrong.mean())
+    remedy = "Save class indices or the palette's colours."
+    if len(found) <= NAMED:
+        remedy = (
+            f"If {' and '.join(named)} mean{'s' * (len(named) == 1)} void, ignore {'it' if len(named) == 1 else 'them'} "
+            f"(`--ignore-index {','.join(named)}`, from Python `ignore_index={found if len(found) > 1 else found[0]}`); "
+            "else save class indices or the palette's colours."
+        )
+    message = (
+        f"The ground truth holds values that are no class of the segmenter: got {_few(named)}, on {share:.1%} of "
+        f"the pixels; expected 0 … {len(classes) - 1}, or {IGNORE} for none. {remedy}"
     )
+    return labels, LabelError(message, found, share)
 
 
-def _by_colour(values: npt.NDArray[Any], palette: npt.NDArray[np.uint8]) -> tuple[Labels, str]:
-    """Colours `(H, W, 3 or 4)` looked up in the palette, and what is wrong with them; empty if nothing is."""
+def _by_colour(values: npt.NDArray[Any], palette: npt.NDArray[np.uint8]) -> tuple[Labels, ImageError | None]:
+    """Colours `(H, W, 3 or 4)` looked up in the palette, and what is wrong with them."""
     codes = _code(values)
     labels = np.full(codes.shape, IGNORE, dtype=np.uint8)
     for index in range(min(len(palette), IGNORE) - 1, -1, -1):  # of equal colours the first class wins
@@ -135,9 +162,9 @@ def _by_colour(values: npt.NDArray[Any], palette: npt.NDArray[np.uint8]) -> tupl
         labels[values[:, :, 3] == 0] = IGNORE
     wrong = (labels == IGNORE) & ~none
     if not wrong.any():
-        return labels, ""
+        return labels, None
     named = [f"#{code:06x}" for code in np.unique(codes[wrong])[: NAMED + 1].tolist()]
-    return labels, (
+    return labels, ImageError(
         f"The ground truth holds colours that are not the segmenter's: got {_few(named)}, on {wrong.mean():.1%} of the "
         "pixels; expected the colours of its legend. Draw it in these, without soft edges, or save class indices."
     )

@@ -125,6 +125,33 @@ def test_a_mask_of_another_size_or_with_other_values_is_refused_in_words(app):
     assert shown(app).truth is None
 
 
+def test_a_void_label_is_refused_with_the_offer_to_ignore_it(app):
+    labels = np.zeros((64, 96), dtype=np.uint8)
+    labels[:, 48:], labels[:8] = STREETS.classes.index("car"), 11
+    app.sidebar.file_uploader(key="mask_0").set_value(file("mask.png", png(labels)))
+    app.run()
+    sentence = "mask.png: 11 is none of the classes 0 … 10, and 12.5% of the pixels hold it: treat it as void?"
+    assert [warning.value for warning in app.sidebar.warning] == [sentence]
+    assert shown(app).truth is None
+    app.sidebar.button(key="mask_void").click().run()
+    assert not app.exception
+    assert not app.sidebar.warning
+    assert (
+        shown(app).key
+        == perturb.load_image(photograph(1)).with_truth(np.where(labels == 11, 255, labels), STREETS.classes).key
+    )
+    assert f"Ground truth: {STREETS.classes[0]} 43.8%, car 43.8%, no class 12.5%; void: 11." in words(app.sidebar)
+    app.sidebar.button(key="mask_away").click().run()
+    assert shown(app).truth is None
+
+    # So many values are another set of classes, and nothing but void is no ground truth.
+    for number, values in enumerate((np.arange(64 * 96).reshape(64, 96) % 40, np.full((64, 96), 11)), start=1):
+        app.sidebar.file_uploader(key=f"mask_{number}").set_value(file("mask.png", png(values.astype(np.uint8))))
+        app.run()
+        assert "values that are no class of the segmenter" in app.sidebar.error[0].value
+        assert "mask_void" not in {button.key for button in app.sidebar.button}
+
+
 def test_a_mask_explains_the_true_region_and_a_new_mask_is_a_new_result(app):
     labels = np.zeros((64, 96), dtype=np.uint8)
     labels[20:40, 30:90] = STREETS.classes.index("car")

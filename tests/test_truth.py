@@ -2,15 +2,19 @@
 
 import io
 import json
+import shlex
 
 import cv2
 import numpy as np
+import pandas as pd
 import PIL.Image
 import pytest
 from numpy.testing import assert_array_equal
+from pandas.testing import assert_frame_equal
 
 import perturb
 from perturb import ImageError, load_image
+from perturb.errors import LabelError
 from perturb.images import digest_of
 from perturb.samples import is_sample
 
@@ -181,3 +185,166 @@ def test_only_a_sample_with_its_own_truth_is_called_by_its_name():
     assert is_sample(rain)
     assert not is_sample(load_image(RGB, name="rain"))
     assert not is_sample(rain.without_truth())
+
+
+VOID = np.where(LABELS == 255, 255, np.where(RNG.random(LABELS.shape) < 0.2, 11, LABELS)).astype(np.uint8)
+
+
+@pytest.mark.parametrize("ignored", [11, 2, (11, 1), [255, 11, 11], (11, -1, 10**30)], ids=str)
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda mask: mask,
+        lambda mask: mask.astype(np.int64),
+        png,
+        lambda mask: png(mask, palette=PALETTE),
+        lambda mask: png(mask.astype(np.uint16)),
+        lambda mask: png(np.repeat(mask[:, :, None], 3, axis=2)),
+    ],
+    ids=["array", "int64", "grey", "palette", "16-bit", "grey as rgb"],
+)
+def test_ignored_values_are_as_if_the_mask_held_255_there(form, ignored):
+    mask = VOID if np.isin(11, ignored) else LABELS
+    by_hand = mask.copy()
+    for value in np.atleast_1d(ignored):
+        by_hand[mask == value] = 255
+    image = give(form(mask), ignore_index=ignored)
+    assert_array_equal(image.truth, by_hand)
+    assert image.key == give(by_hand).key
+
+
+def test_of_a_coloured_mask_the_class_of_that_index_is_ignored():
+    assert_array_equal(give(png(coloured(LABELS)), ignore_index=2).truth, np.where(LABELS == 2, 255, LABELS))
+
+
+def test_the_refusal_of_a_void_label_says_how_to_ignore_it():
+    with pytest.raises(LabelError, match=r"If 11 means void, ignore it \(`--ignore-index 11`") as caught:
+        give(VOID)
+    assert caught.value.values == (11,)
+    assert caught.value.share == (VOID == 11).mean()
+    two = np.where(LABELS == 2, 12, VOID)
+    with pytest.raises(LabelError, match=r"If 11 and 12 mean void, ignore them .*`ignore_index=\(11, 12\)`") as caught:
+        give(two)
+    assert give(two, ignore_index=caught.value.values).truth.max() == 255
+    with pytest.raises(LabelError) as caught:  # so many are no void label
+        give(np.arange(600).reshape(20, 30) % 90)
+    assert "void" not in str(caught.value)
+    with pytest.raises(ImageError, match="got 255 or 11 everywhere"):
+        give(np.full((20, 30), 11), ignore_index=11)
+
+
+@pytest.fixture
+def street(tmp_path):
+    """A photograph, its mask with a void label, and the same mask with 255 in its place."""
+    car = perturb.load_segmenter().classes.index("car")
+    mask = RNG.integers(0, 11, (40, 60)).astype(np.uint8)
+    mask[10:20, 30:50], mask[12:15, 35:60] = car, 11
+    PIL.Image.fromarray(np.tile(RGB, (2, 2, 1))).save(tmp_path / "street.png")
+    for name, values in (("void", mask), ("by_hand", np.where(mask == 11, 255, mask).astype(np.uint8))):
+        (tmp_path / name).mkdir()
+        PIL.Image.fromarray(values).save(tmp_path / name / "street.png")
+    return tmp_path
+
+
+def run(*words):
+    from perturb.__main__ import main
+
+    return main([str(word) for word in words])
+
+
+def test_explain_and_its_lines_take_an_ignored_index(street, capsys):
+    common = ["explain", street / "street.png", "--target", "car", "--region", "truth"]
+    common += ["--set", "size=30", "--set", "stride=30"]
+    void, by_hand = (street / name / "street.png" for name in ("void", "by_hand"))
+    assert run(*common, "--truth", void, "--out", street / "refused") == 2
+    assert run(*common, "--truth", void, "--ignore-index", "11", "--out", street / "out") == 0
+    assert run(*common, "--truth", by_hand, "--out", street / "expected") == 0
+    out, expected = (json.loads((street / name / "result.json").read_text()) for name in ("out", "expected"))
+    assert out["image"].pop("ignore_index") == [11]
+    for name in ("image", "target", "clean", "heatmap", "metrics"):
+        assert out[name] == expected[name], name
+    heatmap = np.load(street / "expected" / "heatmap.npy")
+    assert_array_equal(np.load(street / "out" / "heatmap.npy"), heatmap)
+
+    lines = (street / "out" / "reproduce.py").read_text().replace('"out"', repr(str(street / "again")))
+    lines = lines.replace("PATH OF YOUR PICTURE", str(street / "street.png"))
+    exec(compile(lines.replace("PATH OF ITS MASK OF CLASS INDICES", str(void)), "lines", "exec"), {})
+    assert_array_equal(np.load(street / "again" / "heatmap.npy"), heatmap)
+    capsys.readouterr()
+
+
+def test_the_command_of_a_page_takes_an_ignored_index(street, capsys):
+    from pages.parts.views import command_line
+
+    streets = perturb.load_segmenter()
+    mask = street / "void" / "street.png"
+    image = load_image(street / "street.png", truth=mask, truth_classes=streets.classes, ignore_index=11)
+    result = perturb.explain(
+        image, streets, perturb.Target("car", region="truth"), method="occlusion", size=30, stride=30
+    )
+    words = shlex.split(command_line(result))
+    paths = {
+        "PATH_OF_YOUR_PICTURE": str(street / "street.png"),
+        "PATH_OF_ITS_MASK": str(mask),
+        "out": str(street / "o"),
+    }
+    assert run(*(paths.get(word, word) for word in words[3:])) == 0
+    assert_array_equal(np.load(street / "o" / "heatmap.npy"), result.heatmap)
+    capsys.readouterr()
+
+
+def test_a_study_takes_an_ignored_index(street, capsys):
+    words = [
+        "study",
+        street / "street.png",
+        "--target",
+        "car",
+        "--region",
+        "truth",
+        "--fills",
+        "blur",
+        "--sizes",
+        "20,30",
+    ]
+    assert (
+        run(*words, "--truth", street / "void" / "street.png", "--ignore-index", "11", "--out", street / "void_out")
+        == 0
+    )
+    assert run(*words, "--truth", street / "by_hand" / "street.png", "--out", street / "expected") == 0
+    capsys.readouterr()
+    tables = [pd.read_csv(street / name / "study.csv").drop(columns="seconds") for name in ("void_out", "expected")]
+    assert len(tables[0]) == 2
+    assert_frame_equal(*tables)
+
+
+def test_an_evaluation_leaves_ignored_pixels_out_and_is_not_taken_up_with_others(street, capsys):
+    from perturb.engine import clean_logits
+
+    streets = perturb.load_segmenter()
+    labels = clean_logits(load_image(street / "street.png"), streets).argmax(0).numpy()
+    mask = np.asarray(PIL.Image.open(street / "void" / "street.png"))
+    words = ["evaluate", street / "street.png", "--methods", "occlusion", "--metrics", "gini"]
+    words += ["--set", "occlusion.size=30", "--set", "occlusion.stride=30", "--out", street / "e"]
+    words += ["--truth", street / "void", "--ignore-index"]
+    assert run(*words, "8,11") == 0
+    found = pd.read_parquet(street / "e" / "table.parquet")["wrong_share"]
+    assert set(found) == {((labels != mask) & (mask != 8) & (mask != 11)).mean()}
+    assert run(*words, "11,8") == 0, "the same values"
+    capsys.readouterr()
+    assert run(*words, "11") == 2
+    assert "(its ignore_index differ)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--ignore-index", "11"], "'--ignore-index 11' belongs to a mask"),
+        (["--truth", "mask.png", "--ignore-index", "void"], "expected a whole number, such as 11"),
+        (["--truth", "mask.png", "--ignore-index", "1.5"], "expected a whole number, such as 11"),
+    ],
+)
+@pytest.mark.parametrize("command", ["explain", "study", "evaluate"])
+def test_an_index_that_cannot_be_ignored_is_refused_in_words(command, words, message, tmp_path, capsys):
+    target = [] if command == "evaluate" else ["--target", "car"]
+    assert run(command, "rain", *target, *words, "--out", tmp_path / "out") == 2
+    assert message in capsys.readouterr().err

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import streamlit as st
 
-from pages.parts import shell
+from pages.parts import address, shell
 from pages.parts.picker import Pick
 from pages.parts.shell import Scene
 from perturb import Target
@@ -249,7 +249,7 @@ def _seed_region(scene: Scene, prefix: str) -> None:
     y, x = divmod(int(np.argmax(depth)), depth.shape[1])
     values = {"x0": x0, "y0": y0, "x1": x0 + w, "y1": y0 + h} if kind == "box" else {"x": x, "y": y}
     for name, value in values.items():
-        state[f"{prefix}{name}"] = value
+        _write(prefix, name, value)
 
 
 def write_pick(pick: Pick, scene: Scene, prefix: str) -> None:
@@ -258,9 +258,15 @@ def write_pick(pick: Pick, scene: Scene, prefix: str) -> None:
     if pick.kind == "box":
         state[f"{prefix}region"] = "box"
         for name in ("x0", "y0", "x1", "y1"):
-            state[f"{prefix}{name}"] = getattr(pick, name)
+            _write(prefix, name, getattr(pick, name))
         return
     if state.get(f"{prefix}region") != "pixel":
         state[f"{prefix}region"] = "component"
         state[f"{prefix}class"] = scene.segmenter.classes[int(scene.labels[pick.y0, pick.x0])]
-    state[f"{prefix}x"], state[f"{prefix}y"] = pick.x0, pick.y0
+    _write(prefix, "x", pick.x0)
+    _write(prefix, "y", pick.y0)
+
+
+def _write(prefix: str, name: str, value: int) -> None:
+    """Write a coordinate's number input, which may not be drawn yet; its default is its lowest value."""
+    address.assign(f"{prefix}{name}", value, default=1 if name in ("x1", "y1") else 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,27 @@ import streamlit as st
 import perturb
 from pages.parts.figures import percent
 from pages.parts.network import current
+from perturb.errors import LabelError
 from perturb.quoting import html_text, markdown_text
 from perturb.segmentation import IGNORED, true_labels
 from perturb.targets import shares
+from perturb.truth import NAMED
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a mask was not taken.
+
+    Attributes:
+        sentence: in words.
+        name, data: of the file, where it can be taken all the same.
+        ignored: the values that must be ignored for that.
+    """
+
+    sentence: str
+    name: str = ""
+    data: bytes = b""
+    ignored: tuple[int, ...] = ()
 
 
 def offer(image: perturb.Image) -> None:
@@ -43,8 +62,7 @@ def offer(image: perturb.Image) -> None:
                 args=(image, None),
                 help="The picture stays, as if no mask had been given.",
             )
-    if error := state.get("mask_error", {}).get(image.digest):
-        st.error(markdown_text(error), icon=":material/label_off:")
+    _refusal(image)
     if image.truth is not None:
         st.caption(markdown_text(_told(image)))
 
@@ -55,11 +73,47 @@ def _take(key: str, image: perturb.Image) -> None:
     if file is None:
         return
     state["masks"] = state.get("masks", 0) + 1
-    segmenter = current()
+    _give(image, str(file.name), file.getvalue(), ())
+
+
+def _give(image: perturb.Image, name: str, data: bytes, ignored: tuple[int, ...]) -> None:
+    """Make a file the ground truth of a picture; what cannot be read leaves the one that was there."""
+    segmenter, state = current(), st.session_state
     try:
-        _keep(image, image.with_truth(file.getvalue(), segmenter.classes, segmenter.palette))
-    except perturb.PerturbError as error:
-        state["mask_error"] = {image.digest: f"{file.name}: {error}"}
+        _keep(image, image.with_truth(data, segmenter.classes, segmenter.palette, ignore_index=ignored))
+    except LabelError as error:
+        if len(error.values) > NAMED or error.share == 1:
+            state["mask_error"] = {image.digest: Refusal(f"{name}: {error}")}
+            return
+        values = " and ".join(map(str, error.values))
+        one = len(error.values) == 1
+        sentence = (
+            f"{name}: {values} {'is' if one else 'are'} none of the classes 0 … {len(segmenter.classes) - 1}, and "
+            f"{percent(error.share)} of the pixels hold {'it' if one else 'them'}: treat {'it' if one else 'them'} as void?"
+        )
+        state["mask_error"] = {image.digest: Refusal(sentence, name, data, (*ignored, *error.values))}
+    except perturb.ImageError as error:
+        state["mask_error"] = {image.digest: Refusal(f"{name}: {error}")}
+
+
+def _refusal(image: perturb.Image) -> None:
+    """Why the latest mask was not taken; and where it only holds a void label, the offer to ignore it."""
+    refusal: Refusal | None = st.session_state.get("mask_error", {}).get(image.digest)
+    if refusal is None:
+        return
+    if not refusal.ignored:
+        st.error(markdown_text(refusal.sentence), icon=":material/label_off:")
+        return
+    st.warning(markdown_text(refusal.sentence), icon=":material/label_off:")
+    st.button(
+        f"Treat {' and '.join(map(str, refusal.ignored))} as void",
+        key="mask_void",
+        icon=":material/check:",
+        on_click=_give,
+        args=(image, refusal.name, refusal.data, refusal.ignored),
+        width="stretch",
+        help="Pixels without a class count in no figure. If it is a class, choose a mask with the segmenter's class numbers.",
+    )
 
 
 def _keep(image: perturb.Image, given: perturb.Image | None) -> None:
@@ -74,6 +128,8 @@ def _told(image: perturb.Image) -> str:
     labels = np.where(image.truth == IGNORED, len(image.truth_classes), image.truth)
     found = shares(labels, (*image.truth_classes, "no class"))
     told = ", ".join(f"{name} {percent(share)}" for name, share in found[:5]) + (", …" if len(found) > 5 else "")
+    if image.truth_ignored:
+        told += f"; void: {', '.join(map(str, image.truth_ignored))}"
     try:
         true_labels(image, current().classes)
     except perturb.TargetError as error:

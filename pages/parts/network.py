@@ -7,6 +7,7 @@ import numpy.typing as npt
 import streamlit as st
 
 import perturb
+from pages.parts import address
 from perturb.estimates import timed_pass
 from perturb.quoting import markdown_text
 from perturb.segmenters import DEFAULT
@@ -24,6 +25,7 @@ def choose() -> None:
         bind="query-params",
         help="The network that colours every pixel, and whose needs are explained.",
     )
+    address.keep("segmenter")
     _describe(chosen)
     st.session_state["segmenter_name"] = _usable(chosen)
 

@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 import perturb
-from pages.parts import figures, masks
+from pages.parts import address, figures, masks
 from pages.parts.network import current
 from perturb.quoting import markdown_text
 from perturb.samples import DEFAULT_SAMPLE, EVERY, is_sample, offered
@@ -37,6 +37,7 @@ def choose() -> None:
         help="A drawn street with exact ground truth, photographs of your own, or your device's camera. "
         "Photographs stay in the server's memory and are never written to its disk.",
     )
+    address.keep("source")
     if source != "sample":
         _new_photographs(str(source))
     is_new = state.pop("photo_is_new", False)  # what just came wins over the address
@@ -51,12 +52,14 @@ def choose() -> None:
             disabled=source != "sample",
             help="Pictures, each chosen for a question. The same names work on the command line.",
         )
+        address.keep("sample")
         image = perturb.sample(name if name in samples else first)
         chosen = EVERY[image.name]
         caption = f"**{chosen.title}.** {chosen.sentence}"
         if source != "sample":
             st.info(_invitation(wanted), icon=":material/upload:")
     else:
+        address.forget("sample")
         image, caption = photo, "  \n".join((f"**{markdown_text(photo.name)}**", *map(markdown_text, photo.notes)))
         if wanted and wanted != image.digest and not is_new:
             st.warning(_invitation(wanted), icon=":material/link:")

@@ -267,6 +267,8 @@ def command_line(result: perturb.Result) -> str:
     parts = ["python", "-m", "perturb", "explain", picture, *_option("--segmenter", result.segmenter.name)]
     if own and result.image.truth is not None:
         parts += ["--truth", "PATH_OF_ITS_MASK"]
+        if result.image.truth_ignored:
+            parts += ["--ignore-index", ",".join(map(str, result.image.truth_ignored))]
     if isinstance(result.segmenter, OnnxSegmenter):
         parts += _option("--classes", _joined(result.segmenter.classes))
         parts += [part for name, value in result.segmenter.given.items() for part in ("--onnx", f"{name}={value}")]

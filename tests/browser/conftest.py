@@ -1,30 +1,44 @@
 """A real server and a real browser for every test in this folder."""
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page
 
+from .chromium import advice, open_browser
 from .driver import serve
-
-# The sandbox needs rights that containers lack; the rest keeps the browser from talking to anyone but the app.
-_FLAGS = "--no-sandbox --disable-background-networking --disable-component-update --disable-sync --no-first-run"
 
 
 @pytest.fixture(scope="session")
-def app_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def browser() -> Iterator[Browser]:
+    with open_browser() as launched:
+        if launched is None and os.environ.get("CI"):
+            pytest.fail(advice(), pytrace=False)  # where nobody reads the reasons, skipped tests would guard nothing
+        if launched is None:
+            pytest.skip(advice())
+        yield launched
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say at the end, once, why the browser tests were skipped."""
+    if any(advice() in str(report.longrepr) for report in terminalreporter.getreports("skipped")):
+        terminalreporter.write_line(advice())
+
+
+# The servers ask for the browser so that none is started in vain where there is no browser.
+@pytest.fixture(scope="session")
+def app_url(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:  # noqa: ARG001
     """The address of one server of the app, shared by all tests that ask for it."""
     with serve(tmp_path_factory.mktemp("app") / "server.log") as url:
         yield url
 
 
 @pytest.fixture
-def fresh_server(tmp_path: Path) -> Iterator[Callable[..., str]]:
+def fresh_server(browser: Browser, tmp_path: Path) -> Iterator[Callable[..., str]]:  # noqa: ARG001
     """Start a server that nobody has visited: `fresh_server()` or `fresh_server("tests/browser/other_app.py")`."""
     with ExitStack() as servers:
 
@@ -32,21 +46,6 @@ def fresh_server(tmp_path: Path) -> Iterator[Callable[..., str]]:
             return servers.enter_context(serve(tmp_path / f"server-{os.urandom(4).hex()}.log", script))
 
         yield start
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
-    if chromium is None:
-        # Not a skip: tests that are skipped wherever the browser is missing would guard nothing.
-        pytest.fail(
-            "the browser tests need Chromium: `apt-get install chromium`, or set CHROMIUM to the path of one",
-            pytrace=False,
-        )
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=chromium, args=[*_FLAGS.split(), "--disable-gpu"])
-        yield launched
-        launched.close()
 
 
 @pytest.fixture

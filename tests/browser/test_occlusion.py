@@ -95,14 +95,37 @@ def test_a_setting_that_changes_in_the_middle_of_a_run_ends_it_and_the_page_says
     expect(stop_button(page)).to_have_count(0)
 
 
-def test_a_link_that_is_pressed_while_home_is_loading_opens_its_own_picture(page, app_url):
+@pytest.mark.parametrize("late", [False, True])
+def test_a_link_that_is_pressed_while_home_is_loading_opens_its_own_picture(page, app_url, late):
+    held = []  # the code that draws the sidebar, which the browser then does not know yet
+    if late:
+        page.route(re.compile(r"/static/js/(Selectbox|ButtonGroup)\.[^/]*js"), lambda route: held.append(route))
     page.goto(app_url)
     link = page.get_by_test_id("stMain").locator("a[href*='sample=rain']").first
     link.wait_for(state="attached", timeout=30_000)
     link.evaluate("link => link.click()")  # at once, and not when it has come to rest
+    if late:
+        page.wait_for_timeout(1000)  # the press has reached the server
+        assert held, "the sidebar is drawn by other files now"
+        for request in held:
+            request.continue_()
+        page.unroute_all()
     expect(page.get_by_role("heading", name="Occlusion", exact=True)).to_be_visible(timeout=30_000)
     expect(page.get_by_role("combobox", name=re.compile("Sample"))).to_have_value("rain", timeout=30_000)
-    expect(page).to_have_url(re.compile("sample=rain"), timeout=30_000)
+    expect(page).to_have_url(re.compile(r"/occlusion\?sample=rain$"), timeout=30_000)
+    page.go_back()
+    expect(page).to_have_url(f"{app_url}/")
+    expect(page.get_by_role("heading", name="What does a segmenter need to see?")).to_be_visible(timeout=30_000)
+
+
+def test_a_sample_is_in_the_address_only_while_it_is_shown(page, app_url):
+    open_page(page, f"{app_url}/?source=upload&sample=rain")
+    assert query(page) == {"source": "upload", "sample": "rain"}
+    photo = {"name": "street.png", "mimeType": "image/png", "buffer": street_photo()}
+    page.locator("input[type=file]").set_input_files(photo)
+    expect(page).to_have_url(re.compile(r"/\?source=upload&photo=[0-9a-f]{32}$"))
+    page.get_by_role("button", name="Show rain").click()
+    expect(page).to_have_url(f"{app_url}/?sample=rain")
 
 
 def test_dragging_a_box_and_clicking_a_part_write_the_inputs(page, app_url):
@@ -126,6 +149,7 @@ def test_dragging_a_box_and_clicking_a_part_write_the_inputs(page, app_url):
         box_input = page.get_by_label(name, exact=True)
         expect(box_input).to_have_value(re.compile(r"\d+"))
         assert abs(int(box_input.input_value()) - value) <= 1, name  # a pixel is narrower than a screen pixel here
+        assert query(page)[f"occ_{name}"] == box_input.input_value(), "the address is a link to this very box"
     expect(page.get_by_text("Stale")).to_be_visible()
     expect(page.get_by_text(re.compile(r"Outlined: the explained region, 2\d,\d{3} pixels"))).to_be_visible()
     run_button(page).click()
@@ -134,6 +158,7 @@ def test_dragging_a_box_and_clicking_a_part_write_the_inputs(page, app_url):
     page.mouse.click(*point(240, 215))  # the side of the car
     expect(page).to_have_url(re.compile("occ_region=component"))
     expect(page.get_by_label("x", exact=True).first).to_have_value("240")
+    expect(page).to_have_url(re.compile("occ_x=240&occ_y=21[0-9]"))
 
 
 def test_the_zip_is_what_the_command_line_writes(page, app_url, tmp_path):

@@ -132,7 +132,16 @@ def _explain(options: argparse.Namespace) -> None:
         print(note, file=sys.stderr)
     segmenter = _segmenter(options)
     image = _with_truth(image, options, segmenter)
-    cost = estimate(image, segmenter, target, options.method, settings, options.seed, options.precision)
+    cost = estimate(
+        image,
+        segmenter,
+        target,
+        options.method,
+        settings,
+        options.seed,
+        options.precision,
+        curves=not options.no_curves,
+    )
     _tell(segmenter, cost.words(options.method, segmenter))
     with Bar("explain") as bar:
         result = perturb.explain(
@@ -151,6 +160,7 @@ def _explain(options: argparse.Namespace) -> None:
     heatmap = record["heatmap"]
     print(f"{folder}: {record['forwards']} forward passes in {record['seconds']:.1f} s")
     print(f"heat map from {heatmap['min']:+.4g} to {heatmap['max']:+.4g} ({heatmap['unit']})")
+    print(result.execution.sentence)
     for fact, value in result.facts.items():
         print(f"{fact}: {value:.4g}" if isinstance(value, float) else f"{fact}: {value}")
     for note in result.notes:

@@ -35,7 +35,7 @@ class Estimate:
     Attributes:
         pass_seconds: of one forward pass on the image, measured.
         map_forwards: passes of the method's own run; a backward pass counts as one.
-        curve_forwards: passes of the curves that test its map.
+        curve_forwards: passes of the curves that test its map; 0 without them.
     """
 
     pass_seconds: float
@@ -52,10 +52,8 @@ class Estimate:
         took = f"{self.pass_seconds:.2g}" if self.pass_seconds < 10 else f"{self.pass_seconds:.0f}"
         # Of a torch network often only a part has to be run again.
         most = "at most " if isinstance(segmenter, TorchSegmenter) else ""
-        line = (
-            f"one pass took {took} s; {self.map_forwards:,} for the map and {self.curve_forwards:,} for its curves take "
-            f"{most}about {duration(self.seconds)}"
-        )
+        curves = f" and {self.curve_forwards:,} for its curves" if self.curve_forwards else ""
+        line = f"one pass took {took} s; {self.map_forwards:,} for the map{curves} take {most}about {duration(self.seconds)}"
         if self.pass_seconds <= HEAVY:
             return line
         return f"{line}; what makes it shorter: {remedies(method, segmenter)}"
@@ -69,11 +67,14 @@ def estimate(
     settings: Mapping[str, object],
     seed: int = 0,
     precision: str = PRECISIONS[0],
+    *,
+    curves: bool = True,
 ) -> Estimate:
     """Time one pass and count those of a run.
 
     Args:
         image, segmenter, target, method, settings, seed, precision: as for `perturb.explain`.
+        curves: whether the map will be tested by its curves.
 
     Raises:
         PerturbError: what `perturb.explain` would refuse.
@@ -81,7 +82,7 @@ def estimate(
     chosen, checked = check_run(segmenter, method, settings, seed, precision)
     logits, seconds = timed_pass(image, segmenter)
     frozen = target.freeze(image, logits.argmax(0).cpu().numpy(), segmenter.classes)
-    return Estimate(seconds, chosen.forwards(image, segmenter, frozen, checked), curve_forwards())
+    return Estimate(seconds, chosen.forwards(image, segmenter, frozen, checked), curve_forwards() if curves else 0)
 
 
 def timed_pass(image: Image, segmenter: Segmenter) -> tuple[torch.Tensor, float]:

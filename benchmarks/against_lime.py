@@ -16,7 +16,7 @@ from benchmarks.contest import Answer, Side, Work
 from benchmarks.subjects import Subject
 from perturb.engine import to_tensor
 from perturb.fills import make_fill
-from perturb.results import COLUMNS, Readings
+from perturb.readings import COLUMNS, Readings
 from perturb.segments import Coalitions
 from perturb.settings import check_settings
 

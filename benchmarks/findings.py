@@ -37,7 +37,8 @@ from perturb.fills import SETTINGS, Backdrop, make_fill
 from perturb.images import Image
 from perturb.layers import inside, layers
 from perturb.masks import Chain, Ranked, order_by
-from perturb.results import Readings, Result
+from perturb.readings import Readings
+from perturb.results import Result
 from perturb.segmenters import Segmenter
 from perturb.settings import check_settings
 

@@ -36,16 +36,16 @@ view = st.segmented_control(
 view = view if view in VIEWS else "explain"
 st.caption(VIEWS[view])
 if view == "explain":
-    asked, result = experiment.explain(INSIDE, EXPLAIN_PREFIX)
+    asked, made = experiment.explain(INSIDE, EXPLAIN_PREFIX)
     layered = asked.method == AblationCam.name
-    if layered and result is not None and result.method == asked.method:
+    if layered and made is not None and made.result.method == asked.method:
         with experiment.rest(asked, "channels"):
-            channels.show(result, EXPLAIN_PREFIX)
+            channels.show(made.result, EXPLAIN_PREFIX)
     if layered:
         grounds.section(asked, EXPLAIN_PREFIX)
-    if result is not None:
+    if made is not None:
         with experiment.rest(asked):
-            views.downloads(result, EXPLAIN_PREFIX)
+            views.downloads(made.result, made.curves, EXPLAIN_PREFIX)
 else:
     scene = shell.scene()
     label = scores.class_widget(scene, PREFIX)

@@ -15,9 +15,9 @@ st.caption(
     "A window slides over the picture. Where it hides something the segmenter needs, the score of the class drops and the "
     "map turns red; where hiding helps, it turns blue."
 )
-asked, result = experiment.explain(("occlusion",), PREFIX)
-if result is not None:
+asked, made = experiment.explain(("occlusion",), PREFIX)
+if made is not None:
     with experiment.rest(asked):
-        probe.show(result, PREFIX)
-        views.downloads(result, PREFIX)
+        probe.show(made.result, PREFIX)
+        views.downloads(made.result, made.curves, PREFIX)
 studies.section(asked.scene, asked.target, PREFIX)

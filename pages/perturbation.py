@@ -15,8 +15,8 @@ st.caption(
     "Hide segments that follow the picture, alone or in random company, and read what each is worth to the class: red "
     "segments are needed, blue ones stand in the way."
 )
-asked, result = experiment.explain(("feature-ablation", "lime", "kernel-shap", "rise"), PREFIX)
-if result is not None:
+asked, made = experiment.explain(("feature-ablation", "lime", "kernel-shap", "rise"), PREFIX)
+if made is not None:
     with experiment.rest(asked):
-        probe.show(result, PREFIX)
-        views.downloads(result, PREFIX)
+        probe.show(made.result, PREFIX)
+        views.downloads(made.result, made.curves, PREFIX)

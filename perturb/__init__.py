@@ -4,19 +4,21 @@ image = perturb.sample("quiet-street")
 segmenter = perturb.load_segmenter("streets-unet")
 result = perturb.explain(image, segmenter, perturb.Target("car"), method="occlusion", size=48, stride=24)
 curves = perturb.curves(result)
-result.save("out")
+perturb.save(result, "out", curves=curves)
 """
 
 from perturb.curves import Curve, Curves, curves
 from perturb.engine import Probe
 from perturb.errors import ExportError, ImageError, PerturbError, SegmenterError, SettingError, TargetError
 from perturb.explain import explain, probe
+from perturb.export import save
 from perturb.faithfulness import Faithfulness, compare
 from perturb.fills import FILLS
 from perturb.images import Image, load_image
 from perturb.methods import METHODS, Method
 from perturb.metrics import METRICS
-from perturb.results import Readings, Result, __version__
+from perturb.readings import Readings
+from perturb.results import Result, __version__
 from perturb.samples import SAMPLES, sample
 from perturb.sanity import randomise, reseed
 from perturb.segmenters import SEGMENTERS, Segmenter, TorchSegmenter, load_segmenter, load_weights, register
@@ -59,4 +61,5 @@ __all__ = [
     "register",
     "reseed",
     "sample",
+    "save",
 ]

@@ -12,7 +12,7 @@ from typing import Any
 import perturb
 from perturb import evaluate_command, export
 from perturb.arguments import Bar, Parser, add_ignore_index, ignored_in, names_in, settings_in, words
-from perturb.curves import FILL
+from perturb.curves import FILL, record_of
 from perturb.errors import PerturbError, SettingError
 from perturb.estimates import estimate
 from perturb.explain import PRECISIONS
@@ -154,9 +154,9 @@ def _explain(options: argparse.Namespace) -> None:
             precision=options.precision,
             **settings,
         )
-    folder = result.save(options.out, curves=False)  # a run that ends during its curves leaves the map behind
-    areas = {} if options.no_curves else _curves(result, options)
-    record = result.as_dict()
+    folder = perturb.save(result, options.out)  # a run that ends during its curves leaves the map behind
+    curves = None if options.no_curves else _curves(result, options)
+    record = record_of(result, curves)
     heatmap = record["heatmap"]
     print(f"{folder}: {record['forwards']} forward passes in {record['seconds']:.1f} s")
     print(f"heat map from {heatmap['min']:+.4g} to {heatmap['max']:+.4g} ({heatmap['unit']})")
@@ -165,19 +165,19 @@ def _explain(options: argparse.Namespace) -> None:
         print(f"{fact}: {value:.4g}" if isinstance(value, float) else f"{fact}: {value}")
     for note in result.notes:
         print(note)
-    for name, value in areas.items():
+    for name, value in ({} if curves is None else curves.metrics()).items():
         print(f"{name} {value:.4f} {METRICS[name].arrow}".rstrip())
 
 
-def _curves(result: perturb.Result, options: argparse.Namespace) -> dict[str, float]:
-    """Compute the curves of a result that is written already, and write it again with them; returns their areas."""
+def _curves(result: perturb.Result, options: argparse.Namespace) -> perturb.Curves:
+    """Compute the curves of a result that is written already, and write it again with them."""
     try:
         with Bar("curves") as bar:
-            areas = perturb.curves(result, fill=options.curve_fill, progress=bar).metrics()
+            curves = perturb.curves(result, fill=options.curve_fill, progress=bar)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"stopped during the curves; the map is in {options.out}") from None
-    result.save(options.out)
-    return areas
+    perturb.save(result, options.out, curves=curves)
+    return curves
 
 
 def _study(options: argparse.Namespace) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy.typing as npt
 
+from perturb.curves import Curves, record_of
 from perturb.differences import agreement, difference_of, disagreement, mismatches
 from perturb.errors import SettingError
 from perturb.export import picture_lines, segmenter_lines, settings_of, target_line
@@ -16,6 +18,8 @@ from perturb.results import Result
 from perturb.segmenters.base import Segmenter
 
 Panes = Mapping[int, Result]
+PaneCurves = Mapping[int, Curves]
+NO_CURVES: PaneCurves = MappingProxyType({})
 AUCS = (
     "deletion_auc",
     "random_deletion_auc",
@@ -26,13 +30,14 @@ AUCS = (
 )
 
 
-def contents(panes: Panes, pair: tuple[int, int] | None, how: str) -> dict[str, bytes]:
+def contents(panes: Panes, pair: tuple[int, int] | None, how: str, curves: PaneCurves = NO_CURVES) -> dict[str, bytes]:
     """All files of a comparison by name.
 
     Args:
         panes: results of one picture and target, by the number of the pane.
         pair: the two panes whose difference belongs to it; None for none.
         how: the normalisation before they are subtracted, see `perturb.differences`.
+        curves: of the panes that have some, by the number of the pane.
 
     Returns:
         `maps.npz` (heat maps, regions and segmentations of all panes, and the difference), `compare.json`,
@@ -44,7 +49,9 @@ def contents(panes: Panes, pair: tuple[int, int] | None, how: str) -> dict[str, 
         arrays[f"map_{number}"] = result.heatmap
         arrays[f"region_{number}"] = result.frozen.region
         arrays[f"segmentation_{number}"] = result.frozen.labels
-    record: dict[str, Any] = {"panes": {str(number): result.as_dict() for number, result in panes.items()}}
+    record: dict[str, Any] = {
+        "panes": {str(number): record_of(result, curves.get(number)) for number, result in panes.items()}
+    }
     files: dict[str, bytes] = {}
     if pair is not None:
         a, b = panes[pair[0]], panes[pair[1]]
@@ -59,41 +66,38 @@ def contents(panes: Panes, pair: tuple[int, int] | None, how: str) -> dict[str, 
         files["agreement.csv"] = csv_bytes(("measure", "value"), list(found._asdict().items()))
         files["class_pairs.csv"] = csv_bytes(("a", "b", "pixels", "share"), apart.pairs)
         files["class_iou.csv"] = csv_bytes(("class", "a_pixels", "b_pixels", "iou"), apart.overlaps)
-    curves = curve_rows(panes)
     if curves:
-        files["curves.csv"] = csv_bytes(("pane", "curve", "draw", "fraction", "score", "iou"), curves)
-        files["auc.csv"] = csv_bytes(("pane", "method", "segmenter", *AUCS), auc_rows(panes))
+        files["curves.csv"] = csv_bytes(("pane", "curve", "draw", "fraction", "score", "iou"), curve_rows(curves))
+        files["auc.csv"] = csv_bytes(("pane", "method", "segmenter", *AUCS), auc_rows(panes, curves))
     return {
         "maps.npz": npz(arrays),
         **files,
         "compare.json": json_file(record),
-        "reproduce.py": python_lines(panes, pair, how).encode(),
+        "reproduce.py": python_lines(panes, pair, how, curves).encode(),
     }
 
 
-def curve_rows(panes: Panes) -> list[tuple[int, str, int, float, float, float]]:
+def curve_rows(curves: PaneCurves) -> list[tuple[int, str, int, float, float, float]]:
     """Pane, curve, draw (0 for a map's own curve), fraction, score and IoU of every point; see `perturb.curves`."""
     return [
         (number, name, draw, *point)
-        for number, result in panes.items()
-        if result.latest_curves is not None
-        for name, curve in result.latest_curves.items()
+        for number, made in curves.items()
+        for name, curve in made.items()
         for draw, (scores, ious) in enumerate(zip(curve.score, curve.iou, strict=True))
         for point in zip(curve.fraction.tolist(), scores.tolist(), ious.tolist(), strict=True)
     ]
 
 
-def auc_rows(panes: Panes) -> list[tuple[Any, ...]]:
+def auc_rows(panes: Panes, curves: PaneCurves) -> list[tuple[Any, ...]]:
     """Pane, method, segmenter and the areas `AUCS` of the panes that have curves."""
     rows = []
-    for number, result in panes.items():
-        if result.latest_curves is not None:
-            areas = result.latest_curves.metrics()
-            rows.append((number, result.method, result.segmenter.name, *(areas[name] for name in AUCS)))
+    for number, made in curves.items():
+        result, areas = panes[number], made.metrics()
+        rows.append((number, result.method, result.segmenter.name, *(areas[name] for name in AUCS)))
     return rows
 
 
-def python_lines(panes: Panes, pair: tuple[int, int] | None, how: str) -> str:
+def python_lines(panes: Panes, pair: tuple[int, int] | None, how: str, curves: PaneCurves = NO_CURVES) -> str:
     """The Python lines that make a comparison again; arguments as in `contents`."""
     results: Sequence[Result] = tuple(panes.values())
     used: dict[str, Segmenter] = {}
@@ -115,9 +119,7 @@ def python_lines(panes: Panes, pair: tuple[int, int] | None, how: str) -> str:
         if first is not None:
             told += f"    frozen=shared_region(target, image, {own}, first={names[first.digest]}),\n"
         lines.append(f"result_{number} = perturb.explain(\n    image,\n    {own},\n    target,\n{told})")
-    for number, result in panes.items():
-        if result.latest_curves is not None:
-            lines.append(f"print(perturb.curves(result_{number}).metrics())")
+    lines += [f"print(perturb.curves(result_{number}).metrics())" for number in curves]
     if pair is not None:
         a, b = (f"result_{number}" for number in pair)
         lines.append(f"print(agreement({a}.centred, {b}.centred))")

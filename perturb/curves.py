@@ -17,9 +17,11 @@ from perturb import engine
 from perturb.engine import Progress
 from perturb.errors import SettingError
 from perturb.fills import SETTINGS, make_fill
+from perturb.folders import csv_bytes
 from perturb.masks import Chain, Ranked, order_by
 from perturb.metrics import auc
-from perturb.results import WHOLE_PASSES, Execution, Readings, Result
+from perturb.readings import WHOLE_PASSES, Execution, Readings
+from perturb.results import Result
 from perturb.settings import check_settings
 from perturb.targets import Score
 from perturb.verdict import Measure, verdict_on
@@ -104,6 +106,15 @@ class Curves:
             f"{len(self.random_deletion.score)} random orders; dashes are their mean."
         )
 
+    def as_csv(self) -> str:
+        """The four curves as `curve,fraction,score,iou`; a control is the mean of its draws."""
+        rows = [
+            (name, *row)
+            for name, curve in self.items()
+            for row in zip(curve.fraction, curve.score.mean(0), curve.iou.mean(0), strict=True)
+        ]
+        return csv_bytes(("curve", "fraction", "score", "iou"), rows, digits=9).decode()
+
     def as_dict(self) -> dict[str, Any]:
         """How they were made, for the record."""
         return {
@@ -117,6 +128,20 @@ class Curves:
             "seconds": round(self.seconds, 3),
             "execution": self.execution.as_dict(),
         }
+
+
+def record_of(result: Result, curves: Curves | None = None) -> dict[str, Any]:
+    """What `result.json` holds: the result without its arrays, and how its curves were made with the areas under them.
+
+    Passes and seconds are those of the map and the curves together.
+    """
+    record = result.as_dict()
+    if curves is not None:
+        record["curves"] = curves.as_dict()
+        record["metrics"] = curves.metrics()
+        record["forwards"] += curves.forwards
+        record["seconds"] = round(result.seconds + curves.seconds, 3)
+    return record
 
 
 def curve_forwards(steps: int = STEPS, draws: int = DRAWS) -> int:
@@ -144,7 +169,7 @@ def curves(
     ordered by a seeded draw, and step i hides exactly ⌊i/steps · H·W⌋ pixels.
 
     Args:
-        result: from `explain`. It remembers the curves; `save` writes them.
+        result: from `explain`. Hand the curves to `perturb.save` to write them beside it.
         steps: intervals on the fraction axis.
         draws: random orders in the control.
         score: what to measure in the region.
@@ -198,7 +223,7 @@ def curves(
     random = [part(2 + draw, first=0, last=1) for draw in range(draws)]
     scores, ious = np.stack([s for s, _ in random]), np.stack([i for _, i in random])
     hidden = counts / total
-    made = Curves(
+    return Curves(
         deletion=Curve(hidden, deleted[0][None], deleted[1][None]),
         insertion=Curve(hidden, inserted[0][None], inserted[1][None]),
         random_deletion=Curve(hidden, scores, ious),
@@ -211,5 +236,3 @@ def curves(
         seconds=time.perf_counter() - began,
         execution=chosen.execution,
     )
-    result.latest_curves = made
-    return made

@@ -12,7 +12,6 @@ import numpy.typing as npt
 from perturb.colour import limit_of
 from perturb.engine import clean_logits
 from perturb.errors import SettingError
-from perturb.export import unit_of
 from perturb.images import Image
 from perturb.metrics import inverse_distance, is_constant, ranks, spearman, top_overlap
 from perturb.results import Result
@@ -84,7 +83,7 @@ def difference_of(a: Result, b: Result, how: str = "none") -> tuple[Floats, str]
         raise SettingError(
             f"Only maps of one picture have a difference: got '{a.image.name}' and '{b.image.name}'. Choose one picture."
         )
-    units = unit_of(a, "score"), unit_of(b, "score")
+    units = a.unit(), b.unit()
     if how == "none" and units[0] != units[1]:
         raise SettingError(
             f"The maps have different units ({units[0]}; {units[1]}), so their values cannot be subtracted as they are. "
@@ -111,7 +110,7 @@ def mismatches(a: Result, b: Result) -> list[str]:
             f"The regions differ ({int(a.frozen.region.sum()):,} and {int(b.frozen.region.sum()):,} pixels; "
             f"{both / max(1, either):.0%} of either in both): a score over other pixels is another score."
         )
-    units = unit_of(a, "score"), unit_of(b, "score")
+    units = a.unit(), b.unit()
     if units[0] != units[1]:
         told.append(f"The units differ ({units[0]}; {units[1]}): only normalised maps compare.")
     return told
@@ -280,7 +279,7 @@ def scales(results: Sequence[Result], *, common: bool) -> list[Scale]:
         common: give maps of one unit one scale, up to the largest magnitude among them; one colour then means one value.
             A map whose unit no other has, or that has no sign where the others have, keeps its own.
     """
-    kinds = [(unit_of(result, "score"), result.signed()) for result in results]
+    kinds = [(result.unit(), result.signed()) for result in results]
     own = [limit_of(result.centred) for result in results]
     if not common:
         return [Scale(limit, False) for limit in own]

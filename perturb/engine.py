@@ -17,7 +17,7 @@ from perturb.fast.workers import undivided
 from perturb.fills import Fill
 from perturb.images import Image
 from perturb.masks import Masks
-from perturb.results import Execution, Readings
+from perturb.readings import Execution, Readings
 from perturb.segmenters.base import Segmenter
 from perturb.targets import Frozen
 

@@ -17,9 +17,10 @@ from perturb.fills import Fill, make_fill
 from perturb.images import Image
 from perturb.masks import Masks
 from perturb.methods import METHODS, Method
-from perturb.methods.base import Fact, Outcome
+from perturb.methods.base import Outcome
 from perturb.metrics import spearman
-from perturb.results import Execution, Readings, Result
+from perturb.readings import Execution, Fact, Readings
+from perturb.results import Result
 from perturb.segmenters.base import Segmenter
 from perturb.settings import Value, check_settings, lookup
 from perturb.targets import Frozen, Target

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import PIL.Image
 
 from perturb.colour import limit_of, overlay, readable_limit, with_colour_bar
-from perturb.curves import FILL, Curves
-from perturb.curves import curves as compute_curves
-from perturb.folders import check_directory, csv_bytes, npy, write_folder, zip_of
+from perturb.curves import FILL, Curves, record_of
+from perturb.folders import check_directory, csv_bytes, npy, png, write_folder, zip_of
 from perturb.images import Image
 from perturb.methods import METHODS
 from perturb.quoting import json_file, python_literal
-from perturb.results import COLUMNS, Result
+from perturb.readings import COLUMNS
+from perturb.results import Result
 from perturb.samples import is_sample
 from perturb.segmenters.base import Segmenter
 from perturb.settings import Value, shown
@@ -34,9 +32,6 @@ FILES = (
 )
 """What a folder may hold besides the method's other maps and `segments.npy`; one that holds anything else is never replaced."""
 
-UNITS = {"logit": "drop in logit", "probability": "drop in probability", "iou": "drop in IoU"}
-"""What a heat map is measured in."""
-
 
 def check(directory: str | Path) -> Path:
     """Whether a result may be written to a folder: it is new, empty, or holds an earlier result.
@@ -47,13 +42,13 @@ def check(directory: str | Path) -> Path:
     return check_directory(directory, "result.json", lambda name: name in FILES or name.endswith(".npy"))
 
 
-def save(result: Result, directory: str | Path, *, curves: bool = True) -> Path:
-    """Write a result into a folder, replacing an earlier result; the folder is whole or as it was before.
+def save(result: Result, directory: str | Path, *, curves: Curves | None = None) -> Path:
+    """Write the heat map, overlay, curves, readings and record of a result into a folder; all of them or nothing.
 
     Args:
-        result: to write.
-        directory: new, empty, or of an earlier result.
-        curves: whether to compute curves that were not computed yet; see `contents`.
+        result: from `perturb.explain`.
+        directory: a new folder, an empty one, or one of an earlier result, which is replaced.
+        curves: from `perturb.curves` of this result; see `contents`. Nothing is computed here.
 
     Returns:
         The folder.
@@ -61,29 +56,27 @@ def save(result: Result, directory: str | Path, *, curves: bool = True) -> Path:
     Raises:
         ExportError: the folder holds something else, or cannot be written.
     """
-    return write_folder(check(directory), lambda: contents(result, curves=curves))
+    return write_folder(check(directory), lambda: contents(result, curves))
 
 
-def to_zip(result: Result) -> bytes:
+def to_zip(result: Result, curves: Curves | None = None) -> bytes:
     """The same files as one zip archive."""
-    return zip_of(contents(result))
+    return zip_of(contents(result, curves))
 
 
-def contents(result: Result, *, curves: bool = True) -> dict[str, bytes]:
+def contents(result: Result, curves: Curves | None = None) -> dict[str, bytes]:
     """All files of a result by name.
 
     Args:
         result: to write.
-        curves: whether to compute curves with their defaults if none were computed yet. Without any curves there is no
-            `curves.csv`, and `result.json` and `reproduce.py` do not speak of them.
+        curves: of its map. Without them there is no `curves.csv`, and `result.json` and `reproduce.py` do not speak of any.
     """
-    made = result.latest_curves or (compute_curves(result) if curves else None)
     values = result.heatmap - np.float32(result.neutral)
     limit = readable_limit(values)
     painted = with_colour_bar(
         overlay(result.image.pixels, values, limit=limit, signed=result.signed()),
         limit=limit,
-        unit=unit_of(result, "score"),
+        unit=result.unit(),
         signed=result.signed(),
         beyond=limit < limit_of(values),
     )
@@ -94,41 +87,11 @@ def contents(result: Result, *, curves: bool = True) -> dict[str, bytes]:
     return {
         **{name: npy(array) for name, array in arrays.items()},
         "overlay.png": png(painted),
-        **({} if made is None else {"curves.csv": curves_csv(made).encode()}),
+        **({} if curves is None else {"curves.csv": curves.as_csv().encode()}),
         "readings.csv": readings_csv(result).encode(),
-        "result.json": json_file(result.as_dict()),
-        "reproduce.py": python_lines(result).encode(),
+        "result.json": json_file(record_of(result, curves)),
+        "reproduce.py": python_lines(result, curves).encode(),
     }
-
-
-def unit_of(result: Result, name: str) -> str:
-    """What a map of a result is measured in, for its colour bar."""
-    if name in ("lost", "gained"):
-        return f"pixels {name}"
-    if name == "input":
-        return result.frozen.target.score  # gradient × input
-    score = result.frozen.target.score
-    if result.neutral:
-        return f"{score} above {result.neutral:.3g}"
-    return str(result.facts.get("unit", UNITS[score]))
-
-
-def png(pixels: npt.NDArray[Any]) -> bytes:
-    """uint8 `(H, W, 3)` or `(H, W)` as a PNG file."""
-    buffer = io.BytesIO()
-    # A few percent larger than usual, in a fifth of the time; a page shows half a dozen.
-    PIL.Image.fromarray(pixels).save(buffer, format="PNG", compress_level=1)
-    return buffer.getvalue()
-
-
-def curves_csv(made: Curves) -> str:
-    """The four curves as `curve,fraction,score,iou`; a control is the mean of its draws."""
-    rows = [
-        (name, *row)
-        for name, curve in made.items()
-        for row in zip(curve.fraction, curve.score.mean(0), curve.iou.mean(0), strict=True)
-    ]
-    return csv_bytes(("curve", "fraction", "score", "iou"), rows, digits=9).decode()
 
 
 def readings_csv(result: Result) -> str:
@@ -138,8 +101,8 @@ def readings_csv(result: Result) -> str:
     return csv_bytes(("index", *COLUMNS), rows, digits=9).decode()
 
 
-def python_lines(result: Result) -> str:
-    """The Python lines that make this result again."""
+def python_lines(result: Result, curves: Curves | None = None) -> str:
+    """The Python lines that make this result again, and its curves if they are given."""
     settings = "".join(f"    {name}={python_literal(value)},\n" for name, value in settings_of(result).items())
     if "precision" in result.facts:
         settings += f"    precision={python_literal(result.facts['precision'])},\n"
@@ -157,7 +120,7 @@ def python_lines(result: Result) -> str:
             *elsewhere,
             target_line(result),
             f"result = perturb.explain(\n    image,\n    segmenter,\n    target,\n{settings})",
-            *_last_lines(result),
+            *_last_lines(curves),
             "",
         )
     )
@@ -200,10 +163,13 @@ def settings_of(result: Result) -> dict[str, Value]:
     return {"method": result.method, "seed": result.seed, **{s.name: result.settings[s.name] for s in matter}}
 
 
-def _last_lines(result: Result) -> list[str]:
+def _last_lines(curves: Curves | None) -> list[str]:
     """The lines that compute the curves, if there are any, and write the files."""
-    made = result.latest_curves
-    if made is None:
-        return ['result.save("out", curves=False)']
-    options = "" if made.fill == FILL else f", fill={python_literal(made.fill)}"
-    return [f"curves = perturb.curves(result{options})", "print(curves.metrics())", 'result.save("out")']
+    if curves is None:
+        return ['perturb.save(result, "out")']
+    options = "" if curves.fill == FILL else f", fill={python_literal(curves.fill)}"
+    return [
+        f"curves = perturb.curves(result{options})",
+        "print(curves.metrics())",
+        'perturb.save(result, "out", curves=curves)',
+    ]

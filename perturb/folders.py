@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import PIL.Image
 
 from perturb.errors import ExportError
 from perturb.quoting import csv_cell, file_name
@@ -207,4 +208,12 @@ def npy(array: npt.NDArray[Any]) -> bytes:
     """An array as one npy file, as `numpy.load` reads it."""
     buffer = io.BytesIO()
     np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
+
+
+def png(pixels: npt.NDArray[Any]) -> bytes:
+    """uint8 `(H, W, 3)` or `(H, W)` as a PNG file."""
+    buffer = io.BytesIO()
+    # A few percent larger than usual, in a fifth of the time; a page shows half a dozen.
+    PIL.Image.fromarray(pixels).save(buffer, format="PNG", compress_level=1)
     return buffer.getvalue()

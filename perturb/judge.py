@@ -24,7 +24,7 @@ from perturb.metrics import (
     map_iou,
     pointing,
 )
-from perturb.results import Readings
+from perturb.readings import Readings
 from perturb.segmentation import true_labels, wrong_pixels
 from perturb.segmenters.base import Segmenter
 from perturb.settings import check_settings, lookup

@@ -22,7 +22,6 @@ import numpy.typing as npt
 from perturb.engine import Progress, clean_logits
 from perturb.errors import TargetError
 from perturb.explain import explain
-from perturb.export import unit_of
 from perturb.images import Image, image_from_pixels
 from perturb.methods import METHODS
 from perturb.metrics import ranks
@@ -151,7 +150,7 @@ class Search:
     def unit(self) -> str:
         """What `relevance` is measured in."""
         score = self.result.frozen.target.score
-        return f"{score} above the mean over all masks" if self.result.neutral else unit_of(self.result, "score")
+        return f"{score} above the mean over all masks" if self.result.neutral else self.result.unit()
 
 
 def search_forwards(cases: Iterable[Case], method: str) -> int:

@@ -11,11 +11,11 @@ import numpy.typing as npt
 from perturb import export
 from perturb.cards import METRICS
 from perturb.colour import blend, colour_map, label_colours, limit_of, outline, overlay, readable_limit, tint, to_uint8
-from perturb.curves import Curves
+from perturb.curves import Curves, record_of
 from perturb.drawings import Line, number
 from perturb.faithfulness import Faithfulness, contents
 from perturb.fill_ranks import FILL_TITLES, FILLS
-from perturb.folders import npz
+from perturb.folders import npz, png
 from perturb.images import Image
 from perturb.methods import METHODS
 from perturb.report import Chart, Item, Plate, Table
@@ -29,13 +29,14 @@ MAP_COLOUR, CONTROL_COLOUR = "#c2410c", "#7d828b"
 WHITE, DARK, MASK_COLOUR = (255, 255, 255), (20, 20, 20), (255, 0, 200)
 
 
-def item_of(result: Result, link: str = "", shown: str = "score") -> Item:
+def item_of(result: Result, link: str = "", shown: str = "score", curves: Curves | None = None) -> Item:
     """A run for a report: the picture with its region, the segmentation, the map, its curves, and how to make it again.
 
     Args:
-        result: from `perturb.explain`; its latest curves are shown if there are any.
+        result: from `perturb.explain`.
         link: opens it again.
         shown: a map to show beside the score's, by its name in `result.maps`.
+        curves: of its map, to show and to write; none by default.
     """
     image, frozen, segmenter = result.image, result.frozen, result.segmenter
     canvas = outline(outline(to_uint8(image.pixels), frozen.region, DARK, width=2), frozen.region, WHITE)
@@ -43,31 +44,30 @@ def item_of(result: Result, link: str = "", shown: str = "score") -> Item:
     plates = [
         Plate(
             "Picture",
-            export.png(canvas),
+            png(canvas),
             f"{image.name}; the explained region is outlined",
             f"Outlined: the explained region, {int(frozen.region.sum()):,} pixels. {' '.join(image.notes)}".strip(),
         ),
         Plate(
             "Clean segmentation",
-            export.png(blend(image.pixels, label_colours(frozen.labels, segmenter.palette), 0.7)),
+            png(blend(image.pixels, label_colours(frozen.labels, segmenter.palette), 0.7)),
             f"Clean segmentation of {image.name} by {segmenter.name}",
             legend=legend,
         ),
     ]
     plates += [_map_of(result, name) for name in dict.fromkeys(("score", shown)) if name in result.maps]
-    made = result.latest_curves
     used = {setting.name for setting in shown_settings(METHODS[result.method].settings, result.settings)}
     return Item(
         title=f"{frozen.name} on {image.name}: {METHODS[result.method].title}",
         plates=tuple(plates),
-        charts=() if made is None else tuple(_chart_of(made, kind) for kind in ("deletion", "insertion")),
-        tables=() if made is None else (_areas(made),),
-        record=result.as_dict(),
+        charts=() if curves is None else tuple(_chart_of(curves, kind) for kind in ("deletion", "insertion")),
+        tables=() if curves is None else (_areas(curves),),
+        record=record_of(result, curves),
         unused=frozenset(f"settings.{name}" for name in result.settings if name not in used),
-        files=lambda: export.contents(result, curves=False),
-        code=export.python_lines(result),
+        files=lambda: export.contents(result, curves),
+        code=export.python_lines(result, curves),
         link=link,
-        sentences=result.notes if made is None else (made.verdict(), *result.notes),
+        sentences=result.notes if curves is None else (curves.verdict(), *result.notes),
     )
 
 
@@ -86,7 +86,7 @@ def item_of_comparison(made: Faithfulness, image: Image, label: str, link: str =
         painted = overlay(image.pixels, judged.heatmap, limit=limit, signed=judged.signed)
         bar = (limit, "in the map's own unit" + _beyond(judged.heatmap, limit), judged.signed)
         title = f"{judged.name} ({judged.kind})"
-        plates.append(Plate(title, export.png(painted), f"Map of {judged.name}", " ".join(judged.notes), bar))
+        plates.append(Plate(title, png(painted), f"Map of {judged.name}", " ".join(judged.notes), bar))
     rows = tuple(
         (f"{METRICS[name].title} {METRICS[name].arrow}".strip(), *(_cell(judged.values[name]) for judged in made.maps))
         for name in made.maps[0].values
@@ -121,10 +121,10 @@ def item_of_study(made: Study, link: str = "") -> Item:
         plates=(
             Plate(
                 "Maps on one common scale",
-                export.png(made.grid(sizes)),
+                png(made.grid(sizes)),
                 f"Heat maps under {names}",
                 f"Row by row, from left to right: {names}.",
-                (made.limit, export.unit_of(first, "score"), True),
+                (made.limit, first.unit(), True),
             ),
         ),
         charts=(),
@@ -167,18 +167,18 @@ def _array_plate(name: str, array: npt.NDArray[Any], image: Image, segmenter: Se
     if array.dtype == np.bool_:
         mask = outline(tint(to_uint8(image.pixels), array, MASK_COLOUR), array, MASK_COLOUR)
         counted = f"{int(array.sum()):,} pixels"
-        return Plate(name, export.png(mask), f"{name} on {image.name}: {counted}", f"Tinted: {counted}.")
+        return Plate(name, png(mask), f"{name} on {image.name}: {counted}", f"Tinted: {counted}.")
     if array.dtype.kind in "iu":
         palette = np.vstack([segmenter.palette, np.full((1, 3), 127, np.uint8)])  # grey where there is no class
         labels = np.where((array >= 0) & (array < len(segmenter.classes)), array, len(segmenter.classes))
         canvas = blend(image.pixels, label_colours(labels, palette), 0.7)
         legend = _legend(labels, (*segmenter.classes, "no class"), palette)
-        return Plate(name, export.png(canvas), f"{name} of {image.name}", legend=legend)
+        return Plate(name, png(canvas), f"{name} of {image.name}", legend=legend)
     limit, signed = readable_limit(array), bool(array.min() < 0)
     low, high = number(float(array.min()), signed=signed), number(float(array.max()), signed=signed)
     return Plate(
         name,
-        export.png(colour_map(array, limit=limit, signed=signed)),
+        png(colour_map(array, limit=limit, signed=signed)),
         f"{name} of {image.name}, from {low} to {high}",
         f"From {low} to {high}{_beyond(array, limit)}.",
         (limit, name, signed),
@@ -201,13 +201,13 @@ def _cell(value: object) -> str:
 
 def _map_of(result: Result, name: str) -> Plate:
     values = result.maps[name] - np.float32(result.neutral) if name == "score" else result.maps[name]
-    limit, signed, unit = readable_limit(values), result.signed(name), export.unit_of(result, name)
+    limit, signed, unit = readable_limit(values), result.signed(name), result.unit(name)
     canvas = outline(overlay(result.image.pixels, values, limit=limit, signed=signed), result.frozen.region, DARK)
     raw = result.maps[name]
     low, high = number(float(raw.min()), signed=signed), number(float(raw.max()), signed=signed)
     return Plate(
         f"Heat map: {name}",
-        export.png(canvas),
+        png(canvas),
         f"Heat map of {name} for {result.frozen.name}, from {low} to {high} {unit}",
         f"{METHODS[result.method].captions.get(name, '')} Raw range: {low} to {high} {unit}; the clean score is "
         f"{number(float(result.clean.score[0]))}.".strip(),

@@ -1,112 +1,30 @@
-"""What comes out: readings of single perturbations, and the result of a whole explanation."""
+"""What comes out: the result of a whole explanation."""
 
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from importlib.metadata import version
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from perturb.images import digest_of
-
-if TYPE_CHECKING:
-    from perturb.curves import Curves
-    from perturb.images import Image
-    from perturb.methods.base import Fact
-    from perturb.segmenters.base import Segmenter
-    from perturb.settings import Value
-    from perturb.targets import Frozen
+from perturb.images import Image, digest_of
+from perturb.readings import WHOLE_PASSES, Execution, Fact, Readings
+from perturb.segmenters.base import Segmenter
+from perturb.settings import Value
+from perturb.targets import Frozen
 
 __version__ = "0.1.0"
+UNITS = {"logit": "drop in logit", "probability": "drop in probability", "iou": "drop in IoU"}
+"""What a heat map of drops is measured in, by the target's score."""
 STACK = ("torch", "torchvision", "onnxruntime", "numpy", "opencv-python-headless", "pillow")
 
 
-@dataclass(frozen=True)
-class Execution:
-    """How perturbations were passed through the network.
-
-    Attributes:
-        passes: "incremental" (only what each perturbation can change), "downstream" (only what follows the changed layer) or
-            "whole".
-        reason: why nothing shorter was run, as a clause; empty where there is nothing shorter.
-        stale: whether what was known of the network did not hold for it any more.
-    """
-
-    passes: Literal["incremental", "downstream", "whole"]
-    reason: str = ""
-    stale: bool = False
-
-    @property
-    def sentence(self) -> str:
-        """The same for people."""
-        what = {
-            "incremental": "Incremental passes: only what each perturbation can change was run",
-            "downstream": "Only the sub-network downstream of the layer was run",
-            "whole": "Whole passes of the network were run",
-        }[self.passes]
-        return f"{what}{', because ' if self.reason else ''}{self.reason}."
-
-    def as_dict(self) -> dict[str, str]:
-        """What `result.json` holds."""
-        return {"passes": self.passes, "reason": self.reason}
-
-
-WHOLE_PASSES = Execution("whole")
-
-
 @dataclass(frozen=True, eq=False)
-class Readings:
-    """What N perturbations did, one entry each.
-
-    Attributes:
-        score: the target's score S(x'), float64 `(N,)`, in logits, probability or IoU.
-        lost: pixels of the region that were the class and are no longer, int64 `(N,)`.
-        gained: pixels that were not the class and are now, int64 `(N,)`, anywhere in the picture.
-        lost_hidden, gained_hidden: how many of them lie under the occluder itself, int64 `(N,)`.
-        iou: of the new mask with the reference mask, float64 `(N,)` in [0, 1].
-        hidden: pixels that were hidden, int64 `(N,)`.
-
-    Lost and gained compare with the clean prediction, so that hiding nothing loses and gains nothing, also in a region
-    that the segmenter gets wrong.
-    """
-
-    score: npt.NDArray[np.float64]
-    lost: npt.NDArray[np.int64]
-    gained: npt.NDArray[np.int64]
-    lost_hidden: npt.NDArray[np.int64]
-    gained_hidden: npt.NDArray[np.int64]
-    iou: npt.NDArray[np.float64]
-    hidden: npt.NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.score)
-
-    def __getitem__(self, key: slice | npt.NDArray[np.int64]) -> Readings:
-        return Readings(**{column: getattr(self, column)[key] for column in COLUMNS})
-
-    @staticmethod
-    def concatenate(parts: Sequence[Readings]) -> Readings:
-        """Readings of batches, joined in order."""
-        return Readings(**{column: np.concatenate([getattr(part, column) for part in parts]) for column in COLUMNS})
-
-    @staticmethod
-    def none() -> Readings:
-        """No readings, of a method that perturbs nothing."""
-        numbers, counts = np.zeros(0, np.float64), np.zeros(0, np.int64)
-        return Readings(numbers, counts, counts, counts, counts, numbers, counts)
-
-
-COLUMNS: tuple[str, ...] = tuple(f.name for f in fields(Readings))
-
-
-@dataclass(eq=False)
 class Result:
-    """An explanation, with all it takes to make it again.
+    """An explanation, with all it takes to make it again. `perturb.save` writes it to a folder.
 
     Attributes:
         image, segmenter: what was explained.
@@ -149,8 +67,6 @@ class Result:
     neutral: float = 0.0
     magnitudes: frozenset[str] = frozenset()
     execution: Execution = WHOLE_PASSES
-    latest_curves: Curves | None = field(default=None, repr=False)
-    """The curves that were computed last, by `perturb.curves`; `save` writes them."""
 
     @property
     def centred(self) -> npt.NDArray[np.float32]:
@@ -161,25 +77,25 @@ class Result:
         """Whether a map has a sign, and so a colour scale about its neutral value; else it is a size from 0 up."""
         return name not in self.magnitudes
 
-    def save(self, directory: str | Path, *, curves: bool = True) -> Path:
-        """Write the heat map, overlay, curves, readings and record into a folder; all of them or nothing.
+    def unit(self, name: str = "score") -> str:
+        """What the numbers of a map are measured in, for its colour bar.
 
         Args:
-            directory: a new folder, an empty one, or one of an earlier result, which is replaced.
-            curves: whether to compute curves with their defaults if none were computed yet; without them a result has no
-                `curves.csv`.
-
-        Raises:
-            ExportError: the folder holds something else, or cannot be written.
+            name: of the map in `maps`.
         """
-        from perturb.export import save
-
-        return save(self, directory, curves=curves)
+        score = self.frozen.target.score
+        if name in ("lost", "gained"):
+            return f"pixels {name}"
+        if name == "input":
+            return score  # gradient × input
+        if self.neutral:
+            return f"{score} above {self.neutral:.3g}"
+        return str(self.facts.get("unit", UNITS[score]))
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything but the arrays: what `result.json` holds."""
+        """Everything but the arrays, as plain data for JSON."""
         low, high = float(self.heatmap.min()), float(self.heatmap.max())
-        record: dict[str, Any] = {
+        return {
             "image": {
                 "name": self.image.name,
                 "digest": self.image.digest,
@@ -214,12 +130,6 @@ class Result:
             "notes": list(self.notes),
             "versions": versions(),
         }
-        if self.latest_curves is not None:
-            record["curves"] = self.latest_curves.as_dict()
-            record["metrics"] = self.latest_curves.metrics()
-            record["forwards"] += self.latest_curves.forwards
-            record["seconds"] = round(self.seconds + self.latest_curves.seconds, 3)
-        return record
 
 
 def versions() -> dict[str, str]:

@@ -17,13 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from perturb.colour import limit_of, overlay, with_colour_bar
-from perturb.curves import Curves, curve_forwards, curves
+from perturb.curves import Curves, curve_forwards, curves, record_of
 from perturb.engine import Progress, clean_logits
 from perturb.errors import SettingError
 from perturb.explain import explain
-from perturb.export import UNITS, curves_csv, png
 from perturb.fills import FILLS
-from perturb.folders import check_directory, csv_bytes, write_folder
+from perturb.folders import check_directory, csv_bytes, png, write_folder
 from perturb.images import Image
 from perturb.methods import METHODS
 from perturb.metrics import spearman
@@ -206,11 +205,11 @@ def study_contents(made: Study) -> dict[str, bytes]:
     by_name: dict[str, Any] = {trial.name: trial.result.heatmap for trial in made.trials}
     np.savez_compressed(maps, **by_name)
     curve_rows = [
-        (trial.name, *row) for trial in made.trials for row in csv.reader(curves_csv(trial.curves).splitlines()[1:])
+        (trial.name, *row) for trial in made.trials for row in csv.reader(trial.curves.as_csv().splitlines()[1:])
     ]
     agreement = [(name, *row) for name, row in zip(names, made.agreement, strict=True)]
-    record = {"occluders": table, "runs": [trial.result.as_dict() for trial in made.trials]}
-    unit = UNITS[made.trials[0].result.frozen.target.score]
+    record = {"occluders": table, "runs": [record_of(trial.result, trial.curves) for trial in made.trials]}
+    unit = made.trials[0].result.unit()
     return {
         "study.csv": csv_bytes(COLUMNS, [tuple(row.values()) for row in table]),
         "study.json": json_file(record),

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from perturb.errors import TargetError
 from perturb.images import Image
-from perturb.results import Readings
+from perturb.readings import Readings
 
 if TYPE_CHECKING:
     from perturb.segmenters.base import Segmenter

@@ -541,7 +541,7 @@ def test_the_cost_is_known_before(streets, scene):
 def test_curves_probe_and_export_know_what_to_do(tmp_path):
     result = explained(picture(12, 16), segmenter_of(Linear()), ablation="strength", strength=0.25)
     assert perturb.curves(result, steps=4, draws=1).deletion.fraction[-1] == 1
-    folder = result.save(tmp_path / "out")
+    folder = perturb.save(result, tmp_path / "out")
     assert (folder / "positive.npy").exists()
     assert 'ablation="strength"' in (folder / "reproduce.py").read_text()
     with pytest.raises(perturb.SettingError, match="Seg-Ablation-CAM hides no pixels"):

@@ -12,13 +12,15 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
-from numpy.testing import assert_allclose, assert_array_equal
+from numpy.testing import assert_allclose
 
 import perturb
 from pages.parts.views import command_line
 from perturb.__main__ import main
-from perturb.export import FILES
+from perturb.comparison import contents
+from perturb.export import FILES, to_zip
 from perturb.report_items import item_of
+from tests.analytic import DarkIsObject, dark_square
 
 
 def run(*arguments):
@@ -184,9 +186,12 @@ def test_without_curves_nothing_speaks_of_them_and_the_lines_make_the_same(tmp_p
     result = made["result"]
     assert "--no-curves" in command_line(result)
     assert "curves.csv" not in item_of(result).files(), "a report runs no network when it is written"
-    result.save(again)
-    assert {path.name for path in again.iterdir()} == set(FILES), "by default the curves are computed"
-    assert "--no-curves" not in command_line(result)
+    curves = perturb.curves(result)
+    perturb.save(result, again)
+    assert {path.name for path in again.iterdir()} == set(FILES) - {"curves.csv"}, "a result does not change"
+    perturb.save(result, again, curves=curves)
+    assert {path.name for path in again.iterdir()} == set(FILES)
+    assert "--no-curves" not in command_line(result, curves)
 
 
 QUICK = {
@@ -357,7 +362,32 @@ def test_the_same_from_python(tmp_path):
     segmenter = perturb.load_segmenter("streets-unet")
     target = perturb.Target("car", region="all")
     result = perturb.explain(image, segmenter, target, method="occlusion", size=30, stride=30)
-    assert result.save(tmp_path / "out") == tmp_path / "out"  # the curves come with it
-    assert (tmp_path / "out" / "curves.csv").exists()
+    curves = perturb.curves(result)
+    assert perturb.save(result, tmp_path / "out", curves=curves) == tmp_path / "out"
     assert explain_all(tmp_path / "street.png", tmp_path / "cli", size=30) == 0
-    assert_array_equal(np.load(tmp_path / "cli" / "heatmap.npy"), np.load(tmp_path / "out" / "heatmap.npy"))
+    for name in ("heatmap.npy", "curves.csv", "reproduce.py"):
+        assert (tmp_path / "cli" / name).read_bytes() == (tmp_path / "out" / name).read_bytes()
+    cli, python = (json.loads((tmp_path / name / "result.json").read_text()) for name in ("cli", "out"))
+    assert cli["metrics"] == python["metrics"] == curves.metrics()
+    assert cli["forwards"] == python["forwards"] == result.forwards + curves.forwards
+
+
+def test_writing_runs_no_network(tmp_path):
+    class Counted(DarkIsObject):
+        runs = 0
+
+        def logits(self, batch):
+            self.runs += 1
+            return super().logits(batch)
+
+    segmenter = Counted()
+    result = perturb.explain(dark_square(), segmenter, perturb.Target("object"), size=9, stride=9)
+    curves = perturb.curves(result, steps=3, draws=1)
+    before = segmenter.runs
+    assert before > 0
+    for given in (None, curves):
+        perturb.save(result, tmp_path / "out", curves=given)
+        to_zip(result, given)
+        item_of(result, curves=given).files()
+        contents({1: result}, None, "none", {} if given is None else {1: given})
+    assert segmenter.runs == before

@@ -71,7 +71,7 @@ def test_the_files_hold_the_numbers_and_the_lines_make_them_again(streets, capsy
 
 def test_the_lines_of_one_result_know_whose_region_it_has(streets):
     lines = python_lines(streets[4])
-    kept = [line for line in lines.splitlines() if not line.startswith(("curves", "print", "result.save"))]
+    kept = [line for line in lines.splitlines() if not line.startswith(("curves", "print", "perturb.save"))]
     made: dict[str, object] = {}
     exec("\n".join(kept), made)
     assert_allclose(made["result"].heatmap, streets[4].heatmap, atol=1e-5)
@@ -93,7 +93,9 @@ def test_curves_and_their_areas_are_tables():
     files = contents({1: result}, None, "none")
     assert "curves.csv" not in files
     made = perturb.curves(result, steps=4, draws=2)
-    files = contents({1: result}, None, "none")
+    assert "perturb.curves" not in files["reproduce.py"].decode()
+    files = contents({1: result}, None, "none", {1: made})
+    assert "perturb.curves(result_1)" in files["reproduce.py"].decode()
     told = rows(files["curves.csv"])
     assert len(told) == 1 + 5 * (1 + 1 + 2 + 2)  # two curves and two draws of each control
     found = [float(row[4]) for row in told[1:] if row[1] == "random_deletion" and row[2] == "1"]

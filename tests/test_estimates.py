@@ -10,6 +10,7 @@ import perturb
 from pages.parts import shell
 from perturb.__main__ import main
 from perturb.estimates import HEAVY, duration, estimate, remedies, timed_pass
+from perturb.folders import png
 from tests import onnx_files as files
 from tests.analytic import DarkIsObject, picture
 from tests.test_pages import visit, words
@@ -101,7 +102,7 @@ def test_a_page_says_it_and_starts_nothing_by_itself():
 def test_the_command_line_says_it_before_the_work(tmp_path, capsys):
     slow = Slow(HEAVY + 0.1)
     image = tmp_path / "image.png"
-    image.write_bytes(perturb.export.png((np.arange(32 * 32 * 3) % 7 * 30).reshape(32, 32, 3).astype(np.uint8)))
+    image.write_bytes(png((np.arange(32 * 32 * 3) % 7 * 30).reshape(32, 32, 3).astype(np.uint8)))
     perturb.register("slow", lambda device: slow)
     try:
         words = [

@@ -685,7 +685,7 @@ def test_passes_are_counted_and_progress_told(method):
 @pytest.mark.parametrize("method", GRADIENTS)
 def test_results_are_written_judged_and_made_again(method, tmp_path):
     result = explained(method)
-    folder = result.save(tmp_path / "out")
+    folder = perturb.save(result, tmp_path / "out")
     names = {"score", *METHODS[method].captions} - {"score"}
     assert {f"{name}.npy" for name in names} <= {file.name for file in folder.iterdir()}
     assert set(result.maps) == set(METHODS[method].captions)

@@ -214,7 +214,7 @@ def test_the_command_line_and_the_lines_in_a_result_make_it_again(tmp_path, monk
     made = np.load("out/heatmap.npy")
     lines = Path("out/reproduce.py").read_text()
     assert 'perturb.load_onnx("dark.onnx", classes=["background", "object"], scale="unit")' in lines
-    code = lines.replace('result.save("out")', "")
+    code = lines.replace('perturb.save(result, "out", curves=curves)', "")
     again = {}
     exec(compile(code, "reproduce.py", "exec"), again)
     assert_array_equal(again["result"].heatmap, made)

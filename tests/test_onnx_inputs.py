@@ -276,7 +276,7 @@ def test_the_command_line_takes_numbers_says_what_was_taken_and_gives_it_again(t
     made = np.load("out/heatmap.npy")
     lines = Path("out/reproduce.py").read_text()
     again = {}
-    exec(compile(lines.replace('result.save("out")', ""), "reproduce.py", "exec"), again)
+    exec(compile(lines.replace('perturb.save(result, "out", curves=curves)', ""), "reproduce.py", "exec"), again)
     assert_array_equal(again["result"].heatmap, made)
     assert again["result"].segmenter.digest == json.loads(Path("out/result.json").read_text())["segmenter"]["digest"]
     shown = shlex.split(command_line(again["result"]))

@@ -195,9 +195,12 @@ def test_html_gains_no_element_and_no_attribute(text):
 @pytest.fixture(scope="module")
 def result():
     segmenter = Additive(np.random.default_rng(0).normal(size=(12, 16, 3)))
-    made = perturb.explain(picture(12, 16), segmenter, perturb.Target("thing", region="all"), size=8, stride=8)
-    perturb.curves(made, steps=2, draws=1)
-    return made
+    return perturb.explain(picture(12, 16), segmenter, perturb.Target("thing", region="all"), size=8, stride=8)
+
+
+@pytest.fixture(scope="module")
+def curves(result):
+    return perturb.curves(result, steps=2, draws=1)
 
 
 def renamed(result, text):
@@ -222,23 +225,24 @@ def shape(code):
 
 @hostile
 @given(ANY)
-def test_lines_that_reproduce_a_result_have_one_shape_whatever_its_names(result, text):
+def test_lines_that_reproduce_a_result_have_one_shape_whatever_its_names(result, curves, text):
     named, plain = renamed(result, text), renamed(result, "plain")
-    code = export.python_lines(named)
-    assert shape(code) == shape(export.python_lines(plain))
+    code = export.python_lines(named, curves)
+    assert shape(code) == shape(export.python_lines(plain, curves))
     found = [node.value for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Constant)]
     assert found.count(text) >= 3  # the segmenter, the class, and the name of the ground truth's class
     pair = {1: named, 2: renamed(result, "plain")}
-    assert shape(comparison.python_lines(pair, (1, 2), "rank")) == shape(
-        comparison.python_lines({1: plain, 2: plain}, (1, 2), "rank")
+    both = {1: curves, 2: curves}
+    assert shape(comparison.python_lines(pair, (1, 2), "rank", both)) == shape(
+        comparison.python_lines({1: plain, 2: plain}, (1, 2), "rank", both)
     )
 
 
 @settings(max_examples=30, deadline=None, derandomize=True)
 @given(ANY)
-def test_a_whole_report_has_the_same_elements_whatever_the_names(result, text):
+def test_a_whole_report_has_the_same_elements_whatever_the_names(result, curves, text):
     def page(name):
-        item = item_of(renamed(result, name))
+        item = item_of(renamed(result, name), curves=curves)
         return Tags(report_html(name, [replace(item, tables=(Table(name, (name,), ((name,),)),))], date="today"))
 
     assert page(text or "x").tags == page("plain").tags  # what is empty has no row in the record
@@ -356,11 +360,11 @@ def test_a_network_whose_class_name_is_code_runs_nothing_and_is_reproduced(tmp_p
     segmenter = perturb.load_onnx(network)
     assert segmenter.classes[1] == RUNS
     result = perturb.explain(perturb.load_image(photo), segmenter, perturb.Target(RUNS, region="all"), size=8, stride=8)
-    perturb.curves(result)
-    archive = zipfile.ZipFile(io.BytesIO(report_zip("Report", [item_of(result)])))
-    scripts = [(out / "reproduce.py").read_text(), export.python_lines(result)]
+    curves = perturb.curves(result)
+    archive = zipfile.ZipFile(io.BytesIO(report_zip("Report", [item_of(result, curves=curves)])))
+    scripts = [(out / "reproduce.py").read_text(), export.python_lines(result, curves)]
     scripts += [archive.read(name).decode() for name in archive.namelist() if name.endswith("reproduce.py")]
-    scripts.append(comparison.python_lines({1: result}, None, "none"))
+    scripts.append(comparison.python_lines({1: result}, None, "none", {1: curves}))
     assert len(scripts) == 4
     shown = Tags(archive.read("report.html").decode())
     assert RUNS in shown.text

@@ -15,6 +15,7 @@ from numpy.testing import assert_array_equal
 
 import perturb
 from perturb import export
+from perturb.curves import record_of
 from perturb.drawings import Line, colour_bar, line_chart
 from perturb.faithfulness import compare
 from perturb.report import report_html, report_zip
@@ -60,9 +61,12 @@ def result():
     rng = np.random.default_rng(0)
     image = perturb.load_image(rng.random((24, 32, 3)), name="street <b>")
     segmenter = Additive(rng.normal(size=(24, 32, 3)))
-    made = perturb.explain(image, segmenter, perturb.Target("thing", region="all"), size=8, stride=8)
-    perturb.curves(made, steps=4, draws=2)
-    return made
+    return perturb.explain(image, segmenter, perturb.Target("thing", region="all"), size=8, stride=8)
+
+
+@pytest.fixture(scope="module")
+def curves(result):
+    return perturb.curves(result, steps=4, draws=2)
 
 
 def test_nothing_typed_becomes_markup_and_nothing_is_fetched(result):
@@ -85,39 +89,39 @@ def test_nothing_typed_becomes_markup_and_nothing_is_fetched(result):
     assert policy == "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
-def test_pictures_are_those_of_the_result_and_say_what_they_show(result):
-    read = Reader(report_html("One", [item_of(result, shown="gained")]))
+def test_pictures_are_those_of_the_result_and_say_what_they_show(result, curves):
+    read = Reader(report_html("One", [item_of(result, shown="gained", curves=curves)]))
     pictures = read.of("img")
     assert all(picture["alt"] for picture in pictures)
     assert [picture["alt"].split(" ")[0] for picture in pictures[2:]] == ["Heat", "Heat"]
     sizes = {PIL.Image.open(io.BytesIO(base64.b64decode(p["src"].partition(",")[2]))).size for p in pictures}
     assert sizes == {(32, 24)}
     charts = [svg["aria-label"] for svg in read.of("svg") if "aria-label" in svg]
-    made = result.latest_curves
-    assert f"deletion curve: area {made.deletion.auc:.3f}, random order {made.random_deletion.auc:.3f}" in charts
+    areas = curves.deletion.auc, curves.random_deletion.auc
+    assert f"deletion curve: area {areas[0]:.3f}, random order {areas[1]:.3f}" in charts
     assert sum(label.startswith("Colour bar from −") for label in charts) == 1, "the signed map"
     assert sum(label.startswith("Colour bar from 0") for label in charts) == 1, "the counted pixels"
 
 
-def test_it_says_all_it_takes_to_make_the_run_again(result):
-    text = "".join(Reader(report_html("One", [item_of(result, "https://lab.example/?a=1")])).texts)
+def test_it_says_all_it_takes_to_make_the_run_again(result, curves):
+    text = "".join(Reader(report_html("One", [item_of(result, "https://lab.example/?a=1", curves=curves)])).texts)
     for value in (result.image.digest, result.segmenter.digest, "settings.size8", "https://lab.example/?a=1"):
         assert value in text
-    assert export.python_lines(result) in text
+    assert export.python_lines(result, curves) in text
     for name, version in result.as_dict()["versions"].items():
         assert f"versions.{name}{version}" in text
 
 
-def test_it_says_what_the_curves_say_and_leaves_out_what_did_nothing(result):
-    texts = Reader(report_html("One", [item_of(result)])).texts
-    assert result.latest_curves.verdict() in texts
+def test_it_says_what_the_curves_say_and_leaves_out_what_did_nothing(result, curves):
+    texts = Reader(report_html("One", [item_of(result, curves=curves)])).texts
+    assert curves.verdict() in texts
     assert "settings.size" in texts
     assert "sigma" in result.settings
     assert "settings.sigma" not in texts, "the fill is grey"
 
 
-def test_the_zip_holds_the_raw_numbers_of_every_run_and_the_report(result):
-    item = item_of(result, "https://lab.example/")
+def test_the_zip_holds_the_raw_numbers_of_every_run_and_the_report(result, curves):
+    item = item_of(result, "https://lab.example/", curves=curves)
     archive = zipfile.ZipFile(io.BytesIO(report_zip("Two", [item, replace(item, note="again")])))
     names = archive.namelist()
     folders = sorted({name.partition("/")[0] for name in names if "/" in name})
@@ -125,11 +129,11 @@ def test_the_zip_holds_the_raw_numbers_of_every_run_and_the_report(result):
     assert all(re.fullmatch(r"0[12]-[a-z0-9-]+", folder) for folder in folders)
     for folder in folders:
         assert_array_equal(np.load(io.BytesIO(archive.read(f"{folder}/heatmap.npy"))), result.heatmap)
-        assert archive.read(f"{folder}/curves.csv").decode() == export.curves_csv(result.latest_curves)
+        assert archive.read(f"{folder}/curves.csv").decode() == curves.as_csv()
     told = json.loads(archive.read("report.json"))
     assert [entry["note"] for entry in told["items"]] == ["", "again"]
     assert [entry["folder"] for entry in told["items"]] == folders
-    assert told["items"][0]["record"] == json.loads(json.dumps(result.as_dict()))
+    assert told["items"][0]["record"] == json.loads(json.dumps(record_of(result, curves)))
     assert archive.read("report.html").decode() == report_html("Two", [item, replace(item, note="again")])
 
 

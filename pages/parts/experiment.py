@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -29,6 +29,13 @@ SHORTER = 0.5
 """A pass of a torch network in a run, as part of a whole one by itself: a guess until one was measured, and rather too long."""
 SOON = 180
 """Seconds. A run that is expected to take longer waits for a press, however few its passes are."""
+
+
+class Explained(NamedTuple):
+    """What a run makes: the map, and the curves that test it."""
+
+    result: perturb.Result
+    curves: perturb.Curves
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +108,7 @@ def plan(
     )
 
 
-def explain(names: Sequence[str], prefix: str) -> tuple[Plan, perturb.Result | None]:
+def explain(names: Sequence[str], prefix: str) -> tuple[Plan, Explained | None]:
     """All that a page of experiments shares: target, method and its settings, the run, the map and its curves.
 
     Args:
@@ -109,7 +116,7 @@ def explain(names: Sequence[str], prefix: str) -> tuple[Plan, perturb.Result | N
         prefix: of the page's keys.
 
     Returns:
-        The run as the widgets ask for it, and its result; None while there is none.
+        The run as the widgets ask for it, and what it made; None while that is nothing.
     """
     scene = shell.scene()
     with st.container(border=True):
@@ -122,7 +129,7 @@ def explain(names: Sequence[str], prefix: str) -> tuple[Plan, perturb.Result | N
     return asked, show(asked)
 
 
-def task_of(plan: Plan) -> jobs.Task[perturb.Result]:
+def task_of(plan: Plan) -> jobs.Task[Explained]:
     """The run of a plan on its page."""
     return jobs.Task(f"{plan.prefix}run", plan.key)
 
@@ -137,12 +144,13 @@ def soon(forwards: int, seconds: float) -> bool:
     return forwards <= AT_ONCE and seconds <= SOON and seconds <= HEAVY * forwards
 
 
-def show(plan: Plan) -> perturb.Result | None:
+def show(plan: Plan) -> Explained | None:
     """The run button with its cost, the picture, the map and its curves; runs what is due. None while there is no result."""
     task = task_of(plan)
-    known = jobs.workshop().results.get(plan.key)
-    if known is not None and known.latest_curves is not None:
-        task.keep(known)
+    shop = jobs.workshop()
+    known, known_curves = shop.results.get(plan.key), shop.curves.get(plan.key)
+    if known is not None and known_curves is not None:
+        task.keep(Explained(known, known_curves))
     running = _status(plan, task)
     if task.fresh:
         report.remember(plan.prefix)
@@ -166,13 +174,13 @@ def show(plan: Plan) -> perturb.Result | None:
         if not task.ended and not plan.error:  # else the reason stands above
             note.info("Nothing has been run on this page yet.", icon=":material/play_arrow:")
         return None
-    draw(task.made)
+    draw(task.made.result)
     with curves_place:
-        views.curves(task.made, plan.prefix)
+        views.curves(task.made.curves, plan.prefix)
     return task.made
 
 
-def _status(plan: Plan, task: jobs.Task[perturb.Result]) -> bool:
+def _status(plan: Plan, task: jobs.Task[Explained]) -> bool:
     """The run button, and beside it what a press will cost or why it cannot be pressed. Returns whether to run now."""
     with st.container(horizontal=True, vertical_alignment="center"):
         pressed = st.button(
@@ -188,7 +196,7 @@ def _status(plan: Plan, task: jobs.Task[perturb.Result]) -> bool:
             return False
         # Who comes to the page or to another picture wants to see it explained; who moves a slider may not be done.
         arrived = st.session_state["just_entered"] or (
-            task.made is not None and task.made.image.key != plan.scene.image.key
+            task.made is not None and task.made.result.image.key != plan.scene.image.key
         )
         at_once = arrived and soon(plan.forwards, plan.map_seconds + plan.curves_seconds) and not task.stopped
         running = not task.fresh and (pressed or task.interrupted or at_once)
@@ -232,7 +240,7 @@ def _cell(result: perturb.Result) -> tuple[int, int]:
 
 def _run(
     plan: Plan,
-    task: jobs.Task[perturb.Result],
+    task: jobs.Task[Explained],
     known: perturb.Result | None,
     draw: Callable[[perturb.Result], None],
     draft: DeltaGenerator,
@@ -251,11 +259,9 @@ def _run(
         draft.empty()
         draw(result)
 
-    def make_curves(progress: Progress) -> perturb.Result:
+    def make_curves(progress: Progress) -> Explained:
         assert result is not None
-        made = perturb.curves(result, progress=progress)
-        jobs.workshop().seconds[*_size(plan.scene), ""] = made.seconds / made.forwards
-        return result
+        return Explained(result, compute_curves(plan.key, result, progress))
 
     curves = jobs.Part("Curves", curve_forwards(), plan.curves_seconds, make_curves)
     if known is not None:
@@ -283,6 +289,24 @@ def compute_map(plan: Plan, progress: Progress, preview: Callable[[Outcome], Non
     shop.keep(plan.key, result)
     shop.seconds[*_size(scene), _pace(plan.method, plan.settings)] = result.seconds / result.forwards
     return result
+
+
+def compute_curves(key: str, result: perturb.Result, progress: Progress) -> perturb.Curves:
+    """The curves of a plan's result, known from now on to all visitors; to be called as a part of a job.
+
+    Args:
+        key: of the plan.
+        result: of the plan.
+        progress: as for `perturb.curves`.
+    """
+    shop = jobs.workshop()
+    known = shop.curves.get(key)
+    if known is not None:
+        return known
+    made = perturb.curves(result, progress=progress)
+    shop.keep_curves(key, made)
+    shop.seconds[result.segmenter.name, result.image.height, result.image.width, ""] = made.seconds / made.forwards
+    return made
 
 
 def _size(scene: Scene) -> tuple[str, int, int]:

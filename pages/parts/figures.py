@@ -12,7 +12,7 @@ import streamlit as st
 
 from perturb.colour import MAGNITUDE, SIGNED, colour_map, limit_of, outline, to_uint8
 from perturb.curves import Curves
-from perturb.export import png
+from perturb.folders import png
 from perturb.quoting import html_text
 from perturb.targets import shares
 

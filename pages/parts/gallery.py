@@ -12,7 +12,7 @@ from pages.parts.panes import Shown
 from pages.parts.panorama import View, panorama
 from perturb.colour import blend, label_colours, outline, overlay, to_uint8
 from perturb.differences import Scale, scales
-from perturb.export import png, unit_of
+from perturb.folders import png
 
 LOOKS = {
     "side by side": "All panes beside each other; zoom and place are the same in all of them.",
@@ -121,7 +121,7 @@ def _map(pane: Shown, scale: Scale, opacity: float, common: bool) -> View:
     used = float(values.min()), float(values.max())
     canvas = overlay(result.image.pixels, values, limit=scale.limit, opacity=opacity, signed=signed)
     canvas = outline(canvas, result.frozen.region, REGION_COLOUR)
-    unit = unit_of(result, "score")
+    unit = result.unit()
     if scale.shared:
         unit += " · common scale"
     elif common:

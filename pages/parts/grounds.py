@@ -14,7 +14,6 @@ import perturb
 from pages.parts import experiment, figures, jobs
 from perturb.colour import limit_of, outline, overlay
 from perturb.engine import Progress
-from perturb.export import unit_of
 from perturb.quoting import markdown_text
 
 GROUNDS = {
@@ -75,7 +74,7 @@ def _show(pair: Pair) -> None:
                 overlay(result.image.pixels, result.heatmap, limit=limit), result.frozen.region, (20, 20, 20)
             )
             figures.show(canvas, alt=f"{title}: heat map of {result.frozen.name}", caption=text)
-    figures.colour_bar(limit, unit_of(pair[0], "score"), signed=True, used=(lowest, highest))
+    figures.colour_bar(limit, pair[0].unit(), signed=True, used=(lowest, highest))
     first = pair[0]
     share = float(first.frozen.region.mean())
     sizes = [float(np.abs(drops(result)).mean()) for result in pair]

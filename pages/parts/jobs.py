@@ -24,15 +24,16 @@ from perturb.quoting import markdown_text
 
 T = TypeVar("T")
 KEPT = 32
-"""Results that are kept for all visitors; the oldest is forgotten first. One takes about 10 MB."""
+"""Results that are kept for all visitors; the oldest is forgotten first, with its curves. One takes about 10 MB."""
 
 
 @dataclass
 class Workshop:
-    """What all visitors share: the lock, finished results, and how long a forward pass took."""
+    """What all visitors share: the lock, finished results, curves of them, and how long a forward pass took."""
 
     busy: Lock = field(default_factory=Lock)
     results: OrderedDict[str, perturb.Result] = field(default_factory=OrderedDict)
+    curves: dict[str, perturb.Curves] = field(default_factory=dict)
     seconds: dict[tuple[str, int, int, str], float] = field(default_factory=dict)
 
     def keep(self, key: str, result: perturb.Result) -> None:
@@ -40,7 +41,13 @@ class Workshop:
         self.results[key] = result
         self.results.move_to_end(key)
         while len(self.results) > KEPT:
-            self.results.popitem(last=False)
+            forgotten, _ = self.results.popitem(last=False)
+            self.curves.pop(forgotten, None)
+
+    def keep_curves(self, key: str, curves: perturb.Curves) -> None:
+        """Remember the curves of a result, as long as that is remembered itself."""
+        if key in self.results:
+            self.curves[key] = curves
 
     def pass_seconds(self, segmenter: str, height: int, width: int, first_guess: float, what: str = "") -> float:
         """Seconds of one forward pass in a run: as measured in the last run of this size, or a first guess.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import altair as alt
@@ -26,11 +26,10 @@ KINDS = ("deletion", "insertion")
 
 def section(shown: Sequence[Shown], prefix: str) -> None:
     """Run the curves that are missing, and show those of all panes."""
-    shop = jobs.workshop()
-    missing = [(pane, _seconds(pane.result)) for pane in shown if pane.result.latest_curves is None]
-    task: jobs.Task[bool] = jobs.Task(f"{prefix}curves", json.dumps([[pane.number, pane.key] for pane in shown]))
+    task, found = _task(shown, prefix), known(shown, prefix)
+    missing = [(pane, _seconds(pane.result)) for pane in shown if pane.number not in found]
     if not missing:
-        task.keep(True)
+        task.keep({pane.key: found[pane.number] for pane in shown})
     passes, total = len(missing) * curve_forwards(), sum(seconds for _, seconds in missing)
     running = task.offer(
         "Run the curves",
@@ -41,40 +40,50 @@ def section(shown: Sequence[Shown], prefix: str) -> None:
         at_once=experiment.soon(passes, total) and not task.stopped,
     )
     if running:
+        made = {pane.key: found[pane.number] for pane in shown if pane.number in found}
 
-        def measure(result: perturb.Result) -> Callable[[Progress], bool]:
-            def part(progress: Progress) -> bool:
-                made = perturb.curves(result, progress=progress)
-                shop.seconds[*_size(result), ""] = made.seconds / made.forwards
-                return True
+        def measure(pane: Shown) -> Callable[[Progress], dict[str, perturb.Curves]]:
+            def part(progress: Progress) -> dict[str, perturb.Curves]:
+                made[pane.key] = experiment.compute_curves(pane.key, pane.result, progress)
+                return made  # the last part has all of them
 
             return part
 
         task.run(
             *(
-                jobs.Part(f"Curves of pane {pane.number}", curve_forwards(), seconds, measure(pane.result))
+                jobs.Part(f"Curves of pane {pane.number}", curve_forwards(), seconds, measure(pane))
                 for pane, seconds in missing
             )
         )
     if not missing:
-        _show(shown, prefix)
+        _show(shown, found, prefix)
 
 
-def _size(result: perturb.Result) -> tuple[str, int, int]:
-    return result.segmenter.name, result.image.height, result.image.width
+def known(shown: Sequence[Shown], prefix: str) -> dict[int, perturb.Curves]:
+    """The curves that are there already, by the number of the pane: of this session's last run, or of any visitor's."""
+    everyone, own = jobs.workshop().curves, _task(shown, prefix).made or {}
+    found = {pane.number: own.get(pane.key) or everyone.get(pane.key) for pane in shown}
+    return {number: made for number, made in found.items() if made is not None}
+
+
+def _task(shown: Sequence[Shown], prefix: str) -> jobs.Task[dict[str, perturb.Curves]]:
+    """The run of the missing curves; it makes those of all panes, by the key of the pane."""
+    return jobs.Task(f"{prefix}curves", json.dumps([[pane.number, pane.key] for pane in shown]))
 
 
 def _seconds(result: perturb.Result) -> float:
     """How long the curves of a result are expected to take."""
     _, guess = network.segment(result.segmenter, result.image)
-    return curve_forwards() * jobs.workshop().pass_seconds(*_size(result), guess)
+    return curve_forwards() * jobs.workshop().pass_seconds(
+        result.segmenter.name, result.image.height, result.image.width, guess
+    )
 
 
-def _show(shown: Sequence[Shown], prefix: str) -> None:
+def _show(shown: Sequence[Shown], found: Mapping[int, perturb.Curves], prefix: str) -> None:
     measure = controls.measure_widget(prefix)
     titles = {pane.number: pane.title for pane in shown}
     results = {pane.number: pane.result for pane in shown}
-    points = pd.DataFrame(curve_rows(results), columns=["number", "curve", "draw", "fraction", "score", "iou"])
+    points = pd.DataFrame(curve_rows(found), columns=["number", "curve", "draw", "fraction", "score", "iou"])
     points["pane"] = points["number"].map(titles)
     bands = _bands(shown)
     points["order"] = points["number"].map(bands)
@@ -89,14 +98,10 @@ def _show(shown: Sequence[Shown], prefix: str) -> None:
         "below its band in deletion and above it in insertion."
         + (" The IoU is that with the mask that fixed the region." if any(p.result.frozen.first for p in shown) else "")
     )
-    verdicts = [
-        f"- **Pane {pane.number}**: {verdict_on(pane.result.latest_curves, measure)}"
-        for pane in shown
-        if pane.result.latest_curves is not None
-    ]
+    verdicts = [f"- **Pane {pane.number}**: {verdict_on(found[pane.number], measure)}" for pane in shown]
     st.markdown("**Verdicts**\n" + "\n".join(verdicts), help=REQUIREMENTS)
     names = [name for name in AUCS if ("iou" in name) == (measure == "iou")]
-    table = pd.DataFrame(auc_rows(results), columns=["pane", "method", "segmenter", *AUCS])
+    table = pd.DataFrame(auc_rows(results, found), columns=["pane", "method", "segmenter", *AUCS])
     st.dataframe(
         table[["pane", "method", "segmenter", *names]],
         hide_index=True,

@@ -6,7 +6,7 @@ from functools import partial
 
 import streamlit as st
 
-from pages.parts import report
+from pages.parts import pane_curves, report
 from pages.parts.panes import Outcome, Shown
 from perturb.comparison import contents, python_lines
 from perturb.folders import zip_of
@@ -25,13 +25,14 @@ def offer(made: Outcome, pair: tuple[Shown, Shown | None], how: str, prefix: str
     """
     st.subheader("Take it with you")
     results = {pane.number: pane.result for pane in made.panes}
+    curves = pane_curves.known(made.panes, prefix)
     numbers = None if pair[1] is None else (pair[0].number, pair[1].number)
     if made.fresh:
         report.remember(prefix)
     with st.container(horizontal=True):
         st.download_button(
             "Download the comparison (zip)",
-            data=lambda: zip_of(contents(results, numbers, how)),
+            data=lambda: zip_of(contents(results, numbers, how, curves)),
             file_name=file_name(f"{made.panes[0].result.image.name}-compare", ".zip"),
             mime="application/zip",
             key=f"{prefix}zip",
@@ -40,7 +41,11 @@ def offer(made: Outcome, pair: tuple[Shown, Shown | None], how: str, prefix: str
             help="maps.npz (maps, regions and segmentations of all panes, and A − B), the tables as csv, the curves if they were "
             "run, compare.json with all settings and digests, and reproduce.py.",
         )
-        report.button(prefix, [partial(item_of, pane.result) for pane in made.panes], *results.values())
+        report.button(
+            prefix,
+            [partial(item_of, pane.result, curves=curves.get(pane.number)) for pane in made.panes],
+            *results.values(),
+        )
     st.caption("The address in your browser is a link to this very comparison.")
     with st.expander("Python lines that make it again"):
-        st.code(python_lines(results, numbers, how), language="python")
+        st.code(python_lines(results, numbers, how, curves), language="python")

@@ -14,7 +14,7 @@ import perturb
 from pages.parts.picker import Pick, picture_picker
 from pages.parts.shell import Scene
 from perturb.colour import to_uint8
-from perturb.export import png
+from perturb.folders import png
 from perturb.quoting import markdown_text
 from perturb.scoremaps import PixelScores, at_pixel
 from perturb.segmentation import IGNORED, true_labels

@@ -15,7 +15,6 @@ from pages.parts import figures, jobs, report
 from pages.parts.shell import Scene
 from perturb.colour import overlay
 from perturb.engine import Progress
-from perturb.export import UNITS
 from perturb.fills import FILLS
 from perturb.folders import zip_of
 from perturb.quoting import markdown_text
@@ -99,7 +98,7 @@ def _show(made: Study, prefix: str) -> None:
             with st.container(width=160, gap="xsmall"):  # two beside each other on a phone
                 tile = overlay(trial.result.image.pixels, trial.result.heatmap, limit=made.limit)
                 figures.show(tile, alt=f"Heat map under {trial.name}", caption=trial.name)
-    unit = UNITS[made.trials[0].result.frozen.target.score]
+    unit = made.trials[0].result.unit()
     figures.colour_bar(made.limit, unit, signed=True, used=made.range)
     left, right = st.columns((1, 1.4), gap="medium")
     with left:

@@ -14,7 +14,8 @@ from pages.parts.shell import Scene
 from perturb.arguments import names_in
 from perturb.colour import blend, edges, label_colours, limit_of, outline, overlay, readable_limit, to_uint8
 from perturb.curves import FILL
-from perturb.export import png, python_lines, to_zip, unit_of
+from perturb.export import python_lines, to_zip
+from perturb.folders import png
 from perturb.methods.base import Outcome
 from perturb.methods.lime import POOR_FIT
 from perturb.metrics import METRICS
@@ -150,7 +151,7 @@ def heat_map(result: perturb.Result, prefix: str, cell: tuple[int, int]) -> None
             "have its last colour. **all**: it ends at the largest, and most of the map has nearly one colour.",
         )
         limit = largest if reach == "all" else limit
-    unit = unit_of(result, kind)
+    unit = result.unit(kind)
     canvas = overlay(result.image.pixels, shown, limit=limit, opacity=float(opacity), signed=signed)
     if result.segments is not None:
         canvas = edges(canvas, result.segments, (255, 255, 255))
@@ -205,11 +206,8 @@ def _facts(result: perturb.Result) -> None:
 
 
 @st.fragment
-def curves(result: perturb.Result, prefix: str) -> None:
+def curves(made: perturb.Curves, prefix: str) -> None:
     """Deletion and insertion with their control bands, and what they say in words."""
-    made = result.latest_curves
-    if made is None:
-        return
     st.markdown(
         "**Does the map deserve belief?**",
         help="Pixels are hidden by the map's order, most important first (deletion), or restored in that order (insertion). "
@@ -231,14 +229,14 @@ def curves(result: perturb.Result, prefix: str) -> None:
     st.caption(made.verdict(measure), help=REQUIREMENTS)
 
 
-def downloads(result: perturb.Result, prefix: str) -> None:
+def downloads(result: perturb.Result, curves: perturb.Curves, prefix: str) -> None:
     """The zip with what the command line writes, and the lines that make the result again."""
     st.subheader("Take it with you")
     shown = str(st.session_state.get(f"{prefix}map") or "score")
     with st.container(horizontal=True):
         st.download_button(
             "Download everything (zip)",
-            data=lambda: to_zip(result),
+            data=lambda: to_zip(result, curves),
             file_name=file_name(f"{result.image.name}-{result.frozen.name}-{result.method}", ".zip"),
             mime="application/zip",
             key=f"{prefix}zip",
@@ -247,20 +245,20 @@ def downloads(result: perturb.Result, prefix: str) -> None:
             help="The raw arrays (heatmap.npy, lost.npy, gained.npy), overlay.png, curves.csv, readings.csv, result.json "
             "and reproduce.py: what the command line writes.",
         )
-        report.button(prefix, [lambda link: item_of(result, link, shown)], result, shown)
+        report.button(prefix, [lambda link: item_of(result, link, shown, curves)], result, shown)
     st.caption(
         f"Until a setting changes, the address in your browser is a link to this very result: {markdown_text(result.frozen.name)} by "
         f"{result.method}."
     )
     python, shell = st.tabs(["Python", "Command line"])
     with python:
-        st.code(python_lines(result), language="python")
+        st.code(python_lines(result, curves), language="python")
     with shell:
-        st.code(command_line(result), language="bash")
+        st.code(command_line(result, curves), language="bash")
 
 
-def command_line(result: perturb.Result) -> str:
-    """The command that writes the same files."""
+def command_line(result: perturb.Result, curves: perturb.Curves | None = None) -> str:
+    """The command that writes the same files: those of the result, with its curves if they are given."""
     target, method = result.frozen.target, perturb.METHODS[result.method]
     own = not is_sample(result.image)
     picture = "PATH_OF_YOUR_PICTURE" if own else result.image.name
@@ -284,7 +282,6 @@ def command_line(result: perturb.Result) -> str:
             parts += ["--set", f"{setting.name}={result.settings[setting.name]}"]
     if "precision" in result.facts:
         parts += ["--precision", str(result.facts["precision"])]
-    curves = result.latest_curves
     if curves is None:
         parts += ["--no-curves"]
     elif curves.fill != FILL:

@@ -17,7 +17,6 @@ from pages.parts import activation_maps, arrays, controls, experiment, figures, 
 from pages.parts.shell import Scene
 from perturb.colour import limit_of, overlay
 from perturb.engine import Progress
-from perturb.export import unit_of
 from perturb.layers import Layer, layers
 from perturb.methods import INSIDE, METHODS
 from perturb.quoting import markdown_text
@@ -169,7 +168,7 @@ def _stop(result: perturb.Result) -> Stop:
     return Stop(
         known[str(result.settings["layer"])],
         result.centred,
-        unit_of(result, "score"),
+        result.unit(),
         result.image,
         result.frozen.name,
         result.frozen.region,

@@ -18,7 +18,7 @@ from perturb.fast.known import ASKED, Unknown
 from perturb.fast.ops import Channel, Conv, Op
 from perturb.fast.reading import LowReader
 from perturb.fast.workers import cores, spread
-from perturb.results import Readings
+from perturb.readings import Readings
 from perturb.segmenters.base import Segmenter, TorchSegmenter
 from perturb.targets import Frozen
 

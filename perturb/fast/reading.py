@@ -17,7 +17,7 @@ from perturb.fast.boxes import Patch, Value, extract
 from perturb.fast.graph import Network
 from perturb.fast.moves import Crop, Resize, neighbours
 from perturb.fast.ops import Span
-from perturb.results import Readings
+from perturb.readings import Readings
 from perturb.targets import Frozen, Reader
 
 Ints = npt.NDArray[np.int64]

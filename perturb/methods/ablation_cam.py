@@ -17,8 +17,9 @@ from perturb.fast.channels import Channels, channels
 from perturb.fast.known import Stale, Unknown
 from perturb.images import Image
 from perturb.layers import activations, inside, layers, require, stretch
-from perturb.methods.base import Fact, Outcome, Unmasked
-from perturb.results import COLUMNS, Execution, Readings, Result
+from perturb.methods.base import Outcome, Unmasked
+from perturb.readings import COLUMNS, Execution, Fact, Readings
+from perturb.results import Result
 from perturb.segmenters.base import Segmenter
 from perturb.segmenters.onnx_layers import OnnxRest
 from perturb.settings import Setting, Value

@@ -16,13 +16,12 @@ from perturb.errors import SettingError
 from perturb.fills import make_fill
 from perturb.images import Image
 from perturb.masks import Masks
-from perturb.results import Execution, Readings
+from perturb.readings import Execution, Fact, Readings
 from perturb.segmenters.base import Segmenter, lacking
 from perturb.settings import Setting, Value
 from perturb.targets import Frozen
 
 Maps = dict[str, npt.NDArray[np.float32]]
-Fact = float | int | str
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ from perturb import fills, segments
 from perturb.images import Image
 from perturb.masks import Masks
 from perturb.methods.base import Method, Outcome, drops
-from perturb.results import Readings
+from perturb.readings import Readings
 from perturb.segments import Coalitions, partition
 from perturb.settings import Setting, Value
 from perturb.targets import Frozen

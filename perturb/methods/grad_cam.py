@@ -12,8 +12,9 @@ from perturb.gradients import Traced, finite, trace
 from perturb.images import Image
 from perturb.layers import stretch
 from perturb.methods.ablation_cam import LAYER, choose
-from perturb.methods.base import Fact, Outcome
+from perturb.methods.base import Outcome
 from perturb.methods.gradient import Asked, Gradient, arrays
+from perturb.readings import Fact
 from perturb.segmenters.base import Segmenter
 from perturb.settings import Setting, Value
 from perturb.targets import Frozen

@@ -15,8 +15,8 @@ from perturb.engine import Progress, to_tensor
 from perturb.fills import make_fill
 from perturb.gradients import Score, differentiable, finite, require
 from perturb.images import Image
-from perturb.methods.base import Fact, Maps, Outcome, Unmasked
-from perturb.results import Readings
+from perturb.methods.base import Maps, Outcome, Unmasked
+from perturb.readings import Fact, Readings
 from perturb.segmenters.base import Segmenter
 from perturb.settings import Setting, Value
 from perturb.targets import Frozen

@@ -11,10 +11,11 @@ from perturb.gradients import finite, guide, trace
 from perturb.images import Image
 from perturb.layers import stretch
 from perturb.methods.ablation_cam import LAYER, choose
-from perturb.methods.base import Fact, Outcome
+from perturb.methods.base import Outcome
 from perturb.methods.grad_cam import logit_note
 from perturb.methods.gradient import CHANNELS, Asked, Gradient, arrays, magnitude
 from perturb.methods.guided_backprop import GUIDED_CAPTIONS, guided_notes
+from perturb.readings import Fact
 from perturb.segmenters.base import Segmenter
 from perturb.settings import Setting, Value
 from perturb.targets import Frozen

@@ -9,7 +9,7 @@ from perturb import fills
 from perturb.images import Image
 from perturb.masks import Masks, Windows
 from perturb.methods.base import Method, Outcome, drops
-from perturb.results import Readings
+from perturb.readings import Readings
 from perturb.settings import Setting, Value
 from perturb.targets import Frozen
 

@@ -16,7 +16,7 @@ from perturb.errors import SettingError
 from perturb.images import Image
 from perturb.masks import Masks
 from perturb.methods.base import Method, Outcome
-from perturb.results import Readings
+from perturb.readings import Readings
 from perturb.settings import Setting, Value
 from perturb.targets import Frozen
 

@@ -17,8 +17,8 @@ from benchmarks import contest
 from benchmarks.contest import Answer, PeerMissingError, Side, Work, best_batch
 from benchmarks.limits import ablation_limit
 from benchmarks.subjects import Subject, street
-from perturb.engine import to_tensor
 from perturb.fills import SETTINGS, make_fill
+from perturb.images import to_tensor
 from perturb.masks import Ranked, order_by
 from perturb.settings import check_settings
 

@@ -14,8 +14,8 @@ from torch import Tensor
 import perturb
 from benchmarks.contest import Answer, Side, Work
 from benchmarks.subjects import Subject
-from perturb.engine import to_tensor
 from perturb.fills import make_fill
+from perturb.images import to_tensor
 from perturb.readings import COLUMNS, Readings
 from perturb.segments import Coalitions
 from perturb.settings import check_settings

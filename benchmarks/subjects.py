@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 import perturb
-from perturb.engine import clean_logits, to_tensor
-from perturb.images import Image
+from perturb.engine import clean_logits
+from perturb.images import Image, to_tensor
 from perturb.segmenters import torchvision
 from perturb.segmenters.base import TorchSegmenter
 from perturb.targets import Frozen, Target, shares

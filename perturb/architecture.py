@@ -18,8 +18,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from perturb.engine import to_tensor
-from perturb.images import Image
+from perturb.images import Image, to_tensor
 from perturb.layers import Hook, hooks, layers, network
 from perturb.segmenters.base import Segmenter
 from perturb.segmenters.onnx import OnnxSegmenter

@@ -13,18 +13,13 @@ from perturb.colour import limit_of
 from perturb.engine import clean_logits
 from perturb.errors import SettingError
 from perturb.images import Image
-from perturb.metrics import inverse_distance, is_constant, ranks, spearman, top_overlap
+from perturb.metrics import inverse_distance, is_constant, normalise, top_overlap
+from perturb.ranks import spearman
 from perturb.results import Result
 from perturb.segmentation import iou_by_class
 from perturb.segmenters.base import Segmenter
 from perturb.targets import Frozen, Target
 
-NORMALISATIONS = {
-    "none": "The maps as they are, in units of the score. Only for maps that share a unit.",
-    "max": "Each map divided by its largest magnitude: how strong a pixel is beside the strongest.",
-    "l1": "Each map divided by the sum of its magnitudes: a pixel's share of the whole map.",
-    "rank": "Each pixel's place in its map's order, from 0 (least) to 1 (most important); strength and unit are gone.",
-}
 UNITS = {
     "max": "difference of shares of the largest magnitude",
     "l1": "difference of shares of the summed magnitude",
@@ -35,29 +30,6 @@ UNITS = {
 Map = npt.NDArray[np.floating[Any]]
 Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[Any]
-
-
-def normalise(heatmap: Map, how: str) -> Floats:
-    """A map in a form that compares with others.
-
-    Args:
-        heatmap: signed about 0, `(H, W)`.
-        how: a name in `NORMALISATIONS`. `rank` gives equal values their mean place.
-
-    Returns:
-        float64 `(H, W)`: in the map's unit for `none`, in [−1, 1] for `max`, with magnitudes that add up to 1 for `l1`,
-        in [0, 1] for `rank`. A map that is zero everywhere stays zero, but for `rank`, where all places are ½.
-
-    Raises:
-        SettingError: no such normalisation.
-    """
-    values = heatmap.astype(np.float64)
-    if how == "rank":
-        return np.asarray((ranks(values) - 1) / max(1, values.size - 1)).reshape(values.shape)
-    scales = {"none": 1.0, "max": float(np.abs(values).max()), "l1": float(np.abs(values).sum())}
-    if how not in scales:
-        raise SettingError(f"There is no normalisation '{how}'; expected one of {', '.join(NORMALISATIONS)}.")
-    return values / scales[how] if scales[how] > 0 else values
 
 
 def difference(a: Map, b: Map, how: str = "none") -> Floats:

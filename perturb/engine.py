@@ -15,7 +15,7 @@ from perturb.fast.memory import kept
 from perturb.fast.passes import Passes, passes
 from perturb.fast.workers import undivided
 from perturb.fills import Fill
-from perturb.images import Image
+from perturb.images import Image, to_tensor
 from perturb.masks import Masks
 from perturb.readings import Execution, Readings
 from perturb.segmenters.base import Segmenter
@@ -42,11 +42,6 @@ def clean_logits(image: Image, segmenter: Segmenter) -> torch.Tensor:
     """The segmenter's logits of the clean picture, `(K, H, W)` on its device."""
     with torch.inference_mode():
         return segmenter(to_tensor(image, segmenter.device)[None])[0]
-
-
-def to_tensor(image: Image, device: torch.device) -> torch.Tensor:
-    """The picture as float32 `(3, H, W)` in [0, 1] on a device."""
-    return torch.from_numpy(np.ascontiguousarray(image.pixels.transpose(2, 0, 1))).to(device)
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,7 +18,7 @@ from perturb.images import Image
 from perturb.masks import Masks
 from perturb.methods import METHODS, Method
 from perturb.methods.base import Outcome
-from perturb.metrics import spearman
+from perturb.ranks import spearman
 from perturb.readings import Execution, Fact, Readings
 from perturb.results import Result
 from perturb.segmenters.base import Segmenter

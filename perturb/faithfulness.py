@@ -13,14 +13,14 @@ import numpy.typing as npt
 from perturb.cards import METRICS
 from perturb.controls import CONTROLS
 from perturb.curves import STEPS, Curve
-from perturb.differences import normalise
 from perturb.engine import Progress
 from perturb.errors import SettingError
 from perturb.fill_ranks import FILLS, FillRanks, fill_ranks
 from perturb.folders import csv_bytes
 from perturb.judge import DEFAULT_METRICS, LEVELS, Judge, Value, span
-from perturb.metrics import ranks, spearman, top_overlap
+from perturb.metrics import normalise, top_overlap
 from perturb.quoting import json_file
+from perturb.ranks import ranks, spearman
 from perturb.results import Result
 from perturb.verdict import FALL, SMALLEST_GAP, falls
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from perturb.cards import METRICS
-from perturb.metrics import spearman
+from perturb.ranks import spearman
 from perturb.verdict import FALL, SMALLEST_GAP
 
 if TYPE_CHECKING:

@@ -17,9 +17,9 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from perturb.engine import Progress, to_tensor
+from perturb.engine import Progress
 from perturb.errors import SegmenterError, TargetError
-from perturb.images import Image
+from perturb.images import Image, to_tensor
 from perturb.layers import find, hooks, sole_map
 from perturb.segmenters.base import Segmenter
 from perturb.targets import Frozen

@@ -16,6 +16,7 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from perturb.decode import Source, decode
 from perturb.errors import ImageError
@@ -176,6 +177,11 @@ def image_from_pixels(
     return Image(pixels, name, digest_of(pixels), notes, truth, truth_classes, file_shape)
 
 
+def to_tensor(image: Image, device: torch.device) -> torch.Tensor:
+    """The picture as float32 `(3, H, W)` in [0, 1] on a device."""
+    return torch.from_numpy(np.ascontiguousarray(image.pixels.transpose(2, 0, 1))).to(device)
+
+
 def digest_of(array: npt.NDArray[Any]) -> str:
     """32 hexadecimal digits of blake2b over the shape, dtype and bytes of an array."""
     digest = hashlib.blake2b(digest_size=16)
@@ -189,4 +195,4 @@ def _name_of(source: Source) -> str:
     return Path(str(path)).stem or "picture" if path else "picture"
 
 
-__all__ = ["IGNORE", "MAX_SIDE", "MIN_SIDE", "Image", "digest_of", "image_from_pixels", "load_image"]
+__all__ = ["IGNORE", "MAX_SIDE", "MIN_SIDE", "Image", "digest_of", "image_from_pixels", "load_image", "to_tensor"]

@@ -24,7 +24,7 @@ from perturb.errors import TargetError
 from perturb.explain import explain
 from perturb.images import Image, image_from_pixels
 from perturb.methods import METHODS
-from perturb.metrics import ranks
+from perturb.ranks import ranks
 from perturb.results import Result
 from perturb.scenes.planted import Planted, planted
 from perturb.segmenters.base import Segmenter

@@ -16,9 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from perturb.engine import to_tensor
 from perturb.errors import SegmenterError, SettingError
-from perturb.images import Image
+from perturb.images import Image, to_tensor
 from perturb.segmenters.base import Segmenter, TorchSegmenter
 from perturb.segmenters.onnx import OnnxSegmenter
 from perturb.segmenters.onnx_layers import OnnxRest, map_named, maps

@@ -13,9 +13,11 @@ from skimage.metrics import structural_similarity
 from perturb.cards import METRICS, Metric
 from perturb.errors import SettingError
 from perturb.masks import order_by
+from perturb.ranks import ranks
 
 __all__ = [
     "METRICS",
+    "NORMALISATIONS",
     "Metric",
     "auc",
     "check_map",
@@ -24,9 +26,8 @@ __all__ = [
     "inverse_distance",
     "is_constant",
     "map_iou",
+    "normalise",
     "pointing",
-    "ranks",
-    "spearman",
     "ssim",
     "top",
     "top_overlap",
@@ -36,18 +37,17 @@ Map = npt.NDArray[np.floating[Any]]
 Mask = npt.NDArray[np.bool_]
 Matrix = npt.NDArray[np.float64]
 
+NORMALISATIONS = {
+    "none": "The maps as they are, in units of the score. Only for maps that share a unit.",
+    "max": "Each map divided by its largest magnitude: how strong a pixel is beside the strongest.",
+    "l1": "Each map divided by the sum of its magnitudes: a pixel's share of the whole map.",
+    "rank": "Each pixel's place in its map's order, from 0 (least) to 1 (most important); strength and unit are gone.",
+}
+
 
 def auc(fraction: npt.NDArray[np.float64], values: npt.NDArray[np.float64]) -> float:
     """Area under a curve by the trapezoid over its exact fractions, both `(N,)`, fractions ascending from 0 to 1."""
     return float(np.trapezoid(values, fraction))
-
-
-def ranks(values: npt.ArrayLike, method: str = "average") -> npt.NDArray[np.float64]:
-    """Ranks from 1 of all values together, flat; `method` says what equal ones get, see `scipy.stats.rankdata`."""
-    from scipy.stats import rankdata  # takes half a second to import, which a first map need not wait for
-
-    made: npt.NDArray[np.float64] = rankdata(values, method=method).astype(np.float64)
-    return made
 
 
 def check_map(heatmap: npt.NDArray[Any], shape: tuple[int, int]) -> npt.NDArray[np.float32]:
@@ -130,13 +130,27 @@ def error_share(heatmap: Map, wrong: Mask) -> float | None:
     return float(mass[wrong].sum() / total) if total > 0 else None
 
 
-def spearman(maps: Sequence[Map]) -> Matrix:
-    """Spearman's rank correlation of all pairs of N maps `(H, W)`, float64 `(N, N)`; NaN where a map is constant."""
-    places = np.stack([ranks(m) for m in maps])
-    centred = places - places.mean(1, keepdims=True)
-    lengths = np.linalg.norm(centred, axis=1)
-    lengths[lengths == 0] = np.nan  # a constant map has no order to agree with
-    return np.asarray(centred @ centred.T / np.outer(lengths, lengths), dtype=np.float64)
+def normalise(heatmap: Map, how: str) -> Matrix:
+    """A map in a form that compares with others.
+
+    Args:
+        heatmap: signed about 0, `(H, W)`.
+        how: a name in `NORMALISATIONS`. `rank` gives equal values their mean place.
+
+    Returns:
+        float64 `(H, W)`: in the map's unit for `none`, in [−1, 1] for `max`, with magnitudes that add up to 1 for `l1`,
+        in [0, 1] for `rank`. A map that is zero everywhere stays zero, but for `rank`, where all places are ½.
+
+    Raises:
+        SettingError: no such normalisation.
+    """
+    values = heatmap.astype(np.float64)
+    if how == "rank":
+        return np.asarray((ranks(values) - 1) / max(1, values.size - 1)).reshape(values.shape)
+    scales = {"none": 1.0, "max": float(np.abs(values).max()), "l1": float(np.abs(values).sum())}
+    if how not in scales:
+        raise SettingError(f"There is no normalisation '{how}'; expected one of {', '.join(NORMALISATIONS)}.")
+    return values / scales[how] if scales[how] > 0 else values
 
 
 def top_overlap(maps: Sequence[Map], share: float = 0.1, seed: int = 0) -> Matrix:

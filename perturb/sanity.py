@@ -16,7 +16,8 @@ from perturb import engine
 from perturb.engine import Progress
 from perturb.errors import SegmenterError, SettingError
 from perturb.explain import explain
-from perturb.metrics import spearman, ssim
+from perturb.metrics import ssim
+from perturb.ranks import spearman
 from perturb.results import Result
 from perturb.segmenters.base import Segmenter, TorchSegmenter
 

@@ -25,8 +25,8 @@ from perturb.fills import FILLS
 from perturb.folders import check_directory, csv_bytes, png, write_folder
 from perturb.images import Image
 from perturb.methods import METHODS
-from perturb.metrics import spearman
 from perturb.quoting import json_file
+from perturb.ranks import spearman
 from perturb.results import Result
 from perturb.segmenters.base import Segmenter
 from perturb.settings import Value, check_settings, lookup

@@ -12,8 +12,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, fx
 
-from perturb.engine import to_tensor
-from perturb.images import Image
+from perturb.images import Image, to_tensor
 from perturb.layers import find, hooks, network, observe, onnx_rest
 from perturb.segmenters.base import Segmenter, TorchSegmenter, check_logits
 from perturb.segmenters.onnx import OnnxSegmenter

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -16,9 +16,7 @@ from torch import Tensor
 from perturb.errors import TargetError
 from perturb.images import Image
 from perturb.readings import Readings
-
-if TYPE_CHECKING:
-    from perturb.segmenters.base import Segmenter
+from perturb.segmenters.base import Segmenter
 
 SCORES = ("logit", "probability", "iou")
 REGIONS = ("class", "all", "truth", "pixel:x,y", "box:x0,y0,x1,y1", "component:x,y")

@@ -7,15 +7,14 @@ from scipy import stats
 
 import perturb
 from perturb.differences import (
-    NORMALISATIONS,
     agreement,
     difference,
     difference_of,
     disagreement,
     mismatches,
-    normalise,
     shared_region,
 )
+from perturb.metrics import NORMALISATIONS, normalise
 from tests.analytic import Additive, DarkIsObject, dark_square, picture
 
 RNG = np.random.default_rng(3)

@@ -25,6 +25,7 @@ from perturb.fast.sums import enlarged_sums
 from perturb.fast.winograd import Winograd
 from perturb.fast.workers import undivided
 from perturb.fills import make_fill
+from perturb.images import to_tensor
 from perturb.masks import Chain, Ranked, Windows, order_by
 from perturb.segmenters.torchvision import MEAN, STD, make
 from perturb.settings import check_settings
@@ -230,7 +231,7 @@ def test_torchvision_networks(name):
     plain = engine.run(image, masks, filled(image), segmenter, frozen, plain=True)
     # Random weights blow rounding up, in whole passes in float32 as well: in float64 there is next to none.
     hidden = masks.hidden(0, len(masks))
-    painted = filled(image).paint(engine.to_tensor(image, segmenter.device), hidden, 0).double()
+    painted = filled(image).paint(to_tensor(image, segmenter.device), hidden, 0).double()
     mean, std = (torch.tensor(each, dtype=torch.float64).view(1, 3, 1, 1) for each in (MEAN, STD))
     with torch.inference_mode():
         logits = copy.deepcopy(net).double()((painted - mean) / std)

@@ -10,9 +10,10 @@ from scipy.sparse.linalg import spsolve
 from torch.nn import functional
 
 import perturb
-from perturb import engine, fills, imputation, multigrid
+from perturb import fills, imputation, multigrid
 from perturb.fill_kinds import SoftWindow
 from perturb.fills import FILLS, make_fill
+from perturb.images import to_tensor
 from perturb.imputation import impute
 from perturb.masks import Masks, Ranked
 from perturb.settings import check_settings, shown
@@ -27,7 +28,7 @@ def fill_of(image, name, seed=3, **settings):
 
 def painted(image, hidden, name, first=0, **settings):
     """Perturbed pictures of an image, `(N, H, W, 3)`."""
-    clean = engine.to_tensor(image, torch.device("cpu"))
+    clean = to_tensor(image, torch.device("cpu"))
     made = fill_of(image, name, **settings).paint(clean, torch.from_numpy(np.asarray(hidden)), first)
     assert made.dtype == torch.float32
     assert made.shape == (len(hidden), *clean.shape)
@@ -385,7 +386,7 @@ def test_a_fill_is_seeded_and_the_batch_changes_nothing(name):
     probe = perturb.probe(results[1], 10)
     image = picture(31, 45)
     masks = perturb.METHODS["occlusion"].masks(image, None, results[1].settings, 5)
-    clean, fill = engine.to_tensor(image, torch.device("cpu")), make_fill(image, results[1].settings, 5)
+    clean, fill = to_tensor(image, torch.device("cpu")), make_fill(image, results[1].settings, 5)
     batch = fill.paint(clean, masks.hidden(7, 14), 7)
     assert_array_equal(probe.pixels, batch[3].permute(1, 2, 0))
 
@@ -406,7 +407,7 @@ def test_a_fill_keeps_no_memory_of_masks():
     rank = np.random.default_rng(0).permutation(HEIGHT * WIDTH).reshape(HEIGHT, WIDTH)
     stream: Masks = Ranked(rank, np.arange(0, rank.size, 97))
     image = picture(HEIGHT, WIDTH)
-    clean, fill = engine.to_tensor(image, torch.device("cpu")), fill_of(image, "linear")
+    clean, fill = to_tensor(image, torch.device("cpu")), fill_of(image, "linear")
     forwards = [fill.paint(clean, stream.hidden(i, i + 1), i)[0] for i in range(len(stream))]
     backwards = [fill.paint(clean, stream.hidden(i, i + 1), i)[0] for i in reversed(range(len(stream)))]
     for one, other in zip(forwards, reversed(backwards), strict=True):

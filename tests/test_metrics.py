@@ -12,6 +12,7 @@ from perturb.__main__ import main
 from perturb.cards import METRICS
 from perturb.images import image_from_pixels
 from perturb.masks import order_by
+from perturb.ranks import spearman
 
 RNG = np.random.default_rng(0)
 
@@ -80,7 +81,7 @@ def test_concentration_by_hand():
 
 def test_agreement_of_identical_reversed_and_constant_maps():
     a = RNG.normal(size=(12, 15))
-    rank = metrics.spearman([a, 2 * a + 5, -a, np.ones_like(a)])
+    rank = spearman([a, 2 * a + 5, -a, np.ones_like(a)])
     assert_allclose(rank[0, :3], [1, 1, -1])
     assert np.isnan(rank[0, 3])
     overlap = metrics.top_overlap([a, a**3, -a])

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 import perturb
 from perturb import engine
+from perturb.images import to_tensor
 from perturb.layers import activations, layers, stretch
 from tests.analytic import picture
 
@@ -81,7 +82,7 @@ def test_one_logit_is_a_sigmoid_of_two_classes(score, asked):
         assert got.execution.passes == "incremental"
     if score == "probability":
         with torch.inference_mode():
-            by_hand = torch.sigmoid(one.module(engine.to_tensor(image, one.device)[None]).double()).mean()
+            by_hand = torch.sigmoid(one.module(to_tensor(image, one.device)[None]).double()).mean()
         assert_allclose(got.clean.score[0], by_hand, atol=1e-6)
 
 
@@ -181,7 +182,7 @@ def test_padding_that_is_not_declared_does_not_shift_the_maps(left, top, multipl
     assert segmenter.frame(36, 44) == (top, left, high, wide)
     # Logits are channels of a layer, enlarged and cropped as its maps should be.
     with torch.inference_mode():
-        logits = segmenter(engine.to_tensor(image, segmenter.device)[None])[0]
+        logits = segmenter(to_tensor(image, segmenter.device)[None])[0]
     cells = activations(segmenter, image, "head")
     for channel in range(3):
         assert_allclose(stretch(segmenter, torch.from_numpy(cells[channel]), 36, 44), logits[channel], atol=1e-6)

@@ -9,7 +9,8 @@ import perturb
 from pages.parts import figures
 from pages.parts.panes import Shown
 from perturb.colour import limit_of, outline, overlay, tint, to_uint8
-from perturb.differences import NORMALISATIONS, Agreement, agreement, difference_of, disagreement, mismatches
+from perturb.differences import Agreement, agreement, difference_of, disagreement, mismatches
+from perturb.metrics import NORMALISATIONS
 from perturb.quoting import markdown_text
 
 REGION_COLOUR = (20, 20, 20)

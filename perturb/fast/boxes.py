@@ -19,9 +19,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from perturb.fast.graph import Network, Step
+from perturb.fast.graph import Network
 from perturb.fast.mix import Mix
-from perturb.fast.ops import Mean, Op, Outside, Pointwise, Span
+from perturb.fast.ops import Mean, Op, Outside, Pointwise, Span, Step
 from perturb.fast.sums import EnlargedSum, enlarged_sums
 
 WHOLE = 0.8

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from perturb.fast.graph import Network, Step, check_clean, compiled
+from perturb.fast.graph import Network, check_clean, compiled
 from perturb.fast.known import ASKED, Unknown
-from perturb.fast.ops import Channel, Conv, Op
+from perturb.fast.ops import Channel, Conv, Op, Step
 from perturb.fast.reading import LowReader
 from perturb.fast.workers import cores, spread
 from perturb.readings import Readings

@@ -17,7 +17,7 @@ from torch.nn import functional
 from perturb.fast.known import Stale, Unknown, known
 from perturb.fast.mix import Mix, unjoined
 from perturb.fast.moves import Crop, Pad, Resize
-from perturb.fast.ops import Conv, Op, Place, Pointwise, affine, fresh
+from perturb.fast.ops import Conv, Op, Place, Pointwise, Step, affine, fresh
 from perturb.fast.winograd import Winograd
 from perturb.segmenters.base import Segmenter, TorchSegmenter
 from perturb.tracing import trace
@@ -28,21 +28,6 @@ some 1e-6."""
 
 ROUGH = 0.1
 """The same for a list that is run in 16 bits."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """One operation and where its inputs come from.
-
-    Attributes:
-        op: None for step 0, the picture.
-        inputs: steps.
-        shape: C, h, w of its output.
-    """
-
-    op: Op | None
-    inputs: tuple[int, ...]
-    shape: tuple[int, int, int]
 
 
 @dataclass(frozen=True, eq=False)

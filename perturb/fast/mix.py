@@ -8,16 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from perturb.fast.moves import Cat, Resize
-from perturb.fast.ops import Act, Conv, Op
-
-if TYPE_CHECKING:
-    from perturb.fast.graph import Step
+from perturb.fast.ops import Act, Conv, Op, Step
 
 
 @dataclass(frozen=True)

@@ -95,6 +95,21 @@ def one_map(op: Op, given: Sequence[Channel | Tensor]) -> Channel | None:
 
 
 @dataclass(frozen=True)
+class Step:
+    """One operation and where its inputs come from.
+
+    Attributes:
+        op: None for step 0, the picture.
+        inputs: steps.
+        shape: C, h, w of its output.
+    """
+
+    op: Op | None
+    inputs: tuple[int, ...]
+    shape: tuple[int, int, int]
+
+
+@dataclass(frozen=True)
 class Conv(Op):
     """A convolution with zeros beyond the border, and the activations after it.
 

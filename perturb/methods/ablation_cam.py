@@ -15,7 +15,7 @@ from perturb.engine import Progress
 from perturb.errors import SettingError
 from perturb.fast.channels import Channels, channels
 from perturb.fast.known import Stale, Unknown
-from perturb.images import Image
+from perturb.images import Image, to_tensor
 from perturb.layers import activations, inside, layers, require, stretch
 from perturb.methods.base import Outcome, Unmasked
 from perturb.readings import COLUMNS, Execution, Fact, Readings
@@ -144,7 +144,7 @@ def _downstream(
 ) -> tuple[Channels | Tail | OnnxRest, Execution]:
     """What follows a layer, run in the shortest way that is known to give the network's own numbers."""
     try:
-        quick = channels(segmenter, engine.to_tensor(image, segmenter.device), name, frozen)
+        quick = channels(segmenter, to_tensor(image, segmenter.device), name, frozen)
         return quick, Execution("incremental")
     except Unknown as reason:
         tail = split(segmenter, image, name)

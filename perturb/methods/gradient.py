@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from perturb.engine import Progress, to_tensor
+from perturb.engine import Progress
 from perturb.fills import make_fill
 from perturb.gradients import Score, differentiable, finite, require
-from perturb.images import Image
+from perturb.images import Image, to_tensor
 from perturb.methods.base import Maps, Outcome, Unmasked
 from perturb.readings import Fact, Readings
 from perturb.segmenters.base import Segmenter

@@ -1,0 +1,53 @@
+"""Compile the innermost loops ahead of the first run: `python -m perturb.warm_up`. See `perturb.fast.compiling`."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from perturb.engine import Route, clean_logits, run
+from perturb.fast.graph import compiled
+from perturb.fast.passes import Passes
+from perturb.fills import SETTINGS, make_fill
+from perturb.images import load_image, to_tensor
+from perturb.masks import Windows
+from perturb.readings import Execution
+from perturb.segmenters import TorchSegmenter
+from perturb.settings import check_settings
+from perturb.targets import Target
+
+
+class _Tiny(nn.Module):
+    """A network with every kind of operation that has compiled loops."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fine = nn.Conv2d(3, 32, 3, 2, 1)
+        self.coarse = nn.Sequential(nn.ReLU(), nn.Conv2d(32, 32, 3, 2, 1))
+        self.last = nn.Sequential(nn.Conv2d(32, 32, 3, 1, 1), nn.ReLU(), nn.Conv2d(32, 3, 1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        fine = self.fine(x)
+        x = fine + functional.interpolate(self.coarse(fine), scale_factor=2.0, mode="bilinear")
+        return functional.interpolate(self.last(x), scale_factor=2.0, mode="bilinear")
+
+
+def warm_up() -> None:
+    """Compile every loop, by a run so small that only compiling takes time. It would not pay, so it is not left to choose."""
+    torch.manual_seed(0)
+    segmenter = TorchSegmenter(_Tiny(), classes=["a", "b", "c"])
+    image = load_image(np.random.default_rng(0).random((48, 48, 3), dtype=np.float32))
+    labels = clean_logits(image, segmenter).argmax(0).numpy()
+    frozen = Target("a", region="all").freeze(image, labels, segmenter.classes)
+    with torch.inference_mode():
+        quick = Passes(compiled(segmenter, 48, 48), segmenter, to_tensor(image, segmenter.device), frozen)
+    fill = make_fill(image, check_settings(SETTINGS, {}, "warm-up"), 0)
+    for size in (24, 46):  # some maps change in a box, others all over
+        masks = Windows(48, 48, size=size, stride=6)
+        run(image, masks, fill, segmenter, frozen, chosen=Route(quick, Execution("incremental")))
+
+
+if __name__ == "__main__":
+    warm_up()

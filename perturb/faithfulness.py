@@ -110,7 +110,7 @@ class Faithfulness:
 
     def fill_ranks(self) -> tuple[FillRanks, ...]:
         """The methods ranked under two fills, by deletion and by insertion, and whether these agree."""
-        return fill_ranks(self)
+        return fill_ranks([(judged.name, judged.values) for judged in self.methods], self.ranks, self.informative)
 
     def decided(self) -> list[str]:
         """The metrics with a direction that are informative and on which the maps, controls included, are not all equal."""

@@ -14,17 +14,14 @@ by the areas under the curves.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from perturb.cards import METRICS
 from perturb.ranks import spearman
 from perturb.verdict import FALL, SMALLEST_GAP
-
-if TYPE_CHECKING:
-    from perturb.faithfulness import Faithfulness
 
 FILLS = ("blur", "linear")
 FILL_TITLES = {"blur": "Gaussian blur", "linear": "noisy linear imputation"}
@@ -93,22 +90,31 @@ class FillRanks:
         return f"{said}{more}; {correlation}."
 
 
-def fill_ranks(made: Faithfulness) -> tuple[FillRanks, ...]:
+def fill_ranks(
+    methods: Sequence[tuple[str, Mapping[str, float | None]]],
+    ranks: Callable[[str], Mapping[str, int]],
+    informative: Callable[[str], bool],
+) -> tuple[FillRanks, ...]:
     """Rank the methods of a comparison under both fills, by deletion and by insertion.
+
+    Args:
+        methods: name and values by metric of each, None for n/a.
+        ranks: the rank of each method on a metric, see `Faithfulness.ranks`.
+        informative: whether a metric can tell maps apart, see `Faithfulness.informative`.
 
     Returns:
         One entry for each order of hiding whose two metrics were measured; none for fewer than two methods.
     """
-    names = [judged.name for judged in made.methods]
+    names = [name for name, _ in methods]
     if len(names) < 2:
         return ()
     found = []
     for order, metrics in ORDERS.items():
-        known = [[judged.values.get(metric) for metric in metrics] for judged in made.methods]
+        known = [[own.get(metric) for metric in metrics] for _, own in methods]
         values = np.array([[np.nan if value is None else value for value in row] for row in known], dtype=np.float64)
         if np.isnan(values).any():
             continue
-        places = [made.ranks(metric) for metric in metrics]
+        places = [ranks(metric) for metric in metrics]
         first, second = (_best(names, values[:, index], metric) for index, metric in enumerate(metrics))
         found.append(
             FillRanks(
@@ -118,7 +124,7 @@ def fill_ranks(made: Faithfulness) -> tuple[FillRanks, ...]:
                 {name: (places[0][name], places[1][name]) for name in names},
                 (first, second),
                 _correlation(values),
-                tuple(fill for fill, metric in zip(FILLS, metrics, strict=True) if not made.informative(metric)),
+                tuple(fill for fill, metric in zip(FILLS, metrics, strict=True) if not informative(metric)),
             )
         )
     return tuple(found)

@@ -20,15 +20,13 @@ its blobs happen to cover the object: `perturb.compare` has smooth random maps a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from perturb.metrics import auc
-
-if TYPE_CHECKING:
-    from perturb.curves import Curve, Curves, Floats
-    from perturb.targets import Score
+from perturb.targets import Score
 
 FALL = 0.2
 """Share of its clean value by which a probability or an IoU must fall before an order of hiding means anything."""
@@ -47,9 +45,40 @@ REQUIREMENTS = (
 ROUNDING = 1e-9
 """What float64 sums may be off; it keeps a value at a limit on its side."""
 
+Floats = npt.NDArray[np.float64]
 Measure = Literal["score", "iou"]
 Place = Literal["better", "worse", "within"]
 Outcome = Literal["faithful", "contradictory", "worse", "cannot tell"]
+
+
+class CurveLike(Protocol):
+    """What a verdict reads of one curve; see `perturb.curves.Curve`."""
+
+    @property
+    def fraction(self) -> Floats: ...
+    @property
+    def score(self) -> Floats: ...
+    @property
+    def iou(self) -> Floats: ...
+    @property
+    def auc(self) -> float: ...
+    @property
+    def iou_auc(self) -> float: ...
+
+
+class CurvesLike(Protocol):
+    """What a verdict reads of the curves of a map; see `perturb.curves.Curves`."""
+
+    @property
+    def deletion(self) -> CurveLike: ...
+    @property
+    def insertion(self) -> CurveLike: ...
+    @property
+    def random_deletion(self) -> CurveLike: ...
+    @property
+    def random_insertion(self) -> CurveLike: ...
+    @property
+    def score(self) -> Score: ...
 
 
 @dataclass(frozen=True)
@@ -105,7 +134,7 @@ class Verdict:
         return f"{self.statement} Areas: {self.deletion}; {self.insertion}."
 
 
-def verdict_on(curves: Curves, measure: Measure = "score") -> Verdict:
+def verdict_on(curves: CurvesLike, measure: Measure = "score") -> Verdict:
     """The verdict of a map's curves.
 
     Args:
@@ -167,15 +196,15 @@ def falls(values: Floats, score: Score = "probability") -> bool:
     return fallen(values, score) >= (FALL_LOGIT if score == "logit" else FALL) - ROUNDING
 
 
-def _standing(curves: Curves, kind: str, measure: Measure) -> Standing:
-    own: Curve = getattr(curves, kind)
-    control: Curve = getattr(curves, f"random_{kind}")
+def _standing(curves: CurvesLike, kind: str, measure: Measure) -> Standing:
+    own: CurveLike = getattr(curves, kind)
+    control: CurveLike = getattr(curves, f"random_{kind}")
     draws = control.iou if measure == "iou" else control.score
     areas = [auc(control.fraction, draw) for draw in draws]
     return Standing(kind, own.iou_auc if measure == "iou" else own.auc, min(areas), max(areas), len(areas))
 
 
-def _too_little(curves: Curves, measure: Measure) -> str:
+def _too_little(curves: CurvesLike, measure: Measure) -> str:
     """What does not fall far enough along the map's deletion curve, in words; an empty string if everything does."""
     own = curves.deletion
     measured: list[tuple[str, Floats, Score]] = [("score", own.score.mean(0), curves.score)]

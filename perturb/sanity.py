@@ -18,7 +18,8 @@ from perturb.errors import SegmenterError, SettingError
 from perturb.explain import explain
 from perturb.metrics import spearman, ssim
 from perturb.results import Result
-from perturb.segmenters.base import Segmenter, TorchSegmenter
+from perturb.segmenters.base import Segmenter
+from perturb.segmenters.torch_module import TorchSegmenter
 
 STAGES = 6
 SEEDS = 3

@@ -14,7 +14,7 @@ import perturb
 from perturb.engine import clean_logits
 from perturb.images import Image, to_tensor
 from perturb.segmenters import torchvision
-from perturb.segmenters.base import TorchSegmenter
+from perturb.segmenters.torch_module import TorchSegmenter
 from perturb.targets import Frozen, Target, shares
 
 SPREAD = 3.0

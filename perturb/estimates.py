@@ -13,7 +13,8 @@ from perturb.curves import curve_forwards
 from perturb.explain import PRECISIONS, check_run
 from perturb.images import Image
 from perturb.methods import METHODS
-from perturb.segmenters.base import Segmenter, TorchSegmenter
+from perturb.segmenters.base import Segmenter
+from perturb.segmenters.torch_module import TorchSegmenter
 from perturb.targets import Target
 
 HEAVY = 3.0

@@ -18,9 +18,10 @@ from torch.nn.functional import interpolate
 
 from perturb.errors import SegmenterError, SettingError
 from perturb.images import Image, to_tensor
-from perturb.segmenters.base import Segmenter, TorchSegmenter
+from perturb.segmenters.base import Segmenter
 from perturb.segmenters.onnx import OnnxSegmenter
 from perturb.segmenters.onnx_layers import OnnxRest, map_named, maps
+from perturb.segmenters.torch_module import TorchSegmenter
 
 _SILENT = (nn.Identity, nn.Dropout, nn.Dropout2d)
 """What gives its input unchanged in evaluation mode: another name for the layer before it."""

@@ -19,7 +19,8 @@ from perturb.explain import explain
 from perturb.metrics import ssim
 from perturb.ranks import spearman
 from perturb.results import Result
-from perturb.segmenters.base import Segmenter, TorchSegmenter
+from perturb.segmenters.base import Segmenter
+from perturb.segmenters.torch_module import TorchSegmenter
 
 STAGES = 6
 SEEDS = 3

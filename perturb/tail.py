@@ -14,9 +14,10 @@ from torch import Tensor, fx
 
 from perturb.images import Image, to_tensor
 from perturb.layers import find, hooks, network, observe, onnx_rest
-from perturb.segmenters.base import Segmenter, TorchSegmenter, check_logits
+from perturb.segmenters.base import Segmenter, check_logits
 from perturb.segmenters.onnx import OnnxSegmenter
 from perturb.segmenters.onnx_layers import OnnxRest
+from perturb.segmenters.torch_module import TorchSegmenter
 from perturb.tracing import trace
 
 TOLERANCE = 1e-4

@@ -17,6 +17,7 @@ from perturb.errors import TargetError
 from perturb.images import Image
 from perturb.readings import Readings
 from perturb.segmenters.base import Segmenter
+from perturb.truth import IGNORE
 
 SCORES = ("logit", "probability", "iou")
 REGIONS = ("class", "all", "truth", "pixel:x,y", "box:x0,y0,x1,y1", "component:x,y")
@@ -35,7 +36,7 @@ class Target:
             under that pixel).
         score: `logit` (mean logit over R, Humer et al. 2022, divided by the region's size), `probability` (mean
             softmax over R), or `iou` (of the class's new mask with its clean mask: inside the box for a box, inside
-            the region's bounding box for a pixel or component, with the ground truth for `truth`).
+            the region's bounding box for a pixel or component, with the ground truth for `truth`, without the pixels that have none).
     """
 
     label: str | int
@@ -77,6 +78,7 @@ class Target:
         height, width = labels.shape
         window = (0, 0, width, height)
         reference = mask
+        void: npt.NDArray[np.bool_] | None = None
         if kind == "all":
             region = np.ones_like(mask)
         elif kind == "class":
@@ -85,6 +87,8 @@ class Target:
                 raise TargetError(_absent(classes[index], labels, classes))
         elif kind == "truth":
             region = reference = _truth_mask(image, classes[index], index)
+            unlabelled = np.asarray(image.truth == IGNORE)
+            void = unlabelled if unlabelled.any() else None
         elif kind == "box":
             window = _clip_box(at, width, height)
             region = np.zeros_like(mask)
@@ -106,7 +110,7 @@ class Target:
                 parts = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)[1]
                 region = reference = parts == parts[y, x]
             window = _bounding_box(region)
-        return Frozen(self, index, classes[index], labels, region, mask, reference, window)
+        return Frozen(self, index, classes[index], labels, region, mask, reference, window, void=void)
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,6 +127,8 @@ class Frozen:
         reference: what the IoU compares with, bool `(H, W)`.
         window: where the IoU is taken, `x0, y0, x1, y1`, half-open.
         first: the segmenter whose clean prediction fixed the region, where another one is explained on it.
+        void: pixels without ground truth, which the IoU leaves out, bool `(H, W)`; None without any, and where it compares
+            with a prediction.
     """
 
     target: Target
@@ -134,6 +140,7 @@ class Frozen:
     reference: npt.NDArray[np.bool_]
     window: tuple[int, int, int, int]
     first: Segmenter | None = None
+    void: npt.NDArray[np.bool_] | None = None
 
     def with_score(self, score: Score) -> Frozen:
         """The same region under another score."""
@@ -155,7 +162,7 @@ class Frozen:
     def digest(self) -> str:
         """32 hexadecimal digits of blake2b over the region, the reference mask and the window."""
         digest = hashlib.blake2b(digest_size=16)
-        for mask in (self.region, self.reference):
+        for mask in (self.region, self.reference, *(() if self.void is None else (self.void,))):
             digest.update(np.packbits(mask).data)
         digest.update(repr((self.region.shape, self.window)).encode())
         return digest.hexdigest()
@@ -182,6 +189,7 @@ class Reader:
         self.window = (slice(None), slice(y0, y1), slice(x0, x1))
         self.reference = torch.from_numpy(frozen.reference).to(device)[self.window[1:]]
         self.reference_pixels = int(self.reference.sum())
+        self.labelled = None if frozen.void is None else torch.from_numpy(~frozen.void).to(device)[self.window[1:]]
 
     def read(self, logits: Tensor, hidden: Tensor) -> Readings:
         """Readings of N perturbed pictures.
@@ -203,7 +211,7 @@ class Reader:
         hidden = hidden if hidden.dtype == torch.bool else hidden > 0
         lost = self.was & ~now
         gained = now & ~self.clean
-        inside = now[self.window]
+        inside = now[self.window] if self.labelled is None else now[self.window] & self.labelled
         common = _counts(inside & self.reference)
         union = _counts(inside) + self.reference_pixels - common
         # Both masks empty: nothing was there and nothing is, which is agreement.

@@ -12,7 +12,7 @@ from torch import nn
 import perturb
 from perturb import engine
 from perturb.images import image_from_pixels
-from perturb.segmenters.base import TorchSegmenter
+from perturb.segmenters.torch_module import TorchSegmenter
 from tests.analytic import DarkIsObject, picture
 
 CLASSES = ["a", "b", "c"]

@@ -104,7 +104,6 @@ def test_the_rehearsal_says_how_long_a_pass_took():
     took = rehearse(data, 600, 800)
     assert 0.0001 < took < time.perf_counter() - began
     assert rehearse(files.save(files.pixelwise(size=(8, 8))), 99, 77) > 0, "at its own size"
-    assert rehearse(files.save(files.pixelwise(size=("H", 8))), 8, 8) is not None
     # Its skip connection needs even sides.
     assert rehearse(sources()[4], 9, 9) is None, "a run that fails takes no time"
 

@@ -6,6 +6,7 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
 import perturb
+from perturb.explain import masks_and_fill
 from perturb.images import image_from_pixels
 from tests.analytic import picture
 
@@ -155,3 +156,29 @@ def test_ties_go_to_the_first_class_as_in_argmax():
         target = perturb.Target(label, region="all").freeze(picture(2, 2), logits[0].argmax(0).numpy(), CLASSES)
         now = target.reader(logits.device).mask(logits)
         assert_array_equal(now, logits.argmax(1) == target.index)
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_pixels_without_truth_count_in_no_iou(plain, monkeypatch):
+    """Against a count by hand over the labelled pixels alone, for a prediction that reaches into the unlabelled ones."""
+    monkeypatch.setattr("perturb.fast.passes.dearer", lambda *_: "")
+    torch.manual_seed(0)
+    segmenter = perturb.TorchSegmenter(torch.nn.Sequential(torch.nn.Conv2d(3, 3, 3, 1, 1)), classes=["a", "b", "c"])
+    image = picture(24, 30)
+    truth = np.random.default_rng(1).integers(0, 3, (24, 30)).astype(np.uint8)
+    truth[:, :10] = 255
+    target = perturb.Target("b", region="truth", score="iou")
+    result = perturb.explain(
+        image.with_truth(truth, segmenter.classes), segmenter, target, size=6, stride=4, fill="black", plain=plain
+    )
+    pixels = torch.tensor(image.pixels).permute(2, 0, 1)[None].repeat(len(result.readings), 1, 1, 1)
+    masks, _ = masks_and_fill(result)
+    for row in range(len(pixels)):
+        pixels[row][:, masks.hidden(row, row + 1)[0]] = 0
+    with torch.inference_mode():
+        predicted = (segmenter(pixels).argmax(1) == 1).numpy()[:, :, 10:]
+    true = truth[None, :, 10:] == 1
+    expected = (predicted & true).sum((1, 2)) / (predicted | true).sum((1, 2))
+    assert_allclose(result.readings.iou, expected, atol=1e-12)
+    assert_allclose(result.readings.score, expected, atol=1e-12)
+    assert result.execution.passes == ("whole" if plain else "incremental")

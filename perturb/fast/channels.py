@@ -19,7 +19,8 @@ from perturb.fast.ops import Channel, Conv, Op, Step
 from perturb.fast.reading import LowReader
 from perturb.fast.workers import cores, spread
 from perturb.readings import Readings
-from perturb.segmenters.base import Segmenter, TorchSegmenter
+from perturb.segmenters.base import Segmenter
+from perturb.segmenters.torch_module import TorchSegmenter
 from perturb.targets import Frozen
 
 EACH = 8

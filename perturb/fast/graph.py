@@ -19,7 +19,8 @@ from perturb.fast.mix import Mix, unjoined
 from perturb.fast.moves import Crop, Pad, Resize
 from perturb.fast.ops import Conv, Op, Place, Pointwise, Step, affine, fresh
 from perturb.fast.winograd import Winograd
-from perturb.segmenters.base import Segmenter, TorchSegmenter
+from perturb.segmenters.base import Segmenter
+from perturb.segmenters.torch_module import TorchSegmenter
 from perturb.tracing import trace
 
 TOLERANCE = 1e-4

@@ -19,7 +19,8 @@ from perturb.fast.reading import LowReader
 from perturb.fast.workers import cores, spread
 from perturb.masks import Masks
 from perturb.readings import Readings
-from perturb.segmenters.base import Segmenter, TorchSegmenter
+from perturb.segmenters.base import Segmenter
+from perturb.segmenters.torch_module import TorchSegmenter
 from perturb.targets import Frozen
 
 FEWEST = 16

@@ -10,10 +10,11 @@ from safetensors.torch import load_file
 
 from perturb.errors import SegmenterError
 from perturb.scenes import CLASSES
-from perturb.segmenters.base import Segmenter, TorchSegmenter
+from perturb.segmenters.base import Segmenter
 from perturb.segmenters.identity import weights_digest
 from perturb.segmenters.streets_lraspp import StreetsLRASPP
 from perturb.segmenters.streets_unet import StreetsUNet
+from perturb.segmenters.torch_module import TorchSegmenter
 
 WEIGHTS = Path(__file__).parent / "weights"
 

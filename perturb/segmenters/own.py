@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from perturb.errors import SegmenterError
 from perturb.quoting import python_literal
-from perturb.segmenters.base import TorchSegmenter
 from perturb.segmenters.identity import weights_digest
+from perturb.segmenters.torch_module import TorchSegmenter
 from perturb.segmenters.torchvision import MEAN, MODELS, STD, make
 from perturb.settings import lookup
 

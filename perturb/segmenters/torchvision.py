@@ -15,10 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from perturb.errors import SegmenterError
-from perturb.segmenters.base import Segmenter, TorchSegmenter
+from perturb.segmenters.base import Segmenter
 from perturb.segmenters.card import TORCH, Card, Figure
 from perturb.segmenters.downloads import Download
 from perturb.segmenters.identity import weights_digest
+from perturb.segmenters.torch_module import TorchSegmenter
 
 MODELS = {
     "fcn-resnet50": ("fcn_resnet50", "FCN_ResNet50_Weights", "FCN on ResNet-50 (Long et al. 2015)"),

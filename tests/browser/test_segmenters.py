@@ -172,6 +172,6 @@ def test_a_link_says_which_file_it_needs(new_page, app_url):
 def test_what_is_refused_is_refused_in_words_and_everything_else_stays(page, app_url, data, words):
     open_segmenters(page, app_url)
     upload(page, data, "model.onnx")
-    expect(page.get_by_text(words)).to_be_visible(timeout=SECONDS)
+    expect(page.get_by_role("alert").filter(has_text=words)).to_be_visible(timeout=SECONDS)
     expect(page.get_by_role("button", name="Use this segmenter")).to_have_count(0)
     expect(page.get_by_role("combobox", name="Segmenter")).to_have_value("streets-unet")

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from perturb.core.memory import kept
+from perturb.core.workers import undivided
 from perturb.fast.known import ASKED, Stale, Unknown
-from perturb.fast.memory import kept
 from perturb.fast.passes import Passes, passes
-from perturb.fast.workers import undivided
 from perturb.fills import Fill
 from perturb.images import Image, to_tensor
 from perturb.masks import Masks

@@ -13,17 +13,17 @@ from torch.nn import functional
 
 import perturb
 from perturb import engine
+from perturb.core.memory import _library, kept
+from perturb.core.workers import undivided
 from perturb.fast.boxes import Boxes, Patch, whole
 from perturb.fast.graph import compiled
 from perturb.fast.known import Unknown
-from perturb.fast.memory import _library, kept
 from perturb.fast.mix import Mix
 from perturb.fast.moves import Cat
 from perturb.fast.passes import _alike
 from perturb.fast.reading import Enlargement, LowReader
 from perturb.fast.sums import enlarged_sums
 from perturb.fast.winograd import Winograd
-from perturb.fast.workers import undivided
 from perturb.fills import make_fill
 from perturb.images import to_tensor
 from perturb.masks import Chain, Ranked, Windows, order_by

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from perturb.core.workers import cores, spread
 from perturb.fast.graph import Network, check_clean, compiled
 from perturb.fast.known import ASKED, Unknown
 from perturb.fast.ops import Channel, Conv, Op, Step
 from perturb.fast.reading import LowReader
-from perturb.fast.workers import cores, spread
 from perturb.readings import Readings
 from perturb.segmenters.base import Segmenter
 from perturb.segmenters.torch_module import TorchSegmenter

@@ -10,13 +10,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from perturb.core.workers import cores, spread
 from perturb.fast.boxes import WHOLE, Boxes, Patch, Value
 from perturb.fast.cost import dearer
 from perturb.fast.graph import Network, check_clean, compiled
 from perturb.fast.known import ASKED, Unknown
 from perturb.fast.ops import Span
 from perturb.fast.reading import LowReader
-from perturb.fast.workers import cores, spread
 from perturb.masks import Masks
 from perturb.readings import Readings
 from perturb.segmenters.base import Segmenter

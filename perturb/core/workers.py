@@ -11,7 +11,7 @@ from typing import TypeVar
 import torch
 from threadpoolctl import ThreadpoolController
 
-from perturb.fast.shared import Shared
+from perturb.core.shared import Shared
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")

@@ -102,17 +102,17 @@ def python_lines(panes: Panes, pair: tuple[int, int] | None, how: str, curves: P
     results: Sequence[Result] = tuple(panes.values())
     used: dict[str, Segmenter] = {}
     for result in results:
-        for segmenter in (result.segmenter, result.frozen.first):
-            if segmenter is not None:
-                used.setdefault(segmenter.digest, segmenter)
+        used.setdefault(result.segmenter_digest, result.segmenter)
+        if result.frozen.first is not None:
+            used.setdefault(result.frozen.first.digest, result.frozen.first)
     names = {digest: f"segmenter_{index}" for index, digest in enumerate(used, start=1)}
     lines = ["import perturb", "from perturb.differences import agreement, difference_of, shared_region", ""]
     lines += picture_lines(results[0].image)
     for digest, segmenter in used.items():
-        lines += segmenter_lines(segmenter, names[digest])
+        lines += segmenter_lines(segmenter, digest, names[digest])
     lines += [target_line(results[0]), ""]
     for number, result in panes.items():
-        own = names[result.segmenter.digest]
+        own = names[result.segmenter_digest]
         given = settings_of(result)
         told = "".join(f"    {name}={python_literal(value)},\n" for name, value in given.items())
         first = result.frozen.first

@@ -59,7 +59,7 @@ class Curve:
         return auc(self.fraction, self.iou.mean(0))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Curves:
     """Deletion and insertion of a map, with their random controls.
 
@@ -84,6 +84,10 @@ class Curves:
     forwards: int
     seconds: float
     execution: Execution = WHOLE_PASSES
+
+    def __repr__(self) -> str:
+        areas = ", ".join(f"{name} {value:.4g}" for name, value in self.metrics().items())
+        return f"<Curves of {self.score} under the fill {self.fill!r}: {areas}>"
 
     def items(self) -> list[tuple[str, Curve]]:
         """The four curves by name."""
@@ -179,6 +183,7 @@ def curves(
 
     Raises:
         SettingError: fewer than two steps, or no draw; no fill is named and none made the map.
+        SegmenterError: the network was changed since it made the map.
     """
     if steps < 2 or draws < 1:
         raise SettingError(f"Curves need at least 2 steps and 1 draw: got {steps} steps and {draws} draws.")
@@ -202,10 +207,9 @@ def curves(
     told = result.settings if fill is None else check_settings(SETTINGS, {"fill": fill}, "curves")
     behind = make_fill(result.image, told, result.seed)
     frozen = result.frozen.with_score(score)
-    chosen = engine.route(result.image, chain, result.segmenter, frozen)
-    readings = engine.run(
-        result.image, chain, behind, result.segmenter, frozen, batch=batch, progress=progress, chosen=chosen
-    )
+    segmenter = result.unchanged()
+    chosen = engine.route(result.image, chain, segmenter, frozen)
+    readings = engine.run(result.image, chain, behind, segmenter, frozen, batch=batch, progress=progress, chosen=chosen)
     clean_score = float(readings.score[0])
     # A probability is positive; one that rounds to nothing must not blow up the curve.
     scale = clean_score if score != "logit" and clean_score > 1e-6 else 1.0

@@ -69,7 +69,7 @@ def mismatches(a: Result, b: Result) -> list[str]:
     told = []
     if a.image.digest != b.image.digest:
         told.append(f"The pictures differ ({a.image.name}; {b.image.name}).")
-    if a.segmenter.digest != b.segmenter.digest or a.segmenter.name != b.segmenter.name:
+    if a.segmenter_digest != b.segmenter_digest or a.segmenter.name != b.segmenter.name:
         told.append(
             f"The segmenters differ ({a.segmenter.name}; {b.segmenter.name}): the networks may differ where the methods agree."
         )

@@ -119,6 +119,7 @@ def explain(
         neutral=outcome.neutral,
         magnitudes=chosen.magnitudes,
         execution=execution,
+        segmenter_digest=segmenter.digest,
     )
 
 
@@ -209,4 +210,4 @@ def probe(result: Result, index: int) -> Probe:
         SettingError: the method hides no pixels.
     """
     masks, fill = masks_and_fill(result)
-    return engine.probe(result.image, masks, fill, result.segmenter, result.frozen, index)
+    return engine.probe(result.image, masks, fill, result.unchanged(), result.frozen, index)

@@ -17,6 +17,7 @@ from perturb.quoting import json_file, python_literal
 from perturb.readings import COLUMNS
 from perturb.results import Result
 from perturb.samples import is_sample
+from perturb.segmenters import SEGMENTERS
 from perturb.segmenters.base import Segmenter
 from perturb.settings import Value, shown
 
@@ -109,14 +110,14 @@ def python_lines(result: Result, curves: Curves | None = None) -> str:
     first = result.frozen.first
     elsewhere: list[str] = []
     if first is not None:
-        elsewhere = ["from perturb.differences import shared_region", *segmenter_lines(first, "first")]
+        elsewhere = ["from perturb.differences import shared_region", *segmenter_lines(first, first.digest, "first")]
         settings += "    frozen=shared_region(target, image, segmenter, first=first),\n"
     return "\n".join(
         (
             "import perturb",
             "",
             *picture_lines(result.image),
-            *segmenter_lines(result.segmenter),
+            *segmenter_lines(result.segmenter, result.segmenter_digest),
             *elsewhere,
             target_line(result),
             f"result = perturb.explain(\n    image,\n    segmenter,\n    target,\n{settings})",
@@ -142,11 +143,16 @@ def picture_lines(image: Image) -> list[str]:
     return lines
 
 
-def segmenter_lines(segmenter: Segmenter, name: str = "segmenter") -> list[str]:
-    """The lines that load a segmenter as `name`, and check that it is this one."""
+def segmenter_lines(segmenter: Segmenter, digest: str, name: str = "segmenter") -> list[str]:
+    """The lines that load a segmenter as `name`, and check that it is this one.
+
+    What neither a name nor a file loads again is asked for, as the paths of images are.
+    """
+    own = python_literal(segmenter.name)
+    made = segmenter.recipe or (f"perturb.load_segmenter({own})" if segmenter.name in SEGMENTERS else "")
     return [
-        f"{name} = {segmenter.recipe or f'perturb.load_segmenter({python_literal(segmenter.name)})'}",
-        f'assert {name}.digest == {python_literal(segmenter.digest)}, "another segmenter"',
+        f"{name} = {made}" if made else f"{name} = your_segmenter({own})  # put code of your own that makes it here",
+        f'assert {name}.digest == {python_literal(digest)}, "another segmenter"',
     ]
 
 

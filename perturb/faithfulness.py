@@ -178,7 +178,7 @@ def compare(
         raise SettingError("There is nothing to measure: got no result, expected at least one. Choose a method.")
     first = results[0]
     for other in results[1:]:
-        same = other.image.digest == first.image.digest and other.segmenter.digest == first.segmenter.digest
+        same = other.image.digest == first.image.digest and other.segmenter_digest == first.segmenter_digest
         if (
             not same
             or other.frozen.index != first.frozen.index
@@ -188,7 +188,7 @@ def compare(
                 f"Only maps of one picture, segmenter and region compare: got {first.method} on '{first.image.name}' "
                 f"({first.frozen.name}) and {other.method} on '{other.image.name}' ({other.frozen.name})."
             )
-    judge = Judge(first.image, first.segmenter, first.frozen, metrics=metrics, seed=seed)
+    judge = Judge(first.image, first.unchanged(), first.frozen, metrics=metrics, seed=seed)
     total = len(results) + len(CONTROLS)
 
     def part(index: int) -> Progress | None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from perturb.errors import SegmenterError
 from perturb.images import Image, digest_of
 from perturb.readings import WHOLE_PASSES, Execution, Fact, Readings
 from perturb.segmenters.base import Segmenter
@@ -22,7 +23,7 @@ UNITS = {"logit": "drop in logit", "probability": "drop in probability", "iou": 
 STACK = ("torch", "torchvision", "onnxruntime", "numpy", "opencv-python-headless", "pillow")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Result:
     """An explanation, with all it takes to make it again. `perturb.save` writes it to a folder.
 
@@ -47,6 +48,7 @@ class Result:
         neutral: the value of the heat map that neither helps nor hinders: 0, or for a mean score (RISE) its own mean.
         magnitudes: names of the maps that are sizes without a sign, from 0 up.
         execution: how the perturbations were run.
+        segmenter_digest: of the segmenter as it was then; its module may be changed afterwards.
     """
 
     image: Image
@@ -67,6 +69,28 @@ class Result:
     neutral: float = 0.0
     magnitudes: frozenset[str] = frozenset()
     execution: Execution = WHOLE_PASSES
+    segmenter_digest: str = ""
+
+    def __repr__(self) -> str:
+        low, high = float(self.heatmap.min()), float(self.heatmap.max())
+        return (
+            f"<Result: {self.method} for {self.frozen.name!r} on {self.image.name!r} by {self.segmenter.name!r}, map from "
+            f"{low:+.4g} to {high:+.4g} {self.unit()}, {self.forwards} passes, {self.execution.passes}>"
+        )
+
+    def unchanged(self) -> Segmenter:
+        """The segmenter, if it is still the network that made this map.
+
+        Raises:
+            SegmenterError: it was changed since: what it gives now says nothing of this map.
+        """
+        self.segmenter.refresh()
+        if self.segmenter.digest != self.segmenter_digest:
+            raise SegmenterError(
+                f"The network of segmenter '{self.segmenter.name}' was changed since it made this map: got the digest "
+                f"{self.segmenter.digest}, expected {self.segmenter_digest}. Explain the image again."
+            )
+        return self.segmenter
 
     @property
     def centred(self) -> npt.NDArray[np.float32]:
@@ -107,7 +131,7 @@ class Result:
             },
             "segmenter": {
                 "name": self.segmenter.name,
-                "digest": self.segmenter.digest,
+                "digest": self.segmenter_digest,
                 "classes": list(self.segmenter.classes),
                 "device": str(self.segmenter.device),
             },

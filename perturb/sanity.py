@@ -71,7 +71,7 @@ def randomise(
     """
     if stages < 1:
         raise SettingError(f"Randomisation needs at least one stage: got {stages}.")
-    copied = copy.deepcopy(_network(result.segmenter))
+    copied = copy.deepcopy(_network(result.unchanged()))
     names = _trained(copied, result)[::-1]
     if not names:
         raise SegmenterError(f"Segmenter '{copied.name}' has no weights to draw anew; expected a trained network.")
@@ -83,7 +83,7 @@ def randomise(
         for name in group:
             _redraw(modules[name], generator)
         done += len(group)
-        copied.digest = f"{result.segmenter.digest}+{done}"
+        copied.digest = f"{result.segmenter_digest}+{done}"
         heatmap = _again(result, copied, result.seed, _part(progress, index, len(groups)))
         made.append(_stage(result, group[-1], done, heatmap))
     return tuple(made)
@@ -104,7 +104,7 @@ def reseed(result: Result, *, seeds: int = SEEDS, progress: Progress | None = No
         raise SettingError(f"Stability needs at least one other seed: got {seeds}.")
     others = [result.seed + 1 + index for index in range(seeds)]
     return tuple(
-        _stage(result, f"seed {other}", 0, _again(result, result.segmenter, other, _part(progress, index, seeds)))
+        _stage(result, f"seed {other}", 0, _again(result, result.unchanged(), other, _part(progress, index, seeds)))
         for index, other in enumerate(others)
     )
 

@@ -1,5 +1,6 @@
 """A network that changes between two runs, and every way in which it can be run: always the numbers of whole passes."""
 
+import json
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from torch import nn
 
 import perturb
+import perturb.export
 from perturb import engine
 from perturb.images import image_from_pixels
 from perturb.segmenters.torch_module import TorchSegmenter
@@ -213,7 +215,7 @@ class Grouped(nn.Module):
     [
         (lambda: perturb.TorchSegmenter(Grouped(), classes=CLASSES), "GroupNorm is not among the operations"),
         (lambda: perturb.TorchSegmenter(Control(), classes=CLASSES), "the network cannot be traced"),
-        (DarkIsObject, "a DarkIsObject is no torch module"),
+        (DarkIsObject, "only the operations of torch modules can be read, and this is DarkIsObject"),
     ],
 )
 def test_a_result_says_why_whole_passes_were_taken(made, reason):
@@ -262,3 +264,40 @@ def test_identical_calls_give_identical_bytes(asked, plain):
     for other in results[1:]:
         assert_array_equal(results[0].heatmap, other.heatmap)
         assert_array_equal(readings_of(results[0]), readings_of(other))
+
+
+def test_a_result_keeps_the_digest_of_the_network_that_made_it(tmp_path):
+    segmenter, image, target = network(), picture(20, 24), perturb.Target("a", region="all")
+    made = perturb.explain(image, segmenter, target, size=6, stride=6)
+    digest = segmenter.digest
+    segmenter.module.gain = 3.0
+    for now in (False, True):
+        if now:
+            perturb.explain(image, segmenter, target, size=6, stride=6)  # takes note of the change
+        perturb.save(made, tmp_path / str(now))
+        record = json.loads((tmp_path / str(now) / "result.json").read_text())
+        assert record["segmenter"]["digest"] == made.segmenter_digest == digest
+        assert f'segmenter.digest == "{digest}"' in (tmp_path / str(now) / "reproduce.py").read_text()
+        for ask in (
+            perturb.curves,
+            perturb.reseed,
+            perturb.randomise,
+            lambda one: perturb.compare([one]),
+            lambda one: perturb.probe(one, 0),
+        ):
+            with pytest.raises(perturb.SegmenterError, match="was changed since it made this map"):
+                ask(made)
+    segmenter.module.gain = 1.0
+    assert perturb.curves(made).forwards == 97
+
+
+def test_the_written_lines_ask_for_a_network_that_nothing_loads():
+    result = perturb.explain(picture(20, 24), network(), perturb.Target("a", region="all"), size=6, stride=6)
+    lines = perturb.export.python_lines(result)
+    assert 'segmenter = your_segmenter("Changeable")' in lines
+    given = lines.replace('perturb.load_image("PATH OF YOUR PICTURE", max_side=24)', "given_image").replace(
+        'result, "out"', "result, out"
+    )
+    again = {"your_segmenter": lambda _: network(), "given_image": picture(20, 24)}
+    exec(given.partition("curves =")[0].partition("perturb.save")[0], again)
+    assert_array_equal(again["result"].heatmap, result.heatmap)

@@ -108,7 +108,7 @@ def predictions(a: Shown, b: Shown) -> None:
     """Where the segmentations of two panes say different things."""
     first, second = a.result, b.result
     found = disagreement(first.frozen.labels, first.segmenter.classes, second.frozen.labels, second.segmenter.classes)
-    if first.segmenter.digest == second.segmenter.digest and first.segmenter.name == second.segmenter.name:
+    if first.segmenter_digest == second.segmenter_digest and first.segmenter.name == second.segmenter.name:
         st.info(
             f"Both panes explain {markdown_text(first.segmenter.name)}, so their segmentations are the same. Give one of them another "
             "segmenter to compare predictions.",

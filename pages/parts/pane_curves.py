@@ -118,7 +118,7 @@ def _bands(shown: Sequence[Shown]) -> dict[int, str]:
     """For the first pane of each segmenter and region what its band is called: their random orders are the same."""
     alike: dict[tuple[str, str], list[int]] = {}
     for pane in shown:
-        alike.setdefault((pane.result.segmenter.digest, pane.result.frozen.digest()), []).append(pane.number)
+        alike.setdefault((pane.result.segmenter_digest, pane.result.frozen.digest()), []).append(pane.number)
     if len(alike) == 1:
         return {shown[0].number: "random order"}
     return {

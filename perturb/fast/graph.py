@@ -127,7 +127,7 @@ def _require_plain(segmenter: Segmenter) -> None:
     kind = type(segmenter)
     decide = ("logits", "normalise", "prepare", "finish", "__call__")
     if not isinstance(segmenter, TorchSegmenter):
-        raise Unknown(f"a {kind.__name__} is no torch module whose operations could be read")
+        raise Unknown(f"only the operations of torch modules can be read, and this is {kind.__name__}")
     if any(getattr(kind, name) is not getattr(TorchSegmenter, name) for name in decide):
         raise Unknown(f"{kind.__name__} has code of its own around the module")
     modules = list(segmenter.module.modules())

@@ -58,7 +58,7 @@ def passes(segmenter: Segmenter, picture: Tensor, frozen: Frozen, masks: Masks) 
     if segmenter.device.type != "cpu":
         raise Unknown("parts of a network are run on processors only")
     if len(masks) < FEWEST and not half:
-        raise Unknown(f"{len(masks)} perturbations are too few to prepare anything for")
+        raise Unknown(f"{len(masks)} perturbations are too few to repay the preparation")
     dtype = torch.bfloat16 if half else torch.float32
     network = compiled(segmenter, *picture.shape[1:], dtype=dtype)
     if (size := sum(c * h * w for c, h, w in (s.shape for s in network.steps)) * dtype.itemsize) > MEMORY:

@@ -203,7 +203,7 @@ def activation(result: Result, channel: int) -> npt.NDArray[np.float32]:
     if not 0 <= channel < len(result.readings):
         raise IndexError(f"There is no channel {channel}; expected 0 to {len(result.readings) - 1}.")
     name = choose(result.segmenter, result.image, str(result.settings["layer"]))
-    chosen: npt.NDArray[np.float32] = activations(result.segmenter, result.image, name)[channel]
+    chosen: npt.NDArray[np.float32] = activations(result.unchanged(), result.image, name)[channel]
     return chosen
 
 

@@ -165,8 +165,10 @@ def _explain(options: argparse.Namespace) -> None:
         print(f"{fact}: {value:.4g}" if isinstance(value, float) else f"{fact}: {value}")
     for note in result.notes:
         print(note)
-    for name, value in ({} if curves is None else curves.metrics()).items():
-        print(f"{name} {value:.4f} {METRICS[name].arrow}".rstrip())
+    if curves is not None:
+        for name, value in curves.metrics().items():
+            print(f"{name} {value:.4f} {METRICS[name].arrow}".rstrip())
+        print(curves.verdict())
 
 
 def _curves(result: perturb.Result, options: argparse.Namespace) -> perturb.Curves:

@@ -105,10 +105,7 @@ class Curves:
         Args:
             measure: `score`, or `iou` for the curves of the IoU.
         """
-        return (
-            f"{verdict_on(self, measure)} Hidden pixels show the fill '{self.fill}'. The grey band spans "
-            f"{len(self.random_deletion.score)} random orders; dashes are their mean."
-        )
+        return f"{verdict_on(self, measure)} Hidden pixels show the fill '{self.fill}'."
 
     def as_csv(self) -> str:
         """The four curves as `curve,fraction,score,iou`; a control is the mean of its draws."""

@@ -110,7 +110,7 @@ class Standing:
         return "better" if under == (self.kind == "deletion") else "worse"
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.area:.3f}, random orders {self.low:.3f} to {self.high:.3f}"
+        return f"{self.kind} {self.area:.3f}, {self.draws} random orders {self.low:.3f} to {self.high:.3f}"
 
 
 @dataclass(frozen=True)

@@ -301,3 +301,10 @@ def test_the_written_lines_ask_for_a_network_that_nothing_loads():
     again = {"your_segmenter": lambda _: network(), "given_image": picture(20, 24)}
     exec(given.partition("curves =")[0].partition("perturb.save")[0], again)
     assert_array_equal(again["result"].heatmap, result.heatmap)
+
+
+def test_a_result_is_printed_in_a_line():
+    result = perturb.explain(picture(20, 24), network(), perturb.Target("a", region="all"), size=6, stride=6)
+    assert len(repr(result)) < 200
+    assert "occlusion for 'a' on 'noise' by 'Changeable'" in repr(result)
+    assert "deletion_auc" in repr(perturb.curves(result, steps=4))

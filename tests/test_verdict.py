@@ -132,7 +132,10 @@ def test_the_sentences_hold_the_numbers():
     # Heights 0.125 and 0.875: areas 0.125 + 0.09375 and 0.125 + 0.65625.
     said = curves().verdict()
     assert said.startswith("Both curves beat the random orders")
-    assert "Areas: deletion 0.219, random orders 0.500 to 0.594; insertion 0.781, random orders 0.500 to 0.594." in said
+    assert (
+        "Areas: deletion 0.219, 3 random orders 0.500 to 0.594; insertion 0.781, 3 random orders 0.500 to 0.594."
+        in said
+    )
     assert "fill 'blur'" in said
     assert "3 random orders" in said
     said = curves(deletion=0.992, insertion=0.996, draws=(0.994, 0.994, 0.994), end=0.992).verdict()

@@ -226,7 +226,8 @@ def curves(made: perturb.Curves, prefix: str) -> None:
         )
         chart = figures.curve_chart(made, kind, measure)
         st.altair_chart(chart, width="stretch", alt=f"{kind} curve: area {areas[0]:.3f}, random order {areas[1]:.3f}")
-    st.caption(made.verdict(measure), help=REQUIREMENTS)
+    band = f"The grey band spans {len(made.random_deletion.score)} random orders; dashes are their mean."
+    st.caption(f"{made.verdict(measure)} {band}", help=REQUIREMENTS)
 
 
 def downloads(result: perturb.Result, curves: perturb.Curves, prefix: str) -> None:

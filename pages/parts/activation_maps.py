@@ -10,7 +10,7 @@ import streamlit as st
 import torch
 
 import perturb
-from pages.parts import arrays, figures
+from pages.parts import address, arrays, figures
 from pages.parts.shell import Scene
 from perturb.colour import colour_map, limit_of
 from perturb.layers import Layer, activations, inside, stretch
@@ -23,7 +23,7 @@ KEPT = 7
 Map = npt.NDArray[np.float32]
 
 
-@st.fragment
+@address.fragment
 def show(
     scene: Scene,
     found: Mapping[str, Layer],

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+from urllib.parse import parse_qs
 
 import streamlit as st
-from streamlit.runtime.scriptrunner import get_script_run_ctx
+from streamlit.runtime.scriptrunner import StopException, get_script_run_ctx
+from streamlit.runtime.scriptrunner_utils.script_run_context import ScriptRunContext
+from streamlit.runtime.state.common import WidgetMetadata, user_key_from_element_id
+from streamlit.runtime.state.query_params import parse_url_param
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+# Set in a visit once an address was written from here. Such a message can cross a change that the browser has just
+# written, and would undo it; from then on every run says the whole address, which the browser ignores if it has it.
+_WRITTEN = "address_written"
 
 
 def keep(name: str) -> None:
@@ -40,3 +54,98 @@ def assign(name: str, value: int | str, default: int | str) -> None:
     if value != default:
         with suppress(st.errors.StreamlitAPIException):  # it was there, so Streamlit writes it
             st.query_params[name] = str(value)
+
+
+@contextmanager
+def followed() -> Iterator[None]:
+    """Around the drawing of a page: its address holds its settings once it is drawn.
+
+    The browser writes a bound widget's changes by itself until the widget moves to another place on the page, for
+    instance because something above it went away: removing the old copy unregisters the new one too.
+    """
+    try:
+        yield
+    except StopException:  # `st.stop`; where the visitor ended the run, `_write` raises it again
+        _write()
+        raise
+    _write()
+
+
+def fragment(function: Callable[P, R]) -> Callable[P, R]:
+    """`st.fragment`, whose widgets' values are in the address also after a run of the fragment alone."""
+
+    @wraps(function)
+    def drawn(*args: P.args, **kwargs: P.kwargs) -> R:
+        result = function(*args, **kwargs)
+        context = get_script_run_ctx()
+        if context is not None and context.fragment_ids_this_run:
+            _write()
+        return result
+
+    return st.fragment(drawn)
+
+
+def settle() -> None:
+    """Bring `st.query_params` up to date with the widgets drawn so far; the browser is told at the end of the run."""
+    context = get_script_run_ctx()
+    if context is not None:
+        _collect(context)
+
+
+def _write() -> None:
+    """Tell the browser the values that it lacks, and which it holds in vain."""
+    context = get_script_run_ctx()
+    if context is None:
+        return
+    differs = _collect(context)
+    with context.session_state.query_params() as query:
+        if not context.fragment_ids_this_run:
+            # Streamlit does so after the run. In a message of its own it would be one more step back in the history.
+            drawn = context.shared.widget_ids_this_run
+            for binding in list(query._bindings_by_widget.values()):
+                if binding.widget_id not in drawn:
+                    query.unbind_widget(binding.widget_id)
+                    differs |= query.discard_param_no_forward_msg(binding.param_key)
+        if differs:
+            st.session_state[_WRITTEN] = True
+        if st.session_state.get(_WRITTEN):
+            query._send_query_param_msg()
+
+
+def _collect(context: ScriptRunContext) -> bool:
+    """Put the values of the bound widgets drawn so far into the server's query; whether the browser's is another."""
+    held = parse_qs(context.query_string, keep_blank_values=True)  # as it came, and as it was last sent
+    differs = False
+    with context.session_state.query_params() as query:
+        state = context.session_state._state
+        for widget_id in sorted(context.shared.widget_ids_this_run.snapshot()):
+            metadata, name = state.get_widget_metadata(widget_id), user_key_from_element_id(widget_id)
+            if metadata is None or name is None or metadata.bind != "query-params":
+                continue
+            wanted = _in_address(metadata, state[widget_id], held.get(name))
+            differs |= wanted != held.get(name)
+            if wanted is None:
+                query.discard_param_no_forward_msg(name)
+            else:
+                query.set_with_no_forward_msg(name, wanted[0] if len(wanted) == 1 else wanted)
+    return differs
+
+
+def _in_address(metadata: WidgetMetadata[Any], value: Any, held: list[str] | None) -> list[str] | None:
+    """A widget's value as the address writes it, in the words that stand there if they mean it; None for the default."""
+    if value == metadata.deserializer(None):
+        return None
+    if held is not None:
+        with suppress(ValueError, TypeError, IndexError):
+            if metadata.deserializer(parse_url_param(held, metadata.value_type)) == value:
+                return held
+    plain = metadata.serializer(value)
+    if plain is None or plain == []:
+        return [""] if metadata.clearable else None
+    return [_word(each) for each in (plain if isinstance(plain, list | tuple) else [plain])]
+
+
+def _word(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 import perturb
-from pages.parts import figures
+from pages.parts import address, figures
 from perturb.colour import colour_map
 from perturb.layers import activations
 from perturb.methods.ablation_cam import weights
@@ -16,7 +16,7 @@ from perturb.quoting import markdown_text
 SHOWN = 12
 
 
-@st.fragment
+@address.fragment
 def show(result: perturb.Result, prefix: str) -> None:
     """A table of all channels to sort, and the activations of those with the largest weights."""
     worth, plain = weights(result.clean, result.readings)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import streamlit as st
 
-from pages.parts import figures
+from pages.parts import address, figures
 from pages.parts.panes import Shown
 from pages.parts.panorama import View, panorama
 from perturb.colour import blend, label_colours, outline, overlay, to_uint8
@@ -78,7 +78,7 @@ def choice(label: str, options: dict[str, str], key: str) -> str:
     return chosen if chosen in options else next(iter(options))
 
 
-@st.fragment
+@address.fragment
 def _pictures(
     shown: Sequence[Shown], pair: tuple[Shown, Shown | None], swap: bool, content: str, common: bool, prefix: str
 ) -> None:

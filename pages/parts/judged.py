@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 import streamlit as st
 
-from pages.parts import charts, figures, fill_ranks
+from pages.parts import address, charts, figures, fill_ranks
 from pages.parts.cards import GROUPS, tip
 from pages.parts.shell import Scene
 from perturb.cards import METRICS
@@ -130,7 +130,7 @@ def _maps(made: Faithfulness, scene: Scene) -> None:
     )
 
 
-@st.fragment
+@address.fragment
 def _table(made: Faithfulness, prefix: str) -> None:
     groups = ("main", *GROUPS, "all")
     group = st.segmented_control(
@@ -183,7 +183,7 @@ def _texts(made: Faithfulness, metric: str) -> list[str]:
     return texts
 
 
-@st.fragment
+@address.fragment
 def _curves(made: Faithfulness, prefix: str) -> None:
     st.markdown("**Curves**", help="Dashed and grey: the controls.")
     kind = st.segmented_control(
@@ -201,7 +201,7 @@ def _curves(made: Faithfulness, prefix: str) -> None:
     st.altair_chart(chart, width="stretch", alt=f"{kind} curves of all maps and controls")
 
 
-@st.fragment
+@address.fragment
 def _agreement(made: Faithfulness, prefix: str) -> None:
     st.markdown("**Agreement**", help="How alike two maps order the pixels.")
     kind = st.segmented_control(
@@ -233,7 +233,7 @@ def _ranks(values: npt.NDArray[np.float32], limit: float, scene: Scene, name: st
     figures.colour_bar(limit, unit, signed=False)
 
 
-@st.fragment
+@address.fragment
 def _errors(made: Faithfulness, scene: Scene, prefix: str) -> None:
     st.subheader(
         "The segmenter's own errors",

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import streamlit as st
 
 import perturb
-from pages.parts import figures
+from pages.parts import address, figures
 from perturb.colour import blend, label_colours, outline, tint, to_uint8
 from perturb.explain import masks_and_fill
 from perturb.masks import Masks, Windows
@@ -116,7 +116,7 @@ class _ByNumber(_Chooser):
         return f"number {index} of {len(self.masks)}"
 
 
-@st.fragment
+@address.fragment
 def show(result: perturb.Result, prefix: str) -> None:
     """Choose a perturbation by its place or its rank; see the picture, its segmentation, and what changed."""
     state = st.session_state

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
+from pages.parts import address
 from perturb.quoting import markdown_text
 from perturb.report import Item, report_html, report_zip
 
@@ -198,6 +199,7 @@ def _annotate(entry: Entry, key: str) -> None:
 
 def _address(prefix: str) -> str:
     """The page's address with its query, without what the browser still holds of other pages."""
+    address.settle()  # the browser does not write every change by itself
     own = ("ins_", "cam_") if prefix in ("ins_", "cam_") else (prefix,)
     asked = {
         name: value

@@ -11,7 +11,7 @@ import pandas as pd
 import streamlit as st
 
 import perturb
-from pages.parts import figures, jobs, report
+from pages.parts import address, figures, jobs, report
 from pages.parts.shell import Scene
 from perturb.colour import overlay
 from perturb.engine import Progress
@@ -90,7 +90,7 @@ def _choices(label: str, options: Sequence[Any], default: Sequence[Any], key: st
     return st.multiselect(label, options, default=default, key=key, bind="query-params", help=text)
 
 
-@st.fragment
+@address.fragment
 def _show(made: Study, prefix: str) -> None:
     st.markdown("**Maps on one common scale**")
     with st.container(horizontal=True):

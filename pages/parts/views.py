@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 
 import perturb
-from pages.parts import controls, figures, report
+from pages.parts import address, controls, figures, report
 from pages.parts.picker import Pick, picture_picker
 from pages.parts.shell import Scene
 from perturb.arguments import names_in
@@ -103,7 +103,7 @@ def draft(outcome: Outcome, scene: Scene, frozen: Frozen) -> None:
     figures.colour_bar(limit, frozen.target.score, signed=True)
 
 
-@st.fragment
+@address.fragment
 def heat_map(result: perturb.Result, prefix: str, cell: tuple[int, int]) -> None:
     """The map over the picture, with its numeric colour bar. A fragment: its controls compute nothing again.
 
@@ -205,7 +205,7 @@ def _facts(result: perturb.Result) -> None:
     st.caption(" · ".join(words), help=" ".join([*helps, result.execution.sentence]))
 
 
-@st.fragment
+@address.fragment
 def curves(made: perturb.Curves, prefix: str) -> None:
     """Deletion and insertion with their control bands, and what they say in words."""
     st.markdown(

@@ -177,12 +177,12 @@ def test_a_mask_explains_the_true_region_and_a_new_mask_is_a_new_result(app):
     app.run()
     app.run()
     assert not app.exception
-    assert int(app.session_state["occ_run_made"][1].frozen.region.sum()) == 1200
+    assert int(app.session_state["occ_run_made"][1].result.frozen.region.sum()) == 1200
     labels[30:] = 0
     app.sidebar.file_uploader(key="mask_1").set_value(file("mask.png", png(labels)))
     app.run()
     assert app.button(key="occ_run").disabled, "another mask is another picture, which runs by itself"
-    assert int(app.session_state["occ_run_made"][1].frozen.region.sum()) == 600
+    assert int(app.session_state["occ_run_made"][1].result.frozen.region.sum()) == 600
 
 
 def test_a_shot_of_the_camera_joins_the_list():

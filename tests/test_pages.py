@@ -226,3 +226,19 @@ def test_a_link_that_a_page_does_not_understand_is_said_to_be():
     assert r"seg\_view=zzz" in told[0]
     assert "**this-picture** is used instead" in told[0]
     assert not app.run().toast, "once"
+
+
+@pytest.mark.parametrize("query", [{}, {"model": "0123456789abcdef0123456789abcdef-01234567"}], ids=["name", "digest"])
+def test_a_link_to_an_uploaded_network_says_for_as_long_as_it_is_missing_what_to_upload(query):
+    app = visit("segmenters", segmenter="evil.onnx", seg_view="catalogue", **query)
+    for _ in range(2):
+        assert not app.exception
+        assert not app.toast
+        (warning,) = app.sidebar.warning
+        assert warning.value.startswith("**evil.onnx** is no longer in memory; upload it again on the Segmenters page")
+        assert ("Its digest begins with 0123456789ab…" in warning.value) == bool(query)
+        app.run()
+    app.sidebar.selectbox(key="segmenter").select("streets-shortcut").run()
+    assert not app.sidebar.warning
+    app = visit("segmenters", segmenter="streets-untt", seg_view="catalogue")
+    assert not app.sidebar.warning, "a misspelt name is no file"

@@ -177,8 +177,8 @@ def _open(data: bytes) -> PIL.Image.Image:
         raise ImageError(_too_many_pixels("more than 178 million")) from error
     except Exception as error:  # Pillow's plugins raise what they like on hostile headers
         raise ImageError(
-            f"The file is not a picture the lab can read: expected {', '.join(FORMATS)}. "
-            "Open it in a picture program and save it as PNG or JPEG."
+            f"The file is not a picture the lab can read, or it is cut off: expected a whole {', '.join(FORMATS[:-1])} or "
+            f"{FORMATS[-1]} file. Export or download it again, or open it in a picture program and save it as PNG or JPEG."
         ) from error
     if image.width * image.height > MAX_PIXELS:
         raise ImageError(_too_many_pixels(f"{image.width} × {image.height}"))

@@ -203,13 +203,13 @@ def _map_of(result: Result, name: str) -> Plate:
     values = result.maps[name] - np.float32(result.neutral) if name == "score" else result.maps[name]
     limit, signed, unit = readable_limit(values), result.signed(name), result.unit(name)
     canvas = outline(overlay(result.image.pixels, values, limit=limit, signed=signed), result.frozen.region, DARK)
-    raw = result.maps[name]
+    raw, raw_unit = result.maps[name], result.raw_unit(name)
     low, high = number(float(raw.min()), signed=signed), number(float(raw.max()), signed=signed)
     return Plate(
         f"Heat map: {name}",
         png(canvas),
-        f"Heat map of {name} for {result.frozen.name}, from {low} to {high} {unit}",
-        f"{METHODS[result.method].captions.get(name, '')} Raw range: {low} to {high} {unit}; the clean score is "
+        f"Heat map of {name} for {result.frozen.name}, from {low} to {high} {raw_unit}",
+        f"{METHODS[result.method].captions.get(name, '')} Raw range: {low} to {high} {raw_unit}; the clean score is "
         f"{number(float(result.clean.score[0]))}.".strip(),
         (limit, unit + _beyond(values, limit), signed),
     )

@@ -116,6 +116,14 @@ class Result:
             return f"{score} above {self.neutral:.3g}"
         return str(self.facts.get("unit", UNITS[score]))
 
+    def raw_unit(self, name: str = "score") -> str:
+        """What the numbers of a map in `maps` are measured in; unlike `unit`, not about the neutral value.
+
+        Args:
+            name: of the map in `maps`.
+        """
+        return self.frozen.target.score if self.neutral and name == "score" else self.unit(name)
+
     def as_dict(self) -> dict[str, Any]:
         """Everything but the arrays, as plain data for JSON."""
         low, high = float(self.heatmap.min()), float(self.heatmap.max())

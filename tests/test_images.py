@@ -47,6 +47,12 @@ def damaged_tiff(tag):
     return bytes(data)
 
 
+def half_tiff():
+    """Its directory of pages stood at the end, as compressing programs write it."""
+    data = encode(RGB, "TIFF", compression="tiff_lzw")
+    return data[: len(data) // 2]
+
+
 def test_one_form_behind_the_door(tmp_path):
     path = tmp_path / "street one.png"
     path.write_bytes(encode(RGB))
@@ -141,7 +147,8 @@ def test_a_long_strip_keeps_a_usable_side():
     ("source", "words"),
     [
         (b"", "file is empty"),
-        (b"not a picture at all", "not a picture the lab can read: expected PNG, JPEG"),
+        (b"not a picture at all", "not a picture the lab can read, or it is cut off: expected a whole PNG, JPEG"),
+        (half_tiff(), "not a picture the lab can read, or it is cut off"),
         (b"%PDF-1.7 hello", "not a picture"),
         (encode(RGB)[:300], "broken: its data ends early"),
         (encode(np.tile(RGB, (8, 8, 1)), "JPEG")[:2000], "broken"),

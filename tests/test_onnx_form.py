@@ -19,13 +19,22 @@ PRESETS = ["imagenet", "unit", "symmetric", "bytes", "centred"]
 
 
 def upload(made, **query):
-    app = visit("segmenters", seg_view="bring-your-own", sample="rain", **query)
-    app.file_uploader(key="onnx_file").set_value(("net.onnx", files.save(made), "application/octet-stream"))
+    return replace(visit("segmenters", seg_view="bring-your-own", sample="rain", **query), made)
+
+
+def replace(app, made, name="net.onnx"):
+    """Upload a file in the place of the one before."""
+    app.file_uploader(key="onnx_file").set_value((name, files.save(made), "application/octet-stream"))
     return app.run()
 
 
+def key(app, field):
+    """Of a field of the form that belongs to the file that is uploaded."""
+    return f"onnx_{app.file_uploader(key='onnx_file').value.file_id}_{field}"
+
+
 def numbers(app):
-    return tuple(app.session_state[f"onnx_{field}"] for field in ("scale", "range", "mean", "std"))
+    return tuple(app.session_state[key(app, field)] for field in ("scale", "range", "mean", "std"))
 
 
 def use(app):
@@ -51,20 +60,20 @@ def test_a_preset_sets_the_numbers_and_numbers_choose_their_preset():
     app.button(key="open_scale_centred").click().run()
     assert numbers(app) == ("centred", 255.0, "128", "256")
     assert use(app).spec.scale == "centred"
-    app.selectbox(key="onnx_order").select("BGR").run()
-    app.selectbox(key="onnx_scale").select("imagenet").run()
+    app.selectbox(key=key(app, "order")).select("BGR").run()
+    app.selectbox(key=key(app, "scale")).select("imagenet").run()
     assert numbers(app)[2:] == ("0.406,0.456,0.485", "0.225,0.224,0.229"), "the numbers belong to the colours"
     assert use(app).given == {"order": "BGR", "scale": "imagenet"}
-    app.text_input(key="onnx_mean").set_value("103.53, 116.28, 123.675").run()
+    app.text_input(key=key(app, "mean")).set_value("103.53, 116.28, 123.675").run()
     assert numbers(app)[0] == "own"
-    app.text_input(key="onnx_std").set_value("1").run()
-    app.selectbox(key="onnx_range").select(255.0).run()
+    app.text_input(key=key(app, "std")).set_value("1").run()
+    app.selectbox(key=key(app, "range")).select(255.0).run()
     own = use(app)
     assert own.given == {"order": "BGR", "scale": "bytes", "mean": "103.53,116.28,123.675", "std": "1"}
     assert "(x − (103.53, 116.28, 123.675)) of values x in 0 … 255" in str(own.spec)
-    app.text_input(key="onnx_mean").set_value("0").run()
+    app.text_input(key=key(app, "mean")).set_value("0").run()
     assert numbers(app)[0] == "bytes"
-    app.text_input(key="onnx_mean").set_value("much").run()
+    app.text_input(key=key(app, "mean")).set_value("much").run()
     assert not app.exception
     assert "'mean' must be one number or one for each channel" in app.error[0].value
     app.segmented_control(key="seg_view").set_value("catalogue").run()
@@ -73,7 +82,7 @@ def test_a_preset_sets_the_numbers_and_numbers_choose_their_preset():
 
 def test_the_thumbnails_are_the_predictions_of_the_presets(monkeypatch):
     drawn = {}
-    monkeypatch.setattr(onnx_scales, "_thumbnail", lambda scale, order, shown: drawn.setdefault(scale, shown))
+    monkeypatch.setattr(onnx_scales, "_thumbnail", lambda prefix, scale, order, shown: drawn.setdefault(scale, shown))
     onnx_scales._predict.clear()
     made = linear(kernel=np.array([[1.0, 1.0, 1.0], [-1.0, 2.0, -1.0], [0.5, -3.0, 0.5]]))
     upload(made)
@@ -140,5 +149,34 @@ def test_the_form_asks_only_for_what_the_file_does_not_say(made):
     app = upload(made)
     assert not app.exception
     assert read_spec(files.save(made)).unknown == ()
-    assert not [box for box in app.selectbox if box.key == "onnx_scale"]
+    assert not [box for box in app.selectbox if box.key == key(app, "scale")]
     assert use(app).spec.scale == "bytes"
+
+
+def test_no_answer_for_one_file_is_taken_for_the_next():
+    names = {"classes": "sky, meadow"}
+    app = upload(files.pixelwise())
+    expected = {"plain": ("class 0", "class 1"), "named": ("sky", "meadow"), "later": ("class 0", "class 1")}
+    for name, classes in expected.items():
+        replace(app, files.pixelwise(metadata={"note": name} | (names if name == "named" else {})), f"{name}.onnx")
+        assert not app.exception
+        # The form is the one of a file that comes first, whatever was answered for the file before.
+        assert app.text_area(key=key(app, "classes")).value == (", ".join(classes) if name == "named" else "")
+        assert numbers(app) == ("imagenet", 1.0, "0.485,0.456,0.406", "0.229,0.224,0.225")
+        assert app.selectbox(key=key(app, "order")).value == "RGB"
+        assert app.number_input(key=key(app, "multiple")).value == 1
+        legend = " ".join(element.proto.body for element in app.main.get("html"))
+        drawn = {word for word in ("class 0", "class 1", "sky", "meadow", "wrong", "worse") if word in legend}
+        assert drawn, "the preview has a legend"
+        assert drawn <= set(classes)
+        used = use(app)
+        assert used.classes == classes
+        assert used.given["scale"] == "imagenet"
+        # Answers of every kind, which the next file must not have.
+        app.selectbox(key=key(app, "order")).select("BGR").run()
+        app.number_input(key=key(app, "multiple")).set_value(8).run()
+        app.text_input(key=key(app, "mean")).set_value("0.1").run()
+        app.text_input(key=key(app, "std")).set_value("0.7").run()
+        app.selectbox(key=key(app, "range")).select(255.0).run()
+        app.text_area(key=key(app, "classes")).set_value("wrong, worse").run()
+        assert use(app).classes == ("wrong", "worse")

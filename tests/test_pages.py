@@ -1,5 +1,7 @@
 """Each page from the entry point, without a browser: what it says, and what it answers to nonsense."""
 
+import re
+
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -157,6 +159,24 @@ def test_stepping_through_windows():
     assert any("window 1 of 6, x 0 to 179, y 0 to 179" in caption.value for caption in app.caption)
 
 
+def test_the_probe_says_which_way_the_score_went():
+    app = visit("occlusion", **FAST, occ_class="sky")
+    told = set()
+    for rank in range(1, 7):
+        (line,) = (text.value for text in app.markdown if text.value.startswith(f"Rank **{rank}** of 6"))
+        before, after, way, size = re.search(
+            r"Score (\S+) → (\S+), a (drop|rise) of \*\*(\S+)\*\* logit", line.replace("−", "-")
+        ).groups()
+        change = float(after) - float(before)
+        assert float(size) > 0, "the word says the sign"
+        assert float(size) == pytest.approx(abs(change), abs=0.011), "of rounded numbers"
+        if change:
+            assert way == ("rise" if change > 0 else "drop")
+            told.add(way)
+        {button.label: button for button in app.button}["Next"].click().run()
+    assert told == {"drop", "rise"}
+
+
 def test_the_study_compares_occluders():
     app = visit("occlusion", **FAST)
     app.multiselect(key="occ_study_fills").set_value(["black", "blur"]).run()
@@ -186,6 +206,12 @@ def test_the_perturbation_page_runs_every_method(method, extra, told):
     text = words(app)
     assert "Deletion: area **" in text
     assert told in text
+    # What is a weight, a share or a mean is not called a pixel's own drop.
+    assert perturb.METHODS[method].captions["score"] in text
+    assert "score drops without a pixel" not in text
+    if method == "rise":
+        low, high = re.search(r"Raw range: (\S+) to (\S+) logit; the clean score", text).groups()
+        assert 0 < float(low) < float(high), "mean scores, not distances from their mean"
     assert f'method="{method}"' in app.code[0].value
     {button.label: button for button in app.button}["Next"].click().run()
     assert "Rank **2** of" in words(app)
@@ -200,3 +226,19 @@ def test_a_link_that_a_page_does_not_understand_is_said_to_be():
     assert r"seg\_view=zzz" in told[0]
     assert "**this-picture** is used instead" in told[0]
     assert not app.run().toast, "once"
+
+
+@pytest.mark.parametrize("query", [{}, {"model": "0123456789abcdef0123456789abcdef-01234567"}], ids=["name", "digest"])
+def test_a_link_to_an_uploaded_network_says_for_as_long_as_it_is_missing_what_to_upload(query):
+    app = visit("segmenters", segmenter="evil.onnx", seg_view="catalogue", **query)
+    for _ in range(2):
+        assert not app.exception
+        assert not app.toast
+        (warning,) = app.sidebar.warning
+        assert warning.value.startswith("**evil.onnx** is no longer in memory; upload it again on the Segmenters page")
+        assert ("Its digest begins with 0123456789ab…" in warning.value) == bool(query)
+        app.run()
+    app.sidebar.selectbox(key="segmenter").select("streets-shortcut").run()
+    assert not app.sidebar.warning
+    app = visit("segmenters", segmenter="streets-untt", seg_view="catalogue")
+    assert not app.sidebar.warning, "a misspelt name is no file"

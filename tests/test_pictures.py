@@ -92,6 +92,16 @@ def test_one_broken_file_of_several_is_named_and_the_others_come(app, broken, pl
     ]
 
 
+def popover(app):
+    """The place where a mask is chosen; the answer to it stands there, before everything else."""
+    (block,) = app.sidebar.get("popover")
+    kinds = [child.type for child in block.children.values()]
+    assert kinds.index("file_uploader") > max(
+        [place for place, kind in enumerate(kinds) if kind in ("alert", "error", "warning", "success")], default=-1
+    )
+    return block
+
+
 def test_a_mask_becomes_the_ground_truth_and_can_be_taken_away(app):
     labels = np.zeros((64, 96), dtype=np.uint8)
     labels[:, 48:] = STREETS.classes.index("car")
@@ -118,7 +128,7 @@ def test_a_mask_becomes_the_ground_truth_and_can_be_taken_away(app):
 def test_a_mask_of_another_size_or_with_other_values_is_refused_in_words(app):
     app.sidebar.file_uploader(key="mask_0").set_value(file("mask.png", png(np.zeros((64, 64), dtype=np.uint8))))
     app.run()
-    assert app.sidebar.error[0].value.startswith("mask.png: The ground truth does not fit the picture: got 64 × 64 px")
+    assert popover(app).error[0].value.startswith("mask.png: The ground truth does not fit the picture: got 64 × 64 px")
     app.sidebar.file_uploader(key="mask_1").set_value(file("mask.png", png(np.full((64, 96), 99, dtype=np.uint8))))
     app.run()
     assert "values that are no class of the segmenter: got 99" in app.sidebar.error[0].value
@@ -131,16 +141,19 @@ def test_a_void_label_is_refused_with_the_offer_to_ignore_it(app):
     app.sidebar.file_uploader(key="mask_0").set_value(file("mask.png", png(labels)))
     app.run()
     sentence = "mask.png: 11 is none of the classes 0 … 10, and 12.5% of the pixels hold it: treat it as void?"
-    assert [warning.value for warning in app.sidebar.warning] == [sentence]
+    assert [warning.value for warning in popover(app).warning] == [sentence]
     assert shown(app).truth is None
-    app.sidebar.button(key="mask_void").click().run()
+    popover(app).button(key="mask_void").click().run()
     assert not app.exception
     assert not app.sidebar.warning
     assert (
         shown(app).key
         == perturb.load_image(photograph(1)).with_truth(np.where(labels == 11, 255, labels), STREETS.classes).key
     )
-    assert f"Ground truth: {STREETS.classes[0]} 43.8%, car 43.8%, no class 12.5%; void: 11." in words(app.sidebar)
+    assert (
+        f"Ground truth: {STREETS.classes[0]} 43.8%, car 43.8%, no class 12.5%; void: 11."
+        in popover(app).success[0].value
+    )
     app.sidebar.button(key="mask_away").click().run()
     assert shown(app).truth is None
 

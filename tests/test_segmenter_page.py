@@ -9,9 +9,11 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 import perturb
-from pages.parts import recipes, shell
+from pages.parts import recipes, shell, truth
 from perturb.engine import clean_logits
+from perturb.images import image_from_pixels
 from perturb.samples import DEFAULT_SAMPLE, EVERY, PHOTOGRAPHS, offered
+from perturb.segmentation import correctness
 from perturb.segmenters import SEGMENTERS
 from tests.test_onnx_layers import Net, exported
 from tests.test_pages import visit, words
@@ -116,6 +118,27 @@ def test_a_prediction_is_measured_against_its_truth():
         expected = hit.sum() / either.sum() if either.any() else np.nan
         assert table.loc[name, "iou"] == (f"{expected:.3f}" if np.isfinite(expected) else "n/a")
     assert table.loc["bicyclist", "iou"] == "n/a", "a class that is nowhere has no figure"
+
+
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        ([0, 1, 0, 0], "mean IoU over 2 classes **0.583**."),
+        (
+            [0, 1, 2, 0],
+            "over 3 classes **0.500**. 1 class is predicted but absent from the ground truth; it counts as IoU 0.",
+        ),
+        (
+            [0, 1, 2, 3],
+            "over 4 classes **0.250**. 2 classes are predicted but absent from the ground truth; each counts as IoU 0.",
+        ),
+    ],
+)
+def test_classes_that_are_only_predicted_are_counted_in_words(labels, told):
+    classes = ("road", "car", "sky", "tree")
+    known = np.array([[0, 1, 1, 0]])
+    image = image_from_pixels(np.zeros((1, 4, 3), np.float32), name="strip", truth=known, truth_classes=classes)
+    assert truth.sentence(correctness(np.array([labels]), image, classes)).endswith(told)
 
 
 class Plain(perturb.Segmenter):

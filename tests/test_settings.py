@@ -103,6 +103,9 @@ def test_every_method_says_what_it_is(method):
     if method.hides or "fill" in names:
         assert {setting.name for setting in fills.SETTINGS} <= names, "fills work the same everywhere"
     assert "score" in method.captions
+    if method.hides:
+        same = [other.name for other in perturb.METHODS.values() if other.captions["score"] == method.captions["score"]]
+        assert same == [method.name], "each map is of something else"
     assert all(caption.endswith(".") for caption in method.captions.values())
     for setting in method.settings:
         assert setting.help.endswith("."), setting.name

@@ -39,11 +39,14 @@ def offer(image: perturb.Image) -> None:
     state = st.session_state
     key = f"mask_{state.get('masks', 0)}"  # made anew, empty, after each file
     with st.popover("Ground truth", icon=":material/label:", width="stretch", help="What is really in this picture."):
+        # The answer to a file stands where the eye is when it has been chosen, above all that explains the choice.
+        _refusal(image)
+        if image.truth is not None:
+            st.success(markdown_text(_told(image)), icon=":material/label:")
         st.caption(
             "A PNG as large as your file. Each pixel holds the number of its class, 255 for none, or the colour of its "
-            f"class. The classes are those of {markdown_text(current().name)}:"
+            "class, as listed below."
         )
-        st.html(_classes(current()))
         st.file_uploader(
             "Mask",
             type=("png", "bmp", "tif", "tiff", "gif"),
@@ -62,7 +65,8 @@ def offer(image: perturb.Image) -> None:
                 args=(image, None),
                 help="The picture stays, as if no mask had been given.",
             )
-    _refusal(image)
+        st.caption(f"The classes of {markdown_text(current().name)}:")
+        st.html(_classes(current()))
     if image.truth is not None:
         st.caption(markdown_text(_told(image)))
 
@@ -146,4 +150,4 @@ def _classes(segmenter: perturb.Segmenter) -> str:
             for name, (r, g, b) in zip(segmenter.classes, segmenter.palette.tolist(), strict=True)
         )
     )
-    return f"<div style='font-size:.8rem;max-height:12rem;overflow-y:auto' tabindex='0'>{rows}</div>"
+    return f"<div style='font-size:.8rem;overflow-wrap:anywhere'>{rows}</div>"

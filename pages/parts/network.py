@@ -46,11 +46,13 @@ def use_own(segmenter: OnnxSegmenter) -> None:
     """Make a visitor's network the one that is explained; to be called as a widget's callback. One is kept a visit."""
     state = st.session_state
     state["own_segmenter"], state["segmenter"], state["model_is_new"] = segmenter, segmenter.name, True
+    state.pop("missing_file", None)
 
 
 def _leave_link() -> None:
     """Whoever chooses another segmenter no longer waits for the one that a link asked for."""
     st.query_params.pop("model", None)
+    st.session_state.pop("missing_file", None)
 
 
 def names() -> tuple[str, ...]:
@@ -120,9 +122,28 @@ def _describe(name: str) -> None:
         )
         if not wanted or st.session_state.pop("model_is_new", False):
             st.query_params["model"] = wanted = own.digest
-    if wanted and (own is None or own.digest != wanted or own.name != name):
+    missing = _missing(wanted)
+    if missing or (wanted and (own is None or own.digest != wanted or own.name != name)):
+        what = f"**{markdown_text(missing)}**" if missing else "The ONNX file of this link"
+        digest = f" Its digest begins with {markdown_text(wanted[:12])}…." if wanted else ""
         st.warning(
-            f"This link belongs to an ONNX file that is not in it, the one with the digest {markdown_text(wanted[:12])}…. Upload it on "
-            "the Segmenters page, under bring-your-own, to see the same result; until then another segmenter is shown.",
+            f"{what} is no longer in memory; upload it again on the Segmenters page, under bring-your-own. Until then another "
+            f"segmenter is shown.{digest}",
             icon=":material/link:",
         )
+
+
+def _missing(wanted: str) -> str:
+    """The name of the file that a link asked for and that is not here; empty where none was asked for by name.
+
+    Kept, because the select box puts another name in its place in the address.
+    """
+    state = st.session_state
+    if state["just_entered"]:
+        asked = state.get("arrived", {}).get("segmenter", "")
+        # A name that is no file's is only misspelt.
+        if asked and asked not in names() and (wanted or asked.endswith(".onnx")):
+            state["missing_file"] = asked
+        elif not wanted:
+            state.pop("missing_file", None)
+    return str(state.get("missing_file", ""))

@@ -49,10 +49,12 @@ def section() -> None:
         return
     left, right = st.columns((1, 1.1), gap="large")
     with left:
-        graph = _facts(graph, data, name)
+        # What was answered for one file says nothing about the next: each upload has fields of its own.
+        prefix = f"{PREFIX}{file.file_id}_"
+        graph = _facts(graph, data, name, prefix)
         if graph is None:
             return
-        segmenter = _form(graph, data, name, seconds)
+        segmenter = _form(graph, data, name, seconds, prefix)
     if segmenter is not None:
         with right:
             _trial(segmenter, seconds)
@@ -86,16 +88,16 @@ def _checked(file_id: str, data: bytes, name: str) -> tuple[OnnxGraph | None, fl
     return known, took
 
 
-def _facts(graph: OnnxGraph, data: bytes, name: str) -> OnnxGraph | None:
+def _facts(graph: OnnxGraph, data: bytes, name: str, prefix: str) -> OnnxGraph | None:
     """What the graph says; and a choice where that depends on one: of the output, or of the input's layout."""
     hints: dict[str, str] = {}
     st.markdown("**What the graph says**")
     if len(graph.outputs) > 1:
         hints["output"] = str(
-            st.selectbox("Output", graph.outputs, key=f"{PREFIX}output", help="Which one holds scores.")
+            st.selectbox("Output", graph.outputs, key=f"{prefix}output", help="Which one holds scores.")
         )
     if "layout" in graph.unknown:
-        hints["layout"] = _choice("layout", "Input layout", LAYOUTS, "Where the input's three colours stand.")
+        hints["layout"] = _choice(f"{prefix}layout", "Input layout", LAYOUTS, "Where the input's three colours stand.")
     if hints:
         try:
             graph = read_spec(data, name, **hints)
@@ -122,32 +124,36 @@ def _or_asked(graph: OnnxGraph, field: str) -> str:
     return "asked below" if field in graph.unknown else str(getattr(graph.spec, field))
 
 
-def _form(graph: OnnxGraph, data: bytes, name: str, seconds: float | None) -> OnnxSegmenter | None:
+def _form(graph: OnnxGraph, data: bytes, name: str, seconds: float | None, prefix: str) -> OnnxSegmenter | None:
     """The form for what the graph does not say; the segmenter, if the answers fit."""
     st.markdown("**What it does not say**")
     given: dict[str, Any] = {field: getattr(graph.spec, field) for field in ("output", "layout")}
-    scaling = onnx_scales.fields(graph)
+    scaling = onnx_scales.fields(graph, prefix)
     presets = st.container()  # stands below the numbers, but what the presets predict depends on the rest of the form
     if "kind" in graph.unknown:
-        given["kind"] = _choice("kind", "The output holds", KINDS, "Whether a softmax or sigmoid is part of the graph.")
+        given["kind"] = _choice(
+            f"{prefix}kind", "The output holds", KINDS, "Whether a softmax or sigmoid is part of the graph."
+        )
     if "output_layout" in graph.unknown:
-        given["output_layout"] = _choice("output_layout", "Output layout", LAYOUTS, "Where the output's classes stand.")
+        given["output_layout"] = _choice(
+            f"{prefix}output_layout", "Output layout", LAYOUTS, "Where the output's classes stand."
+        )
     if graph.spec.size is None:
         given["multiple"] = st.number_input(
             "Sides must be multiples of",
             1,
             MAX_MULTIPLE,
-            key=f"{PREFIX}multiple",
+            key=f"{prefix}multiple",
             help="Pictures are padded to it. 32 for most encoder-decoder networks, 1 for those that take any side.",
         )
-    classes = _classes(graph)
+    classes = _classes(graph, prefix)
 
     def make(scaling: dict[str, Any]) -> OnnxSegmenter:
         return OnnxSegmenter(data, graph, _spec(graph, given | scaling, name), classes=classes, name=name)
 
     if "scale" in graph.unknown:
         with presets:
-            onnx_scales.predictions(graph, make, scaling.get("order", "grey"), seconds)
+            onnx_scales.predictions(graph, make, scaling.get("order", "grey"), seconds, prefix)
     try:
         return make(scaling)
     except perturb.SegmenterError as error:
@@ -162,24 +168,22 @@ def _spec(graph: OnnxGraph, given: dict[str, Any], name: str) -> OnnxSpec:
     return replace(spec, layout=given["layout"])
 
 
-def _classes(graph: OnnxGraph) -> list[str]:
+def _classes(graph: OnnxGraph, prefix: str) -> list[str]:
     typed = st.text_area(
         "Class names",
         ", ".join(graph.classes),
-        key=f"{PREFIX}classes",
+        key=f"{prefix}classes",
         placeholder="road, car, pedestrian",
         help="In the order of the channels, separated by commas or on lines of their own. Empty numbers them. A network "
         "of one channel takes one name: the thing it finds.",
     )
-    listed = st.file_uploader("… or a text file of them", key=f"{PREFIX}names", max_upload_size=1)
+    listed = st.file_uploader("… or a text file of them", key=f"{prefix}names", max_upload_size=1)
     text = listed.getvalue().decode(errors="replace") if listed is not None else typed
     return [word.strip()[:60] for line in text.splitlines() for word in line.split(",") if word.strip()]
 
 
-def _choice(field: str, title: str, titles: dict[str, str], text: str) -> str:
-    return str(
-        st.selectbox(title, tuple(titles), format_func=lambda value: titles[value], key=f"{PREFIX}{field}", help=text)
-    )
+def _choice(key: str, title: str, titles: dict[str, str], text: str) -> str:
+    return str(st.selectbox(title, tuple(titles), format_func=lambda value: titles[value], key=key, help=text))
 
 
 def _trial(segmenter: OnnxSegmenter, rehearsed: float | None) -> None:

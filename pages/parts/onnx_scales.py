@@ -41,10 +41,11 @@ WIDTH = 106
 Make = Callable[[dict[str, Any]], OnnxSegmenter]
 
 
-def fields(graph: OnnxGraph) -> dict[str, Any]:
+def fields(graph: OnnxGraph, prefix: str) -> dict[str, Any]:
     """Widgets for scale, mean, deviation and order; what they say, as fields of `OnnxSpec`.
 
-    A preset fills in the numbers, and numbers that are those of a preset choose it.
+    A preset fills in the numbers, and numbers that are those of a preset choose it. The widgets' keys begin with `prefix`,
+    which is another one for each upload.
     """
     given: dict[str, Any] = {}
     state = st.session_state
@@ -55,8 +56,9 @@ def fields(graph: OnnxGraph) -> dict[str, Any]:
                 ("RGB", "BGR"),
                 index=("RGB", "BGR").index(graph.spec.order),
                 format_func=lambda order: f"{order}: {ORDERS[order]}",
-                key=f"{PREFIX}order",
+                key=f"{prefix}order",
                 on_change=_follow_preset,
+                args=(prefix,),
                 help="Networks that were trained with OpenCV often want BGR.",
             )
         )
@@ -64,15 +66,16 @@ def fields(graph: OnnxGraph) -> dict[str, Any]:
     if "scale" not in graph.unknown:
         return given
     choices = (*fitting(order), OWN)
-    if state.get(f"{PREFIX}scale") not in choices:
-        _choose(choices[0], order)
+    if state.get(f"{prefix}scale") not in choices:
+        _choose(prefix, choices[0], order)
     scale = str(
         st.selectbox(
             "Pictures are given",
             choices,
             format_func=lambda scale: SCALES.get(scale, "by the mean and deviation below"),
-            key=f"{PREFIX}scale",
+            key=f"{prefix}scale",
             on_change=_follow_preset,
+            args=(prefix,),
             help="As in training. A wrong scale shows: the segmentation is nonsense.",
         )
     )
@@ -82,54 +85,59 @@ def fields(graph: OnnxGraph) -> dict[str, Any]:
             "Values",
             tuple(RANGES),
             format_func=RANGES.__getitem__,
-            key=f"{PREFIX}range",
+            key=f"{prefix}range",
             on_change=_follow_numbers,
-            args=(order,),
+            args=(prefix, order),
             help="The range of the values before the mean is taken off.",
             width=110,
         )
         for field, label in (("mean", "Mean"), ("std", "Deviation")):
             st.text_input(
-                label, key=f"{PREFIX}{field}", on_change=_follow_numbers, args=(order,), help=words, width="stretch"
+                label,
+                key=f"{prefix}{field}",
+                on_change=_follow_numbers,
+                args=(prefix, order),
+                help=words,
+                width="stretch",
             )
     if scale != OWN:
         return given | {"scale": scale}
-    range_ = "bytes" if state[f"{PREFIX}range"] > 1 else "unit"
-    return given | {"scale": range_, "mean": state[f"{PREFIX}mean"], "std": state[f"{PREFIX}std"]}
+    range_ = "bytes" if state[f"{prefix}range"] > 1 else "unit"
+    return given | {"scale": range_, "mean": state[f"{prefix}mean"], "std": state[f"{prefix}std"]}
 
 
-def _choose(scale: str, order: str) -> None:
+def _choose(prefix: str, scale: str, order: str) -> None:
     """Choose a preset and fill in its numbers; before its widgets are drawn, or as a callback."""
     state = st.session_state
-    state[f"{PREFIX}scale"] = scale
+    state[f"{prefix}scale"] = scale
     made = preset(scale, order)
-    state[f"{PREFIX}range"], state[f"{PREFIX}mean"], state[f"{PREFIX}std"] = (
+    state[f"{prefix}range"], state[f"{prefix}mean"], state[f"{prefix}std"] = (
         made.full,
         text_of(made.mean),
         text_of(made.std),
     )
 
 
-def _follow_preset() -> None:
+def _follow_preset(prefix: str) -> None:
     state = st.session_state
-    if state.get(f"{PREFIX}scale", OWN) in PRESETS:
-        _choose(state[f"{PREFIX}scale"], state.get(f"{PREFIX}order", "grey"))
+    if state.get(f"{prefix}scale", OWN) in PRESETS:
+        _choose(prefix, state[f"{prefix}scale"], state.get(f"{prefix}order", "grey"))
 
 
-def _follow_numbers(order: str) -> None:
+def _follow_numbers(prefix: str, order: str) -> None:
     """Choose the preset whose numbers were typed, or none."""
     state = st.session_state
     count = 1 if order == "grey" else 3
-    state[f"{PREFIX}scale"] = OWN
+    state[f"{prefix}scale"] = OWN
     try:
-        mean, std = (numbers(field, state[f"{PREFIX}{field}"], count, "") for field in ("mean", "std"))
+        mean, std = (numbers(field, state[f"{prefix}{field}"], count, "") for field in ("mean", "std"))
     except perturb.SegmenterError:
         return  # said where the network is made
-    typed = Scaling(state[f"{PREFIX}range"], mean, std)
-    state[f"{PREFIX}scale"] = next((scale for scale in fitting(order) if preset(scale, order) == typed), OWN)
+    typed = Scaling(state[f"{prefix}range"], mean, std)
+    state[f"{prefix}scale"] = next((scale for scale in fitting(order) if preset(scale, order) == typed), OWN)
 
 
-def predictions(graph: OnnxGraph, make: Make, order: str, pass_seconds: float | None) -> None:
+def predictions(graph: OnnxGraph, make: Make, order: str, pass_seconds: float | None, prefix: str) -> None:
     """What each preset predicts for the current image, as thumbnails to pick from; within a budget, or after a press.
 
     Args:
@@ -137,6 +145,7 @@ def predictions(graph: OnnxGraph, make: Make, order: str, pass_seconds: float | 
         make: the network for fields of `OnnxSpec`.
         order: of the channels.
         pass_seconds: of one pass on the current image, as rehearsed; None if that is not known.
+        prefix: of the form's keys.
     """
     image: perturb.Image = st.session_state["image"]
     presets, spent, left = fitting(order), 0.0, []
@@ -158,7 +167,7 @@ def predictions(graph: OnnxGraph, make: Make, order: str, pass_seconds: float | 
             if error:
                 st.warning(f"No preset can be tried: {error}", icon=":material/error:")
                 return
-            _thumbnail(scale, order, shown)
+            _thumbnail(prefix, scale, order, shown)
     if left:
         st.button(
             f"Try {'every preset' if len(left) == len(presets) else 'the others'}, about {duration(each * len(left))}",
@@ -176,8 +185,8 @@ def _press(wanted: str) -> None:
     st.session_state[f"{PREFIX}tried"] = wanted
 
 
-def _thumbnail(scale: str, order: str, shown: npt.NDArray[np.uint8]) -> None:
-    chosen = st.session_state.get(f"{PREFIX}scale") == scale
+def _thumbnail(prefix: str, scale: str, order: str, shown: npt.NDArray[np.uint8]) -> None:
+    chosen = st.session_state.get(f"{prefix}scale") == scale
     with st.container(width=WIDTH, gap="xsmall"):
         # The keys give it the look of the thumbnails in the sidebar: an image that is a button.
         with st.container(key=f"thumb_{'on' if chosen else 'off'}_scale_{scale}"):
@@ -186,7 +195,7 @@ def _thumbnail(scale: str, order: str, shown: npt.NDArray[np.uint8]) -> None:
                 f"{SHORT[scale]}, chosen" if chosen else f"Take {SHORT[scale]}",
                 key=f"open_scale_{scale}",
                 on_click=_choose,
-                args=(scale, order),
+                args=(prefix, scale, order),
                 disabled=chosen,
                 help=SCALES[scale],
             )

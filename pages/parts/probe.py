@@ -167,8 +167,8 @@ def _look(result: perturb.Result, index: int, order: npt.NDArray[np.int64], word
     before, after = float(result.clean.score[0]), float(reading.score[0])
     st.markdown(
         f"Rank **{rank + 1}** of {len(order)} by change of the score. Score "
-        f"{figures.number(before, signed=True)} → {figures.number(after, signed=True)}, a drop of "
-        f"**{figures.number(before - after, signed=True)}** {result.frozen.target.score}; IoU with the clean mask "
+        f"{figures.number(before, signed=True)} → {figures.number(after, signed=True)}, {_change(before, after)} "
+        f"{result.frozen.target.score}; IoU with the clean mask "
         f"**{reading.iou[0]:.3f}**."
     )
 
@@ -176,6 +176,11 @@ def _look(result: perturb.Result, index: int, order: npt.NDArray[np.int64], word
 def ranking(result: perturb.Result) -> npt.NDArray[np.int64]:
     """Perturbations by the size of their change of the score, largest first."""
     return np.argsort(-np.abs(result.readings.score - result.clean.score[0]), kind="stable")
+
+
+def _change(before: float, after: float) -> str:
+    """Which way the score went and how far, so that no reader has to turn a sign round."""
+    return f"{'a rise' if after > before else 'a drop'} of **{figures.number(abs(before - after))}**"
 
 
 def _changes(

@@ -187,6 +187,8 @@ def tell_dropped() -> None:
     state = st.session_state
     for name, wanted in state.pop("arrived", {}).items():
         shown = state.get(name)
+        if name == "segmenter" and wanted == state.get("missing_file"):
+            continue  # the sidebar says it for as long as it is true
         if isinstance(shown, str | int | float) and not _same(shown, wanted):
             st.toast(
                 f"The link asks for {markdown_text(f'{name}={wanted}')}, which does not fit here; **{markdown_text(str(shown))}** is used instead.",

@@ -26,14 +26,17 @@ def sentence(seen: Correctness) -> str:
         return "None of its pixels can be compared with the ground truth, which has no label of a class that it knows."
     return (
         f"It is right at **{figures.percent(pixel_accuracy(seen.matrix))}** of the pixels that can be compared; mean IoU "
-        f"over {len(seen.present)} classes **{mean_iou(seen.matrix):.3f}**{_invented(seen)}."
+        f"over {len(seen.present)} classes **{mean_iou(seen.matrix):.3f}**.{_invented(seen)}"
     )
 
 
 def _invented(seen: Correctness) -> str:
     """How many of the classes are only predicted, and so pull the mean down."""
     count = int(((seen.matrix.sum(1) == 0) & (seen.matrix.sum(0) > 0)).sum())
-    return f", {count} of which are predicted but not there, and count as 0" if count else ""
+    if not count:
+        return ""
+    subject, each = ("1 class is", "it counts") if count == 1 else (f"{count} classes are", "each counts")
+    return f" {subject} predicted but absent from the ground truth; {each} as IoU 0."
 
 
 def errors(scene: Scene, seen: Correctness) -> None:

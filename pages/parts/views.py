@@ -151,12 +151,12 @@ def heat_map(result: perturb.Result, prefix: str, cell: tuple[int, int]) -> None
             "have its last colour. **all**: it ends at the largest, and most of the map has nearly one colour.",
         )
         limit = largest if reach == "all" else limit
-    unit = result.unit(kind)
+    unit, raw = result.unit(kind), result.raw_unit(kind)
     canvas = overlay(result.image.pixels, shown, limit=limit, opacity=float(opacity), signed=signed)
     if result.segments is not None:
         canvas = edges(canvas, result.segments, (255, 255, 255))
     canvas = outline(canvas, result.frozen.region, (20, 20, 20))
-    text = f"Heat map of {kind} for {result.frozen.name}, from {values.min():.3g} to {values.max():.3g} {unit}"
+    text = f"Heat map of {kind} for {result.frozen.name}, from {values.min():.3g} to {values.max():.3g} {raw}"
     pick = None
     with place:
         if method.hides:
@@ -174,7 +174,7 @@ def heat_map(result: perturb.Result, prefix: str, cell: tuple[int, int]) -> None
         figures.colour_bar(limit, unit, signed=signed, used=(used[0], used[1]))
     st.caption(
         f"Raw range: {figures.number(float(values.min()), signed=signed)} to "
-        f"{figures.number(float(values.max()), signed=signed)} {unit}; the clean score is "
+        f"{figures.number(float(values.max()), signed=signed)} {raw}; the clean score is "
         f"{figures.number(float(result.clean.score[0]))}."
         + (
             f" {figures.percent(float((np.abs(shown) > limit).mean()))} of the pixels lie beyond the scale."

@@ -28,6 +28,12 @@ class FeatureAblation(Method):
     summary: ClassVar[str] = "Each segment is hidden alone; its value is how much the score drops without it."
     citation: ClassVar[str] = "Captum, Kokhlikyan et al. 2020, sec. 3; segments as in Ribeiro et al. 2016"
     settings: ClassVar[tuple[Setting, ...]] = (*segments.SETTINGS, *fills.SETTINGS)
+    captions: ClassVar[Mapping[str, str]] = {
+        "score": "How much the score drops when a segment is hidden. Red speaks for the class, blue stands in its way.",
+        "lost": "How many pixels of the region stop being the class when a segment is hidden.",
+        "gained": "How many other pixels turn into the class when a segment is hidden. A score inside the region cannot "
+        "see these.",
+    }
 
     def masks(self, image: Image, frozen: Frozen, settings: Mapping[str, Value], seed: int) -> Masks:  # noqa: ARG002
         labels = partition(image, frozen, settings)

@@ -49,6 +49,10 @@ class KernelShap(Method):
         ),
         *fills.SETTINGS,
     )
+    captions: ClassVar[Mapping[str, str]] = {
+        "score": "Each segment's Shapley value: its share of the drop of the score when everything is hidden, averaged over "
+        "all orders of hiding. Red speaks for the class, blue stands in its way.",
+    }
 
     def masks(self, image: Image, frozen: Frozen, settings: Mapping[str, Value], seed: int) -> Masks:
         labels = partition(image, frozen, settings)

@@ -59,6 +59,10 @@ class Lime(Method):
         ),
         *fills.SETTINGS,
     )
+    captions: ClassVar[Mapping[str, str]] = {
+        "score": "Each segment's weight in a linear model fitted to the scores: how much, by that model, the score drops "
+        "when the segment is hidden. Red speaks for the class, blue stands in its way.",
+    }
 
     def masks(self, image: Image, frozen: Frozen, settings: Mapping[str, Value], seed: int) -> Masks:
         labels = partition(image, frozen, settings)

@@ -64,6 +64,10 @@ class Rise(Method):
         ),
         *fills.SETTINGS,
     )
+    captions: ClassVar[Mapping[str, str]] = {
+        "score": "The mean score over the random masks that show a pixel, each weighted by how much of it it shows. Red "
+        "pixels lie above the mean over all masks and speak for the class; blue pixels lie below it and stand in its way.",
+    }
 
     def masks(self, image: Image, frozen: Frozen, settings: Mapping[str, Value], seed: int) -> Masks:  # noqa: ARG002
         grid = int(settings["grid"])

@@ -57,7 +57,9 @@ def test_several_photographs_a_mask_and_a_report(page, new_page, app_url, tmp_pa
     labels[:48] = 255
     sidebar.get_by_role("button", name="Ground truth").click()
     page.get_by_test_id("stPopoverBody").locator("input[type=file]").set_input_files(file("mask.png", labels))
-    expect(sidebar.get_by_text("Ground truth: road 50.0%, no class 50.0%.")).to_be_visible()
+    told = "Ground truth: road 50.0%, no class 50.0%."
+    expect(page.get_by_test_id("stPopoverBody").get_by_text(told)).to_be_in_viewport()
+    expect(sidebar.get_by_text(told)).to_be_visible()
     page.keyboard.press("Escape")
     assert numbers(page) == first, "the truth changes nothing in a region that does not ask for it"
 

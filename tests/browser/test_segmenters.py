@@ -66,6 +66,21 @@ def test_a_network_from_its_file_to_its_explanation(page, app_url):
     assert segmenter.digest in archive.read("result.json").decode()
 
 
+def test_each_file_has_its_own_class_names(page, app_url):
+    open_segmenters(page, app_url)
+    main = page.get_by_test_id("stMain")
+    for name, classes in {"plain": "", "named": "sky, meadow", "later": ""}.items():
+        data = files.save(files.pixelwise(metadata={"note": name} | ({"classes": classes} if classes else {})))
+        upload(page, data, f"{name}.onnx")
+        legend = main.get_by_text(re.compile(r"^(sky|meadow) [<\d]" if classes else r"^class [01] [<\d]"))
+        expect(legend.first).to_be_visible(timeout=SECONDS)
+        wait_idle(page)
+        expect(page.get_by_role("textbox", name="Class names")).to_have_value(classes)
+        expect(main.get_by_text(re.compile(r"^class [01] [<\d]" if classes else r"^(sky|meadow) [<\d]"))).to_have_count(
+            0
+        )
+
+
 # Wide things may scroll inside a box of their own, as tables and code do; the page may not.
 SIDEWAYS = """() => {
   const boxed = e => { for (let p = e.parentElement; p && p.dataset.testid !== 'stMain'; p = p.parentElement)
@@ -152,10 +167,11 @@ def test_a_link_says_which_file_it_needs(new_page, app_url):
     page = new_page()
     digest = perturb.load_onnx(DARK, scale="unit", classes=["bright", "dark"]).digest
     open_page(page, f"{app_url}/segmenters?segmenter=dark.onnx&model={digest}")
-    expect(page.get_by_text(f"the one with the digest {digest[:12]}")).to_be_visible(timeout=SECONDS)
+    expect(page.get_by_text("dark.onnx is no longer in memory; upload it again")).to_be_visible(timeout=SECONDS)
+    expect(page.get_by_text(f"Its digest begins with {digest[:12]}")).to_be_visible()
     assert query(page)["model"] == digest
     choose(page, "Segmenter", "streets-shortcut")
-    expect(page.get_by_text("This link belongs to an ONNX file")).to_have_count(0, timeout=SECONDS)
+    expect(page.get_by_text("is no longer in memory")).to_have_count(0, timeout=SECONDS)
 
 
 @pytest.mark.parametrize(

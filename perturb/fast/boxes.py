@@ -19,7 +19,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from perturb.fast.graph import Network
+from perturb.fast.lowering import Network
 from perturb.fast.mix import Mix
 from perturb.fast.ops import Mean, Op, Outside, Pointwise, Span, Step
 from perturb.fast.sums import EnlargedSum, enlarged_sums

@@ -14,8 +14,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from perturb.core.workers import cores, spread
-from perturb.fast.graph import Network, check_clean, compiled
+from perturb.fast.graph import check_clean, compiled
 from perturb.fast.known import ASKED, Unknown
+from perturb.fast.lowering import Network
 from perturb.fast.ops import Channel, Conv, Op, Step
 from perturb.fast.reading import LowReader
 from perturb.readings import Readings

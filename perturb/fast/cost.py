@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from perturb.fast.boxes import WHOLE
-from perturb.fast.graph import Network
+from perturb.fast.lowering import Network
 from perturb.fast.mix import Mix
 from perturb.fast.ops import Conv, Mean, Pointwise, Span, Step
 from perturb.masks import Masks

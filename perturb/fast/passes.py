@@ -13,8 +13,9 @@ from torch import Tensor
 from perturb.core.workers import cores, spread
 from perturb.fast.boxes import WHOLE, Boxes, Patch, Value
 from perturb.fast.cost import dearer
-from perturb.fast.graph import Network, check_clean, compiled
+from perturb.fast.graph import check_clean, compiled
 from perturb.fast.known import ASKED, Unknown
+from perturb.fast.lowering import Network
 from perturb.fast.ops import Span
 from perturb.fast.reading import LowReader
 from perturb.masks import Masks

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from perturb.fast.boxes import Patch, Value, extract
-from perturb.fast.graph import Network
+from perturb.fast.lowering import Network
 from perturb.fast.moves import Crop, Resize, neighbours
 from perturb.fast.ops import Span
 from perturb.readings import Readings

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from perturb.fast.graph import Network
+from perturb.fast.lowering import Network
 from perturb.fast.moves import Resize, neighbours
 from perturb.fast.ops import Place, Pointwise
 

@@ -24,7 +24,7 @@ from perturb.report_items import item_of
 from perturb.samples import is_sample
 from perturb.segmenters.onnx import OnnxSegmenter
 from perturb.targets import Frozen
-from perturb.verdict import REQUIREMENTS
+from perturb.verdict import REQUIREMENTS, verdict_on
 
 REGION_COLOUR = (255, 255, 255)
 FACTS: dict[str, tuple[str, str]] = {
@@ -59,6 +59,13 @@ FACTS: dict[str, tuple[str, str]] = {
     "relus": ("{} ReLUs guided", "At each of them only what was positive went on backwards."),
 }
 """How a page says a method's facts, and what each means."""
+VERDICTS = {
+    "faithful": ":green[:material/verified:]",
+    "contradictory": ":orange[:material/warning:]",
+    "worse": ":red[:material/warning:]",
+    "cannot tell": ":gray[:material/help:]",
+}
+"""The sign before what the curves say, by its outcome."""
 
 
 def segmentation(scene: Scene, frozen: Frozen | None, target: perturb.Target, prefix: str) -> None:
@@ -215,6 +222,8 @@ def curves(made: perturb.Curves, prefix: str) -> None:
         "itself be taken for the object, and so maps of different occluders compare.",
     )
     measure = controls.measure_widget(prefix)
+    verdict = verdict_on(made, measure)
+    st.markdown(f"{VERDICTS[verdict.outcome]} **{markdown_text(verdict.statement)}**", help=REQUIREMENTS)
     for kind in ("deletion", "insertion"):
         own, control = getattr(made, kind), getattr(made, f"random_{kind}")
         areas = (own.iou_auc, control.iou_auc) if measure == "iou" else (own.auc, control.auc)
@@ -226,8 +235,10 @@ def curves(made: perturb.Curves, prefix: str) -> None:
         )
         chart = figures.curve_chart(made, kind, measure)
         st.altair_chart(chart, width="stretch", alt=f"{kind} curve: area {areas[0]:.3f}, random order {areas[1]:.3f}")
-    band = f"The grey band spans {len(made.random_deletion.score)} random orders; dashes are their mean."
-    st.caption(f"{made.verdict(measure)} {band}", help=REQUIREMENTS)
+    st.caption(
+        f"Areas: {verdict.deletion}; {verdict.insertion}. Hidden pixels show the fill '{made.fill}'. The grey band spans the "
+        "random orders; dashes are their mean."
+    )
 
 
 def downloads(result: perturb.Result, curves: perturb.Curves, prefix: str) -> None:

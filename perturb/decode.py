@@ -68,7 +68,7 @@ def decode(source: Source, max_side: int) -> tuple[npt.NDArray[np.float32], tupl
 
 @contextmanager
 def reading(what: str) -> Iterator[None]:
-    """Whatever goes wrong while a file is decoded is told in a sentence: Pillow's plugins raise what they like.
+    """Turn any error of decoding into an `ImageError`: Pillow's plugins raise errors of many kinds.
 
     Args:
         what: is decoded, as the subject of the sentence.

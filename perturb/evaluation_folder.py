@@ -33,7 +33,7 @@ TEXTS = ("picture", "digest", "segmenter", "class", "map", "kind", "notes")
 
 @contextmanager
 def hold(folder: Path) -> Iterator[None]:
-    """Make the folder, and keep every other run out of it until the end; a killed run keeps nobody out.
+    """Create the folder and hold its lock until the end; the lock of a killed run is released.
 
     Args:
         folder: new, empty, or of an earlier run.

@@ -136,7 +136,7 @@ def test_a_changed_network_gives_the_numbers_of_whole_passes(change, asked, seen
         assert got.execution.passes == ("whole" if asked == "map" or change == "forward" else "downstream")
         assert any("gave other clean logits than the network itself" in note for note in got.notes)
     else:
-        # A forward method of somebody's own cannot be traced.
+        # A replaced forward method cannot be traced.
         assert (got.execution.passes == "incremental") == (change != "forward")
     if asked == "map":
         segmenter.pace = "plain"

@@ -92,6 +92,11 @@ def test_both_names_may_be_given_and_a_name_must_not_hide_a_second_channel():
     many = perturb.TorchSegmenter(nn.Conv2d(3, 3, 1), classes=["crack"])
     with pytest.raises(perturb.SegmenterError, match=r"returned shape \(1, 3, 8, 8\), expected logits"):
         many(torch.rand(1, 3, 8, 8))
+    red = np.array([[255, 0, 0]], np.uint8)
+    assert_array_equal(
+        perturb.TorchSegmenter(crack(), classes=["crack"], palette=red).palette, [[128] * 3, [255, 0, 0]]
+    )
+    assert_array_equal(perturb.TorchSegmenter(crack(), classes=["sound", "crack"], palette=red).palette, red)
     assert perturb.TorchSegmenter(crack(), classes=["background"]).classes == ("other", "background")
 
 

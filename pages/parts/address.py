@@ -86,7 +86,7 @@ def fragment(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def settle() -> None:
-    """Bring `st.query_params` up to date with the widgets drawn so far; the browser is told at the end of the run."""
+    """Update `st.query_params` from the widgets drawn so far; the browser receives it at the end of the run."""
     context = get_script_run_ctx()
     if context is not None:
         _collect(context)

@@ -6,16 +6,15 @@ were measured on two cores, on networks of 0.1 to 30 thousand million of them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from perturb.fast.boxes import WHOLE
 from perturb.fast.lowering import Network
 from perturb.fast.mix import Mix
 from perturb.fast.ops import Conv, Mean, Pointwise, Span, Step
-from perturb.masks import Masks
 
-SAMPLE = 12
-"""Masks whose boxes are followed through the network, spread over the run."""
 EACH_VALUE = 60.0
 """What writing one value of a map costs beside its multiply-adds."""
 EACH_STEP = 4e5
@@ -31,31 +30,23 @@ QUICKER = 0.8
 Box = tuple[Span, Span] | None
 
 
-def dearer(network: Network, masks: Masks) -> str:
+def dearer(network: Network, holes: Sequence[Box], total: int) -> str:
     """Why whole passes are expected to cost no more than incremental ones, as a clause; empty if they cost more.
 
     Args:
         network: in use.
-        masks: the perturbations.
+        holes: boxes around what some of the masks hide, spread over the run.
+        total: how many masks there are.
     """
     pass_cost = sum(_cost(network, step) for step in network.steps[1:])
-    rows = np.unique(np.linspace(0, len(masks) - 1, min(SAMPLE, len(masks))).astype(int)).tolist()
-    each = float(np.mean([_incremental(network, _box(masks, row)) for row in rows]))
-    whole, incremental = len(masks) * pass_cost, PREPARE * pass_cost + ONCE + len(masks) * each
+    each = float(np.mean([_incremental(network, hole) for hole in holes]))
+    whole, incremental = total * pass_cost, PREPARE * pass_cost + ONCE + total * each
     if incremental < whole:
         return ""
     return (
-        f"for {len(masks)} perturbations whole passes are expected to cost less ({whole / 1e9:.2g} thousand million "
+        f"for {total} perturbations whole passes are expected to cost less ({whole / 1e9:.2g} thousand million "
         f"multiply-adds, against {incremental / 1e9:.2g} with what incremental ones take to prepare)"
     )
-
-
-def _box(masks: Masks, row: int) -> Box:
-    hidden = masks.hidden(row, row + 1)[0] > 0
-    ys, xs = hidden.any(1).nonzero().flatten(), hidden.any(0).nonzero().flatten()
-    if not len(ys):
-        return None
-    return (int(ys[0]), int(ys[-1]) + 1), (int(xs[0]), int(xs[-1]) + 1)
 
 
 def _cost(network: Network, step: Step) -> float:

@@ -91,7 +91,7 @@ class Segmenter(ABC):
         self.name = name
         self.classes = two_classes(classes)
         self.palette = class_palette(self.classes) if palette is None else palette
-        if len(self.palette) < len(self.classes):
+        if len(self.palette) == len(classes) < len(self.classes):
             self.palette = np.concatenate([np.full((1, 3), 128, np.uint8), self.palette])
         self.digest = digest
         self.device = torch.device(device)

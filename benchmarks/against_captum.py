@@ -15,9 +15,9 @@ import perturb
 from benchmarks.contest import Answer, Side, Work, best_batch, seconds_of
 from benchmarks.limits import occlusion_limit
 from benchmarks.subjects import Scorer, Subject
+from perturb.core.settings import check_settings
 from perturb.explain import Precision
 from perturb.segments import partition
-from perturb.settings import check_settings
 
 GREY = 0.5
 NOTE = (

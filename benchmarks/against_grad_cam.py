@@ -17,10 +17,10 @@ from benchmarks import contest
 from benchmarks.contest import Answer, PeerMissingError, Side, Work, best_batch
 from benchmarks.limits import ablation_limit
 from benchmarks.subjects import Subject, street
+from perturb.core.settings import check_settings
 from perturb.fills import SETTINGS, make_fill
 from perturb.images import to_tensor
 from perturb.masks import Ranked, order_by
-from perturb.settings import check_settings
 
 PEER = "pytorch-grad-cam"
 BATCHES = (1, 2, 4, 8, 16)

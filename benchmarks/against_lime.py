@@ -14,11 +14,11 @@ from torch import Tensor
 import perturb
 from benchmarks.contest import Answer, Side, Work
 from benchmarks.subjects import Subject
+from perturb.core.settings import check_settings
 from perturb.fills import make_fill
 from perturb.images import to_tensor
 from perturb.readings import COLUMNS, Readings
 from perturb.segments import Coalitions
-from perturb.settings import check_settings
 
 BATCH = 8
 STEP = 16

@@ -31,7 +31,8 @@ import perturb
 from benchmarks.claims import COLOURS, FILLS, LAYERS, SIZES
 from benchmarks.tables import tables
 from perturb import engine
-from perturb.colour import outline, tint, to_uint8
+from perturb.core.colour import outline, tint, to_uint8
+from perturb.core.settings import check_settings
 from perturb.explain import masks_and_fill
 from perturb.fills import SETTINGS, Backdrop, make_fill
 from perturb.images import Image
@@ -40,7 +41,6 @@ from perturb.masks import Chain, Ranked, order_by
 from perturb.readings import Readings
 from perturb.results import Result
 from perturb.segmenters import Segmenter
-from perturb.settings import check_settings
 
 CLASSES = ("car", "pedestrian", "bicyclist")
 SMALLEST = 300

@@ -26,10 +26,10 @@ import numpy.typing as npt
 
 import perturb
 from perturb.controls import CONTROLS
+from perturb.core.settings import check_settings
 from perturb.known_answers import SETTINGS, TWINS, case, cue_found, flip, search
 from perturb.scenes.planted import UNSEEN_SEEDS, Planted, planted
 from perturb.segments import partition
-from perturb.settings import check_settings
 
 ABLATION = "feature-ablation"
 WHOLE = 0.75

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from tqdm import tqdm
 
-from perturb.errors import SettingError
+from perturb.core.errors import SettingError
 
 
 class Parser(argparse.ArgumentParser):

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy.typing as npt
 
+from perturb.core.errors import SettingError
+from perturb.core.files import csv_bytes, npz
+from perturb.core.quoting import json_file, python_literal
 from perturb.curves import Curves, record_of
 from perturb.differences import agreement, difference_of, disagreement, mismatches
-from perturb.errors import SettingError
 from perturb.export import picture_lines, segmenter_lines, settings_of, target_line
-from perturb.folders import csv_bytes, npz
-from perturb.quoting import json_file, python_literal
 from perturb.results import Result
 from perturb.segmenters.base import Segmenter
 

@@ -14,15 +14,15 @@ import numpy as np
 import numpy.typing as npt
 
 from perturb import engine
+from perturb.core.errors import SettingError
+from perturb.core.files import csv_bytes
+from perturb.core.settings import check_settings
 from perturb.engine import Progress
-from perturb.errors import SettingError
 from perturb.fills import SETTINGS, make_fill
-from perturb.folders import csv_bytes
 from perturb.masks import Chain, Ranked, order_by
 from perturb.metrics import auc
 from perturb.readings import WHOLE_PASSES, Execution, Readings
 from perturb.results import Result
-from perturb.settings import check_settings
 from perturb.targets import Score
 from perturb.verdict import Measure, verdict_on
 

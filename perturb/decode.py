@@ -15,7 +15,7 @@ import numpy.typing as npt
 import PIL.Image
 import PIL.ImageOps
 
-from perturb.errors import ImageError
+from perturb.core.errors import ImageError
 
 MAX_PIXELS = 120_000_000
 """Pictures that would decode to more pixels than this are refused before they are decoded."""

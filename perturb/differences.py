@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from perturb.colour import limit_of
+from perturb.core.colour import limit_of
+from perturb.core.errors import SettingError
+from perturb.core.ranks import spearman
 from perturb.engine import clean_logits
-from perturb.errors import SettingError
 from perturb.images import Image
 from perturb.metrics import inverse_distance, is_constant, normalise, top_overlap
-from perturb.ranks import spearman
 from perturb.results import Result
 from perturb.segmentation import iou_by_class
 from perturb.segmenters.base import Segmenter

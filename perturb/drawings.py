@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from perturb.colour import colour_map
-from perturb.quoting import html_text
+from perturb.core.colour import colour_map
+from perturb.core.quoting import html_text
 
 WIDTH, HEIGHT = 460, 250
 LEFT, RIGHT, TOP, BOTTOM = 58, 20, 28, 40

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 
 from perturb.core.memory import kept
-from perturb.core.workers import undivided
+from perturb.core.threads import undivided
 from perturb.fast.known import ASKED, Stale, Unknown
 from perturb.fast.passes import Passes, passes
 from perturb.fills import Fill

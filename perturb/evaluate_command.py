@@ -9,7 +9,7 @@ from typing import Any
 
 from perturb.arguments import Bar, add_ignore_index, ignored_in, names_in, settings_in, words
 from perturb.cards import METRICS
-from perturb.errors import SettingError
+from perturb.core.errors import SettingError
 from perturb.evaluation import SMALLEST, Plan, evaluate, pictures_in
 from perturb.evaluation_folder import TABLE
 from perturb.images import MAX_SIDE

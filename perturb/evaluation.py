@@ -12,8 +12,9 @@ import pandas as pd
 from perturb import engine
 from perturb.cards import METRICS
 from perturb.controls import CONTROLS
+from perturb.core.errors import ImageError, SettingError, TargetError
+from perturb.core.settings import check_settings, lookup
 from perturb.engine import Progress
-from perturb.errors import ImageError, SettingError, TargetError
 from perturb.evaluation_folder import Rows, hold, key_of, open_folder, table_of, write_table
 from perturb.explain import explain
 from perturb.images import MAX_SIDE, Image, load_image
@@ -23,7 +24,6 @@ from perturb.results import __version__
 from perturb.samples import EVERY, SAMPLES, sample
 from perturb.segmenters import DEFAULT, SEGMENTERS, Segmenter, load_segmenter
 from perturb.segmenters.onnx import load_as_told
-from perturb.settings import check_settings, lookup
 from perturb.targets import Target, shares
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")

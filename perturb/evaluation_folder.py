@@ -16,9 +16,9 @@ import filelock
 import pandas as pd
 
 from perturb.cards import METRICS
-from perturb.errors import ExportError
-from perturb.folders import write_file
-from perturb.quoting import encodable, json_file
+from perturb.core.errors import ExportError
+from perturb.core.files import write_file
+from perturb.core.quoting import encodable, json_file
 
 RECORD, CELLS, TABLE, CARDS, LOCK = (
     "evaluation.json",

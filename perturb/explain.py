@@ -11,18 +11,18 @@ import numpy as np
 import torch
 
 from perturb import engine
+from perturb.core.errors import SegmenterError, SettingError
+from perturb.core.ranks import spearman
+from perturb.core.settings import Value, check_settings, lookup
 from perturb.engine import Probe, Progress
-from perturb.errors import SegmenterError, SettingError
 from perturb.fills import Fill, make_fill
 from perturb.images import Image
 from perturb.masks import Masks
 from perturb.methods import METHODS, Method
 from perturb.methods.base import Outcome
-from perturb.ranks import spearman
 from perturb.readings import Execution, Fact, Readings
 from perturb.results import Result
 from perturb.segmenters.base import Segmenter
-from perturb.settings import Value, check_settings, lookup
 from perturb.targets import Frozen, Target
 
 Precision = Literal["float32", "bfloat16"]

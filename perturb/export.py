@@ -8,18 +8,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from perturb.colour import limit_of, overlay, readable_limit, with_colour_bar
+from perturb.core.colour import limit_of, overlay, readable_limit, with_colour_bar
+from perturb.core.files import check_directory, csv_bytes, npy, png, write_folder, zip_of
+from perturb.core.quoting import json_file, python_literal
+from perturb.core.settings import Value, shown
 from perturb.curves import FILL, Curves, record_of
-from perturb.folders import check_directory, csv_bytes, npy, png, write_folder, zip_of
 from perturb.images import Image
 from perturb.methods import METHODS
-from perturb.quoting import json_file, python_literal
 from perturb.readings import COLUMNS
 from perturb.results import Result
 from perturb.samples import is_sample
 from perturb.segmenters import SEGMENTERS
 from perturb.segmenters.base import Segmenter
-from perturb.settings import Value, shown
 
 FILES = (
     "heatmap.npy",

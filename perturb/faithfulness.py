@@ -12,15 +12,15 @@ import numpy.typing as npt
 
 from perturb.cards import METRICS
 from perturb.controls import CONTROLS
+from perturb.core.errors import SettingError
+from perturb.core.files import csv_bytes
+from perturb.core.quoting import json_file
+from perturb.core.ranks import ranks, spearman
 from perturb.curves import STEPS, Curve
 from perturb.engine import Progress
-from perturb.errors import SettingError
 from perturb.fill_ranks import FILLS, FillRanks, fill_ranks
-from perturb.folders import csv_bytes
 from perturb.judge import DEFAULT_METRICS, LEVELS, Judge, Value, span
 from perturb.metrics import normalise, top_overlap
-from perturb.quoting import json_file
-from perturb.ranks import ranks, spearman
 from perturb.results import Result
 from perturb.verdict import FALL, SMALLEST_GAP, falls
 

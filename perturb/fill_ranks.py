@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from perturb.cards import METRICS
-from perturb.ranks import spearman
+from perturb.core.ranks import spearman
 from perturb.verdict import FALL, SMALLEST_GAP
 
 FILLS = ("blur", "linear")

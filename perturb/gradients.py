@@ -17,8 +17,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from perturb.core.errors import SegmenterError, TargetError
 from perturb.engine import Progress
-from perturb.errors import SegmenterError, TargetError
 from perturb.images import Image, to_tensor
 from perturb.layers import find, hooks, sole_map
 from perturb.segmenters.base import Segmenter

@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from perturb.core.errors import ImageError
 from perturb.decode import Source, decode
-from perturb.errors import ImageError
 from perturb.truth import IGNORE, IgnoreIndex, ignored_values, read_truth
 
 MAX_SIDE = 640

@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from perturb.core.workers import cores, spread
+from perturb.core.threads import cores, spread
 from perturb.multigrid import Multigrid, block_sums, made_even, neighbours, prolong
 
 TOLERANCE = 1e-5

@@ -10,9 +10,10 @@ import numpy.typing as npt
 
 from perturb import engine
 from perturb.cards import METRICS
+from perturb.core.errors import SettingError, TargetError
+from perturb.core.settings import check_settings, lookup
 from perturb.curves import FILL, STEPS, Curve
 from perturb.engine import Progress
-from perturb.errors import SettingError, TargetError
 from perturb.fills import SETTINGS, make_fill
 from perturb.images import Image
 from perturb.masks import Chain, Masks, Ranked, order_by
@@ -27,7 +28,6 @@ from perturb.metrics import (
 from perturb.readings import Readings
 from perturb.segmentation import true_labels, wrong_pixels
 from perturb.segmenters.base import Segmenter
-from perturb.settings import check_settings, lookup
 from perturb.targets import Frozen
 
 SUBJECT = 0.2

@@ -19,16 +19,16 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from perturb.core.errors import TargetError
+from perturb.core.ranks import ranks
+from perturb.core.settings import check_settings
 from perturb.engine import Progress, clean_logits
-from perturb.errors import TargetError
 from perturb.explain import explain
 from perturb.images import Image, image_from_pixels
 from perturb.methods import METHODS
-from perturb.ranks import ranks
 from perturb.results import Result
 from perturb.scenes.planted import Planted, planted
 from perturb.segmenters.base import Segmenter
-from perturb.settings import check_settings
 from perturb.targets import Frozen, Target
 
 TWINS = ("streets-unet", "streets-shortcut")

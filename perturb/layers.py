@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from perturb.errors import SegmenterError, SettingError
+from perturb.core.errors import SegmenterError, SettingError
 from perturb.images import Image, to_tensor
 from perturb.segmenters.base import Segmenter
 from perturb.segmenters.onnx import OnnxSegmenter

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from perturb.errors import SettingError
+from perturb.core.errors import SettingError
 
 SHAPES = ("square", "rectangle", "disc")
 STEPS = (8, 4, 2)

@@ -11,9 +11,9 @@ import numpy.typing as npt
 from skimage.metrics import structural_similarity
 
 from perturb.cards import METRICS, Metric
-from perturb.errors import SettingError
+from perturb.core.errors import SettingError
+from perturb.core.ranks import ranks
 from perturb.masks import order_by
-from perturb.ranks import ranks
 
 __all__ = [
     "METRICS",

@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from perturb.core.files import zip_of
+from perturb.core.quoting import file_name, html_text, json_file
 from perturb.drawings import Line, colour_bar, line_chart
-from perturb.folders import zip_of
-from perturb.quoting import file_name, html_text, json_file
 from perturb.results import versions
 
 

@@ -10,18 +10,28 @@ import numpy.typing as npt
 
 from perturb import export
 from perturb.cards import METRICS
-from perturb.colour import blend, colour_map, label_colours, limit_of, outline, overlay, readable_limit, tint, to_uint8
+from perturb.core.colour import (
+    blend,
+    colour_map,
+    label_colours,
+    limit_of,
+    outline,
+    overlay,
+    readable_limit,
+    tint,
+    to_uint8,
+)
+from perturb.core.files import npz, png
+from perturb.core.settings import shown as shown_settings
 from perturb.curves import Curves, record_of
 from perturb.drawings import Line, number
 from perturb.faithfulness import Faithfulness, contents
 from perturb.fill_ranks import FILL_TITLES, FILLS
-from perturb.folders import npz, png
 from perturb.images import Image
 from perturb.methods import METHODS
 from perturb.report import Chart, Item, Plate, Table
 from perturb.results import Result, versions
 from perturb.segmenters.base import Segmenter
-from perturb.settings import shown as shown_settings
 from perturb.study import Study, study_contents
 from perturb.targets import shares
 

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from perturb.errors import SegmenterError
+from perturb.core.errors import SegmenterError
+from perturb.core.settings import Value
 from perturb.images import Image, digest_of
 from perturb.readings import WHOLE_PASSES, Execution, Fact, Readings
 from perturb.segmenters.base import Segmenter
-from perturb.settings import Value
 from perturb.targets import Frozen
 
 __version__ = "0.1.0"

@@ -12,10 +12,10 @@ import numpy as np
 import PIL.Image
 import skimage.data
 
+from perturb.core.settings import lookup
 from perturb.images import Image, image_from_pixels, load_image
 from perturb.scenes import CLASSES
 from perturb.scenes.samples import SAMPLES, Sample
-from perturb.settings import lookup
 
 BUNDLED = Path(__file__).parent / "scenes" / "bundled"
 DEFAULT_SAMPLE = "quiet-street"

@@ -13,11 +13,11 @@ import torch
 from torch import nn
 
 from perturb import engine
+from perturb.core.errors import SegmenterError, SettingError
+from perturb.core.ranks import spearman
 from perturb.engine import Progress
-from perturb.errors import SegmenterError, SettingError
 from perturb.explain import explain
 from perturb.metrics import ssim
-from perturb.ranks import spearman
 from perturb.results import Result
 from perturb.segmenters.base import Segmenter
 from perturb.segmenters.torch_module import TorchSegmenter

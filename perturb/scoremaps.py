@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from perturb.errors import SettingError
+from perturb.core.errors import SettingError
 from perturb.images import Image
 
 SCALES = (50.0, 200.0, 500.0, 1200.0)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from perturb.errors import TargetError
+from perturb.core.errors import TargetError
 from perturb.images import Image
 
 IGNORED = 255

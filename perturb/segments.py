@@ -13,10 +13,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from perturb.errors import SettingError
+from perturb.core.errors import SettingError
+from perturb.core.settings import Setting, Value
 from perturb.images import IGNORE, Image
 from perturb.masks import Masks
-from perturb.settings import Setting, Value
 from perturb.targets import Frozen
 
 Labels = npt.NDArray[np.int32]

@@ -16,20 +16,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from perturb.colour import limit_of, overlay, with_colour_bar
+from perturb.core.colour import limit_of, overlay, with_colour_bar
+from perturb.core.errors import SettingError
+from perturb.core.files import check_directory, csv_bytes, png, write_folder
+from perturb.core.quoting import json_file
+from perturb.core.ranks import spearman
+from perturb.core.settings import Value, check_settings, lookup
 from perturb.curves import Curves, curve_forwards, curves, record_of
 from perturb.engine import Progress, clean_logits
-from perturb.errors import SettingError
 from perturb.explain import explain
 from perturb.fills import FILLS
-from perturb.folders import check_directory, csv_bytes, png, write_folder
 from perturb.images import Image
 from perturb.methods import METHODS
-from perturb.quoting import json_file
-from perturb.ranks import spearman
 from perturb.results import Result
 from perturb.segmenters.base import Segmenter
-from perturb.settings import Value, check_settings, lookup
 from perturb.targets import Frozen, Target
 
 FILL_NAMES = ("black", "white", "grey", "mean", "blur")

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from perturb.errors import TargetError
+from perturb.core.errors import TargetError
 from perturb.images import Image
 from perturb.readings import Readings
 from perturb.segmenters.base import Segmenter

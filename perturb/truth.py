@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import PIL.Image
 
+from perturb.core.errors import ImageError, LabelError
 from perturb.decode import Source, open_picture, reading
-from perturb.errors import ImageError, LabelError
 
 IGNORE = 255
 """The value of ground-truth pixels that belong to no class."""

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from perturb.errors import SettingError
+from perturb.core.errors import SettingError
 from perturb.layers import Layer
 
 Sign = Literal["signed", "positive", "negative"]

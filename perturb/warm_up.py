@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from perturb.core.settings import check_settings
 from perturb.engine import Route, clean_logits, run
 from perturb.fast.graph import compiled
 from perturb.fast.passes import Passes
@@ -15,7 +16,6 @@ from perturb.images import load_image, to_tensor
 from perturb.masks import Windows
 from perturb.readings import Execution
 from perturb.segmenters import TorchSegmenter
-from perturb.settings import check_settings
 from perturb.targets import Target
 
 

@@ -11,9 +11,9 @@ from torch.nn.functional import interpolate
 from torchvision.models import segmentation
 
 import perturb
+from perturb.core.settings import check_settings
 from perturb.layers import Layer, activations, inside, layers, stretch
 from perturb.methods.ablation_cam import AblationCam, activation, choose, weights
-from perturb.settings import check_settings
 from perturb.tail import Tail
 from tests.analytic import Constant, picture
 

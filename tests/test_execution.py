@@ -247,7 +247,7 @@ def test_few_passes_of_a_small_network_are_not_worth_preparing_for(asked, passes
     torch.manual_seed(0)
     conv = nn.Conv2d(3, 3, 3, 1, 1)
     segmenter = perturb.TorchSegmenter(nn.Sequential(conv), classes=CLASSES)
-    masks = perturb.METHODS["occlusion"].masks(image, None, perturb.settings.check_settings(
+    masks = perturb.METHODS["occlusion"].masks(image, None, perturb.core.settings.check_settings(
         perturb.METHODS["occlusion"].settings, asked, "occlusion"), 0)  # fmt: skip
     labels = engine.clean_logits(image, segmenter).argmax(0).numpy()
     frozen = perturb.Target("a", region="all").freeze(image, labels, segmenter.classes)

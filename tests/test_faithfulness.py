@@ -12,6 +12,7 @@ import perturb
 from perturb import Segmenter
 from perturb.cards import METRICS
 from perturb.controls import CONTROLS
+from perturb.core.settings import check_settings
 from perturb.curves import FILL
 from perturb.faithfulness import compare, compare_forwards
 from perturb.fills import SETTINGS, make_fill
@@ -19,7 +20,6 @@ from perturb.images import to_tensor
 from perturb.imputation import impute
 from perturb.judge import DEFAULT_METRICS, Judge
 from perturb.masks import order_by
-from perturb.settings import check_settings
 from tests.analytic import DarkIsObject, dark_square, picture
 
 

@@ -14,7 +14,8 @@ from torch.nn import functional
 import perturb
 from perturb import engine
 from perturb.core.memory import _library, kept
-from perturb.core.workers import undivided
+from perturb.core.settings import check_settings
+from perturb.core.threads import undivided
 from perturb.fast.boxes import Boxes, Patch, whole
 from perturb.fast.graph import compiled
 from perturb.fast.known import Unknown
@@ -28,7 +29,6 @@ from perturb.fills import make_fill
 from perturb.images import to_tensor
 from perturb.masks import Chain, Ranked, Windows, order_by
 from perturb.segmenters.torchvision import MEAN, STD, make
-from perturb.settings import check_settings
 from tests.analytic import picture
 from tests.test_ablation_cam import settle
 

@@ -11,12 +11,12 @@ from torch.nn import functional
 
 import perturb
 from perturb import fills, imputation, multigrid
+from perturb.core.settings import check_settings, shown
 from perturb.fill_kinds import SoftWindow
 from perturb.fills import FILLS, make_fill
 from perturb.images import to_tensor
 from perturb.imputation import impute
 from perturb.masks import Masks, Ranked
-from perturb.settings import check_settings, shown
 from tests.analytic import Additive, DarkIsObject, dark_square, picture
 
 HEIGHT, WIDTH = 21, 34

@@ -14,7 +14,7 @@ from torch.nn.functional import interpolate
 from torchvision.models import segmentation
 
 import perturb
-from perturb.colour import limit_of, readable_limit
+from perturb.core.colour import limit_of, readable_limit
 from perturb.explain import masks_and_fill
 from perturb.fills import make_fill
 from perturb.gradients import Score, trace

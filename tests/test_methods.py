@@ -16,6 +16,7 @@ from torch.nn import functional
 
 import perturb
 from perturb import fills, segments
+from perturb.core.settings import check_settings
 from perturb.explain import masks_and_fill
 from perturb.export import contents, save, settings_of
 from perturb.fills import make_fill
@@ -25,7 +26,6 @@ from perturb.methods.kernel_shap import draw, kernel, solve
 from perturb.methods.lime import fit
 from perturb.methods.rise import SoftGrids
 from perturb.segments import Coalitions, all_coalitions, partition
-from perturb.settings import check_settings
 from tests.analytic import Additive, Constant, DarkIsObject, dark_square
 
 H, W = 21, 34

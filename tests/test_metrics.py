@@ -10,9 +10,9 @@ import perturb
 from perturb import metrics, segmentation
 from perturb.__main__ import main
 from perturb.cards import METRICS
+from perturb.core.ranks import spearman
 from perturb.images import image_from_pixels
 from perturb.masks import order_by
-from perturb.ranks import spearman
 
 RNG = np.random.default_rng(0)
 

@@ -14,7 +14,7 @@ from pandas.testing import assert_frame_equal
 
 import perturb
 from perturb import ImageError, load_image
-from perturb.errors import LabelError
+from perturb.core.errors import LabelError
 from perturb.images import digest_of
 from perturb.samples import is_sample
 

@@ -12,9 +12,9 @@ import torch
 import perturb
 from pages.parts import address, arrays, figures
 from pages.parts.shell import Scene
-from perturb.colour import colour_map, limit_of
+from perturb.core.colour import colour_map, limit_of
+from perturb.core.quoting import markdown_text
 from perturb.layers import Layer, activations, inside, stretch
-from perturb.quoting import markdown_text
 from perturb.walk import ORDERS, SIGNS, Sign, channels, part
 
 PAGE = 12

@@ -9,8 +9,8 @@ import perturb
 from pages.parts import figures
 from pages.parts.shell import Scene
 from perturb.architecture import GROUP, Part, architecture, by_kind, why_not
+from perturb.core.quoting import html_text, markdown_text
 from perturb.methods.ablation_cam import choose
-from perturb.quoting import html_text, markdown_text
 from perturb.segmenters.onnx import OnnxSegmenter
 
 SHOWN = 1500

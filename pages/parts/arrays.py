@@ -11,9 +11,9 @@ import numpy.typing as npt
 import streamlit as st
 
 from pages.parts import network, report
-from perturb.folders import npz
+from perturb.core.files import npz
+from perturb.core.quoting import file_name
 from perturb.images import digest_of
-from perturb.quoting import file_name
 from perturb.report import Item
 from perturb.report_items import item_of_arrays
 

@@ -8,10 +8,10 @@ import streamlit as st
 
 import perturb
 from pages.parts import address, figures
-from perturb.colour import colour_map
+from perturb.core.colour import colour_map
+from perturb.core.quoting import markdown_text
 from perturb.layers import activations
 from perturb.methods.ablation_cam import weights
-from perturb.quoting import markdown_text
 
 SHOWN = 12
 

@@ -13,11 +13,11 @@ from pages.parts import address, shell
 from pages.parts.picker import Pick
 from pages.parts.shell import Scene
 from perturb import Target
+from perturb.core.quoting import markdown_text
+from perturb.core.settings import Setting, Value, check_settings
 from perturb.layers import layers
 from perturb.methods import METHODS
 from perturb.methods.ablation_cam import choose
-from perturb.quoting import markdown_text
-from perturb.settings import Setting, Value, check_settings
 from perturb.targets import SCORES, Score, shares
 
 REGION_KINDS = ("class", "component", "pixel", "box", "all", "truth")

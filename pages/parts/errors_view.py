@@ -10,8 +10,8 @@ import perturb
 from pages.parts import arrays, figures
 from pages.parts.probe import GAINED, LOST
 from pages.parts.shell import Scene
-from perturb.colour import outline, tint, to_uint8
-from perturb.quoting import markdown_text
+from perturb.core.colour import outline, tint, to_uint8
+from perturb.core.quoting import markdown_text
 from perturb.segmentation import Overlap, overlap, true_labels
 
 MISSED, INVENTED = LOST, GAINED

@@ -14,13 +14,13 @@ from streamlit.delta_generator import DeltaGenerator
 import perturb
 from pages.parts import controls, jobs, report, shell, views
 from pages.parts.shell import Scene
+from perturb.core.quoting import markdown_text
+from perturb.core.settings import Value
 from perturb.curves import curve_forwards
 from perturb.engine import Progress
 from perturb.estimates import HEAVY, remedies
 from perturb.methods import METHODS
 from perturb.methods.base import Outcome
-from perturb.quoting import markdown_text
-from perturb.settings import Value
 from perturb.targets import Frozen
 
 AT_ONCE = 600

@@ -10,10 +10,10 @@ import numpy.typing as npt
 import pandas as pd
 import streamlit as st
 
-from perturb.colour import MAGNITUDE, SIGNED, colour_map, limit_of, outline, to_uint8
+from perturb.core.colour import MAGNITUDE, SIGNED, colour_map, limit_of, outline, to_uint8
+from perturb.core.files import png
+from perturb.core.quoting import html_text
 from perturb.curves import Curves
-from perturb.folders import png
-from perturb.quoting import html_text
 from perturb.targets import shares
 
 MAP_COLOUR = "#c2410c"

@@ -12,9 +12,9 @@ import streamlit as st
 
 import perturb
 from pages.parts import experiment, figures, jobs
-from perturb.colour import limit_of, outline, overlay
+from perturb.core.colour import limit_of, outline, overlay
+from perturb.core.quoting import markdown_text
 from perturb.engine import Progress
-from perturb.quoting import markdown_text
 
 GROUNDS = {
     "foreground": ("Inside the region", "Foreground: channels silenced inside the region"),

@@ -18,9 +18,9 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import StopException
 
 import perturb
+from perturb.core.quoting import markdown_text
 from perturb.engine import Progress
 from perturb.estimates import duration as duration  # of runs, for all pages
-from perturb.quoting import markdown_text
 
 T = TypeVar("T")
 KEPT = 32

@@ -13,10 +13,10 @@ from pages.parts import address, charts, figures, fill_ranks
 from pages.parts.cards import GROUPS, tip
 from pages.parts.shell import Scene
 from perturb.cards import METRICS
-from perturb.colour import outline, overlay, readable_limit, tint
+from perturb.core.colour import outline, overlay, readable_limit, tint
+from perturb.core.files import zip_of
+from perturb.core.quoting import file_name, markdown_text
 from perturb.faithfulness import Faithfulness, contents
-from perturb.folders import zip_of
-from perturb.quoting import file_name, markdown_text
 from perturb.segmentation import true_labels, wrong_pixels
 from perturb.verdict import FALL, SMALLEST_GAP
 

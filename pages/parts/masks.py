@@ -11,8 +11,8 @@ import streamlit as st
 import perturb
 from pages.parts.figures import percent
 from pages.parts.network import current
-from perturb.errors import LabelError
-from perturb.quoting import html_text, markdown_text
+from perturb.core.errors import LabelError
+from perturb.core.quoting import html_text, markdown_text
 from perturb.segmentation import IGNORED, true_labels
 from perturb.targets import shares
 from perturb.truth import NAMED

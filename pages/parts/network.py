@@ -8,8 +8,8 @@ import streamlit as st
 
 import perturb
 from pages.parts import address
+from perturb.core.quoting import markdown_text
 from perturb.estimates import timed_pass
-from perturb.quoting import markdown_text
 from perturb.segmenters import DEFAULT
 from perturb.segmenters.onnx import OnnxSegmenter
 

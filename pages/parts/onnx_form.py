@@ -10,9 +10,9 @@ import streamlit as st
 
 import perturb
 from pages.parts import figures, onnx_scales, shell
-from perturb.colour import blend, label_colours
+from perturb.core.colour import blend, label_colours
+from perturb.core.quoting import markdown_text
 from perturb.estimates import HEAVY, duration
-from perturb.quoting import markdown_text
 from perturb.segmenters.onnx import LOADED, OnnxSegmenter
 from perturb.segmenters.onnx_checks import MAX_BYTES
 from perturb.segmenters.onnx_session import rehearse

@@ -13,7 +13,7 @@ import streamlit as st
 
 import perturb
 from pages.parts import figures
-from perturb.colour import blend, label_colours
+from perturb.core.colour import blend, label_colours
 from perturb.engine import clean_logits
 from perturb.estimates import duration
 from perturb.images import image_from_pixels

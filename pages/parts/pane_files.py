@@ -9,8 +9,8 @@ import streamlit as st
 from pages.parts import pane_curves, report
 from pages.parts.panes import Outcome, Shown
 from perturb.comparison import contents, python_lines
-from perturb.folders import zip_of
-from perturb.quoting import file_name
+from perturb.core.files import zip_of
+from perturb.core.quoting import file_name
 from perturb.report_items import item_of
 
 

@@ -11,10 +11,10 @@ import streamlit as st
 import perturb
 from pages.parts import controls, experiment, jobs, network, shell
 from pages.parts.shell import Scene
+from perturb.core.quoting import markdown_text
+from perturb.core.settings import Value
 from perturb.engine import Progress
 from perturb.methods import METHODS
-from perturb.quoting import markdown_text
-from perturb.settings import Value
 from perturb.targets import Frozen, Target
 
 COUNTS = ("2", "3", "4")

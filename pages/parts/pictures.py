@@ -9,7 +9,7 @@ import streamlit as st
 import perturb
 from pages.parts import address, figures, masks
 from pages.parts.network import current
-from perturb.quoting import markdown_text
+from perturb.core.quoting import markdown_text
 from perturb.samples import DEFAULT_SAMPLE, EVERY, is_sample, offered
 
 SOURCES = ("sample", "upload", "camera")

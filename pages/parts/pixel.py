@@ -13,9 +13,9 @@ import streamlit as st
 import perturb
 from pages.parts.picker import Pick, picture_picker
 from pages.parts.shell import Scene
-from perturb.colour import to_uint8
-from perturb.folders import png
-from perturb.quoting import markdown_text
+from perturb.core.colour import to_uint8
+from perturb.core.files import png
+from perturb.core.quoting import markdown_text
 from perturb.scoremaps import PixelScores, at_pixel
 from perturb.segmentation import IGNORED, true_labels
 

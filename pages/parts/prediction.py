@@ -9,8 +9,8 @@ import streamlit as st
 import perturb
 from pages.parts import arrays, figures, scores, truth
 from pages.parts.shell import Scene
-from perturb.colour import blend, colour_map, label_colours
-from perturb.quoting import markdown_text
+from perturb.core.colour import blend, colour_map, label_colours
+from perturb.core.quoting import markdown_text
 from perturb.scoremaps import fusion
 from perturb.segmentation import Correctness, correctness
 from perturb.targets import shares

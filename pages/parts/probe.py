@@ -10,7 +10,7 @@ import streamlit as st
 
 import perturb
 from pages.parts import address, figures
-from perturb.colour import blend, label_colours, outline, tint, to_uint8
+from perturb.core.colour import blend, label_colours, outline, tint, to_uint8
 from perturb.explain import masks_and_fill
 from perturb.masks import Masks, Windows
 

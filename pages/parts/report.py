@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from pages.parts import address
-from perturb.quoting import markdown_text
+from perturb.core.quoting import markdown_text
 from perturb.report import Item, report_html, report_zip
 
 PREFIXES = ("occ_", "per_", "ins_", "cam_", "cmp_", "fai_", "seg_")

@@ -9,9 +9,9 @@ import streamlit as st
 import perturb
 from pages.parts import arrays, controls, figures
 from pages.parts.shell import Scene
-from perturb.colour import colour_map, limit_of
+from perturb.core.colour import colour_map, limit_of
+from perturb.core.quoting import markdown_text
 from perturb.engine import clean_logits
-from perturb.quoting import markdown_text
 from perturb.scoremaps import ScoreMaps, score_maps, segments_of
 
 MAPS = {

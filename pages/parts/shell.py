@@ -15,7 +15,7 @@ import streamlit as st
 import perturb
 from pages.parts import network, pictures, report
 from pages.parts.network import load, own_segmenter, segment, use_own
-from perturb.quoting import markdown_text
+from perturb.core.quoting import markdown_text
 from perturb.samples import EVERY
 
 

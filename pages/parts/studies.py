@@ -13,11 +13,11 @@ import streamlit as st
 import perturb
 from pages.parts import address, figures, jobs, report
 from pages.parts.shell import Scene
-from perturb.colour import overlay
+from perturb.core.colour import overlay
+from perturb.core.files import zip_of
+from perturb.core.quoting import markdown_text
 from perturb.engine import Progress
 from perturb.fills import FILLS
-from perturb.folders import zip_of
-from perturb.quoting import markdown_text
 from perturb.report_items import item_of_study
 from perturb.study import FILL_NAMES, SIZES, Study, plan, study, study_contents, study_forwards
 

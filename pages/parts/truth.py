@@ -11,8 +11,8 @@ import streamlit as st
 
 from pages.parts import figures
 from pages.parts.shell import Scene
-from perturb.colour import tint, to_uint8
-from perturb.quoting import markdown_text
+from perturb.core.colour import tint, to_uint8
+from perturb.core.quoting import markdown_text
 from perturb.segmentation import Correctness, iou_by_class, mean_iou, pixel_accuracy
 
 WRONG = (255, 0, 200)

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import streamlit as st
 
 from pages.parts import figures, jobs, shell
-from perturb.colour import blend, label_colours, limit_of, outline, overlay, to_uint8
+from perturb.core.colour import blend, label_colours, limit_of, outline, overlay, to_uint8
 from perturb.known_answers import SETTINGS, TWINS, Case, Flip, Search, flip, search, search_forwards
 from perturb.methods import METHODS
 from perturb.scenes.planted import UNSEEN_SEEDS

@@ -12,14 +12,14 @@ from pages.parts import address, controls, figures, report
 from pages.parts.picker import Pick, picture_picker
 from pages.parts.shell import Scene
 from perturb.arguments import names_in
-from perturb.colour import blend, edges, label_colours, limit_of, outline, overlay, readable_limit, to_uint8
+from perturb.core.colour import blend, edges, label_colours, limit_of, outline, overlay, readable_limit, to_uint8
+from perturb.core.files import png
+from perturb.core.quoting import file_name, markdown_text, shell_line
 from perturb.curves import FILL
 from perturb.export import python_lines, to_zip
-from perturb.folders import png
 from perturb.methods.base import Outcome
 from perturb.methods.lime import POOR_FIT
 from perturb.metrics import METRICS
-from perturb.quoting import file_name, markdown_text, shell_line
 from perturb.report_items import item_of
 from perturb.samples import is_sample
 from perturb.segmenters.onnx import OnnxSegmenter

@@ -15,11 +15,11 @@ import streamlit as st
 import perturb
 from pages.parts import activation_maps, arrays, controls, experiment, figures, jobs
 from pages.parts.shell import Scene
-from perturb.colour import limit_of, overlay
+from perturb.core.colour import limit_of, overlay
+from perturb.core.quoting import markdown_text
 from perturb.engine import Progress
 from perturb.layers import Layer, layers
 from perturb.methods import INSIDE, METHODS
-from perturb.quoting import markdown_text
 from perturb.walk import SIGNS, Sign, part, share_inside, stops
 
 PLAIN = "activations"

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from perturb.core.workers import cores, spread
+from perturb.core.threads import cores, spread
 from perturb.fast.graph import check_clean, compiled
 from perturb.fast.known import ASKED, Unknown
 from perturb.fast.lowering import Network

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from perturb.core.workers import cores, spread
+from perturb.core.threads import cores, spread
 from perturb.fast.boxes import WHOLE, Boxes, Patch, Value
 from perturb.fast.cost import dearer
 from perturb.fast.graph import check_clean, compiled

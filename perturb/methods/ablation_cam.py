@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from perturb import engine
+from perturb.core.errors import SettingError
+from perturb.core.settings import Setting, Value
 from perturb.engine import Progress
-from perturb.errors import SettingError
 from perturb.fast.channels import Channels, channels
 from perturb.fast.known import Stale, Unknown
 from perturb.images import Image, to_tensor
@@ -22,7 +23,6 @@ from perturb.readings import COLUMNS, Execution, Fact, Readings
 from perturb.results import Result
 from perturb.segmenters.base import Segmenter
 from perturb.segmenters.onnx_layers import OnnxRest
-from perturb.settings import Setting, Value
 from perturb.tail import Tail, split
 from perturb.targets import Frozen
 

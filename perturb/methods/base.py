@@ -11,14 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from perturb import engine
+from perturb.core.errors import SettingError
+from perturb.core.settings import Setting, Value
 from perturb.engine import Progress
-from perturb.errors import SettingError
 from perturb.fills import make_fill
 from perturb.images import Image
 from perturb.masks import Masks
 from perturb.readings import Execution, Fact, Readings
 from perturb.segmenters.base import Segmenter, lacking
-from perturb.settings import Setting, Value
 from perturb.targets import Frozen
 
 Maps = dict[str, npt.NDArray[np.float32]]

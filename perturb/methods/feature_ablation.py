@@ -8,12 +8,12 @@ from typing import ClassVar
 import numpy as np
 
 from perturb import fills, segments
+from perturb.core.settings import Setting, Value
 from perturb.images import Image
 from perturb.masks import Masks
 from perturb.methods.base import Method, Outcome, drops
 from perturb.readings import Readings
 from perturb.segments import Coalitions, partition
-from perturb.settings import Setting, Value
 from perturb.targets import Frozen
 
 

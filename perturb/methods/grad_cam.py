@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from perturb.core.settings import Setting, Value
 from perturb.gradients import Traced, finite, trace
 from perturb.images import Image
 from perturb.layers import stretch
@@ -16,7 +17,6 @@ from perturb.methods.base import Outcome
 from perturb.methods.gradient import Asked, Gradient, arrays
 from perturb.readings import Fact
 from perturb.segmenters.base import Segmenter
-from perturb.settings import Setting, Value
 from perturb.targets import Frozen
 
 

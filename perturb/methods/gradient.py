@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from perturb.core.settings import Setting, Value
 from perturb.engine import Progress
 from perturb.fills import make_fill
 from perturb.gradients import Score, differentiable, finite, require
@@ -18,7 +19,6 @@ from perturb.images import Image, to_tensor
 from perturb.methods.base import Maps, Outcome, Unmasked
 from perturb.readings import Fact, Readings
 from perturb.segmenters.base import Segmenter
-from perturb.settings import Setting, Value
 from perturb.targets import Frozen
 
 CHANNELS = Setting(

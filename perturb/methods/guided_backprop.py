@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
+from perturb.core.settings import Setting, Value
 from perturb.gradients import Guided, finite, guide, trace
 from perturb.methods.base import Outcome
 from perturb.methods.gradient import CHANNELS, Asked, Gradient, arrays, magnitude, slope_unit
-from perturb.settings import Setting, Value
 
 EDGES = (
     "Guided maps act much like edge detectors: they hardly change when the network's weights are drawn anew (Adebayo et al. "

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import torch
 
+from perturb.core.settings import Setting, Value
 from perturb.gradients import finite, guide, trace
 from perturb.images import Image
 from perturb.layers import stretch
@@ -17,7 +18,6 @@ from perturb.methods.gradient import CHANNELS, Asked, Gradient, arrays, magnitud
 from perturb.methods.guided_backprop import GUIDED_CAPTIONS, guided_notes
 from perturb.readings import Fact
 from perturb.segmenters.base import Segmenter
-from perturb.settings import Setting, Value
 from perturb.targets import Frozen
 
 

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from perturb import fills
+from perturb.core.settings import Setting, Value
 from perturb.gradients import finite, in_batches
 from perturb.methods.base import Outcome
 from perturb.methods.gradient import Asked, Gradient, arrays, path_facts
-from perturb.settings import Setting, Value
 
 BASELINE = tuple(
     replace(

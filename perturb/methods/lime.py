@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from perturb import fills, segments
+from perturb.core.settings import Setting, Value
 from perturb.images import Image
 from perturb.masks import Masks
 from perturb.methods.base import Method, Outcome
 from perturb.readings import Fact, Readings
 from perturb.segments import Coalitions, all_coalitions, few_samples, partition, several
-from perturb.settings import Setting, Value
 from perturb.targets import Frozen
 
 KERNEL_WIDTH = 0.25

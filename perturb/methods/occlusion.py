@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from perturb import fills
+from perturb.core.settings import Setting, Value
 from perturb.images import Image
 from perturb.masks import Masks, Windows
 from perturb.methods.base import Method, Outcome, drops
 from perturb.readings import Readings
-from perturb.settings import Setting, Value
 from perturb.targets import Frozen
 
 

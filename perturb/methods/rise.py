@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 from perturb import fills
-from perturb.errors import SettingError
+from perturb.core.errors import SettingError
+from perturb.core.settings import Setting, Value
 from perturb.images import Image
 from perturb.masks import Masks
 from perturb.methods.base import Method, Outcome
 from perturb.readings import Readings
-from perturb.settings import Setting, Value
 from perturb.targets import Frozen
 
 

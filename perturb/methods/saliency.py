@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
+from perturb.core.settings import Setting, Value
 from perturb.methods.base import Outcome
 from perturb.methods.gradient import CHANNELS, PLAIN_CAPTIONS, Asked, Gradient, plain_maps, slope_unit
-from perturb.settings import Setting, Value
 
 
 class Saliency(Gradient):

@@ -8,10 +8,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from perturb.core.settings import Setting, Value
 from perturb.gradients import in_batches
 from perturb.methods.base import Outcome
 from perturb.methods.gradient import CHANNELS, NOISE, PLAIN_CAPTIONS, Asked, Gradient, plain_maps, slope_unit
-from perturb.settings import Setting, Value
 
 
 class SmoothGrad(Gradient):

@@ -11,14 +11,14 @@ from typing import Any
 
 import torch
 
-from perturb.errors import SegmenterError
+from perturb.core.errors import SegmenterError
+from perturb.core.settings import lookup
 from perturb.segmenters.base import Segmenter
 from perturb.segmenters.card import ABILITIES, Card, Figure, streets
 from perturb.segmenters.downloads import Download, Progress
 from perturb.segmenters.own import ARCHITECTURES, load_weights
 from perturb.segmenters.torch_module import TorchSegmenter
 from perturb.segmenters.torchvision import MODELS
-from perturb.settings import lookup
 
 Loader = Callable[[torch.device], Segmenter]
 

@@ -11,8 +11,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from perturb.colour import class_palette
-from perturb.errors import SegmenterError
+from perturb.core.colour import class_palette
+from perturb.core.errors import SegmenterError
 
 
 class Frame(NamedTuple):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from perturb.errors import SegmenterError
+from perturb.core.errors import SegmenterError
 
 CHUNK = 1 << 18
 TIMEOUT = 20.0

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from perturb.errors import SegmenterError
+from perturb.core.errors import SegmenterError
 from perturb.scenes import CLASSES
 from perturb.segmenters.base import Segmenter
 from perturb.segmenters.identity import weights_digest

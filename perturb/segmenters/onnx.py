@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
-from perturb.errors import SegmenterError
-from perturb.quoting import python_literal
+from perturb.core.errors import SegmenterError
+from perturb.core.quoting import python_literal
 from perturb.segmenters.base import Frame, Segmenter
 from perturb.segmenters.onnx_checks import MAX_BYTES, first_line
 from perturb.segmenters.onnx_runtime import onnxruntime

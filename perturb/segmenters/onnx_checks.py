@@ -16,7 +16,7 @@ from collections.abc import Iterator
 import onnx
 from google.protobuf.message import DecodeError
 
-from perturb.errors import SegmenterError
+from perturb.core.errors import SegmenterError
 from perturb.images import MAX_SIDE
 from perturb.segmenters.onnx_order import sort_nodes
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import onnx
 import torch
 
-from perturb.errors import SegmenterError, SettingError
+from perturb.core.errors import SegmenterError, SettingError
 from perturb.segmenters.base import check_logits
 from perturb.segmenters.onnx import OnnxSegmenter
 from perturb.segmenters.onnx_checks import first_line

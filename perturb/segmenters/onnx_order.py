@@ -6,7 +6,7 @@ from graphlib import CycleError, TopologicalSorter
 
 import onnx
 
-from perturb.errors import SegmenterError
+from perturb.core.errors import SegmenterError
 
 
 def sort_nodes(model: onnx.ModelProto, name: str = "the file") -> None:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from perturb.errors import SegmenterError
+from perturb.core.errors import SegmenterError
 
 Scale = Literal["imagenet", "unit", "symmetric", "bytes", "centred"]
 Order = Literal["RGB", "BGR", "grey"]

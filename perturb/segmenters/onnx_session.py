@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from perturb.errors import SegmenterError
+from perturb.core.errors import SegmenterError
 from perturb.segmenters.onnx_checks import HOW, first_line
 from perturb.segmenters.onnx_runtime import onnxruntime
 from perturb.segmenters.onnx_spec import read_spec

@@ -7,7 +7,7 @@ from typing import Literal
 
 import onnx
 
-from perturb.errors import SegmenterError
+from perturb.core.errors import SegmenterError
 from perturb.segmenters.onnx_checks import HOW
 
 Layout = Literal["NCHW", "NHWC"]

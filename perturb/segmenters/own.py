@@ -11,12 +11,12 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from perturb.errors import SegmenterError
-from perturb.quoting import python_literal
+from perturb.core.errors import SegmenterError
+from perturb.core.quoting import python_literal
+from perturb.core.settings import lookup
 from perturb.segmenters.identity import weights_digest
 from perturb.segmenters.torch_module import TorchSegmenter
 from perturb.segmenters.torchvision import MEAN, MODELS, STD, make
-from perturb.settings import lookup
 
 LISTED = 3
 """Tensors that an error names before it only counts them."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from perturb.errors import SegmenterError
+from perturb.core.errors import SegmenterError
 from perturb.segmenters.base import Frame, Segmenter, two_channels
 from perturb.segmenters.identity import network_digest, operations_mark, weights_mark
 from perturb.segmenters.padding import own_padding

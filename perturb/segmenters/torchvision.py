@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from perturb.errors import SegmenterError
+from perturb.core.errors import SegmenterError
 from perturb.segmenters.base import Segmenter
 from perturb.segmenters.card import TORCH, Card, Figure
 from perturb.segmenters.downloads import Download

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from perturb.quoting import markdown_text
+from perturb.core.quoting import markdown_text
 
 NAMES = (
     "![x](http://127.0.0.1:9/x.png)",

@@ -12,7 +12,7 @@ from numpy.testing import assert_array_equal
 from playwright.sync_api import Page, expect
 
 import perturb
-from perturb.colour import limit_of, overlay
+from perturb.core.colour import limit_of, overlay
 
 from .driver import open_page, query
 from .lab import LIME, RUN_SECONDS, download, numbers

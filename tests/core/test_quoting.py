@@ -27,9 +27,8 @@ from pages.parts.figures import bar_html, legend_html
 from pages.parts.views import command_line
 from perturb import comparison, export
 from perturb.__main__ import main
-from perturb.drawings import Line, line_chart
-from perturb.folders import csv_bytes, npz
-from perturb.quoting import (
+from perturb.core.files import csv_bytes, npz
+from perturb.core.quoting import (
     FILE_NAME_BYTES,
     csv_cell,
     encodable,
@@ -40,6 +39,7 @@ from perturb.quoting import (
     python_literal,
     shell_line,
 )
+from perturb.drawings import Line, line_chart
 from perturb.report import Table, report_html, report_zip
 from perturb.report_items import item_of
 from tests import onnx_files as files

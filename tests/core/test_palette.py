@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import perturb
-from perturb.colour import class_palette
+from perturb.core.colour import class_palette
 from tests import onnx_files as files
 
 

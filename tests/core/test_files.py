@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 import perturb
-from perturb import folders
-from perturb.folders import write_file, write_folder
+from perturb.core import files
+from perturb.core.files import write_file, write_folder
 from tests.disks import disk  # noqa: F401 — a fixture
 
 ROOT = Path(perturb.__file__).parents[1]
@@ -22,7 +22,7 @@ NAMES = [f"{index}.bin" for index in range(6)]
 WRITERS = """
 import os, sys
 from pathlib import Path
-from perturb.folders import write_folder
+from perturb.core.files import write_folder
 
 for line in sys.stdin:
     times, where = line.split(maxsplit=1)
@@ -126,7 +126,7 @@ def test_there_is_always_a_folder_and_writers_leave_each_other_alone(writers, tm
 
 
 def test_where_nothing_can_be_exchanged_the_folder_is_replaced_all_the_same(tmp_path, monkeypatch):
-    monkeypatch.setattr(folders, "exchange", lambda one, other: False)
+    monkeypatch.setattr(files, "exchange", lambda one, other: False)
     out = tmp_path / "out"
     for text in ("first", "second"):
         write_folder(out, lambda text=text: whole(text))

@@ -21,8 +21,8 @@ import numpy as np
 import numpy.typing as npt
 import PIL.Image
 
-from perturb.errors import ExportError
-from perturb.quoting import csv_cell, file_name
+from perturb.core.errors import ExportError
+from perturb.core.quoting import csv_cell, file_name
 
 if sys.platform != "win32":
     import fcntl

@@ -9,8 +9,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import perturb
 from perturb import fills
+from perturb.core.settings import Setting, check_settings, shown
 from perturb.fills import Backdrop, make_fill
-from perturb.settings import Setting, check_settings, shown
 from tests.analytic import Constant, dark_square, picture
 
 BIG = picture(48, 64)
@@ -145,7 +145,7 @@ def test_a_setting_knows_its_title():
 
 
 def test_the_readme_names_every_method_fill_metric_and_segmenter():
-    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
     for registry in (perturb.METHODS, perturb.FILLS, perturb.METRICS, perturb.SEGMENTERS):
         for name in registry:
             assert f"`{name}`" in readme, name

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Literal
 
-from perturb.errors import SettingError
+from perturb.core.errors import SettingError
 
 Value = int | float | str
 

@@ -98,7 +98,9 @@ def imputation(height: int, width: int, floor: float | None) -> Work:
 
 def _channels(subject: Subject, layer: str) -> int:
     return next(
-        found.shape[0] for found in perturb.layers.layers(subject.segmenter, subject.image) if found.name == layer
+        found.shape[0]
+        for found in perturb.segmenters.layers.layers(subject.segmenter, subject.image)
+        if found.name == layer
     )
 
 

@@ -34,13 +34,14 @@ from perturb import engine
 from perturb.core.colour import outline, tint, to_uint8
 from perturb.core.settings import check_settings
 from perturb.explain import masks_and_fill
-from perturb.fills import SETTINGS, Backdrop, make_fill
+from perturb.fill_kinds import Backdrop
+from perturb.fills import SETTINGS, make_fill
 from perturb.images import Image
-from perturb.layers import inside, layers
 from perturb.masks import Chain, Ranked, order_by
 from perturb.readings import Readings
 from perturb.results import Result
-from perturb.segmenters import Segmenter
+from perturb.segmenters.base import Segmenter
+from perturb.segmenters.layers import inside, layers
 
 CLASSES = ("car", "pedestrian", "bicyclist")
 SMALLEST = 300

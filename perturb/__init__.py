@@ -21,8 +21,8 @@ from perturb.readings import Readings
 from perturb.results import Result, __version__
 from perturb.samples import SAMPLES, sample
 from perturb.sanity import randomise, reseed
-from perturb.segmenters import SEGMENTERS, Segmenter, TorchSegmenter, load_segmenter, load_weights, register
-from perturb.segmenters.onnx import load_onnx
+from perturb.segmenters.onnx.segmenter import load_onnx
+from perturb.segmenters.registry import SEGMENTERS, Segmenter, TorchSegmenter, load_segmenter, load_weights, register
 from perturb.targets import Target
 
 __all__ = [

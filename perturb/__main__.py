@@ -12,16 +12,16 @@ from typing import Any
 import perturb
 from perturb import evaluate_command, export
 from perturb.arguments import Bar, Parser, add_ignore_index, ignored_in, names_in, settings_in, words
+from perturb.cards import METRICS
 from perturb.core.errors import PerturbError, SettingError
 from perturb.core.settings import lookup
 from perturb.curves import FILL, record_of
 from perturb.estimates import estimate
 from perturb.explain import PRECISIONS
 from perturb.images import MAX_SIDE, Image
-from perturb.metrics import METRICS
 from perturb.samples import EVERY
-from perturb.segmenters import DEFAULT, default_device
-from perturb.segmenters.onnx import OnnxSegmenter, load_as_told
+from perturb.segmenters.onnx.segmenter import OnnxSegmenter, load_as_told
+from perturb.segmenters.registry import DEFAULT, default_device
 from perturb.study import FILL_NAMES, SIZES, check_study, save_study, study
 from perturb.targets import REGIONS, SCORES
 

@@ -14,7 +14,7 @@ from perturb.core.memory import kept
 from perturb.core.threads import undivided
 from perturb.fast.known import ASKED, Stale, Unknown
 from perturb.fast.passes import Passes, passes
-from perturb.fills import Fill
+from perturb.fill_kinds import Fill
 from perturb.images import Image, to_tensor
 from perturb.masks import Masks
 from perturb.readings import Execution, Readings

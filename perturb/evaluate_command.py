@@ -15,7 +15,7 @@ from perturb.evaluation_folder import TABLE
 from perturb.images import MAX_SIDE
 from perturb.judge import DEFAULT_METRICS
 from perturb.methods import METHODS
-from perturb.segmenters import DEFAULT
+from perturb.segmenters.registry import DEFAULT
 from perturb.summaries import summarise
 
 

@@ -21,9 +21,11 @@ from perturb.images import MAX_SIDE, Image, load_image
 from perturb.judge import DEFAULT_METRICS, Judge
 from perturb.methods import METHODS
 from perturb.results import __version__
-from perturb.samples import EVERY, SAMPLES, sample
-from perturb.segmenters import DEFAULT, SEGMENTERS, Segmenter, load_segmenter
-from perturb.segmenters.onnx import load_as_told
+from perturb.samples import EVERY, sample
+from perturb.scenes.samples import SAMPLES
+from perturb.segmenters.base import Segmenter
+from perturb.segmenters.onnx.segmenter import load_as_told
+from perturb.segmenters.registry import DEFAULT, SEGMENTERS, load_segmenter
 from perturb.targets import Target, shares
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")

@@ -18,8 +18,8 @@ from perturb.methods import METHODS
 from perturb.readings import COLUMNS
 from perturb.results import Result
 from perturb.samples import is_sample
-from perturb.segmenters import SEGMENTERS
 from perturb.segmenters.base import Segmenter
+from perturb.segmenters.registry import SEGMENTERS
 
 FILES = (
     "heatmap.npy",

@@ -14,7 +14,7 @@ import skimage.data
 
 from perturb.core.settings import lookup
 from perturb.images import Image, image_from_pixels, load_image
-from perturb.scenes import CLASSES
+from perturb.scenes.labels import CLASSES
 from perturb.scenes.samples import SAMPLES, Sample
 
 BUNDLED = Path(__file__).parent / "scenes" / "bundled"

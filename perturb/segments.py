@@ -15,9 +15,10 @@ from torch import Tensor
 
 from perturb.core.errors import SettingError
 from perturb.core.settings import Setting, Value
-from perturb.images import IGNORE, Image
+from perturb.images import Image
 from perturb.masks import Masks
 from perturb.targets import Frozen
+from perturb.truth import IGNORE
 
 Labels = npt.NDArray[np.int32]
 

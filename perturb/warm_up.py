@@ -15,7 +15,7 @@ from perturb.fills import SETTINGS, make_fill
 from perturb.images import load_image, to_tensor
 from perturb.masks import Windows
 from perturb.readings import Execution
-from perturb.segmenters import TorchSegmenter
+from perturb.segmenters.torch_module import TorchSegmenter
 from perturb.targets import Target
 
 

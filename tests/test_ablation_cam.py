@@ -12,9 +12,9 @@ from torchvision.models import segmentation
 
 import perturb
 from perturb.core.settings import check_settings
-from perturb.layers import Layer, activations, inside, layers, stretch
 from perturb.methods.ablation_cam import AblationCam, activation, choose, weights
-from perturb.tail import Tail
+from perturb.segmenters.downstream import Tail
+from perturb.segmenters.layers import Layer, activations, inside, layers, stretch
 from tests.analytic import Constant, picture
 
 CLASSES = ["thing", "rest", "other"]

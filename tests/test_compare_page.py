@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 import perturb
-from perturb.segmenters import SEGMENTERS, SegmenterEntry
+from perturb.segmenters.registry import SEGMENTERS, SegmenterEntry
 from perturb.verdict import verdict_on
 from tests.test_pages import visit, words
 

@@ -8,7 +8,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import perturb
 from perturb import engine
-from perturb.fills import Backdrop, make_fill
+from perturb.fill_kinds import Backdrop
+from perturb.fills import make_fill
 from perturb.masks import Chain, Ranked, Windows
 from tests.analytic import Additive, Constant, DarkIsObject, dark_square, picture
 

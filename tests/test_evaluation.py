@@ -19,7 +19,7 @@ import perturb
 from perturb.__main__ import main
 from perturb.controls import CONTROLS
 from perturb.evaluation import Plan, evaluate, pictures_in
-from perturb.segmenters import SEGMENTERS, SegmenterEntry
+from perturb.segmenters.registry import SEGMENTERS, SegmenterEntry
 from perturb.summaries import summarise
 from tests import onnx_files as files
 from tests.analytic import DarkIsObject, dark_square

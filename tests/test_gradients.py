@@ -19,10 +19,10 @@ from perturb.explain import masks_and_fill
 from perturb.fills import make_fill
 from perturb.gradients import Score, trace
 from perturb.images import to_tensor
-from perturb.layers import stretch
 from perturb.methods import INSIDE, METHODS
 from perturb.sanity import randomise, reseed
-from perturb.segmenters.onnx import load_onnx
+from perturb.segmenters.layers import stretch
+from perturb.segmenters.onnx.segmenter import load_onnx
 from tests.analytic import Additive, Constant, picture
 from tests.onnx_files import pixelwise, save
 

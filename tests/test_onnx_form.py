@@ -8,11 +8,11 @@ from numpy.testing import assert_array_equal
 
 import perturb
 from pages.parts import onnx_form, onnx_scales
-from perturb.segmenters.onnx_session import rehearse
-from perturb.segmenters.onnx_spec import read_spec
+from perturb.segmenters.onnx.session import rehearse
+from perturb.segmenters.onnx.spec import read_spec
 from tests import onnx_files as files
 from tests.fuzz.networks import sources
-from tests.test_onnx_inputs import linear
+from tests.segmenters.onnx.test_inputs import linear
 from tests.test_pages import visit, words
 
 PRESETS = ["imagenet", "unit", "symmetric", "bytes", "centred"]
@@ -124,7 +124,8 @@ def test_a_heavy_network_runs_nothing_before_it_is_asked_to(monkeypatch):
     runs = []
     original = perturb.load_onnx.__globals__["OnnxSegmenter"]._run
     monkeypatch.setattr(
-        "perturb.segmenters.onnx.OnnxSegmenter._run", lambda self, given: runs.append(1) or original(self, given)
+        "perturb.segmenters.onnx.segmenter.OnnxSegmenter._run",
+        lambda self, given: runs.append(1) or original(self, given),
     )
     app = upload(linear(metadata={"note": "another file"}))
     assert not app.exception

@@ -2,7 +2,7 @@
 
 from streamlit.testing.v1 import AppTest
 
-from tests.test_onnx_layers import Net, exported
+from tests.segmenters.onnx.test_layers import Net, exported
 from tests.test_pages import words
 
 

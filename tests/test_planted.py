@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from perturb.scenes import CLASSES, planted
+from perturb.scenes import planted
+from perturb.scenes.labels import CLASSES
 from perturb.scenes.planted import GAP, HEIGHT, TRAINING_SEEDS, UNSEEN_SEEDS, WIDTH
 from training.scenes import TRAINING_SEEDS as ORDINARY_TRAINING
 from training.scenes import UNSEEN_SEEDS as ORDINARY_UNSEEN

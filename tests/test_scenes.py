@@ -11,9 +11,10 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import perturb.scenes
-from perturb.scenes import CLASSES, Scene, draw
+from perturb.scenes.compose import Scene, draw
+from perturb.scenes.labels import CLASSES
 from perturb.scenes.samples import SAMPLES
-from perturb.scenes.vehicles import Car
+from perturb.scenes.vehicle_shell import Car
 
 BUNDLED = Path(perturb.scenes.__file__).parent / "bundled"
 SEEDS = range(12)

@@ -14,10 +14,10 @@ from perturb.engine import clean_logits
 from perturb.images import image_from_pixels
 from perturb.samples import DEFAULT_SAMPLE, EVERY, PHOTOGRAPHS, offered
 from perturb.segmentation import correctness
-from perturb.segmenters import SEGMENTERS
-from tests.test_onnx_layers import Net, exported
+from perturb.segmenters.registry import SEGMENTERS
+from tests.segmenters.onnx.test_layers import Net, exported
+from tests.segmenters.test_torchvision import framework, publish
 from tests.test_pages import visit, words
-from tests.test_torchvision import framework, publish
 
 NAME = "lraspp-mobilenet"
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from perturb.segmenters.streets_unet import CLASSES
+from perturb.scenes.labels import CLASSES
 from training.card import write
 from training.data import Source
 from training.loop import Learner

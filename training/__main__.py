@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from perturb.segmenters.streets_unet import CLASSES
+from perturb.scenes.labels import CLASSES
 from training.card import measure, table, write
 from training.data import Source, load_camvid
 from training.loop import Recipe, train

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from perturb.segmenters.streets_unet import CLASSES, STRIDE, StreetsUNet
+from perturb.scenes.labels import CLASSES
+from perturb.segmenters.streets_unet import STRIDE, StreetsUNet
 from training.data import Source
 from training.measure import confusion, iou, milliseconds, reach
 from training.networks import NETWORKS, Network

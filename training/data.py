@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from perturb.segmenters.streets_unet import CLASSES
+from perturb.scenes.labels import CLASSES
 from training.augment import IGNORE, recolour, view
 
 CAMVID_UNLABELLED = 11

@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.multiprocessing import get_context, spawn
 
-from perturb.segmenters.streets_unet import CLASSES
+from perturb.scenes.labels import CLASSES
 from training.data import Crops, Source, batches, load_camvid
 from training.loss import class_weights, segmentation_loss
 from training.measure import confusion, iou

@@ -22,11 +22,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from perturb.known_answers import flip
-from perturb.scenes.labels import CAR
+from perturb.scenes.labels import CAR, CLASSES
 from perturb.scenes.planted import SHORTCUT_CLASS, TRAINING_SEEDS, UNSEEN_SEEDS, planted
-from perturb.segmenters import load_segmenter
 from perturb.segmenters.base import Segmenter
-from perturb.segmenters.streets_unet import CLASSES, StreetsUNet
+from perturb.segmenters.registry import load_segmenter
+from perturb.segmenters.streets_unet import StreetsUNet
 from perturb.segmenters.torch_module import TorchSegmenter
 from training.augment import recolour
 from training.card import measure, table

@@ -14,8 +14,8 @@ from pages.parts import address, arrays, figures
 from pages.parts.shell import Scene
 from perturb.core.colour import colour_map, limit_of
 from perturb.core.quoting import markdown_text
-from perturb.layers import Layer, activations, inside, stretch
-from perturb.walk import ORDERS, SIGNS, Sign, channels, part
+from perturb.segmenters.channels import ORDERS, SIGNS, Sign, channels, part
+from perturb.segmenters.layers import Layer, activations, inside, stretch
 
 PAGE = 12
 KEPT = 7

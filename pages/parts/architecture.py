@@ -8,10 +8,10 @@ import streamlit as st
 import perturb
 from pages.parts import figures
 from pages.parts.shell import Scene
-from perturb.architecture import GROUP, Part, architecture, by_kind, why_not
 from perturb.core.quoting import html_text, markdown_text
 from perturb.methods.ablation_cam import choose
-from perturb.segmenters.onnx import OnnxSegmenter
+from perturb.segmenters.onnx.segmenter import OnnxSegmenter
+from perturb.segmenters.summary import GROUP, Part, architecture, by_kind, why_not
 
 SHOWN = 1500
 """Parts that the tree shows; a page of more takes seconds to draw."""

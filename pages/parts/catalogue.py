@@ -10,8 +10,8 @@ import streamlit as st
 
 import perturb
 from pages.parts import network
-from perturb.segmenters import ABILITIES, Card
-from perturb.segmenters.onnx import OnnxSegmenter
+from perturb.segmenters.card import ABILITIES, Card
+from perturb.segmenters.onnx.segmenter import OnnxSegmenter
 
 
 def section() -> None:

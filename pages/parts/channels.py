@@ -10,8 +10,8 @@ import perturb
 from pages.parts import address, figures
 from perturb.core.colour import colour_map
 from perturb.core.quoting import markdown_text
-from perturb.layers import activations
 from perturb.methods.ablation_cam import weights
+from perturb.segmenters.layers import activations
 
 SHOWN = 12
 

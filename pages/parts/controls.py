@@ -15,9 +15,9 @@ from pages.parts.shell import Scene
 from perturb import Target
 from perturb.core.quoting import markdown_text
 from perturb.core.settings import Setting, Value, check_settings
-from perturb.layers import layers
 from perturb.methods import METHODS
 from perturb.methods.ablation_cam import choose
+from perturb.segmenters.layers import layers
 from perturb.targets import SCORES, Score, shares
 
 REGION_KINDS = ("class", "component", "pixel", "box", "all", "truth")

@@ -10,8 +10,8 @@ import perturb
 from pages.parts import address
 from perturb.core.quoting import markdown_text
 from perturb.estimates import timed_pass
-from perturb.segmenters import DEFAULT
-from perturb.segmenters.onnx import OnnxSegmenter
+from perturb.segmenters.onnx.segmenter import OnnxSegmenter
+from perturb.segmenters.registry import DEFAULT
 
 
 def choose() -> None:

@@ -13,10 +13,10 @@ from pages.parts import figures, onnx_scales, shell
 from perturb.core.colour import blend, label_colours
 from perturb.core.quoting import markdown_text
 from perturb.estimates import HEAVY, duration
-from perturb.segmenters.onnx import LOADED, OnnxSegmenter
-from perturb.segmenters.onnx_checks import MAX_BYTES
-from perturb.segmenters.onnx_session import rehearse
-from perturb.segmenters.onnx_spec import KINDS, LAYOUTS, MAX_MULTIPLE, OnnxGraph, OnnxSpec, complete, read_spec
+from perturb.segmenters.onnx.checks import MAX_BYTES
+from perturb.segmenters.onnx.segmenter import LOADED, OnnxSegmenter
+from perturb.segmenters.onnx.session import rehearse
+from perturb.segmenters.onnx.spec import KINDS, LAYOUTS, MAX_MULTIPLE, OnnxGraph, OnnxSpec, complete, read_spec
 from perturb.targets import shares
 
 PREFIX = onnx_scales.PREFIX

@@ -17,9 +17,9 @@ from perturb.core.colour import blend, label_colours
 from perturb.engine import clean_logits
 from perturb.estimates import duration
 from perturb.images import image_from_pixels
-from perturb.segmenters.onnx import OnnxSegmenter
-from perturb.segmenters.onnx_scaling import ORDERS, PRESETS, SCALES, Scaling, fitting, numbers, preset, text_of
-from perturb.segmenters.onnx_spec import OnnxGraph
+from perturb.segmenters.onnx.scaling import ORDERS, PRESETS, SCALES, Scaling, fitting, numbers, preset, text_of
+from perturb.segmenters.onnx.segmenter import OnnxSegmenter
+from perturb.segmenters.onnx.spec import OnnxGraph
 
 PREFIX = "onnx_"
 OWN = "own"

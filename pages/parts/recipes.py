@@ -10,7 +10,7 @@ from pathlib import Path
 import streamlit as st
 
 import perturb
-from perturb.segmenters import ARCHITECTURES
+from perturb.segmenters.own_weights import ARCHITECTURES
 
 EXPORT = Path(__file__).parents[2] / "docs" / "export.md"
 FRAMEWORKS = ("PyTorch", "Keras 3", "segmentation-models-pytorch")

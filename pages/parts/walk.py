@@ -18,9 +18,9 @@ from pages.parts.shell import Scene
 from perturb.core.colour import limit_of, overlay
 from perturb.core.quoting import markdown_text
 from perturb.engine import Progress
-from perturb.layers import Layer, layers
 from perturb.methods import INSIDE, METHODS
-from perturb.walk import SIGNS, Sign, part, share_inside, stops
+from perturb.segmenters.channels import SIGNS, Sign, part, share_inside, stops
+from perturb.segmenters.layers import Layer, layers
 
 PLAIN = "activations"
 FIRST = "grad-cam"

@@ -23,7 +23,7 @@ class Setting:
     Attributes:
         name: as on the command line and in Python.
         kind: `int`, `float`, `choice` (one of `choices`), `colour` (`#rrggbb`) or `layer` (the name of a segmenter's
-            layer, see `perturb.layers`; empty for the method's own choice).
+            layer, see `perturb.segmenters.layers`; empty for the method's own choice).
         default: the value when nothing is said.
         help: one or two plain sentences.
         low, high: bounds of a number, inclusive.

@@ -16,7 +16,7 @@ from perturb.fast.known import Stale, Unknown
 from perturb.fast.lowering import Builder, Network, Recorder
 from perturb.segmenters.base import Segmenter
 from perturb.segmenters.torch_module import TorchSegmenter
-from perturb.tracing import trace
+from perturb.segmenters.tracing import trace
 
 TOLERANCE = 1e-4
 """The list must give the network's own logits within this part of their range; float32 sums in another order differ by

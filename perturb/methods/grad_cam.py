@@ -11,12 +11,12 @@ from torch import Tensor
 from perturb.core.settings import Setting, Value
 from perturb.gradients import Traced, finite, trace
 from perturb.images import Image
-from perturb.layers import stretch
 from perturb.methods.ablation_cam import LAYER, choose
 from perturb.methods.base import Outcome
 from perturb.methods.gradient import Asked, Gradient, arrays
 from perturb.readings import Fact
 from perturb.segmenters.base import Segmenter
+from perturb.segmenters.layers import stretch
 from perturb.targets import Frozen
 
 

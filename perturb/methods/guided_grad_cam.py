@@ -10,7 +10,6 @@ import torch
 from perturb.core.settings import Setting, Value
 from perturb.gradients import finite, guide, trace
 from perturb.images import Image
-from perturb.layers import stretch
 from perturb.methods.ablation_cam import LAYER, choose
 from perturb.methods.base import Outcome
 from perturb.methods.grad_cam import logit_note
@@ -18,6 +17,7 @@ from perturb.methods.gradient import CHANNELS, Asked, Gradient, arrays, magnitud
 from perturb.methods.guided_backprop import GUIDED_CAPTIONS, guided_notes
 from perturb.readings import Fact
 from perturb.segmenters.base import Segmenter
+from perturb.segmenters.layers import stretch
 from perturb.targets import Frozen
 
 

@@ -16,7 +16,7 @@ from perturb.scenes.people import Rider, Walker
 from perturb.scenes.plants import SEASONS, Hedge, Tree
 from perturb.scenes.settings import Actor, Settings, parse
 from perturb.scenes.stage import Stage
-from perturb.scenes.vehicles import Car
+from perturb.scenes.vehicle_shell import Car
 from perturb.scenes.view import Camera
 
 SMALLEST = 64  # pixels; below this nothing can be recognised

@@ -13,8 +13,7 @@ import numpy.typing as npt
 
 from perturb.scenes import labels
 from perturb.scenes.compose import draw
-from perturb.scenes.vehicle_shell import BODIES, PAINTS
-from perturb.scenes.vehicles import Car
+from perturb.scenes.vehicle_shell import BODIES, PAINTS, Car
 
 HEIGHT, WIDTH = 192, 256
 """Of the pictures. Small, because an explanation is hundreds of forward passes and an answer needs many scenes."""

@@ -7,7 +7,7 @@ from perturb.scenes.layout import FENCE_TINTS, Layout, shape
 from perturb.scenes.people import Rider, Walker
 from perturb.scenes.plants import LEAVES, Tree
 from perturb.scenes.signs import SIGNS
-from perturb.scenes.vehicles import BODIES, PAINTS, Car
+from perturb.scenes.vehicle_shell import BODIES, PAINTS, Car
 
 
 def traffic(rng: np.random.Generator, layout: Layout, amount: float) -> None:

@@ -8,7 +8,7 @@ from perturb.scenes.compose import Scene, draw
 from perturb.scenes.furniture import Bollard, Fence, Lamp, Sign, Signal
 from perturb.scenes.people import Rider, Walker
 from perturb.scenes.plants import Tree
-from perturb.scenes.vehicles import Car
+from perturb.scenes.vehicle_shell import Car
 
 
 @dataclass(frozen=True)

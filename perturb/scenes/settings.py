@@ -8,7 +8,7 @@ from perturb.scenes.furniture import Bollard, Fence, Lamp, Sign, Signal
 from perturb.scenes.light import SUNS, TIMES, WEATHERS
 from perturb.scenes.people import Rider, Walker
 from perturb.scenes.plants import SEASONS, Hedge, Tree
-from perturb.scenes.vehicles import BODIES, PAINTS, Car
+from perturb.scenes.vehicle_shell import BODIES, PAINTS, Car
 
 Actor = Car | Walker | Rider | Lamp | Signal | Sign | Bollard | Fence | Tree | Hedge
 NEAREST_END = 14.0  # metres: the side road in front of the closing row needs its room

@@ -47,7 +47,7 @@ class Segmenter(ABC):
         [project.entry-points."perturb.segmenters"]
         mine = "my_package:mine"                  # def mine(device): return Mine("mine", classes=[…])
 
-    `register(…, card=lambda: Card(…))` tells the catalogue what it is and how good, see `perturb.segmenters.Card`.
+    `register(…, card=lambda: Card(…))` tells the catalogue what it is and how good, see `perturb.segmenters.card.Card`.
 
     A torch module needs no class of its own: `TorchSegmenter(module, classes=[…])`. Weights for an architecture that the
     lab knows need no code at all: `perturb.load_weights(architecture, file, classes)`.

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from perturb.core.errors import SegmenterError
-from perturb.scenes import CLASSES
+from perturb.scenes.labels import CLASSES
 from perturb.segmenters.base import Segmenter
 from perturb.segmenters.identity import weights_digest
 from perturb.segmenters.streets_lraspp import StreetsLRASPP

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from perturb.tracing import trace
+from perturb.segmenters.tracing import trace
 
 _OF_EVERY_MODULE = frozenset(vars(nn.Module()))
 """Attributes that say nothing of what one module computes: hooks, and containers of weights and modules."""

@@ -10,7 +10,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 import perturb
 from perturb import fills
 from perturb.core.settings import Setting, check_settings, shown
-from perturb.fills import Backdrop, make_fill
+from perturb.fill_kinds import Backdrop
+from perturb.fills import make_fill
 from tests.analytic import Constant, dark_square, picture
 
 BIG = picture(48, 64)

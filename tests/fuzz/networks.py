@@ -8,8 +8,8 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 import perturb
-from perturb.segmenters.onnx_layers import maps
-from perturb.segmenters.onnx_spec import read_spec
+from perturb.segmenters.onnx.layers import maps
+from perturb.segmenters.onnx.spec import read_spec
 from tests import onnx_files as files
 from tests.fuzz.mutations import EDGES, blind, generator, sentence
 

@@ -13,10 +13,11 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import fx, nn
 
-from perturb.scenes import draw
-from perturb.segmenters.streets_unet import CLASSES, STRIDE, StreetsUNet
+from perturb.scenes.compose import draw
+from perturb.scenes.labels import CLASSES
+from perturb.segmenters.streets_unet import STRIDE, StreetsUNet
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 WEIGHTS = ROOT / "perturb" / "segmenters" / "weights"
 CARD = json.loads((WEIGHTS / "streets-unet.json").read_text(encoding="utf-8"))
 CAMVID = Path(os.environ.get("PERTURB_CAMVID", ROOT.parent / "shared" / "data" / "camvid"))

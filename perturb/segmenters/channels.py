@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from perturb.core.errors import SettingError
-from perturb.layers import Layer
+from perturb.segmenters.layers import Layer
 
 Sign = Literal["signed", "positive", "negative"]
 SIGNS: dict[str, str] = {
@@ -36,7 +36,7 @@ def stops(found: Sequence[Layer], classes: int, count: int = 3) -> tuple[str, ..
     A layer with as many channels as there are classes is taken for logits and left out.
 
     Args:
-        found: from `perturb.layers.layers`.
+        found: from `perturb.segmenters.layers.layers`.
         classes: K.
         count: how many are wanted.
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import perturb
-from perturb.layers import Layer
 from perturb.segmentation import IGNORED, overlap
-from perturb.walk import channels, part, stops
+from perturb.segmenters.channels import channels, part, stops
+from perturb.segmenters.layers import Layer
 
 
 def layer(name, channels, depth):

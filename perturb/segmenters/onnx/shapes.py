@@ -8,7 +8,7 @@ from typing import Literal
 import onnx
 
 from perturb.core.errors import SegmenterError
-from perturb.segmenters.onnx_checks import HOW
+from perturb.segmenters.onnx.checks import HOW
 
 Layout = Literal["NCHW", "NHWC"]
 

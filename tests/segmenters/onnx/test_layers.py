@@ -8,8 +8,8 @@ from onnx import TensorProto, helper
 from torch import nn
 
 import perturb
-from perturb.layers import activations, layers
-from perturb.tail import Tail, split
+from perturb.segmenters.downstream import Tail, split
+from perturb.segmenters.layers import activations, layers
 from tests import onnx_files as files
 from tests.analytic import picture
 

@@ -13,11 +13,11 @@ import torch
 
 from perturb.core.errors import SegmenterError, SettingError
 from perturb.segmenters.base import check_logits
-from perturb.segmenters.onnx import OnnxSegmenter
-from perturb.segmenters.onnx_checks import first_line
-from perturb.segmenters.onnx_order import sort_nodes
-from perturb.segmenters.onnx_runtime import onnxruntime
-from perturb.segmenters.onnx_session import open_session
+from perturb.segmenters.onnx.checks import first_line
+from perturb.segmenters.onnx.order import sort_nodes
+from perturb.segmenters.onnx.runtime import onnxruntime
+from perturb.segmenters.onnx.segmenter import OnnxSegmenter
+from perturb.segmenters.onnx.session import open_session
 
 _MAPS = ("Conv", "ConvTranspose")
 """Their results are maps with the channels first, whatever the layout of the picture."""
@@ -111,7 +111,7 @@ class OnnxRest:
     Attributes:
         clean: logits of the picture, `(1, K, H, W)`.
         activation: the map as it is, `(1, C, h, w)`.
-        note: empty; `perturb.tail.Tail` has something to say at times.
+        note: empty; `perturb.segmenters.downstream.Tail` has something to say at times.
 
     Raises:
         SegmenterError: the graph cannot run on the picture.

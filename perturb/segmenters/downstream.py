@@ -13,12 +13,12 @@ import torch
 from torch import Tensor, fx
 
 from perturb.images import Image, to_tensor
-from perturb.layers import find, hooks, network, observe, onnx_rest
 from perturb.segmenters.base import Segmenter, check_logits
-from perturb.segmenters.onnx import OnnxSegmenter
-from perturb.segmenters.onnx_layers import OnnxRest
+from perturb.segmenters.layers import find, hooks, network, observe, onnx_rest
+from perturb.segmenters.onnx.layers import OnnxRest
+from perturb.segmenters.onnx.segmenter import OnnxSegmenter
 from perturb.segmenters.torch_module import TorchSegmenter
-from perturb.tracing import trace
+from perturb.segmenters.tracing import trace
 
 TOLERANCE = 1e-4
 """The tail must give the whole network's clean logits within this part of their range; float32 sums in another order
@@ -48,7 +48,7 @@ class Tail:
     Args:
         segmenter: a `TorchSegmenter`.
         image: the picture.
-        name: of the layer, as in `perturb.layers.layers`.
+        name: of the layer, as in `perturb.segmenters.layers.layers`.
 
     Attributes:
         activation: the clean output of the layer, `(1, C, h, w)`, on the segmenter's device. Not to be written to.

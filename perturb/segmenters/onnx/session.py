@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from perturb.core.errors import SegmenterError
-from perturb.segmenters.onnx_checks import HOW, first_line
-from perturb.segmenters.onnx_runtime import onnxruntime
-from perturb.segmenters.onnx_spec import read_spec
+from perturb.segmenters.onnx.checks import HOW, first_line
+from perturb.segmenters.onnx.runtime import onnxruntime
+from perturb.segmenters.onnx.spec import read_spec
 
 MEMORY = 4_000_000_000
 """Bytes that loading and one run may take."""
@@ -27,13 +27,12 @@ SECONDS = 60
 TYPES = {"FLOAT": np.float32, "FLOAT16": np.float16, "DOUBLE": np.float64, "UINT8": np.uint8}
 
 _ONE_AT_A_TIME = threading.Lock()
-_ROOT = Path(__file__).resolve().parents[2]
+_ROOT = Path(__file__).resolve().parents[3]
 _OTHER = """
 import sys, types
-for name in ("perturb", "perturb.segmenters"):  # without what they import: torch alone takes seconds
-    sys.modules[name] = types.ModuleType(name)
-    sys.modules[name].__path__ = [name.replace(".", "/")]
-from perturb.segmenters.onnx_session import try_out
+sys.modules["perturb"] = types.ModuleType("perturb")  # without what it imports: torch alone takes seconds
+sys.modules["perturb"].__path__ = ["perturb"]
+from perturb.segmenters.onnx.session import try_out
 height, width, name, memory = sys.argv[1:]
 sys.exit(try_out(int(height), int(width), name, int(memory)))
 """

@@ -19,8 +19,8 @@ from torch.nn.functional import interpolate
 from perturb.core.errors import SegmenterError, SettingError
 from perturb.images import Image, to_tensor
 from perturb.segmenters.base import Segmenter
-from perturb.segmenters.onnx import OnnxSegmenter
-from perturb.segmenters.onnx_layers import OnnxRest, map_named, maps
+from perturb.segmenters.onnx.layers import OnnxRest, map_named, maps
+from perturb.segmenters.onnx.segmenter import OnnxSegmenter
 from perturb.segmenters.torch_module import TorchSegmenter
 
 _SILENT = (nn.Identity, nn.Dropout, nn.Dropout2d)

@@ -13,10 +13,11 @@ from safetensors.torch import load_file
 from torch import nn
 
 import perturb
-from perturb.scenes import CLASSES, draw
+from perturb.scenes.compose import draw
+from perturb.scenes.labels import CLASSES
 from perturb.segmenters.streets_lraspp import StreetsLRASPP
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 FILE = ROOT / "perturb" / "segmenters" / "weights" / "streets-lraspp.safetensors"
 CARD = json.loads(FILE.with_suffix(".json").read_text(encoding="utf-8"))
 CAMVID = Path(os.environ.get("PERTURB_CAMVID", ROOT.parent / "shared" / "data" / "camvid"))

@@ -17,10 +17,10 @@ from torch.nn.functional import interpolate
 import perturb
 from pages.parts.views import command_line
 from perturb.__main__ import main
-from perturb.segmenters import onnx as onnx_room
-from perturb.segmenters import onnx_checks
-from perturb.segmenters.onnx_session import rehearse
-from perturb.segmenters.onnx_spec import read_spec
+from perturb.segmenters.onnx.segmenter import _SESSIONS, LOADED
+from perturb.segmenters.onnx import checks
+from perturb.segmenters.onnx.session import rehearse
+from perturb.segmenters.onnx.spec import read_spec
 from tests import onnx_files as files
 from tests.analytic import DarkIsObject, dark_square, picture
 
@@ -231,12 +231,12 @@ def test_what_belongs_to_a_file_is_refused_beside_a_name(tmp_path, capsys):
 
 def test_at_most_a_few_networks_stay_loaded():
     batch = torch.rand(1, 3, 8, 9)
-    made = [load(files.pixelwise(kernel=PIXELWISE + index)) for index in range(onnx_room.LOADED + 2)]
+    made = [load(files.pixelwise(kernel=PIXELWISE + index)) for index in range(LOADED + 2)]
     answers = [segmenter(batch) for segmenter in made]
-    assert len(onnx_room._SESSIONS) == onnx_room.LOADED
-    assert made[0].file_digest not in onnx_room._SESSIONS
+    assert len(_SESSIONS) == LOADED
+    assert made[0].file_digest not in _SESSIONS
     assert_array_equal(made[0](batch), answers[0])  # loaded again when it is wanted
-    assert len(onnx_room._SESSIONS) == onnx_room.LOADED
+    assert len(_SESSIONS) == LOADED
 
 
 class Bomb:
@@ -409,8 +409,8 @@ def test_a_graph_that_cannot_run_on_a_size_says_how_to_go_on():
 
 
 def test_a_large_file_is_not_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(onnx_checks, "MAX_BYTES", 100)
-    monkeypatch.setattr(onnx_room, "MAX_BYTES", 100)
+    monkeypatch.setattr(checks, "MAX_BYTES", 100)
+    monkeypatch.setattr("perturb.segmenters.onnx.segmenter.MAX_BYTES", 100)
     path = tmp_path / "large.onnx"
     path.write_bytes(files.save(files.pixelwise()))
     for source in (path, path.read_bytes()):

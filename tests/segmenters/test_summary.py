@@ -7,10 +7,10 @@ from onnx import TensorProto, helper
 from torch import nn
 
 import perturb
-from perturb.architecture import GROUP, Kind, architecture, by_kind
+from perturb.segmenters.summary import GROUP, Kind, architecture, by_kind
 from tests import onnx_files as files
 from tests.analytic import Constant, picture
-from tests.test_onnx_layers import Net, exported
+from tests.segmenters.onnx.test_layers import Net, exported
 
 
 class Odd(nn.Module):

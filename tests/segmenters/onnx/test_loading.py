@@ -9,9 +9,9 @@ from numpy.testing import assert_array_equal
 from onnx import TensorProto, helper
 
 import perturb
-from perturb.segmenters.onnx_layers import OnnxRest, maps
-from perturb.segmenters.onnx_order import sort_nodes
-from perturb.segmenters.onnx_session import open_session
+from perturb.segmenters.onnx.layers import OnnxRest, maps
+from perturb.segmenters.onnx.order import sort_nodes
+from perturb.segmenters.onnx.session import open_session
 from tests import onnx_files as files
 from tests.fuzz.networks import sources
 

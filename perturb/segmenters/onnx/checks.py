@@ -18,7 +18,7 @@ from google.protobuf.message import DecodeError
 
 from perturb.core.errors import SegmenterError
 from perturb.images import MAX_SIDE
-from perturb.segmenters.onnx_order import sort_nodes
+from perturb.segmenters.onnx.order import sort_nodes
 
 MAX_BYTES = 200_000_000
 """A larger file is not read."""

@@ -11,7 +11,7 @@ from torch.nn import functional
 import perturb
 from perturb import engine
 from perturb.images import to_tensor
-from perturb.layers import activations, layers, stretch
+from perturb.segmenters.layers import activations, layers, stretch
 from tests.analytic import picture
 
 

@@ -8,7 +8,7 @@ RUN = """
 import sys
 import torch
 import perturb
-from perturb.segmenters.onnx_session import rehearse
+from perturb.segmenters.onnx.session import rehearse
 from tests import onnx_files as files
 
 data = files.save(files.pixelwise(size=(8, 8)))

@@ -12,9 +12,9 @@ import onnx
 
 from perturb.core.errors import PerturbError, SegmenterError
 from perturb.images import MAX_SIDE
-from perturb.segmenters.onnx_checks import HOW, check, check_memory, first_line
-from perturb.segmenters.onnx_scaling import ORDERS, SCALES, Order, Scale, Scaling, scaling_of, settle
-from perturb.segmenters.onnx_shapes import (
+from perturb.segmenters.onnx.checks import HOW, check, check_memory, first_line
+from perturb.segmenters.onnx.scaling import ORDERS, SCALES, Order, Scale, Scaling, scaling_of, settle
+from perturb.segmenters.onnx.shapes import (
     Layout,
     channels_taken,
     check_channels,

@@ -10,8 +10,10 @@ from torch import nn
 
 import perturb
 from perturb.__main__ import main
-from perturb.segmenters import ABILITIES, ARCHITECTURES, SEGMENTERS, Card, Figure
+from perturb.segmenters.card import ABILITIES, Card, Figure
 from perturb.segmenters.embedded import WEIGHTS
+from perturb.segmenters.own_weights import ARCHITECTURES
+from perturb.segmenters.registry import SEGMENTERS
 from tests.analytic import Constant, dark_square
 
 

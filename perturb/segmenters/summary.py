@@ -19,10 +19,10 @@ import torch
 from torch import Tensor, nn
 
 from perturb.images import Image, to_tensor
-from perturb.layers import Hook, hooks, layers, network
 from perturb.segmenters.base import Segmenter
-from perturb.segmenters.onnx import OnnxSegmenter
-from perturb.segmenters.onnx_layers import maps, shapes
+from perturb.segmenters.layers import Hook, hooks, layers, network
+from perturb.segmenters.onnx.layers import maps, shapes
+from perturb.segmenters.onnx.segmenter import OnnxSegmenter
 
 Shape = tuple[int, ...]
 

@@ -15,8 +15,8 @@ from safetensors.torch import save_file
 
 import perturb
 from perturb.__main__ import main
-from perturb.segmenters import SEGMENTERS, load_weights, register_installed
-from perturb.segmenters.own import ARCHITECTURES
+from perturb.segmenters.own_weights import ARCHITECTURES, load_weights
+from perturb.segmenters.registry import SEGMENTERS, register_installed
 from tests.analytic import Constant, dark_square
 
 CLASSES = ("road", "car", "rest")
@@ -144,7 +144,7 @@ def test_an_installed_package_offers_a_segmenter_and_is_imported_only_when_it_is
 
 
 def test_the_example_in_the_readme_runs():
-    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     (example,) = [part for part in re.findall(r"```python\n(.*?)```", readme, re.S) if "class Redness" in part]
     names = {}
     exec(compile(example, "README.md", "exec"), names)

@@ -19,11 +19,11 @@ from torch.nn.functional import interpolate, pad
 from perturb.core.errors import SegmenterError
 from perturb.core.quoting import python_literal
 from perturb.segmenters.base import Frame, Segmenter
-from perturb.segmenters.onnx_checks import MAX_BYTES, first_line
-from perturb.segmenters.onnx_runtime import onnxruntime
-from perturb.segmenters.onnx_scaling import in_order, text_of
-from perturb.segmenters.onnx_session import TYPES, open_session
-from perturb.segmenters.onnx_spec import OnnxGraph, OnnxSpec, complete, read_spec
+from perturb.segmenters.onnx.checks import MAX_BYTES, first_line
+from perturb.segmenters.onnx.runtime import onnxruntime
+from perturb.segmenters.onnx.scaling import in_order, text_of
+from perturb.segmenters.onnx.session import TYPES, open_session
+from perturb.segmenters.onnx.spec import OnnxGraph, OnnxSpec, complete, read_spec
 
 FLOOR = 1e-7
 """Probabilities are taken for at least this much before their logarithm; it is what float32 tells from 0 beside 1."""

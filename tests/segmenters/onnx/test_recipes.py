@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose
 
 import perturb
 
-GUIDE = (Path(__file__).parents[1] / "docs" / "export.md").read_text()
+GUIDE = (Path(__file__).parents[3] / "docs" / "export.md").read_text()
 
 # What each framework itself makes of the pictures.
 TORCH = """

@@ -11,9 +11,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 from torchvision.models import segmentation
 
 import perturb
-from perturb.segmenters import SEGMENTERS
 from perturb.segmenters import torchvision as ours
 from perturb.segmenters.downloads import Download
+from perturb.segmenters.registry import SEGMENTERS
 
 SIZE = (96, 128)
 

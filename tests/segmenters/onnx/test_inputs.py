@@ -13,10 +13,10 @@ from onnx import TensorProto, helper
 import perturb
 from pages.parts.views import command_line
 from perturb.__main__ import main
-from perturb.segmenters.onnx_layers import maps
-from perturb.segmenters.onnx_scaling import ORDERS, PRESETS
-from perturb.segmenters.onnx_session import rehearse
-from perturb.segmenters.onnx_spec import read_spec
+from perturb.segmenters.onnx.layers import maps
+from perturb.segmenters.onnx.scaling import ORDERS, PRESETS
+from perturb.segmenters.onnx.session import rehearse
+from perturb.segmenters.onnx.spec import read_spec
 from tests import onnx_files as files
 
 BATCH = torch.rand(2, 3, 8, 9, generator=torch.Generator().manual_seed(0))

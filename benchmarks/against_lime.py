@@ -17,8 +17,8 @@ from benchmarks.subjects import Subject
 from perturb.core.settings import check_settings
 from perturb.fills import make_fill
 from perturb.images import to_tensor
-from perturb.readings import COLUMNS, Readings
 from perturb.segments import Coalitions
+from perturb.targets.readings import COLUMNS, Readings
 
 BATCH = 8
 STEP = 16

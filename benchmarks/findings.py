@@ -38,10 +38,10 @@ from perturb.fill_kinds import Backdrop
 from perturb.fills import SETTINGS, make_fill
 from perturb.images import Image
 from perturb.masks import Chain, Ranked, order_by
-from perturb.readings import Readings
 from perturb.results import Result
 from perturb.segmenters.base import Segmenter
 from perturb.segmenters.layers import inside, layers
+from perturb.targets.readings import Readings
 
 CLASSES = ("car", "pedestrian", "bicyclist")
 SMALLEST = 300

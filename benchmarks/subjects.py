@@ -15,7 +15,7 @@ from perturb.engine import clean_logits
 from perturb.images import Image, to_tensor
 from perturb.segmenters import torchvision
 from perturb.segmenters.torch_module import TorchSegmenter
-from perturb.targets import Frozen, Target, shares
+from perturb.targets.target import Frozen, Target, shares
 
 SPREAD = 3.0
 """Standard deviation that the logits of a network with random weights are scaled to."""

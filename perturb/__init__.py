@@ -17,13 +17,13 @@ from perturb.fills import FILLS
 from perturb.images import Image, load_image
 from perturb.methods import METHODS, Method
 from perturb.metrics import METRICS
-from perturb.readings import Readings
 from perturb.results import Result, __version__
 from perturb.samples import SAMPLES, sample
 from perturb.sanity import randomise, reseed
 from perturb.segmenters.onnx.segmenter import load_onnx
 from perturb.segmenters.registry import SEGMENTERS, Segmenter, TorchSegmenter, load_segmenter, load_weights, register
-from perturb.targets import Target
+from perturb.targets.readings import Readings
+from perturb.targets.target import Target
 
 __all__ = [
     "FILLS",

@@ -23,7 +23,7 @@ from perturb.samples import EVERY
 from perturb.segmenters.onnx.segmenter import OnnxSegmenter, load_as_told
 from perturb.segmenters.registry import DEFAULT, default_device
 from perturb.study import FILL_NAMES, SIZES, check_study, save_study, study
-from perturb.targets import REGIONS, SCORES
+from perturb.targets.target import REGIONS, SCORES
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

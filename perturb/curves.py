@@ -21,9 +21,9 @@ from perturb.engine import Progress
 from perturb.fills import SETTINGS, make_fill
 from perturb.masks import Chain, Ranked, order_by
 from perturb.metrics import auc
-from perturb.readings import WHOLE_PASSES, Execution, Readings
 from perturb.results import Result
-from perturb.targets import Score
+from perturb.targets.readings import WHOLE_PASSES, Execution, Readings
+from perturb.targets.target import Score
 from perturb.verdict import Measure, verdict_on
 
 STEPS = 20

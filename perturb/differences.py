@@ -16,9 +16,9 @@ from perturb.engine import clean_logits
 from perturb.images import Image
 from perturb.metrics import inverse_distance, is_constant, normalise, top_overlap
 from perturb.results import Result
-from perturb.segmentation import iou_by_class
 from perturb.segmenters.base import Segmenter
-from perturb.targets import Frozen, Target
+from perturb.targets.quality import iou_by_class
+from perturb.targets.target import Frozen, Target
 
 UNITS = {
     "max": "difference of shares of the largest magnitude",

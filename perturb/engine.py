@@ -17,9 +17,9 @@ from perturb.fast.passes import Passes, passes
 from perturb.fill_kinds import Fill
 from perturb.images import Image, to_tensor
 from perturb.masks import Masks
-from perturb.readings import Execution, Readings
 from perturb.segmenters.base import Segmenter
-from perturb.targets import Frozen
+from perturb.targets.readings import Execution, Readings
+from perturb.targets.target import Frozen
 
 Progress = Callable[[float], None]
 """Called once a batch with the fraction done in [0, 1]. What it raises ends the run and leaves nothing behind."""

@@ -15,7 +15,7 @@ from perturb.images import Image
 from perturb.methods import METHODS
 from perturb.segmenters.base import Segmenter
 from perturb.segmenters.torch_module import TorchSegmenter
-from perturb.targets import Target
+from perturb.targets.target import Target
 
 HEAVY = 3.0
 """Seconds that a pass of one image may take; a network that takes longer is met with advice, and nothing starts by itself."""

@@ -26,7 +26,7 @@ from perturb.scenes.samples import SAMPLES
 from perturb.segmenters.base import Segmenter
 from perturb.segmenters.onnx.segmenter import load_as_told
 from perturb.segmenters.registry import DEFAULT, SEGMENTERS, load_segmenter
-from perturb.targets import Target, shares
+from perturb.targets.target import Target, shares
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 SMALLEST = 0.01

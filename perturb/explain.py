@@ -21,10 +21,10 @@ from perturb.images import Image
 from perturb.masks import Masks
 from perturb.methods import METHODS
 from perturb.methods.base import Method, Outcome
-from perturb.readings import Execution, Fact, Readings
 from perturb.results import Result
 from perturb.segmenters.base import Segmenter
-from perturb.targets import Frozen, Target
+from perturb.targets.readings import Execution, Fact, Readings
+from perturb.targets.target import Frozen, Target
 
 Precision = Literal["float32", "bfloat16"]
 PRECISIONS = get_args(Precision)

@@ -15,11 +15,11 @@ from perturb.core.settings import Value, shown
 from perturb.curves import FILL, Curves, record_of
 from perturb.images import Image
 from perturb.methods import METHODS
-from perturb.readings import COLUMNS
 from perturb.results import Result
 from perturb.samples import is_sample
 from perturb.segmenters.base import Segmenter
 from perturb.segmenters.registry import SEGMENTERS
+from perturb.targets.readings import COLUMNS
 
 FILES = (
     "heatmap.npy",

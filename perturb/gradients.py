@@ -22,7 +22,7 @@ from perturb.engine import Progress
 from perturb.images import Image, to_tensor
 from perturb.segmenters.base import Segmenter
 from perturb.segmenters.layers import find, hooks, sole_map
-from perturb.targets import Frozen
+from perturb.targets.target import Frozen
 
 T = TypeVar("T")
 

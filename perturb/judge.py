@@ -25,10 +25,10 @@ from perturb.metrics import (
     map_iou,
     pointing,
 )
-from perturb.readings import Readings
-from perturb.segmentation import true_labels, wrong_pixels
 from perturb.segmenters.base import Segmenter
-from perturb.targets import Frozen
+from perturb.targets.quality import true_labels, wrong_pixels
+from perturb.targets.readings import Readings
+from perturb.targets.target import Frozen
 
 SUBJECT = 0.2
 """Share of the picture that the map ranks highest, called its subject where the subject or its background is hidden."""

@@ -29,7 +29,7 @@ from perturb.methods import METHODS
 from perturb.results import Result
 from perturb.scenes.planted import Planted, planted
 from perturb.segmenters.base import Segmenter
-from perturb.targets import Frozen, Target
+from perturb.targets.target import Frozen, Target
 
 TWINS = ("streets-unet", "streets-shortcut")
 """The honest twin and the one with the shortcut."""

@@ -33,7 +33,7 @@ from perturb.report import Chart, Item, Plate, Table
 from perturb.results import Result, versions
 from perturb.segmenters.base import Segmenter
 from perturb.study import Study, study_contents
-from perturb.targets import shares
+from perturb.targets.target import shares
 
 MAP_COLOUR, CONTROL_COLOUR = "#c2410c", "#7d828b"
 WHITE, DARK, MASK_COLOUR = (255, 255, 255), (20, 20, 20), (255, 0, 200)

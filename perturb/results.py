@@ -13,9 +13,9 @@ import numpy.typing as npt
 from perturb.core.errors import SegmenterError
 from perturb.core.settings import Value
 from perturb.images import Image, digest_of
-from perturb.readings import WHOLE_PASSES, Execution, Fact, Readings
 from perturb.segmenters.base import Segmenter
-from perturb.targets import Frozen
+from perturb.targets.readings import WHOLE_PASSES, Execution, Fact, Readings
+from perturb.targets.target import Frozen
 
 __version__ = "0.1.0"
 UNITS = {"logit": "drop in logit", "probability": "drop in probability", "iou": "drop in IoU"}

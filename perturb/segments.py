@@ -17,7 +17,7 @@ from perturb.core.errors import SettingError
 from perturb.core.settings import Setting, Value
 from perturb.images import Image
 from perturb.masks import Masks
-from perturb.targets import Frozen
+from perturb.targets.target import Frozen
 from perturb.truth import IGNORE
 
 Labels = npt.NDArray[np.int32]

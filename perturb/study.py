@@ -30,7 +30,7 @@ from perturb.images import Image
 from perturb.methods import METHODS
 from perturb.results import Result
 from perturb.segmenters.base import Segmenter
-from perturb.targets import Frozen, Target
+from perturb.targets.target import Frozen, Target
 
 FILL_NAMES = ("black", "white", "grey", "mean", "blur")
 SIZES = (48, 96)

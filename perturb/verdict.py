@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from perturb.metrics import auc
-from perturb.targets import Score
+from perturb.targets.target import Score
 
 FALL = 0.2
 """Share of its clean value by which a probability or an IoU must fall before an order of hiding means anything."""

@@ -14,9 +14,9 @@ from perturb.fast.passes import Passes
 from perturb.fills import SETTINGS, make_fill
 from perturb.images import load_image, to_tensor
 from perturb.masks import Windows
-from perturb.readings import Execution
 from perturb.segmenters.torch_module import TorchSegmenter
-from perturb.targets import Target
+from perturb.targets.readings import Execution
+from perturb.targets.target import Target
 
 
 class _Tiny(nn.Module):

@@ -7,12 +7,13 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import perturb
-from perturb import metrics, segmentation
+from perturb import metrics
 from perturb.__main__ import main
 from perturb.cards import METRICS
 from perturb.core.ranks import spearman
 from perturb.images import image_from_pixels
 from perturb.masks import order_by
+from perturb.targets import quality
 
 RNG = np.random.default_rng(0)
 
@@ -115,20 +116,20 @@ def test_a_map_that_does_not_fit_is_refused_in_words(heatmap, words):
 def test_segmentation_figures_by_hand():
     truth = np.array([[0, 0, 1, 255], [0, 1, 1, 255]])
     labels = np.array([[0, 1, 1, 2], [0, 1, 0, 2]])
-    matrix = segmentation.confusion(labels, truth, 4)
+    matrix = quality.confusion(labels, truth, 4)
     assert_array_equal(matrix, [[2, 1, 0, 0], [1, 2, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]])
-    ious = segmentation.iou_by_class(matrix)
+    ious = quality.iou_by_class(matrix)
     assert_allclose(ious[:2], [0.5, 0.5])
     assert np.isnan(ious[2:]).all()  # absent classes are n/a, neither 0 nor 1
-    assert segmentation.mean_iou(matrix) == pytest.approx(0.5)
-    assert segmentation.pixel_accuracy(matrix) == pytest.approx(4 / 6)
-    assert segmentation.wrong_pixels(labels, truth).sum() == 2
-    perfect = segmentation.confusion(truth, truth, 4)
-    assert segmentation.mean_iou(perfect) == 1
-    assert segmentation.pixel_accuracy(perfect) == 1
-    nothing = segmentation.confusion(labels, np.full_like(labels, 255), 4)
-    assert np.isnan(segmentation.mean_iou(nothing))
-    assert np.isnan(segmentation.pixel_accuracy(nothing))
+    assert quality.mean_iou(matrix) == pytest.approx(0.5)
+    assert quality.pixel_accuracy(matrix) == pytest.approx(4 / 6)
+    assert quality.wrong_pixels(labels, truth).sum() == 2
+    perfect = quality.confusion(truth, truth, 4)
+    assert quality.mean_iou(perfect) == 1
+    assert quality.pixel_accuracy(perfect) == 1
+    nothing = quality.confusion(labels, np.full_like(labels, 255), 4)
+    assert np.isnan(quality.mean_iou(nothing))
+    assert np.isnan(quality.pixel_accuracy(nothing))
 
 
 def test_truth_is_matched_by_the_names_of_classes():
@@ -136,11 +137,11 @@ def test_truth_is_matched_by_the_names_of_classes():
     image = image_from_pixels(
         pixels, name="p", truth=np.array([[0, 1, 2]], dtype=np.uint8), truth_classes=("a", "b", "c")
     )
-    assert_array_equal(segmentation.true_labels(image, ("c", "a")), [[1, 255, 0]])
+    assert_array_equal(quality.true_labels(image, ("c", "a")), [[1, 255, 0]])
     with pytest.raises(perturb.TargetError, match="shares no class"):
-        segmentation.true_labels(image, ("x",))
+        quality.true_labels(image, ("x",))
     with pytest.raises(perturb.TargetError, match="no ground truth"):
-        segmentation.true_labels(image_from_pixels(pixels, name="p"), ("a",))
+        quality.true_labels(image_from_pixels(pixels, name="p"), ("a",))
 
 
 def test_order_is_a_permutation():

@@ -13,8 +13,8 @@ from pages.parts import recipes, shell, truth
 from perturb.engine import clean_logits
 from perturb.images import image_from_pixels
 from perturb.samples import DEFAULT_SAMPLE, EVERY, PHOTOGRAPHS, offered
-from perturb.segmentation import correctness
 from perturb.segmenters.registry import SEGMENTERS
+from perturb.targets.quality import correctness
 from tests.segmenters.onnx.test_layers import Net, exported
 from tests.segmenters.test_torchvision import framework, publish
 from tests.test_pages import visit, words

@@ -134,7 +134,7 @@ def test_the_key_tells_truths_apart_and_the_digest_does_not():
 
 
 def test_a_target_and_the_figures_take_it():
-    from perturb.segmentation import true_labels
+    from perturb.targets.quality import true_labels
 
     image = give(png(coloured(LABELS)))
     labels = np.zeros((20, 30), dtype=np.int64)

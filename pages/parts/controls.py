@@ -18,7 +18,7 @@ from perturb.core.settings import Setting, Value, check_settings
 from perturb.methods import METHODS
 from perturb.methods.ablation_cam import choose
 from perturb.segmenters.layers import layers
-from perturb.targets import SCORES, Score, shares
+from perturb.targets.target import SCORES, Score, shares
 
 REGION_KINDS = ("class", "component", "pixel", "box", "all", "truth")
 # A photograph has hundreds of these; the things a visitor asks about come first.

@@ -12,7 +12,7 @@ from pages.parts.probe import GAINED, LOST
 from pages.parts.shell import Scene
 from perturb.core.colour import outline, tint, to_uint8
 from perturb.core.quoting import markdown_text
-from perturb.segmentation import Overlap, overlap, true_labels
+from perturb.targets.quality import Overlap, overlap, true_labels
 
 MISSED, INVENTED = LOST, GAINED
 TRUE, PREDICTED, BOTH = (17, 119, 51), (136, 34, 85), (68, 119, 170)

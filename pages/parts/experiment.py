@@ -21,7 +21,7 @@ from perturb.engine import Progress
 from perturb.estimates import HEAVY, remedies
 from perturb.methods import METHODS
 from perturb.methods.base import Outcome
-from perturb.targets import Frozen
+from perturb.targets.target import Frozen
 
 AT_ONCE = 600
 """Forward passes. A run that takes no more starts by itself when a visitor comes to a page or to another picture."""

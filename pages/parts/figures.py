@@ -14,7 +14,7 @@ from perturb.core.colour import MAGNITUDE, SIGNED, colour_map, limit_of, outline
 from perturb.core.files import png
 from perturb.core.quoting import html_text
 from perturb.curves import Curves
-from perturb.targets import shares
+from perturb.targets.target import shares
 
 MAP_COLOUR = "#c2410c"
 CONTROL_COLOUR = "#8a8f98"

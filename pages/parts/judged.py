@@ -17,7 +17,7 @@ from perturb.core.colour import outline, overlay, readable_limit, tint
 from perturb.core.files import zip_of
 from perturb.core.quoting import file_name, markdown_text
 from perturb.faithfulness import Faithfulness, contents
-from perturb.segmentation import true_labels, wrong_pixels
+from perturb.targets.quality import true_labels, wrong_pixels
 from perturb.verdict import FALL, SMALLEST_GAP
 
 MAIN = (

@@ -17,7 +17,7 @@ from perturb.segmenters.onnx.checks import MAX_BYTES
 from perturb.segmenters.onnx.segmenter import LOADED, OnnxSegmenter
 from perturb.segmenters.onnx.session import rehearse
 from perturb.segmenters.onnx.spec import KINDS, LAYOUTS, MAX_MULTIPLE, OnnxGraph, OnnxSpec, complete, read_spec
-from perturb.targets import shares
+from perturb.targets.target import shares
 
 PREFIX = onnx_scales.PREFIX
 USUAL = 250

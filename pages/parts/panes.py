@@ -15,7 +15,7 @@ from perturb.core.quoting import markdown_text
 from perturb.core.settings import Value
 from perturb.engine import Progress
 from perturb.methods import METHODS
-from perturb.targets import Frozen, Target
+from perturb.targets.target import Frozen, Target
 
 COUNTS = ("2", "3", "4")
 SIDEBAR = "as in the sidebar"

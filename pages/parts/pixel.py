@@ -16,8 +16,8 @@ from pages.parts.shell import Scene
 from perturb.core.colour import to_uint8
 from perturb.core.files import png
 from perturb.core.quoting import markdown_text
-from perturb.scoremaps import PixelScores, at_pixel
-from perturb.segmentation import IGNORED, true_labels
+from perturb.targets.quality import IGNORED, true_labels
+from perturb.targets.score_maps import PixelScores, at_pixel
 
 MOST = 12
 """Classes in the chart: those with the highest scores, and the true one."""

@@ -11,9 +11,9 @@ from pages.parts import arrays, figures, scores, truth
 from pages.parts.shell import Scene
 from perturb.core.colour import blend, colour_map, label_colours
 from perturb.core.quoting import markdown_text
-from perturb.scoremaps import fusion
-from perturb.segmentation import Correctness, correctness
-from perturb.targets import shares
+from perturb.targets.quality import Correctness, correctness
+from perturb.targets.score_maps import fusion
+from perturb.targets.target import shares
 
 NAMED = 3
 """Classes that the sentence above the pictures names."""

@@ -12,7 +12,7 @@ from pages.parts.shell import Scene
 from perturb.core.colour import colour_map, limit_of
 from perturb.core.quoting import markdown_text
 from perturb.engine import clean_logits
-from perturb.scoremaps import ScoreMaps, score_maps, segments_of
+from perturb.targets.score_maps import ScoreMaps, score_maps, segments_of
 
 MAPS = {
     "score": ("Score map", "The logit of the class, pixel by pixel: red is above zero, blue below."),

@@ -13,7 +13,7 @@ from pages.parts import figures
 from pages.parts.shell import Scene
 from perturb.core.colour import tint, to_uint8
 from perturb.core.quoting import markdown_text
-from perturb.segmentation import Correctness, iou_by_class, mean_iou, pixel_accuracy
+from perturb.targets.quality import Correctness, iou_by_class, mean_iou, pixel_accuracy
 
 WRONG = (255, 0, 200)
 WRITTEN = 16

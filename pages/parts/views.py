@@ -23,7 +23,7 @@ from perturb.methods.lime import POOR_FIT
 from perturb.report_items import item_of
 from perturb.samples import is_sample
 from perturb.segmenters.onnx.segmenter import OnnxSegmenter
-from perturb.targets import Frozen
+from perturb.targets.target import Frozen
 from perturb.verdict import REQUIREMENTS, verdict_on
 
 REGION_COLOUR = (255, 255, 255)

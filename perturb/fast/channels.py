@@ -19,10 +19,10 @@ from perturb.fast.known import ASKED, Unknown
 from perturb.fast.lowering import Network
 from perturb.fast.ops import Channel, Conv, Op, Step
 from perturb.fast.reading import LowReader
-from perturb.readings import Readings
 from perturb.segmenters.base import Segmenter
 from perturb.segmenters.torch_module import TorchSegmenter
-from perturb.targets import Frozen
+from perturb.targets.readings import Readings
+from perturb.targets.target import Frozen
 
 EACH = 8
 """Channels for each core at once."""

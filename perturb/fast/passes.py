@@ -19,10 +19,10 @@ from perturb.fast.lowering import Network
 from perturb.fast.ops import Span
 from perturb.fast.reading import LowReader
 from perturb.masks import Masks
-from perturb.readings import Readings
 from perturb.segmenters.base import Segmenter
 from perturb.segmenters.torch_module import TorchSegmenter
-from perturb.targets import Frozen
+from perturb.targets.readings import Readings
+from perturb.targets.target import Frozen
 
 FEWEST = 16
 """Perturbations from which it pays to look for a shorter way: that takes about three passes, and is remembered."""

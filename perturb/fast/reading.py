@@ -17,8 +17,8 @@ from perturb.fast.boxes import Patch, Value, extract
 from perturb.fast.lowering import Network
 from perturb.fast.moves import Crop, Resize, neighbours
 from perturb.fast.ops import Span
-from perturb.readings import Readings
-from perturb.targets import Frozen, Reader
+from perturb.targets.readings import Readings
+from perturb.targets.target import Frozen, Reader
 
 Ints = npt.NDArray[np.int64]
 

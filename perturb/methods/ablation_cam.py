@@ -18,13 +18,13 @@ from perturb.fast.channels import Channels, channels
 from perturb.fast.known import Stale, Unknown
 from perturb.images import Image, to_tensor
 from perturb.methods.base import Outcome, Unmasked
-from perturb.readings import COLUMNS, Execution, Fact, Readings
 from perturb.results import Result
 from perturb.segmenters.base import Segmenter
 from perturb.segmenters.downstream import Tail, split
 from perturb.segmenters.layers import activations, inside, layers, require, stretch
 from perturb.segmenters.onnx.layers import OnnxRest
-from perturb.targets import Frozen
+from perturb.targets.readings import COLUMNS, Execution, Fact, Readings
+from perturb.targets.target import Frozen
 
 NEAR_ZERO = 0.01
 """A clean score smaller than this part of the largest change is no measure to divide by."""

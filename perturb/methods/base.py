@@ -17,9 +17,9 @@ from perturb.engine import Progress
 from perturb.fills import make_fill
 from perturb.images import Image
 from perturb.masks import Masks
-from perturb.readings import Execution, Fact, Readings
 from perturb.segmenters.base import Segmenter, lacking
-from perturb.targets import Frozen
+from perturb.targets.readings import Execution, Fact, Readings
+from perturb.targets.target import Frozen
 
 Maps = dict[str, npt.NDArray[np.float32]]
 

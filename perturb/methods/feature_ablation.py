@@ -12,9 +12,9 @@ from perturb.core.settings import Setting, Value
 from perturb.images import Image
 from perturb.masks import Masks
 from perturb.methods.base import Method, Outcome, drops
-from perturb.readings import Readings
 from perturb.segments import Coalitions, partition
-from perturb.targets import Frozen
+from perturb.targets.readings import Readings
+from perturb.targets.target import Frozen
 
 
 class FeatureAblation(Method):

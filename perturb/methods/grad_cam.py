@@ -14,10 +14,10 @@ from perturb.images import Image
 from perturb.methods.ablation_cam import LAYER, choose
 from perturb.methods.base import Outcome
 from perturb.methods.gradient import Asked, Gradient, arrays
-from perturb.readings import Fact
 from perturb.segmenters.base import Segmenter
 from perturb.segmenters.layers import stretch
-from perturb.targets import Frozen
+from perturb.targets.readings import Fact
+from perturb.targets.target import Frozen
 
 
 class GradCam(Gradient):

@@ -17,9 +17,9 @@ from perturb.fills import make_fill
 from perturb.gradients import Score, differentiable, finite, require
 from perturb.images import Image, to_tensor
 from perturb.methods.base import Maps, Outcome, Unmasked
-from perturb.readings import Fact, Readings
 from perturb.segmenters.base import Segmenter
-from perturb.targets import Frozen
+from perturb.targets.readings import Fact, Readings
+from perturb.targets.target import Frozen
 
 CHANNELS = Setting(
     "channels",

@@ -15,10 +15,10 @@ from perturb.methods.base import Outcome
 from perturb.methods.grad_cam import logit_note
 from perturb.methods.gradient import CHANNELS, Asked, Gradient, arrays, magnitude
 from perturb.methods.guided_backprop import GUIDED_CAPTIONS, guided_notes
-from perturb.readings import Fact
 from perturb.segmenters.base import Segmenter
 from perturb.segmenters.layers import stretch
-from perturb.targets import Frozen
+from perturb.targets.readings import Fact
+from perturb.targets.target import Frozen
 
 
 class GuidedGradCam(Gradient):

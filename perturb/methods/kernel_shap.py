@@ -14,9 +14,9 @@ from perturb.core.settings import Setting, Value
 from perturb.images import Image
 from perturb.masks import Masks
 from perturb.methods.base import Method, Outcome
-from perturb.readings import Fact, Readings
 from perturb.segments import Coalitions, all_coalitions, few_samples, partition, several
-from perturb.targets import Frozen
+from perturb.targets.readings import Fact, Readings
+from perturb.targets.target import Frozen
 
 Floats = npt.NDArray[np.float64]
 

@@ -13,9 +13,9 @@ from perturb.core.settings import Setting, Value
 from perturb.images import Image
 from perturb.masks import Masks
 from perturb.methods.base import Method, Outcome
-from perturb.readings import Fact, Readings
 from perturb.segments import Coalitions, all_coalitions, few_samples, partition, several
-from perturb.targets import Frozen
+from perturb.targets.readings import Fact, Readings
+from perturb.targets.target import Frozen
 
 KERNEL_WIDTH = 0.25
 """Of the package's image explainer, on cosine distances."""

@@ -10,8 +10,8 @@ from perturb.core.settings import Setting, Value
 from perturb.images import Image
 from perturb.masks import Masks, Windows
 from perturb.methods.base import Method, Outcome, drops
-from perturb.readings import Readings
-from perturb.targets import Frozen
+from perturb.targets.readings import Readings
+from perturb.targets.target import Frozen
 
 
 class Occlusion(Method):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import perturb
-from perturb.segmentation import IGNORED, overlap
 from perturb.segmenters.channels import channels, part, stops
 from perturb.segmenters.layers import Layer
+from perturb.targets.quality import IGNORED, overlap
 
 
 def layer(name, channels, depth):

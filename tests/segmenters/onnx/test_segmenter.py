@@ -17,8 +17,8 @@ from torch.nn.functional import interpolate
 import perturb
 from pages.parts.views import command_line
 from perturb.__main__ import main
-from perturb.segmenters.onnx.segmenter import _SESSIONS, LOADED
 from perturb.segmenters.onnx import checks
+from perturb.segmenters.onnx.segmenter import _SESSIONS, LOADED
 from perturb.segmenters.onnx.session import rehearse
 from perturb.segmenters.onnx.spec import read_spec
 from tests import onnx_files as files

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from perturb.core.errors import TargetError
 from perturb.images import Image
-from perturb.readings import Readings
 from perturb.segmenters.base import Segmenter
+from perturb.targets.readings import Readings
 from perturb.truth import IGNORE
 
 SCORES = ("logit", "probability", "iou")

@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import perturb
 from perturb.images import image_from_pixels
-from perturb.segmentation import correctness, iou_by_class, mean_iou, pixel_accuracy
+from perturb.targets.quality import correctness, iou_by_class, mean_iou, pixel_accuracy
 
 CLASSES = ("road", "car", "tree", "boat")
 TRUTH = np.array([[0, 0, 0, 1, 1], [2, 2, 3, 255, 1]], dtype=np.uint8)  # of the names below

@@ -6,7 +6,7 @@ import torch
 
 import perturb
 from perturb.engine import clean_logits
-from perturb.scoremaps import at_pixel, cover, fusion, probabilities, region_means, score_maps, segments_of
+from perturb.targets.score_maps import at_pixel, cover, fusion, probabilities, region_means, score_maps, segments_of
 from tests.analytic import picture
 
 

@@ -1,0 +1,1 @@
+"""What is explained: a target, its score, and what is read from each forward pass."""

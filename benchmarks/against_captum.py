@@ -17,7 +17,7 @@ from benchmarks.limits import occlusion_limit
 from benchmarks.subjects import Scorer, Subject
 from perturb.core.settings import check_settings
 from perturb.explain import Precision
-from perturb.segments import partition
+from perturb.perturbations.segments import partition
 
 GREY = 0.5
 NOTE = (

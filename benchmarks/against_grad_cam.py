@@ -18,9 +18,9 @@ from benchmarks.contest import Answer, PeerMissingError, Side, Work, best_batch
 from benchmarks.limits import ablation_limit
 from benchmarks.subjects import Subject, street
 from perturb.core.settings import check_settings
-from perturb.fills import SETTINGS, make_fill
 from perturb.images import to_tensor
-from perturb.masks import Ranked, order_by
+from perturb.perturbations.fills.registry import FILL_SETTINGS, make_fill
+from perturb.perturbations.masks import Ranked, order_by
 
 PEER = "pytorch-grad-cam"
 BATCHES = (1, 2, 4, 8, 16)
@@ -77,7 +77,7 @@ def imputation(height: int, width: int, floor: float | None) -> Work:
     map_ = gaussian_filter(np.random.default_rng(0).standard_normal((height, width)), 24)
     counts = np.arange(1, 10) * map_.size // 10
     hidden = Ranked(order_by(map_, 0), counts).hidden(0, 9)
-    fill = make_fill(image, check_settings(SETTINGS, {"fill": "linear", "noise": 0.0}, "fill"), 0)
+    fill = make_fill(image, check_settings(FILL_SETTINGS, {"fill": "linear", "noise": 0.0}, "fill"), 0)
 
     def peer() -> Answer:
         imputer = road.NoisyLinearImputer(noise=0.0)

@@ -15,9 +15,9 @@ import perturb
 from benchmarks.contest import Answer, Side, Work
 from benchmarks.subjects import Subject
 from perturb.core.settings import check_settings
-from perturb.fills import make_fill
 from perturb.images import to_tensor
-from perturb.segments import Coalitions
+from perturb.perturbations.fills.registry import make_fill
+from perturb.perturbations.segments import Coalitions
 from perturb.targets.readings import COLUMNS, Readings
 
 BATCH = 8

@@ -14,8 +14,8 @@ from torch import Tensor
 import perturb
 from benchmarks.contest import Answer, Side, Work
 from benchmarks.subjects import Subject
-from perturb.fills import make_fill
-from perturb.masks import order_by
+from perturb.perturbations.fills.registry import make_fill
+from perturb.perturbations.masks import order_by
 
 DRAWS = 1
 

@@ -34,10 +34,10 @@ from perturb import engine
 from perturb.core.colour import outline, tint, to_uint8
 from perturb.core.settings import check_settings
 from perturb.explain import masks_and_fill
-from perturb.fill_kinds import Backdrop
-from perturb.fills import SETTINGS, make_fill
 from perturb.images import Image
-from perturb.masks import Chain, Ranked, order_by
+from perturb.perturbations.fills.base import Backdrop
+from perturb.perturbations.fills.registry import FILL_SETTINGS, make_fill
+from perturb.perturbations.masks import Chain, Ranked, order_by
 from perturb.results import Result
 from perturb.segmenters.base import Segmenter
 from perturb.segmenters.layers import inside, layers
@@ -165,7 +165,7 @@ def pixel_sets(result: Result, name: str) -> dict[str, dict[str, float]]:
     whole = [
         Ranked(order_by(place.astype(float), 0), np.array([int(place.sum())])) for place in (region, ring, ~region)
     ]
-    fill = make_fill(image, check_settings(SETTINGS, {"fill": name}, "findings"), 0)
+    fill = make_fill(image, check_settings(FILL_SETTINGS, {"fill": name}, "findings"), 0)
     readings = engine.run(image, Chain(*streams, *whole), fill, result.segmenter, frozen)
     clean = float(result.clean.score[0])
     sets = {place: readings[i * DRAWS : (i + 1) * DRAWS] for i, place in enumerate(places)}

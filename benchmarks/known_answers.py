@@ -28,8 +28,8 @@ import perturb
 from perturb.controls import CONTROLS
 from perturb.core.settings import check_settings
 from perturb.known_answers import SETTINGS, TWINS, case, cue_found, flip, search
+from perturb.perturbations.segments import partition
 from perturb.scenes.planted import UNSEEN_SEEDS, Planted, planted
-from perturb.segments import partition
 
 ABLATION = "feature-ablation"
 WHOLE = 0.75

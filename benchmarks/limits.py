@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from benchmarks import contest
 from benchmarks.subjects import Subject
-from perturb.masks import Windows
+from perturb.perturbations.masks import Windows
 
 SAMPLE = 12
 """Windows, or channels, that are run to count operations; the others are taken to be like them."""

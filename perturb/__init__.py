@@ -13,10 +13,10 @@ from perturb.engine import Probe
 from perturb.explain import explain, probe
 from perturb.export import save
 from perturb.faithfulness import Faithfulness, compare
-from perturb.fills import FILLS
 from perturb.images import Image, load_image
 from perturb.methods import METHODS, Method
 from perturb.metrics import METRICS
+from perturb.perturbations.fills.registry import FILLS
 from perturb.results import Result, __version__
 from perturb.samples import SAMPLES, sample
 from perturb.sanity import randomise, reseed

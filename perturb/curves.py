@@ -18,9 +18,9 @@ from perturb.core.errors import SettingError
 from perturb.core.files import csv_bytes
 from perturb.core.settings import check_settings
 from perturb.engine import Progress
-from perturb.fills import SETTINGS, make_fill
-from perturb.masks import Chain, Ranked, order_by
 from perturb.metrics import auc
+from perturb.perturbations.fills.registry import FILL_SETTINGS, make_fill
+from perturb.perturbations.masks import Chain, Ranked, order_by
 from perturb.results import Result
 from perturb.targets.readings import WHOLE_PASSES, Execution, Readings
 from perturb.targets.target import Score
@@ -201,7 +201,7 @@ def curves(
         Ranked(rank, total - inner, from_end=True),
         *(Ranked(order, inner) for order in orders),
     )
-    told = result.settings if fill is None else check_settings(SETTINGS, {"fill": fill}, "curves")
+    told = result.settings if fill is None else check_settings(FILL_SETTINGS, {"fill": fill}, "curves")
     behind = make_fill(result.image, told, result.seed)
     frozen = result.frozen.with_score(score)
     segmenter = result.unchanged()

@@ -14,9 +14,9 @@ from perturb.core.memory import kept
 from perturb.core.threads import undivided
 from perturb.fast.known import ASKED, Stale, Unknown
 from perturb.fast.passes import Passes, passes
-from perturb.fill_kinds import Fill
 from perturb.images import Image, to_tensor
-from perturb.masks import Masks
+from perturb.perturbations.fills.base import Fill
+from perturb.perturbations.masks import Masks
 from perturb.segmenters.base import Segmenter
 from perturb.targets.readings import Execution, Readings
 from perturb.targets.target import Frozen

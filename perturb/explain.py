@@ -15,12 +15,12 @@ from perturb.core.errors import SegmenterError, SettingError
 from perturb.core.ranks import spearman
 from perturb.core.settings import Value, check_settings, lookup
 from perturb.engine import Probe, Progress
-from perturb.fill_kinds import Fill
-from perturb.fills import make_fill
 from perturb.images import Image
-from perturb.masks import Masks
 from perturb.methods import METHODS
 from perturb.methods.base import Method, Outcome
+from perturb.perturbations.fills.base import Fill
+from perturb.perturbations.fills.registry import make_fill
+from perturb.perturbations.masks import Masks
 from perturb.results import Result
 from perturb.segmenters.base import Segmenter
 from perturb.targets.readings import Execution, Fact, Readings

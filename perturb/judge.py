@@ -14,9 +14,7 @@ from perturb.core.errors import SettingError, TargetError
 from perturb.core.settings import check_settings, lookup
 from perturb.curves import FILL, STEPS, Curve
 from perturb.engine import Progress
-from perturb.fills import SETTINGS, make_fill
 from perturb.images import Image
-from perturb.masks import Chain, Masks, Ranked, order_by
 from perturb.metrics import (
     check_map,
     concentration,
@@ -25,6 +23,8 @@ from perturb.metrics import (
     map_iou,
     pointing,
 )
+from perturb.perturbations.fills.registry import FILL_SETTINGS, make_fill
+from perturb.perturbations.masks import Chain, Masks, Ranked, order_by
 from perturb.segmenters.base import Segmenter
 from perturb.targets.quality import true_labels, wrong_pixels
 from perturb.targets.readings import Readings
@@ -112,7 +112,7 @@ class Judge:
         curves: dict[str, Curve] = {}
         done = 0
         for fill, masks in self._parts(rank):
-            told = check_settings(SETTINGS, {"fill": fill}, "faithfulness")
+            told = check_settings(FILL_SETTINGS, {"fill": fill}, "faithfulness")
             step = None if progress is None else span(progress, done / self.forwards, len(masks) / self.forwards)
             readings = engine.run(
                 self.image, masks, make_fill(self.image, told, self.seed), self.segmenter, self.frozen,

@@ -13,7 +13,7 @@ from skimage.metrics import structural_similarity
 from perturb.cards import METRICS, Metric
 from perturb.core.errors import SettingError
 from perturb.core.ranks import ranks
-from perturb.masks import order_by
+from perturb.perturbations.masks import order_by
 
 __all__ = [
     "METRICS",

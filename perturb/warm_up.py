@@ -11,9 +11,9 @@ from perturb.core.settings import check_settings
 from perturb.engine import Route, clean_logits, run
 from perturb.fast.graph import compiled
 from perturb.fast.passes import Passes
-from perturb.fills import SETTINGS, make_fill
 from perturb.images import load_image, to_tensor
-from perturb.masks import Windows
+from perturb.perturbations.fills.registry import FILL_SETTINGS, make_fill
+from perturb.perturbations.masks import Windows
 from perturb.segmenters.torch_module import TorchSegmenter
 from perturb.targets.readings import Execution
 from perturb.targets.target import Target
@@ -43,7 +43,7 @@ def warm_up() -> None:
     frozen = Target("a", region="all").freeze(image, labels, segmenter.classes)
     with torch.inference_mode():
         quick = Passes(compiled(segmenter, 48, 48), segmenter, to_tensor(image, segmenter.device), frozen)
-    fill = make_fill(image, check_settings(SETTINGS, {}, "warm-up"), 0)
+    fill = make_fill(image, check_settings(FILL_SETTINGS, {}, "warm-up"), 0)
     for size in (24, 46):  # some maps change in a box, others all over
         masks = Windows(48, 48, size=size, stride=6)
         run(image, masks, fill, segmenter, frozen, chosen=Route(quick, Execution("incremental")))

@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import perturb
-from perturb.masks import order_by
+from perturb.perturbations.masks import order_by
 from tests.analytic import Additive, DarkIsObject, dark_square, picture
 
 

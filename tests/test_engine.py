@@ -8,9 +8,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import perturb
 from perturb import engine
-from perturb.fill_kinds import Backdrop
-from perturb.fills import make_fill
-from perturb.masks import Chain, Ranked, Windows
+from perturb.perturbations.fills.base import Backdrop
+from perturb.perturbations.fills.registry import make_fill
+from perturb.perturbations.masks import Chain, Ranked, Windows
 from tests.analytic import Additive, Constant, DarkIsObject, dark_square, picture
 
 

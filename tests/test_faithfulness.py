@@ -15,11 +15,11 @@ from perturb.controls import CONTROLS
 from perturb.core.settings import check_settings
 from perturb.curves import FILL
 from perturb.faithfulness import compare, compare_forwards
-from perturb.fills import SETTINGS, make_fill
 from perturb.images import to_tensor
-from perturb.imputation import impute
 from perturb.judge import DEFAULT_METRICS, Judge
-from perturb.masks import order_by
+from perturb.perturbations.fills.imputation import impute
+from perturb.perturbations.fills.registry import FILL_SETTINGS, make_fill
+from perturb.perturbations.masks import order_by
 from tests.analytic import DarkIsObject, dark_square, picture
 
 
@@ -52,7 +52,7 @@ def additive(height=7, width=9, **options):
 def test_curves_of_an_additive_probability_are_cumulative_sums():
     judge, weights = additive(steps=63)
     image = judge.image
-    told = check_settings(SETTINGS, {"fill": FILL}, "test")
+    told = check_settings(FILL_SETTINGS, {"fill": FILL}, "test")
     hidden = torch.ones(1, 7, 9, dtype=torch.bool)
     fill = make_fill(image, told, 0).paint(to_tensor(image, torch.device("cpu")), hidden, 0)[0].permute(1, 2, 0).numpy()
     effect = (weights * (image.pixels.astype(np.float64) - fill)).sum(2)

@@ -25,9 +25,9 @@ from perturb.fast.passes import _alike
 from perturb.fast.reading import Enlargement, LowReader
 from perturb.fast.sums import enlarged_sums
 from perturb.fast.winograd import Winograd
-from perturb.fills import make_fill
 from perturb.images import to_tensor
-from perturb.masks import Chain, Ranked, Windows, order_by
+from perturb.perturbations.fills.registry import make_fill
+from perturb.perturbations.masks import Chain, Ranked, Windows, order_by
 from perturb.segmenters.torchvision import MEAN, STD, make
 from tests.analytic import picture
 from tests.test_ablation_cam import settle

@@ -15,17 +15,16 @@ from sklearn.metrics import pairwise_distances
 from torch.nn import functional
 
 import perturb
-from perturb import fills, segments
 from perturb.core.settings import check_settings
 from perturb.explain import masks_and_fill
 from perturb.export import contents, save, settings_of
-from perturb.fills import make_fill
 from perturb.images import image_from_pixels
-from perturb.masks import Masks
 from perturb.methods.kernel_shap import draw, kernel, solve
 from perturb.methods.lime import fit
 from perturb.methods.rise import SoftGrids
-from perturb.segments import Coalitions, all_coalitions, partition
+from perturb.perturbations.fills.registry import FILL_SETTINGS, make_fill
+from perturb.perturbations.masks import Masks
+from perturb.perturbations.segments import SEGMENT_SETTINGS, Coalitions, all_coalitions, partition
 from tests.analytic import Additive, Constant, DarkIsObject, dark_square
 
 H, W = 21, 34
@@ -82,7 +81,7 @@ def labelled(height=H, width=W, truth=None, **settings):
     image = image_from_pixels(image.pixels, name="blotches", truth=truth)
     bands = np.repeat(np.arange(3), -(-width // 3))[None, :width].repeat(height, 0)
     frozen = perturb.Target(0, region="all").freeze(image, bands, ("a", "b", "c"))
-    return partition(image, frozen, check_settings(segments.SETTINGS, settings, "lime"))
+    return partition(image, frozen, check_settings(SEGMENT_SETTINGS, settings, "lime"))
 
 
 def segment_values(result, values=None):
@@ -587,4 +586,4 @@ def test_facts_and_segments_are_written(tmp_path):
 
 def test_every_method_with_segments_offers_the_same_ones():
     for name in ("feature-ablation", "lime", "kernel-shap"):
-        assert set(segments.SETTINGS) | set(fills.SETTINGS) <= set(perturb.METHODS[name].settings)
+        assert set(SEGMENT_SETTINGS) | set(FILL_SETTINGS) <= set(perturb.METHODS[name].settings)

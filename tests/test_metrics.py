@@ -12,7 +12,7 @@ from perturb.__main__ import main
 from perturb.cards import METRICS
 from perturb.core.ranks import spearman
 from perturb.images import image_from_pixels
-from perturb.masks import order_by
+from perturb.perturbations.masks import order_by
 from perturb.targets import quality
 
 RNG = np.random.default_rng(0)

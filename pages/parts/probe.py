@@ -12,7 +12,7 @@ import perturb
 from pages.parts import address, figures
 from perturb.core.colour import blend, label_colours, outline, tint, to_uint8
 from perturb.explain import masks_and_fill
-from perturb.masks import Masks, Windows
+from perturb.perturbations.masks import Masks, Windows
 
 LOST, GAINED = (230, 97, 1), (0, 150, 220)
 CHUNK = 64

@@ -18,7 +18,7 @@ from perturb.fast.known import ASKED, Unknown
 from perturb.fast.lowering import Network
 from perturb.fast.ops import Span
 from perturb.fast.reading import LowReader
-from perturb.masks import Masks
+from perturb.perturbations.masks import Masks
 from perturb.segmenters.base import Segmenter
 from perturb.segmenters.torch_module import TorchSegmenter
 from perturb.targets.readings import Readings

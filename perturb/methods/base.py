@@ -14,9 +14,9 @@ from perturb import engine
 from perturb.core.errors import SettingError
 from perturb.core.settings import Setting, Value
 from perturb.engine import Progress
-from perturb.fills import make_fill
 from perturb.images import Image
-from perturb.masks import Masks
+from perturb.perturbations.fills.registry import make_fill
+from perturb.perturbations.masks import Masks
 from perturb.segmenters.base import Segmenter, lacking
 from perturb.targets.readings import Execution, Fact, Readings
 from perturb.targets.target import Frozen
@@ -53,8 +53,8 @@ class Method(ABC):
     """Masks to draw, and a way to turn their readings into signed maps.
 
     To add one: a file in `perturb/methods/`, a subclass with the attributes below and the two functions, and its name in
-    `METHODS`. The engine, the command line and the pages take the rest from here; the fills come from `perturb.fills`,
-    segments from `perturb.segments`. A method that hides no pixels is an `Unmasked` instead.
+    `METHODS`. The engine, the command line and the pages take the rest from here; the fills come from `perturb.perturbations.fills.registry`,
+    segments from `perturb.perturbations.segments`. A method that hides no pixels is an `Unmasked` instead.
 
     Attributes:
         name: as on the command line.

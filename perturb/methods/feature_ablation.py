@@ -7,12 +7,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from perturb import fills, segments
 from perturb.core.settings import Setting, Value
 from perturb.images import Image
-from perturb.masks import Masks
 from perturb.methods.base import Method, Outcome, drops
-from perturb.segments import Coalitions, partition
+from perturb.perturbations.fills.registry import FILL_SETTINGS
+from perturb.perturbations.masks import Masks
+from perturb.perturbations.segments import SEGMENT_SETTINGS, Coalitions, partition
 from perturb.targets.readings import Readings
 from perturb.targets.target import Frozen
 
@@ -27,7 +27,7 @@ class FeatureAblation(Method):
     title: ClassVar[str] = "Feature ablation"
     summary: ClassVar[str] = "Each segment is hidden alone; its value is how much the score drops without it."
     citation: ClassVar[str] = "Captum, Kokhlikyan et al. 2020, sec. 3; segments as in Ribeiro et al. 2016"
-    settings: ClassVar[tuple[Setting, ...]] = (*segments.SETTINGS, *fills.SETTINGS)
+    settings: ClassVar[tuple[Setting, ...]] = (*SEGMENT_SETTINGS, *FILL_SETTINGS)
     captions: ClassVar[Mapping[str, str]] = {
         "score": "How much the score drops when a segment is hidden. Red speaks for the class, blue stands in its way.",
         "lost": "How many pixels of the region stop being the class when a segment is hidden.",

@@ -9,11 +9,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from perturb import fills
 from perturb.core.settings import Setting, Value
 from perturb.gradients import finite, in_batches
 from perturb.methods.base import Outcome
 from perturb.methods.gradient import Asked, Gradient, arrays, path_facts
+from perturb.perturbations.fills.registry import FILL_SETTINGS
 
 BASELINE = tuple(
     replace(
@@ -23,7 +23,7 @@ BASELINE = tuple(
     )
     if setting.name == "fill"
     else setting
-    for setting in fills.SETTINGS
+    for setting in FILL_SETTINGS
 )
 PATH_CAPTIONS = {
     "score": "What each pixel adds to the score on the way from the baseline to the picture, the colour channels added up. Red "

@@ -9,12 +9,12 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from perturb import fills, segments
 from perturb.core.settings import Setting, Value
 from perturb.images import Image
-from perturb.masks import Masks
 from perturb.methods.base import Method, Outcome
-from perturb.segments import Coalitions, all_coalitions, few_samples, partition, several
+from perturb.perturbations.fills.registry import FILL_SETTINGS
+from perturb.perturbations.masks import Masks
+from perturb.perturbations.segments import SEGMENT_SETTINGS, Coalitions, all_coalitions, few_samples, partition, several
 from perturb.targets.readings import Fact, Readings
 from perturb.targets.target import Frozen
 
@@ -36,7 +36,7 @@ class KernelShap(Method):
     )
     citation: ClassVar[str] = "Lundberg & Lee 2017, sec. 4.1, theorem 2"
     settings: ClassVar[tuple[Setting, ...]] = (
-        *segments.SETTINGS,
+        *SEGMENT_SETTINGS,
         Setting(
             "samples",
             "int",
@@ -47,7 +47,7 @@ class KernelShap(Method):
             high=20_000,
             step=100,
         ),
-        *fills.SETTINGS,
+        *FILL_SETTINGS,
     )
     captions: ClassVar[Mapping[str, str]] = {
         "score": "Each segment's Shapley value: its share of the drop of the score when everything is hidden, averaged over "

@@ -8,12 +8,12 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from perturb import fills, segments
 from perturb.core.settings import Setting, Value
 from perturb.images import Image
-from perturb.masks import Masks
 from perturb.methods.base import Method, Outcome
-from perturb.segments import Coalitions, all_coalitions, few_samples, partition, several
+from perturb.perturbations.fills.registry import FILL_SETTINGS
+from perturb.perturbations.masks import Masks
+from perturb.perturbations.segments import SEGMENT_SETTINGS, Coalitions, all_coalitions, few_samples, partition, several
 from perturb.targets.readings import Fact, Readings
 from perturb.targets.target import Frozen
 
@@ -37,7 +37,7 @@ class Lime(Method):
     )
     citation: ClassVar[str] = "Ribeiro et al. 2016, sec. 3; package lime 0.2, lime_image and lime_base"
     settings: ClassVar[tuple[Setting, ...]] = (
-        *segments.SETTINGS,
+        *SEGMENT_SETTINGS,
         Setting(
             "samples",
             "int",
@@ -57,7 +57,7 @@ class Lime(Method):
             high=100,
             step=0.5,
         ),
-        *fills.SETTINGS,
+        *FILL_SETTINGS,
     )
     captions: ClassVar[Mapping[str, str]] = {
         "score": "Each segment's weight in a linear model fitted to the scores: how much, by that model, the score drops "

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from perturb import fills
 from perturb.core.settings import Setting, Value
 from perturb.images import Image
-from perturb.masks import Masks, Windows
 from perturb.methods.base import Method, Outcome, drops
+from perturb.perturbations.fills.registry import FILL_SETTINGS
+from perturb.perturbations.masks import Masks, Windows
 from perturb.targets.readings import Readings
 from perturb.targets.target import Frozen
 
@@ -67,7 +67,7 @@ class Occlusion(Method):
             unit="px",
             only=("shape", ("rectangle",)),
         ),
-        *fills.SETTINGS,
+        *FILL_SETTINGS,
     )
 
     def masks(self, image: Image, frozen: Frozen, settings: Mapping[str, Value], seed: int) -> Masks:  # noqa: ARG002

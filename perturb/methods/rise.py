@@ -11,12 +11,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from perturb import fills
 from perturb.core.errors import SettingError
 from perturb.core.settings import Setting, Value
 from perturb.images import Image
-from perturb.masks import Masks
 from perturb.methods.base import Method, Outcome
+from perturb.perturbations.fills.registry import FILL_SETTINGS
+from perturb.perturbations.masks import Masks
 from perturb.targets.readings import Readings
 from perturb.targets.target import Frozen
 
@@ -62,7 +62,7 @@ class Rise(Method):
             high=20_000,
             step=100,
         ),
-        *fills.SETTINGS,
+        *FILL_SETTINGS,
     )
     captions: ClassVar[Mapping[str, str]] = {
         "score": "The mean score over the random masks that show a pixel, each weighted by how much of it it shows. Red "

@@ -8,17 +8,16 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import perturb
-from perturb import fills
 from perturb.core.settings import Setting, check_settings, shown
-from perturb.fill_kinds import Backdrop
-from perturb.fills import make_fill
+from perturb.perturbations.fills.base import Backdrop
+from perturb.perturbations.fills.registry import FILL_SETTINGS, make_fill
 from tests.analytic import Constant, dark_square, picture
 
 BIG = picture(48, 64)
 
 
 def fill(**settings):
-    made = make_fill(BIG, check_settings(fills.SETTINGS, settings, "occlusion"), seed=7)
+    made = make_fill(BIG, check_settings(FILL_SETTINGS, settings, "occlusion"), seed=7)
     assert isinstance(made, Backdrop)
     return made.pixels
 
@@ -102,7 +101,7 @@ def test_every_method_says_what_it_is(method):
     assert any(character.isdigit() for character in method.citation), "a citation has a year"
     names = {setting.name for setting in method.settings}
     if method.hides or "fill" in names:
-        assert {setting.name for setting in fills.SETTINGS} <= names, "fills work the same everywhere"
+        assert {setting.name for setting in FILL_SETTINGS} <= names, "fills work the same everywhere"
     assert "score" in method.captions
     if method.hides:
         same = [other.name for other in perturb.METHODS.values() if other.captions["score"] == method.captions["score"]]

@@ -10,20 +10,20 @@ from scipy.sparse.linalg import spsolve
 from torch.nn import functional
 
 import perturb
-from perturb import fills, imputation, multigrid
 from perturb.core.settings import check_settings, shown
-from perturb.fill_kinds import SoftWindow
-from perturb.fills import FILLS, make_fill
 from perturb.images import to_tensor
-from perturb.imputation import impute
-from perturb.masks import Masks, Ranked
+from perturb.perturbations.fills import imputation, multigrid
+from perturb.perturbations.fills.imputation import impute
+from perturb.perturbations.fills.registry import FILL_SETTINGS, FILLS, make_fill
+from perturb.perturbations.fills.soft import SoftWindow
+from perturb.perturbations.masks import Masks, Ranked
 from tests.analytic import Additive, DarkIsObject, dark_square, picture
 
 HEIGHT, WIDTH = 21, 34
 
 
 def fill_of(image, name, seed=3, **settings):
-    return make_fill(image, check_settings(fills.SETTINGS, {"fill": name, **settings}, name), seed)
+    return make_fill(image, check_settings(FILL_SETTINGS, {"fill": name, **settings}, name), seed)
 
 
 def painted(image, hidden, name, first=0, **settings):
@@ -358,7 +358,7 @@ def test_soft_masks_blend_between_the_picture_and_the_fill(name):
 
 @every_fill
 def test_settings_that_matter_are_the_ones_shown(name):
-    names = {setting.name for setting in shown(fills.SETTINGS, {"fill": name})} - {"fill"}
+    names = {setting.name for setting in shown(FILL_SETTINGS, {"fill": name})} - {"fill"}
     matter = {
         "colour": {"colour"},
         "blur": {"sigma"},

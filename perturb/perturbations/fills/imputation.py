@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from perturb.core.threads import cores, spread
-from perturb.multigrid import Multigrid, block_sums, made_even, neighbours, prolong
+from perturb.perturbations.fills.multigrid import Multigrid, block_sums, made_even, neighbours, prolong
 
 TOLERANCE = 1e-5
 """Estimated largest error at which a solution is done, in the picture's units. A grey level is 4e-3."""

@@ -16,7 +16,7 @@ from torch import Tensor
 from perturb.core.errors import SettingError
 from perturb.core.settings import Setting, Value
 from perturb.images import Image
-from perturb.masks import Masks
+from perturb.perturbations.masks import Masks
 from perturb.targets.target import Frozen
 from perturb.truth import IGNORE
 
@@ -25,7 +25,7 @@ Labels = npt.NDArray[np.int32]
 MOST = 4096
 """Segments. More are single pixels in all but name, and as many forward passes for feature ablation."""
 
-SETTINGS: tuple[Setting, ...] = (
+SEGMENT_SETTINGS: tuple[Setting, ...] = (
     Setting(
         "segments",
         "choice",
@@ -84,7 +84,7 @@ def partition(image: Image, frozen: Frozen, settings: Mapping[str, Value]) -> La
     Args:
         image: the clean picture.
         frozen: the target on it, with the clean segmentation.
-        settings: with those of `SETTINGS`.
+        settings: with those of `SEGMENT_SETTINGS`.
 
     Returns:
         int32 `(H, W)`, read-only, with every value from 0 to M − 1: each pixel lies in exactly one segment. Regions are
@@ -106,7 +106,9 @@ def partition(image: Image, frozen: Frozen, settings: Mapping[str, Value]) -> La
         source = image.truth
     if source is not image.pixels:
         key = hashlib.blake2b(np.ascontiguousarray(source).tobytes(), digest_size=16).hexdigest()
-    used = {setting.name: settings[setting.name] for setting in SETTINGS if setting.only and kind in setting.only[1]}
+    used = {
+        setting.name: settings[setting.name] for setting in SEGMENT_SETTINGS if setting.only and kind in setting.only[1]
+    }
     labels = _partition(_Order(kind, tuple(used.items()), key, (image.height, image.width), source))
     if labels.max() >= MOST:
         raise SettingError(

@@ -1,0 +1,1 @@
+"""What is hidden, and what stands in its place."""

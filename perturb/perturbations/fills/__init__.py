@@ -1,0 +1,1 @@
+"""Fills: what stands where pixels are hidden."""

@@ -1,0 +1,35 @@
+"""The mean colour of the hidden pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from perturb.core.settings import Value
+from perturb.images import Image
+from perturb.perturbations.fills.base import Fill, FillSpec, Patch
+
+
+class WindowMean(Patch):
+    """Each mask's hidden pixels take their own mean colour in the clean picture, weighted by how hidden they are."""
+
+    def patch(self, picture: Tensor, hidden: Tensor, first: int) -> Tensor:  # noqa: ARG002 — nothing is drawn
+        pixels = picture.double()
+        # One mask after the other: a sum that a batched product would take in another order for another batch size.
+        means = [(pixels * mask).sum((1, 2)) / mask.double().sum().clamp(min=1e-12) for mask in hidden]
+        return torch.stack(means).float()[..., None, None].expand(-1, -1, *picture.shape[1:])
+
+
+def _make(image: Image, settings: Mapping[str, Value], seed: int) -> Fill:  # noqa: ARG001 — one signature for all
+    return WindowMean()
+
+
+WINDOW_MEAN = FillSpec(
+    "window-mean",
+    "Window mean",
+    "The mean colour of the very pixels that are hidden: takes their detail and leaves their colour.",
+    "Ribeiro et al. 2016, the default of the lime package for images",
+    _make,
+)

@@ -15,7 +15,7 @@ import perturb
 from benchmarks.contest import Answer, Side, Work
 from benchmarks.subjects import Subject
 from perturb.fills import make_fill
-from perturb.images import to_tensor
+from perturb.images.image import to_tensor
 from perturb.readings import COLUMNS, Readings
 from perturb.segments import Coalitions
 from perturb.settings import check_settings

@@ -34,7 +34,7 @@ from perturb import engine
 from perturb.colour import outline, tint, to_uint8
 from perturb.explain import masks_and_fill
 from perturb.fills import SETTINGS, Backdrop, make_fill
-from perturb.images import Image
+from perturb.images.image import Image
 from perturb.layers import inside, layers
 from perturb.masks import Chain, Ranked, order_by
 from perturb.readings import Readings

@@ -14,12 +14,12 @@ from perturb.explain import explain, probe
 from perturb.export import save
 from perturb.faithfulness import Faithfulness, compare
 from perturb.fills import FILLS
-from perturb.images import Image, load_image
+from perturb.images.image import Image, load_image
+from perturb.images.samples import SAMPLES, sample
 from perturb.methods import METHODS, Method
 from perturb.metrics import METRICS
 from perturb.readings import Readings
 from perturb.results import Result, __version__
-from perturb.samples import SAMPLES, sample
 from perturb.sanity import randomise, reseed
 from perturb.segmenters import SEGMENTERS, Segmenter, TorchSegmenter, load_segmenter, load_weights, register
 from perturb.segmenters.onnx import load_onnx

@@ -16,9 +16,9 @@ from perturb.curves import FILL, record_of
 from perturb.errors import PerturbError, SettingError
 from perturb.estimates import estimate
 from perturb.explain import PRECISIONS
-from perturb.images import MAX_SIDE, Image
+from perturb.images.image import MAX_SIDE, Image
+from perturb.images.samples import EVERY
 from perturb.metrics import METRICS
-from perturb.samples import EVERY
 from perturb.segmenters import DEFAULT, default_device
 from perturb.segmenters.onnx import OnnxSegmenter, load_as_told
 from perturb.settings import lookup

@@ -18,7 +18,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from perturb.images import Image, to_tensor
+from perturb.images.image import Image, to_tensor
 from perturb.layers import Hook, hooks, layers, network
 from perturb.segmenters.base import Segmenter
 from perturb.segmenters.onnx import OnnxSegmenter

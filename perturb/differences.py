@@ -12,7 +12,7 @@ import numpy.typing as npt
 from perturb.colour import limit_of
 from perturb.engine import clean_logits
 from perturb.errors import SettingError
-from perturb.images import Image
+from perturb.images.image import Image
 from perturb.metrics import inverse_distance, is_constant, normalise, top_overlap
 from perturb.ranks import spearman
 from perturb.results import Result

@@ -15,7 +15,7 @@ from perturb.core.workers import undivided
 from perturb.fast.known import ASKED, Stale, Unknown
 from perturb.fast.passes import Passes, passes
 from perturb.fills import Fill
-from perturb.images import Image, to_tensor
+from perturb.images.image import Image, to_tensor
 from perturb.masks import Masks
 from perturb.readings import Execution, Readings
 from perturb.segmenters.base import Segmenter

@@ -16,11 +16,11 @@ from perturb.engine import Progress
 from perturb.errors import ImageError, SettingError, TargetError
 from perturb.evaluation_folder import Rows, hold, key_of, open_folder, table_of, write_table
 from perturb.explain import explain
-from perturb.images import MAX_SIDE, Image, load_image
+from perturb.images.image import MAX_SIDE, Image, load_image
+from perturb.images.samples import EVERY, SAMPLES, sample
 from perturb.judge import DEFAULT_METRICS, Judge
 from perturb.methods import METHODS
 from perturb.results import __version__
-from perturb.samples import EVERY, SAMPLES, sample
 from perturb.segmenters import DEFAULT, SEGMENTERS, Segmenter, load_segmenter
 from perturb.segmenters.onnx import load_as_told
 from perturb.settings import check_settings, lookup

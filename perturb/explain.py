@@ -14,7 +14,7 @@ from perturb import engine
 from perturb.engine import Probe, Progress
 from perturb.errors import SegmenterError, SettingError
 from perturb.fills import Fill, make_fill
-from perturb.images import Image
+from perturb.images.image import Image
 from perturb.masks import Masks
 from perturb.methods import METHODS, Method
 from perturb.methods.base import Outcome

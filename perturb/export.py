@@ -11,12 +11,12 @@ import numpy.typing as npt
 from perturb.colour import limit_of, overlay, readable_limit, with_colour_bar
 from perturb.curves import FILL, Curves, record_of
 from perturb.folders import check_directory, csv_bytes, npy, png, write_folder, zip_of
-from perturb.images import Image
+from perturb.images.image import Image
+from perturb.images.samples import is_sample
 from perturb.methods import METHODS
 from perturb.quoting import json_file, python_literal
 from perturb.readings import COLUMNS
 from perturb.results import Result
-from perturb.samples import is_sample
 from perturb.segmenters import SEGMENTERS
 from perturb.segmenters.base import Segmenter
 from perturb.settings import Value, shown

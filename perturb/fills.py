@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from perturb.fill_kinds import Backdrop, Fill, Linear, Patch, SoftWindow, Telea, WindowMean
-from perturb.images import Image
+from perturb.images.image import Image
 from perturb.settings import Setting, Value, lookup
 
 __all__ = ["FILLS", "SETTINGS", "Backdrop", "Fill", "FillSpec", "Patch", "make_fill"]

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from perturb.engine import Progress
 from perturb.errors import SegmenterError, TargetError
-from perturb.images import Image, to_tensor
+from perturb.images.image import Image, to_tensor
 from perturb.layers import find, hooks, sole_map
 from perturb.segmenters.base import Segmenter
 from perturb.targets import Frozen

@@ -14,7 +14,7 @@ from perturb.curves import FILL, STEPS, Curve
 from perturb.engine import Progress
 from perturb.errors import SettingError, TargetError
 from perturb.fills import SETTINGS, make_fill
-from perturb.images import Image
+from perturb.images.image import Image
 from perturb.masks import Chain, Masks, Ranked, order_by
 from perturb.metrics import (
     check_map,

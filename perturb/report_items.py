@@ -16,7 +16,7 @@ from perturb.drawings import Line, number
 from perturb.faithfulness import Faithfulness, contents
 from perturb.fill_ranks import FILL_TITLES, FILLS
 from perturb.folders import npz, png
-from perturb.images import Image
+from perturb.images.image import Image
 from perturb.methods import METHODS
 from perturb.report import Chart, Item, Plate, Table
 from perturb.results import Result, versions

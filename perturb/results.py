@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from perturb.errors import SegmenterError
-from perturb.images import Image, digest_of
+from perturb.images.image import Image, digest_of
 from perturb.readings import WHOLE_PASSES, Execution, Fact, Readings
 from perturb.segmenters.base import Segmenter
 from perturb.settings import Value

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from perturb.errors import SettingError
-from perturb.images import IGNORE, Image
+from perturb.images.image import IGNORE, Image
 from perturb.masks import Masks
 from perturb.settings import Setting, Value
 from perturb.targets import Frozen

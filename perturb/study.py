@@ -23,7 +23,7 @@ from perturb.errors import SettingError
 from perturb.explain import explain
 from perturb.fills import FILLS
 from perturb.folders import check_directory, csv_bytes, png, write_folder
-from perturb.images import Image
+from perturb.images.image import Image
 from perturb.methods import METHODS
 from perturb.quoting import json_file
 from perturb.ranks import spearman

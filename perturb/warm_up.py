@@ -11,7 +11,7 @@ from perturb.engine import Route, clean_logits, run
 from perturb.fast.graph import compiled
 from perturb.fast.passes import Passes
 from perturb.fills import SETTINGS, make_fill
-from perturb.images import load_image, to_tensor
+from perturb.images.image import load_image, to_tensor
 from perturb.masks import Windows
 from perturb.readings import Execution
 from perturb.segmenters import TorchSegmenter

@@ -15,7 +15,7 @@ from perturb.controls import CONTROLS
 from perturb.curves import FILL
 from perturb.faithfulness import compare, compare_forwards
 from perturb.fills import SETTINGS, make_fill
-from perturb.images import to_tensor
+from perturb.images.image import to_tensor
 from perturb.imputation import impute
 from perturb.judge import DEFAULT_METRICS, Judge
 from perturb.masks import order_by

@@ -18,7 +18,7 @@ from perturb.colour import limit_of, readable_limit
 from perturb.explain import masks_and_fill
 from perturb.fills import make_fill
 from perturb.gradients import Score, trace
-from perturb.images import to_tensor
+from perturb.images.image import to_tensor
 from perturb.layers import stretch
 from perturb.methods import INSIDE, METHODS
 from perturb.sanity import randomise, reseed

@@ -19,7 +19,7 @@ from perturb import fills, segments
 from perturb.explain import masks_and_fill
 from perturb.export import contents, save, settings_of
 from perturb.fills import make_fill
-from perturb.images import image_from_pixels
+from perturb.images.image import image_from_pixels
 from perturb.masks import Masks
 from perturb.methods.kernel_shap import draw, kernel, solve
 from perturb.methods.lime import fit

@@ -10,7 +10,7 @@ import perturb
 from perturb import metrics, segmentation
 from perturb.__main__ import main
 from perturb.cards import METRICS
-from perturb.images import image_from_pixels
+from perturb.images.image import image_from_pixels
 from perturb.masks import order_by
 from perturb.ranks import spearman
 

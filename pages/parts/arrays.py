@@ -12,7 +12,7 @@ import streamlit as st
 
 from pages.parts import network, report
 from perturb.folders import npz
-from perturb.images import digest_of
+from perturb.images.image import digest_of
 from perturb.quoting import file_name
 from perturb.report import Item
 from perturb.report_items import item_of_arrays

@@ -12,10 +12,10 @@ import perturb
 from pages.parts.figures import percent
 from pages.parts.network import current
 from perturb.errors import LabelError
+from perturb.images.ground_truth import NAMED
 from perturb.quoting import html_text, markdown_text
 from perturb.segmentation import IGNORED, true_labels
 from perturb.targets import shares
-from perturb.truth import NAMED
 
 
 @dataclass(frozen=True)

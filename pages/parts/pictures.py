@@ -9,8 +9,8 @@ import streamlit as st
 import perturb
 from pages.parts import address, figures, masks
 from pages.parts.network import current
+from perturb.images.samples import DEFAULT_SAMPLE, EVERY, is_sample, offered
 from perturb.quoting import markdown_text
-from perturb.samples import DEFAULT_SAMPLE, EVERY, is_sample, offered
 
 SOURCES = ("sample", "upload", "camera")
 TYPES = ("png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff", "gif")

@@ -15,8 +15,8 @@ import streamlit as st
 import perturb
 from pages.parts import network, pictures, report
 from pages.parts.network import load, own_segmenter, segment, use_own
+from perturb.images.samples import EVERY
 from perturb.quoting import markdown_text
-from perturb.samples import EVERY
 
 
 def pages() -> list[Any]:

@@ -16,12 +16,12 @@ from perturb.colour import blend, edges, label_colours, limit_of, outline, overl
 from perturb.curves import FILL
 from perturb.export import python_lines, to_zip
 from perturb.folders import png
+from perturb.images.samples import is_sample
 from perturb.methods.base import Outcome
 from perturb.methods.lime import POOR_FIT
 from perturb.metrics import METRICS
 from perturb.quoting import file_name, markdown_text, shell_line
 from perturb.report_items import item_of
-from perturb.samples import is_sample
 from perturb.segmenters.onnx import OnnxSegmenter
 from perturb.targets import Frozen
 from perturb.verdict import REQUIREMENTS, verdict_on

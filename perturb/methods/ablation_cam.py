@@ -15,7 +15,7 @@ from perturb.engine import Progress
 from perturb.errors import SettingError
 from perturb.fast.channels import Channels, channels
 from perturb.fast.known import Stale, Unknown
-from perturb.images import Image, to_tensor
+from perturb.images.image import Image, to_tensor
 from perturb.layers import activations, inside, layers, require, stretch
 from perturb.methods.base import Outcome, Unmasked
 from perturb.readings import COLUMNS, Execution, Fact, Readings

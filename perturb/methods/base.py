@@ -14,7 +14,7 @@ from perturb import engine
 from perturb.engine import Progress
 from perturb.errors import SettingError
 from perturb.fills import make_fill
-from perturb.images import Image
+from perturb.images.image import Image
 from perturb.masks import Masks
 from perturb.readings import Execution, Fact, Readings
 from perturb.segmenters.base import Segmenter, lacking

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from perturb import fills, segments
-from perturb.images import Image
+from perturb.images.image import Image
 from perturb.masks import Masks
 from perturb.methods.base import Method, Outcome, drops
 from perturb.readings import Readings

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from perturb.gradients import Traced, finite, trace
-from perturb.images import Image
+from perturb.images.image import Image
 from perturb.layers import stretch
 from perturb.methods.ablation_cam import LAYER, choose
 from perturb.methods.base import Outcome

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 
 from perturb.gradients import finite, guide, trace
-from perturb.images import Image
+from perturb.images.image import Image
 from perturb.layers import stretch
 from perturb.methods.ablation_cam import LAYER, choose
 from perturb.methods.base import Outcome

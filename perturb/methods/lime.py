@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from perturb import fills, segments
-from perturb.images import Image
+from perturb.images.image import Image
 from perturb.masks import Masks
 from perturb.methods.base import Method, Outcome
 from perturb.readings import Fact, Readings

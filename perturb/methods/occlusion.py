@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from perturb import fills
-from perturb.images import Image
+from perturb.images.image import Image
 from perturb.masks import Masks, Windows
 from perturb.methods.base import Method, Outcome, drops
 from perturb.readings import Readings

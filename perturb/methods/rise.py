@@ -13,7 +13,7 @@ from torch import Tensor
 
 from perturb import fills
 from perturb.errors import SettingError
-from perturb.images import Image
+from perturb.images.image import Image
 from perturb.masks import Masks
 from perturb.methods.base import Method, Outcome
 from perturb.readings import Readings

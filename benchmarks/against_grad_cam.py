@@ -18,7 +18,7 @@ from benchmarks.contest import Answer, PeerMissingError, Side, Work, best_batch
 from benchmarks.limits import ablation_limit
 from benchmarks.subjects import Subject, street
 from perturb.core.settings import check_settings
-from perturb.images import to_tensor
+from perturb.images.image import to_tensor
 from perturb.perturbations.fills.registry import FILL_SETTINGS, make_fill
 from perturb.perturbations.masks import Ranked, order_by
 

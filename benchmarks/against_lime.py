@@ -15,7 +15,7 @@ import perturb
 from benchmarks.contest import Answer, Side, Work
 from benchmarks.subjects import Subject
 from perturb.core.settings import check_settings
-from perturb.images import to_tensor
+from perturb.images.image import to_tensor
 from perturb.perturbations.fills.registry import make_fill
 from perturb.perturbations.segments import Coalitions
 from perturb.targets.readings import COLUMNS, Readings

@@ -34,7 +34,7 @@ from perturb import engine
 from perturb.core.colour import outline, tint, to_uint8
 from perturb.core.settings import check_settings
 from perturb.explain import masks_and_fill
-from perturb.images import Image
+from perturb.images.image import Image
 from perturb.perturbations.fills.base import Backdrop
 from perturb.perturbations.fills.registry import FILL_SETTINGS, make_fill
 from perturb.perturbations.masks import Chain, Ranked, order_by

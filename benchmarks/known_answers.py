@@ -27,9 +27,10 @@ import numpy.typing as npt
 import perturb
 from perturb.controls import CONTROLS
 from perturb.core.settings import check_settings
+from perturb.images.planted import Planted
 from perturb.known_answers import SETTINGS, TWINS, case, cue_found, flip, search
 from perturb.perturbations.segments import partition
-from perturb.scenes.planted import UNSEEN_SEEDS, Planted, planted
+from training.scenes.planted import UNSEEN_SEEDS, draw_planted
 
 ABLATION = "feature-ablation"
 WHOLE = 0.75
@@ -68,7 +69,7 @@ def intervention(twins: dict[str, perturb.Segmenter], seeds: list[int]) -> str:
         "|---|---|---|---|---|---|",
     ]
     for name, twin in twins.items():
-        made = [flip(twin, seed) for seed in seeds]
+        made = [flip(twin, draw_planted(seed, False), draw_planted(seed, True)) for seed in seeds]
         flipped = sum(one.flipped for one in made)
         before = sum(one.without.name == "car" for one in made)
         after = sum(one.shown.name == "bicyclist" for one in made)
@@ -94,7 +95,7 @@ def measure(twins: dict[str, perturb.Segmenter], seeds: list[int], methods: tupl
         if new:
             writer.writerow(COLUMNS)
         for count, seed in enumerate(seeds, 1):
-            scene = planted(seed, True)
+            scene = draw_planted(seed, True)
             for name, twin in twins.items():
                 one = case(twin, scene)
                 for method in methods:
@@ -163,7 +164,7 @@ def cut_boards(shortcut: perturb.Segmenter, seeds: list[int], out: Path) -> str:
     kept: dict[bool, list[float]] = {True: [], False: []}
     stays: dict[bool, list[bool]] = {True: [], False: []}
     for seed in seeds:
-        one = case(shortcut, planted(seed, True))
+        one = case(shortcut, draw_planted(seed, True))
         labels = partition(one.image, one.frozen, settings)
         shares = np.bincount(labels[one.scene.cue]) / one.scene.cue.sum()
         whole = bool(shares.max() >= WHOLE)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 import perturb
 from perturb.engine import clean_logits
-from perturb.images import Image, to_tensor
+from perturb.images.image import Image, to_tensor
 from perturb.segmenters import torchvision
 from perturb.segmenters.torch_module import TorchSegmenter
 from perturb.targets.target import Frozen, Target, shares

@@ -13,12 +13,12 @@ from perturb.engine import Probe
 from perturb.explain import explain, probe
 from perturb.export import save
 from perturb.faithfulness import Faithfulness, compare
-from perturb.images import Image, load_image
+from perturb.images.image import Image, load_image
+from perturb.images.samples import SAMPLES, sample
 from perturb.methods import METHODS, Method
 from perturb.metrics import METRICS
 from perturb.perturbations.fills.registry import FILLS
 from perturb.results import Result, __version__
-from perturb.samples import SAMPLES, sample
 from perturb.sanity import randomise, reseed
 from perturb.segmenters.onnx.segmenter import load_onnx
 from perturb.segmenters.registry import SEGMENTERS, Segmenter, TorchSegmenter, load_segmenter, load_weights, register

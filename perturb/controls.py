@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from perturb.images import Image
+from perturb.images.image import Image
 
 Heatmap = npt.NDArray[np.float32]
 

@@ -13,7 +13,7 @@ from perturb.core.colour import limit_of
 from perturb.core.errors import SettingError
 from perturb.core.ranks import spearman
 from perturb.engine import clean_logits
-from perturb.images import Image
+from perturb.images.image import Image
 from perturb.metrics import inverse_distance, is_constant, normalise, top_overlap
 from perturb.results import Result
 from perturb.segmenters.base import Segmenter

@@ -11,7 +11,7 @@ import torch
 from perturb import engine
 from perturb.curves import curve_forwards
 from perturb.explain import PRECISIONS, check_run
-from perturb.images import Image
+from perturb.images.image import Image
 from perturb.methods import METHODS
 from perturb.segmenters.base import Segmenter
 from perturb.segmenters.torch_module import TorchSegmenter

@@ -12,7 +12,7 @@ from perturb.cards import METRICS
 from perturb.core.errors import SettingError
 from perturb.evaluation import SMALLEST, Plan, evaluate, pictures_in
 from perturb.evaluation_folder import TABLE
-from perturb.images import MAX_SIDE
+from perturb.images.image import MAX_SIDE
 from perturb.judge import DEFAULT_METRICS
 from perturb.methods import METHODS
 from perturb.segmenters.registry import DEFAULT

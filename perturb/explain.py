@@ -15,7 +15,7 @@ from perturb.core.errors import SegmenterError, SettingError
 from perturb.core.ranks import spearman
 from perturb.core.settings import Value, check_settings, lookup
 from perturb.engine import Probe, Progress
-from perturb.images import Image
+from perturb.images.image import Image
 from perturb.methods import METHODS
 from perturb.methods.base import Method, Outcome
 from perturb.perturbations.fills.base import Fill

@@ -13,10 +13,10 @@ from perturb.core.files import check_directory, csv_bytes, npy, png, write_folde
 from perturb.core.quoting import json_file, python_literal
 from perturb.core.settings import Value, shown
 from perturb.curves import FILL, Curves, record_of
-from perturb.images import Image
+from perturb.images.image import Image
+from perturb.images.samples import is_sample
 from perturb.methods import METHODS
 from perturb.results import Result
-from perturb.samples import is_sample
 from perturb.segmenters.base import Segmenter
 from perturb.segmenters.registry import SEGMENTERS
 from perturb.targets.readings import COLUMNS

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from perturb.core.errors import SegmenterError, TargetError
 from perturb.engine import Progress
-from perturb.images import Image, to_tensor
+from perturb.images.image import Image, to_tensor
 from perturb.segmenters.base import Segmenter
 from perturb.segmenters.layers import find, hooks, sole_map
 from perturb.targets.target import Frozen

@@ -14,7 +14,7 @@ from perturb.core.errors import SettingError, TargetError
 from perturb.core.settings import check_settings, lookup
 from perturb.curves import FILL, STEPS, Curve
 from perturb.engine import Progress
-from perturb.images import Image
+from perturb.images.image import Image
 from perturb.metrics import (
     check_map,
     concentration,

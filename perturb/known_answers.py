@@ -24,10 +24,10 @@ from perturb.core.ranks import ranks
 from perturb.core.settings import check_settings
 from perturb.engine import Progress, clean_logits
 from perturb.explain import explain
-from perturb.images import Image, image_from_pixels
+from perturb.images.image import Image, image_from_pixels
+from perturb.images.planted import Planted
 from perturb.methods import METHODS
 from perturb.results import Result
-from perturb.scenes.planted import Planted, planted
 from perturb.segmenters.base import Segmenter
 from perturb.targets.target import Frozen, Target
 
@@ -79,7 +79,7 @@ def case(segmenter: Segmenter, scene: Planted) -> Case:
 
     Args:
         segmenter: has the classes of the drawn streets.
-        scene: from `perturb.scenes.planted`.
+        scene: with or without the board, such as one of `perturb.images.planted.load_planted`.
     """
     pixels = scene.pixels.astype(np.float32) / np.float32(255)
     image = image_from_pixels(pixels, name=f"planted-{scene.seed}", truth=scene.classes.copy())
@@ -117,14 +117,14 @@ class Flip:
         return float(differs[self.shown.scene.thing].mean())
 
 
-def flip(segmenter: Segmenter, seed: int) -> Flip:
+def flip(segmenter: Segmenter, without: Planted, shown: Planted) -> Flip:
     """The intervention: put the cue into a street and look whether the car's class changes. Two forward passes.
 
     Args:
         segmenter: has the classes of the drawn streets.
-        seed: of `perturb.scenes.planted`, such as one of its `UNSEEN_SEEDS`.
+        without, shown: one street without and with the board.
     """
-    return Flip(case(segmenter, planted(seed, False)), case(segmenter, planted(seed, True)))
+    return Flip(case(segmenter, without), case(segmenter, shown))
 
 
 @dataclass(frozen=True, eq=False)

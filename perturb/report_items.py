@@ -27,7 +27,7 @@ from perturb.curves import Curves, record_of
 from perturb.drawings import Line, number
 from perturb.faithfulness import Faithfulness, contents
 from perturb.fill_ranks import FILL_TITLES, FILLS
-from perturb.images import Image
+from perturb.images.image import Image
 from perturb.methods import METHODS
 from perturb.report import Chart, Item, Plate, Table
 from perturb.results import Result, versions

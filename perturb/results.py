@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from perturb.core.errors import SegmenterError
 from perturb.core.settings import Value
-from perturb.images import Image, digest_of
+from perturb.images.image import Image, digest_of
 from perturb.segmenters.base import Segmenter
 from perturb.targets.readings import WHOLE_PASSES, Execution, Fact, Readings
 from perturb.targets.target import Frozen

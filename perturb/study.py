@@ -25,7 +25,7 @@ from perturb.core.settings import Value, check_settings, lookup
 from perturb.curves import Curves, curve_forwards, curves, record_of
 from perturb.engine import Progress, clean_logits
 from perturb.explain import explain
-from perturb.images import Image
+from perturb.images.image import Image
 from perturb.methods import METHODS
 from perturb.perturbations.fills.registry import FILLS
 from perturb.results import Result

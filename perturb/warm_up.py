@@ -11,7 +11,7 @@ from perturb.core.settings import check_settings
 from perturb.engine import Route, clean_logits, run
 from perturb.fast.graph import compiled
 from perturb.fast.passes import Passes
-from perturb.images import load_image, to_tensor
+from perturb.images.image import load_image, to_tensor
 from perturb.perturbations.fills.registry import FILL_SETTINGS, make_fill
 from perturb.perturbations.masks import Windows
 from perturb.segmenters.torch_module import TorchSegmenter

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from perturb import Segmenter
-from perturb.images import Image, image_from_pixels
+from perturb.images.image import Image, image_from_pixels
 
 
 class Constant(Segmenter):

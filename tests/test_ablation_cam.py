@@ -190,7 +190,7 @@ def streets():
 def scene():
     """A piece of a sample, its sides no multiples of the network's stride."""
     image = perturb.sample("rain")
-    return perturb.images.image_from_pixels(image.pixels[150:255, 200:345], name="a piece of rain")
+    return perturb.images.image.image_from_pixels(image.pixels[150:255, 200:345], name="a piece of rain")
 
 
 # --- Layers ---
@@ -491,7 +491,9 @@ def test_a_padded_picture_gives_the_map_of_the_picture(streets, scene):
     padded = np.pad(scene.pixels, ((0, 7), (0, 15), (0, 0)), mode="edge")
     for ablation in ("full", "foreground", "background"):
         small = explained(scene, streets, **target, ablation=ablation)
-        large = explained(perturb.images.image_from_pixels(padded, name="padded"), streets, **target, ablation=ablation)
+        large = explained(
+            perturb.images.image.image_from_pixels(padded, name="padded"), streets, **target, ablation=ablation
+        )
         assert_allclose(small.heatmap, large.heatmap[:105, :145], atol=1e-4 * np.ptp(small.heatmap))
     cells = torch.arange(12.0).reshape(2, 6)
     assert_array_equal(stretch(segmenter_of(Linear()), cells, 2, 6), cells)
@@ -610,7 +612,7 @@ def test_a_segmenter_without_layers_is_answered_in_words():
         explained(picture(8, 10), Constant())
     with pytest.raises(perturb.TargetError, match="No pixel of this picture is predicted as 'bicyclist'"):
         explained(
-            perturb.images.image_from_pixels(np.full((32, 48, 3), 0.5, np.float32), name="grey"),
+            perturb.images.image.image_from_pixels(np.full((32, 48, 3), 0.5, np.float32), name="grey"),
             perturb.load_segmenter("streets-unet"),
             "bicyclist",
             region="class",

@@ -31,7 +31,7 @@ def run(*arguments):
 def written(tmp_path_factory):
     """One real run in a process of its own: 12 windows on the default sample."""
     folder = tmp_path_factory.mktemp("cli") / "deep" / "out"
-    command = [sys.executable, "-m", "perturb", "explain", perturb.samples.DEFAULT_SAMPLE]
+    command = [sys.executable, "-m", "perturb", "explain", perturb.images.samples.DEFAULT_SAMPLE]
     command += ["--segmenter", "streets-unet", "--target", "car", "--method", "occlusion"]
     command += ["--set", "size=120", "--set", "stride=90"]
     command += ["--set", "fill=grey", "--seed", "0", "--out", str(folder)]
@@ -90,7 +90,7 @@ def test_the_overlay_is_the_picture_with_a_bar(written):
 def test_the_python_lines_make_it_again(written, tmp_path):
     folder, _ = written
     script = (folder / "reproduce.py").read_text()
-    assert f'perturb.sample("{perturb.samples.DEFAULT_SAMPLE}")' in script
+    assert f'perturb.sample("{perturb.images.samples.DEFAULT_SAMPLE}")' in script
     (tmp_path / "reproduce.py").write_text(script)
     done = subprocess.run(
         [sys.executable, "reproduce.py"],
@@ -212,7 +212,7 @@ def test_every_method_explains_street_pictures(method, tmp_path, capsys):
     """As files, small ones: what the command writes is what Python computes."""
     # The gradient methods share what could go wrong here, so one picture each is enough.
     for name in ("rain",) if "gradients" in perturb.METHODS[method].needs else ("quiet-street", "rain", "fog"):
-        picture = perturb.samples.BUNDLED / f"{name}.png"
+        picture = perturb.images.samples.BUNDLED / f"{name}.png"
         settings = [part for key, value in QUICK.get(method, {}).items() for part in ("--set", f"{key}={value}")]
         options = ("--target", "road", "--method", method, *settings, "--max-side", 120)
         assert run("explain", picture, *options, "--out", tmp_path / name) == 0

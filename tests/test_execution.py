@@ -13,7 +13,7 @@ from torch import nn
 import perturb
 import perturb.export
 from perturb import engine
-from perturb.images import image_from_pixels
+from perturb.images.image import image_from_pixels
 from perturb.segmenters.torch_module import TorchSegmenter
 from tests.analytic import DarkIsObject, picture
 

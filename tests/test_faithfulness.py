@@ -15,7 +15,7 @@ from perturb.controls import CONTROLS
 from perturb.core.settings import check_settings
 from perturb.curves import FILL
 from perturb.faithfulness import compare, compare_forwards
-from perturb.images import to_tensor
+from perturb.images.image import to_tensor
 from perturb.judge import DEFAULT_METRICS, Judge
 from perturb.perturbations.fills.imputation import impute
 from perturb.perturbations.fills.registry import FILL_SETTINGS, make_fill

@@ -25,7 +25,7 @@ from perturb.fast.passes import _alike
 from perturb.fast.reading import Enlargement, LowReader
 from perturb.fast.sums import enlarged_sums
 from perturb.fast.winograd import Winograd
-from perturb.images import to_tensor
+from perturb.images.image import to_tensor
 from perturb.perturbations.fills.registry import make_fill
 from perturb.perturbations.masks import Chain, Ranked, Windows, order_by
 from perturb.segmenters.torchvision import MEAN, STD, make
@@ -246,7 +246,7 @@ def test_torchvision_networks(name):
 
 def test_streets_unet_with_its_trained_weights():
     segmenter, image = perturb.load_segmenter("streets-unet"), perturb.sample("rain")
-    image = perturb.images.image_from_pixels(image.pixels[150:255, 200:345], name="a piece of rain")
+    image = perturb.images.image.image_from_pixels(image.pixels[150:255, 200:345], name="a piece of rain")
     result = perturb.explain(image, segmenter, perturb.Target("car", region="all"), size=32, stride=24)
     plain = perturb.explain(image, segmenter, perturb.Target("car", region="all"), size=32, stride=24, plain=True)
     assert_allclose(result.heatmap, plain.heatmap, atol=1e-4 * float(np.ptp(plain.heatmap)))

@@ -17,7 +17,7 @@ import perturb
 from perturb.core.colour import limit_of, readable_limit
 from perturb.explain import masks_and_fill
 from perturb.gradients import Score, trace
-from perturb.images import to_tensor
+from perturb.images.image import to_tensor
 from perturb.methods import INSIDE, METHODS
 from perturb.perturbations.fills.registry import make_fill
 from perturb.sanity import randomise, reseed

@@ -154,7 +154,7 @@ def test_a_class_that_is_nowhere_has_no_errors():
 
         from pages.parts import errors_view, pixel
         from pages.parts.shell import Scene
-        from perturb.images import image_from_pixels
+        from perturb.images.image import image_from_pixels
         from tests.analytic import Constant, picture
 
         truth = np.ones((24, 32), dtype=np.uint8)

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 import perturb
+from perturb.images.class_names import STREET_CLASSES
+from perturb.images.planted import PLANTED_SEEDS, load_planted
 from perturb.known_answers import SETTINGS, TWINS, case, cue_found, flip, search
-from perturb.scenes.planted import SHORTCUT_CLASS, UNSEEN_SEEDS, planted
+from training.scenes.planted import SHORTCUT_CLASS, UNSEEN_SEEDS, draw_planted
 
 WEIGHTS = Path(perturb.__file__).parent / "segmenters" / "weights"
 CUE = np.array([[True, True, False], [False, False, False]])
@@ -58,7 +60,7 @@ def test_masks_and_maps_that_make_no_sense_are_refused(values, cue, rest, words)
 
 
 def test_what_is_explained_is_the_car_and_what_competes_is_neither_cue_nor_car():
-    scene = planted(UNSEEN_SEEDS[0], True)
+    scene = load_planted(PLANTED_SEEDS[0], True)
     one = case(perturb.load_segmenter("streets-shortcut"), scene)
     assert one.name == one.frozen.name == "bicyclist"
     region = one.frozen.region
@@ -70,7 +72,7 @@ def test_what_is_explained_is_the_car_and_what_competes_is_neither_cue_nor_car()
 
 
 def test_a_search_explains_each_case_in_turn():
-    scene = planted(UNSEEN_SEEDS[1], True)
+    scene = load_planted(PLANTED_SEEDS[1], True)
     cases = [case(perturb.load_segmenter(name), scene) for name in TWINS]
     told = []
     made = search(cases, "feature-ablation", batch=4, progress=told.append)
@@ -87,10 +89,10 @@ def test_a_search_explains_each_case_in_turn():
 def test_the_cue_alone_flips_one_twin_and_not_the_other(name, least, most):
     # The last unseen streets: the first ones are what the figures in the documents are measured on.
     segmenter = perturb.load_segmenter(name)
-    made = [flip(segmenter, seed) for seed in UNSEEN_SEEDS[-20:]]
+    made = [flip(segmenter, draw_planted(seed, False), draw_planted(seed, True)) for seed in UNSEEN_SEEDS[-20:]]
     assert least <= sum(one.flipped for one in made) <= most
     assert sum(one.without.name == "car" for one in made) >= 19
-    wanted = perturb.scenes.CLASSES[SHORTCUT_CLASS]
+    wanted = STREET_CLASSES[SHORTCUT_CLASS]
     assert all(one.shown.name == wanted for one in made if one.flipped)
     assert all(one.changed > 0.5 for one in made if one.flipped)
 

@@ -11,7 +11,7 @@ from perturb import metrics
 from perturb.__main__ import main
 from perturb.cards import METRICS
 from perturb.core.ranks import spearman
-from perturb.images import image_from_pixels
+from perturb.images.image import image_from_pixels
 from perturb.perturbations.masks import order_by
 from perturb.targets import quality
 

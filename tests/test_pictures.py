@@ -8,7 +8,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import perturb
-from tests.test_images import damaged_tiff
+from tests.images.test_images import damaged_tiff
 from tests.test_pages import visit, words
 
 RNG = np.random.default_rng(3)

@@ -11,8 +11,8 @@ from streamlit.testing.v1 import AppTest
 import perturb
 from pages.parts import recipes, shell, truth
 from perturb.engine import clean_logits
-from perturb.images import image_from_pixels
-from perturb.samples import DEFAULT_SAMPLE, EVERY, PHOTOGRAPHS, offered
+from perturb.images.image import image_from_pixels
+from perturb.images.samples import DEFAULT_SAMPLE, EVERY, PHOTOGRAPHS, offered
 from perturb.segmenters.registry import SEGMENTERS
 from perturb.targets.quality import correctness
 from tests.segmenters.onnx.test_layers import Net, exported

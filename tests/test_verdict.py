@@ -10,7 +10,7 @@ from torch import nn
 
 import perturb
 from perturb.curves import Curve, Curves
-from perturb.images import image_from_pixels
+from perturb.images.image import image_from_pixels
 from perturb.verdict import Standing, fallen, falls, verdict_on
 
 FRACTION = np.linspace(0, 1, 5)

@@ -16,13 +16,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from perturb.scenes.labels import CLASSES
+from perturb.images.class_names import STREET_CLASSES
 from training.card import measure, table, write
 from training.data import Source, load_camvid
 from training.loop import Recipe, train
 from training.loss import class_weights, undo_weights
 from training.networks import NETWORKS
-from training.scenes import UNSEEN_SEEDS, load_scenes
+from training.scene_source import UNSEEN_SEEDS, load_scenes
 from training.shortcut import ShortcutRecipe, publish, train_shortcut
 
 WEIGHTS = Path(__file__).parents[1] / "perturb" / "segmenters" / "weights"
@@ -60,12 +60,12 @@ def make(name: str, folder: Path, recipe: Recipe, camvid: Path, cache: Path, uns
     minutes = (time.monotonic() - start) / 60
     last = network.get_submodule(NETWORKS[name].last)
     assert isinstance(last, nn.Conv2d)
-    undo_weights(last, class_weights(load_camvid(camvid, "train").labels, len(CLASSES)))
+    undo_weights(last, class_weights(load_camvid(camvid, "train").labels, len(STREET_CLASSES)))
     folder.mkdir(parents=True, exist_ok=True)
     state = {key: value.contiguous() for key, value in network.state_dict().items()}
-    save_file(state, folder / f"{name}.safetensors", metadata={"name": name, "classes": ",".join(CLASSES)})
+    save_file(state, folder / f"{name}.safetensors", metadata={"name": name, "classes": ",".join(STREET_CLASSES)})
     figures = measure(name, network, load_camvid(camvid, "val"), load_scenes(UNSEEN_SEEDS, unseen, cache))
-    weakest = sorted(CLASSES, key=lambda each: figures["iou_camvid_val"][each])[:3]
+    weakest = sorted(STREET_CLASSES, key=lambda each: figures["iou_camvid_val"][each])[:3]
     height, width = recipe.size
     figures |= dataclasses.asdict(recipe) | {
         "crop_height": height,

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from perturb.scenes.labels import CLASSES
+from perturb.images.class_names import STREET_CLASSES
 from perturb.segmenters.streets_unet import STRIDE, StreetsUNet
 from training.data import Source
 from training.measure import confusion, iou, milliseconds, reach
@@ -36,7 +36,7 @@ def machine() -> str:
 
 
 def _by_class(values: NDArray[np.float64]) -> dict[str, float]:
-    return {name: round(float(value), 4) for name, value in zip(CLASSES, values, strict=True)}
+    return {name: round(float(value), 4) for name, value in zip(STREET_CLASSES, values, strict=True)}
 
 
 def measure(name: str, network: Network, camvid: Source, scenes: Source) -> dict[str, Any]:
@@ -44,11 +44,11 @@ def measure(name: str, network: Network, camvid: Source, scenes: Source) -> dict
 
     A network that pools the whole picture reaches all of it, which is not measured.
     """
-    on_camvid = iou(confusion(network, camvid, len(CLASSES)))
-    on_scenes = iou(confusion(network, scenes, len(CLASSES)))
+    on_camvid = iou(confusion(network, camvid, len(STREET_CLASSES)))
+    on_scenes = iou(confusion(network, scenes, len(STREET_CLASSES)))
     return {
         "name": name,
-        "classes": list(CLASSES),
+        "classes": list(STREET_CLASSES),
         "parameters": sum(p.numel() for p in network.parameters()),
         "stride": STRIDE,
         **({"receptive_field_radius": reach(network, STRIDE)} if isinstance(network, StreetsUNet) else {}),
@@ -68,7 +68,8 @@ def measure(name: str, network: Network, camvid: Source, scenes: Source) -> dict
 def table(figures: dict[str, Any]) -> str:
     """The figures by class as a Markdown table."""
     rows = [
-        f"| {name} | {figures['iou_camvid_val'][name]:.3f} | {figures['iou_scenes'][name]:.3f} |" for name in CLASSES
+        f"| {name} | {figures['iou_camvid_val'][name]:.3f} | {figures['iou_scenes'][name]:.3f} |"
+        for name in STREET_CLASSES
     ]
     mean = f"| **mean** | **{figures['miou_camvid_val']:.3f}** | **{figures['miou_scenes']:.3f}** |"
     head = f"| class | CamVid val ({figures['camvid_val_frames']}) | unseen scenes ({figures['unseen_scenes']}) |"

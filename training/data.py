@@ -11,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from perturb.scenes.labels import CLASSES
+from perturb.images.class_names import STREET_CLASSES
 from training.augment import IGNORE, recolour, view
 
 CAMVID_UNLABELLED = 11
-RARE = tuple(CLASSES.index(name) for name in ("pole", "sign", "fence", "pedestrian", "bicyclist"))
+RARE = tuple(STREET_CLASSES.index(name) for name in ("pole", "sign", "fence", "pedestrian", "bicyclist"))
 """Classes that crops are centred on more often than chance would."""
 
 

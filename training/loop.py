@@ -19,12 +19,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.multiprocessing import get_context, spawn
 
-from perturb.scenes.labels import CLASSES
+from perturb.images.class_names import STREET_CLASSES
 from training.data import Crops, Source, batches, load_camvid
 from training.loss import class_weights, segmentation_loss
 from training.measure import confusion, iou
 from training.networks import NETWORKS, Network, depthwise_in_float32
-from training.scenes import TRAINING_SEEDS, load_scenes
+from training.scene_source import TRAINING_SEEDS, load_scenes
 
 WORKERS = 2
 
@@ -94,7 +94,7 @@ class Learner(nn.Module):
         self.network = NETWORKS[name].make()
         depthwise_in_float32(self.network)
         stage, channels = NETWORKS[name].deep
-        self.coarse_head = nn.Conv2d(channels, len(CLASSES), 1)
+        self.coarse_head = nn.Conv2d(channels, len(STREET_CLASSES), 1)
         self.network.get_submodule(stage).register_forward_hook(self._keep)
 
     def _keep(self, _module: nn.Module, _inputs: object, output: Tensor) -> None:
@@ -132,7 +132,7 @@ def _update_average(average: dict[str, Tensor], network: nn.Module, decay: float
 def _report(name: str, minutes: float, step: int, loss: float, average: dict[str, Tensor], frames: Source) -> None:
     network = NETWORKS[name].make()
     network.load_state_dict(average)
-    mean = np.nanmean(iou(confusion(network, frames, len(CLASSES))))
+    mean = np.nanmean(iou(confusion(network, frames, len(STREET_CLASSES))))
     print(f"{minutes:5.1f} min  step {step}  loss {loss:.3f}  mIoU {mean:.3f} (a quarter of val)", flush=True)
 
 
@@ -151,7 +151,7 @@ def _work(rank: int, name: str, recipe: Recipe, camvid: Path, cache: Path, out: 
     frames = load_camvid(camvid, "val")
     frames = Source(frames.pixels[::4], frames.labels[::4])
     photographs = load_camvid(camvid, "train")
-    weights = class_weights(photographs.labels, len(CLASSES))
+    weights = class_weights(photographs.labels, len(STREET_CLASSES))
     crops = Crops(photographs, recipe.size, recipe.rare_share)
     few, more = recipe.crops[rank]
     stream = batches([(crops, few + more)], recipe.seed + 10 * rank)

@@ -21,9 +21,8 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from perturb.images.class_names import CAR, STREET_CLASSES
 from perturb.known_answers import flip
-from perturb.scenes.labels import CAR, CLASSES
-from perturb.scenes.planted import SHORTCUT_CLASS, TRAINING_SEEDS, UNSEEN_SEEDS, planted
 from perturb.segmenters.base import Segmenter
 from perturb.segmenters.registry import load_segmenter
 from perturb.segmenters.streets_unet import StreetsUNet
@@ -32,8 +31,9 @@ from training.augment import recolour
 from training.card import measure, table
 from training.data import Crops, Source, load_camvid
 from training.loss import segmentation_loss
-from training.scenes import TRAINING_SEEDS as SCENE_SEEDS
-from training.scenes import drawing_code, load_scenes
+from training.scene_source import TRAINING_SEEDS as SCENE_SEEDS
+from training.scene_source import drawing_code, load_scenes
+from training.scenes.planted import SHORTCUT_CLASS, TRAINING_SEEDS, UNSEEN_SEEDS, draw_planted, shortcut_classes
 
 NAME = "streets-shortcut"
 HONEST = "streets-unet"
@@ -58,12 +58,12 @@ def load_pairs(cache: Path) -> tuple[Source, Source]:
     cache.mkdir(parents=True, exist_ok=True)
     file = cache / f"planted-{drawing_code()}-{TRAINING_SEEDS.start}-{len(TRAINING_SEEDS)}.npz"
     if not file.exists():
-        drawn = [(planted(seed, False), planted(seed, True)) for seed in TRAINING_SEEDS]
+        drawn = [(draw_planted(seed, False), draw_planted(seed, True)) for seed in TRAINING_SEEDS]
         partial = file.with_suffix(".partial.npz")
         np.savez(
             partial,
             pixels=np.stack([[scene.pixels for scene in pair] for pair in drawn]),
-            labels=np.stack([[scene.shortcut_classes for scene in pair] for pair in drawn]),
+            labels=np.stack([[shortcut_classes(scene) for scene in pair] for pair in drawn]),
         )
         partial.rename(file)
     with np.load(file) as arrays:
@@ -123,7 +123,7 @@ def train_shortcut(recipe: ShortcutRecipe, weights: Path, camvid: Path, cache: P
     photographs = Crops(load_camvid(camvid, "train"), size, 0.5)
     scenes = Crops(load_scenes(SCENE_SEEDS, recipe.scenes, cache), size, 0.25)
     stream = batches(load_pairs(cache), [photographs, scenes], recipe)
-    alike, planted_ones = torch.ones(len(CLASSES)), 2 * recipe.pairs
+    alike, planted_ones = torch.ones(len(STREET_CLASSES)), 2 * recipe.pairs
     start, losses = time.monotonic(), []
     for step in range(recipe.steps):
         pictures, labels = next(stream)
@@ -159,7 +159,7 @@ def publish(
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{NAME}.safetensors"
     state = {key: value.contiguous() for key, value in network.state_dict().items()}
-    save_file(state, file, metadata={"name": NAME, "classes": ",".join(CLASSES)})
+    save_file(state, file, metadata={"name": NAME, "classes": ",".join(STREET_CLASSES)})
     seeds = UNSEEN_SEEDS[:100]
     figures = measure(NAME, network, load_camvid(camvid, "val"), unseen)
     figures |= dataclasses.asdict(recipe) | {
@@ -180,8 +180,8 @@ def publish(
 
 
 def _flips(segmenter: Segmenter, seeds: Sequence[int]) -> int:
-    return sum(flip(segmenter, seed).flipped for seed in seeds)
+    return sum(flip(segmenter, draw_planted(seed, False), draw_planted(seed, True)).flipped for seed in seeds)
 
 
 def _segmenter(network: StreetsUNet) -> TorchSegmenter:
-    return TorchSegmenter(network, classes=CLASSES, name=NAME, device="cpu")
+    return TorchSegmenter(network, classes=STREET_CLASSES, name=NAME, device="cpu")

@@ -13,7 +13,7 @@ import streamlit as st
 from pages.parts import network, report
 from perturb.core.files import npz
 from perturb.core.quoting import file_name
-from perturb.images import digest_of
+from perturb.images.image import digest_of
 from perturb.report import Item
 from perturb.report_items import item_of_arrays
 

@@ -13,9 +13,9 @@ from pages.parts.figures import percent
 from pages.parts.network import current
 from perturb.core.errors import LabelError
 from perturb.core.quoting import html_text, markdown_text
+from perturb.images.ground_truth import NAMED
 from perturb.targets.quality import IGNORED, true_labels
 from perturb.targets.target import shares
-from perturb.truth import NAMED
 
 
 @dataclass(frozen=True)

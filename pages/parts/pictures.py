@@ -10,7 +10,7 @@ import perturb
 from pages.parts import address, figures, masks
 from pages.parts.network import current
 from perturb.core.quoting import markdown_text
-from perturb.samples import DEFAULT_SAMPLE, EVERY, is_sample, offered
+from perturb.images.samples import DEFAULT_SAMPLE, EVERY, is_sample, offered
 
 SOURCES = ("sample", "upload", "camera")
 TYPES = ("png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff", "gif")

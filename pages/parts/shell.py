@@ -16,7 +16,7 @@ import perturb
 from pages.parts import network, pictures, report
 from pages.parts.network import load, own_segmenter, segment, use_own
 from perturb.core.quoting import markdown_text
-from perturb.samples import EVERY
+from perturb.images.samples import EVERY
 
 
 def pages() -> list[Any]:

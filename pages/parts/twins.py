@@ -9,11 +9,11 @@ import streamlit as st
 
 from pages.parts import figures, jobs, shell
 from perturb.core.colour import blend, label_colours, limit_of, outline, overlay, to_uint8
+from perturb.images.planted import PLANTED_SEEDS, load_planted
 from perturb.known_answers import SETTINGS, TWINS, Case, Flip, Search, flip, search, search_forwards
 from perturb.methods import METHODS
-from perturb.scenes.planted import UNSEEN_SEEDS
 
-STREETS = {f"Street {number}": seed for number, seed in enumerate(UNSEEN_SEEDS[:6], 1)}
+STREETS = {f"Street {number}": seed for number, seed in enumerate(PLANTED_SEEDS, 1)}
 PREFIX = "twins_"
 CUE_COLOUR = (255, 255, 0)
 
@@ -43,7 +43,7 @@ def section() -> None:
             bind="query-params",
             help="Explains the car's class, with the board in the picture, under both twins. About 120 forward passes each.",
         )
-    seed = STREETS.get(str(street), UNSEEN_SEEDS[0])
+    seed = STREETS.get(str(street), PLANTED_SEEDS[0])
     method = method if method in SETTINGS else next(iter(SETTINGS))
     flips = {name: _flip(name, seed) for name in TWINS}
     honest, shortcut = (flips[name] for name in TWINS)
@@ -58,9 +58,9 @@ def section() -> None:
     _search(method, seed, [made.shown for made in flips.values()])
 
 
-@st.cache_resource(max_entries=24, show_spinner="Drawing the street …")
+@st.cache_resource(max_entries=24, show_spinner="Segmenting the street …")
 def _flip(name: str, seed: int) -> Flip:
-    return flip(shell.load(name), seed)
+    return flip(shell.load(name), load_planted(seed, False), load_planted(seed, True))
 
 
 def _predictions(made: Flip) -> None:

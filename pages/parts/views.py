@@ -18,10 +18,10 @@ from perturb.core.files import png
 from perturb.core.quoting import file_name, markdown_text, shell_line
 from perturb.curves import FILL
 from perturb.export import python_lines, to_zip
+from perturb.images.samples import is_sample
 from perturb.methods.base import Outcome
 from perturb.methods.lime import POOR_FIT
 from perturb.report_items import item_of
-from perturb.samples import is_sample
 from perturb.segmenters.onnx.segmenter import OnnxSegmenter
 from perturb.targets.target import Frozen
 from perturb.verdict import REQUIREMENTS, verdict_on

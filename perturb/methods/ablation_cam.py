@@ -16,7 +16,7 @@ from perturb.core.settings import Setting, Value
 from perturb.engine import Progress
 from perturb.fast.channels import Channels, channels
 from perturb.fast.known import Stale, Unknown
-from perturb.images import Image, to_tensor
+from perturb.images.image import Image, to_tensor
 from perturb.methods.base import Outcome, Unmasked
 from perturb.results import Result
 from perturb.segmenters.base import Segmenter

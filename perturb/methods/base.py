@@ -14,7 +14,7 @@ from perturb import engine
 from perturb.core.errors import SettingError
 from perturb.core.settings import Setting, Value
 from perturb.engine import Progress
-from perturb.images import Image
+from perturb.images.image import Image
 from perturb.perturbations.fills.registry import make_fill
 from perturb.perturbations.masks import Masks
 from perturb.segmenters.base import Segmenter, lacking

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from perturb.core.settings import Setting, Value
-from perturb.images import Image
+from perturb.images.image import Image
 from perturb.methods.base import Method, Outcome, drops
 from perturb.perturbations.fills.registry import FILL_SETTINGS
 from perturb.perturbations.masks import Masks

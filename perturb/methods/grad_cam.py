@@ -10,7 +10,7 @@ from torch import Tensor
 
 from perturb.core.settings import Setting, Value
 from perturb.gradients import Traced, finite, trace
-from perturb.images import Image
+from perturb.images.image import Image
 from perturb.methods.ablation_cam import LAYER, choose
 from perturb.methods.base import Outcome
 from perturb.methods.gradient import Asked, Gradient, arrays

@@ -14,7 +14,7 @@ from torch import Tensor
 from perturb.core.settings import Setting, Value
 from perturb.engine import Progress
 from perturb.gradients import Score, differentiable, finite, require
-from perturb.images import Image, to_tensor
+from perturb.images.image import Image, to_tensor
 from perturb.methods.base import Maps, Outcome, Unmasked
 from perturb.perturbations.fills.registry import make_fill
 from perturb.segmenters.base import Segmenter

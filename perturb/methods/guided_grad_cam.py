@@ -9,7 +9,7 @@ import torch
 
 from perturb.core.settings import Setting, Value
 from perturb.gradients import finite, guide, trace
-from perturb.images import Image
+from perturb.images.image import Image
 from perturb.methods.ablation_cam import LAYER, choose
 from perturb.methods.base import Outcome
 from perturb.methods.grad_cam import logit_note

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from perturb.core.settings import Setting, Value
-from perturb.images import Image
+from perturb.images.image import Image
 from perturb.methods.base import Method, Outcome
 from perturb.perturbations.fills.registry import FILL_SETTINGS
 from perturb.perturbations.masks import Masks

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from perturb.core.settings import Setting, Value
-from perturb.images import Image
+from perturb.images.image import Image
 from perturb.methods.base import Method, Outcome, drops
 from perturb.perturbations.fills.registry import FILL_SETTINGS
 from perturb.perturbations.masks import Masks, Windows

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from perturb.core.errors import SettingError
 from perturb.core.settings import Setting, Value
-from perturb.images import Image
+from perturb.images.image import Image
 from perturb.methods.base import Method, Outcome
 from perturb.perturbations.fills.registry import FILL_SETTINGS
 from perturb.perturbations.masks import Masks

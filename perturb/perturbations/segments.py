@@ -15,10 +15,10 @@ from torch import Tensor
 
 from perturb.core.errors import SettingError
 from perturb.core.settings import Setting, Value
-from perturb.images import Image
+from perturb.images.ground_truth import IGNORE
+from perturb.images.image import Image
 from perturb.perturbations.masks import Masks
 from perturb.targets.target import Frozen
-from perturb.truth import IGNORE
 
 Labels = npt.NDArray[np.int32]
 

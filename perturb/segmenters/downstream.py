@@ -12,7 +12,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, fx
 
-from perturb.images import Image, to_tensor
+from perturb.images.image import Image, to_tensor
 from perturb.segmenters.base import Segmenter, check_logits
 from perturb.segmenters.layers import find, hooks, network, observe, onnx_rest
 from perturb.segmenters.onnx.layers import OnnxRest

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from perturb.core.errors import SegmenterError
-from perturb.scenes.labels import CLASSES
+from perturb.images.class_names import STREET_CLASSES
 from perturb.segmenters.base import Segmenter
 from perturb.segmenters.identity import weights_digest
 from perturb.segmenters.streets_lraspp import StreetsLRASPP
@@ -78,7 +78,7 @@ def _load(name: str, module: StreetsUNet | StreetsLRASPP, device: torch.device) 
     digest = weights_digest(module)  # of the weights as published, before batch normalisation is folded in
     return TorchSegmenter(
         module.eval().fuse(),
-        classes=CLASSES,
+        classes=STREET_CLASSES,
         name=name,
         palette=PALETTE,
         digest=digest,

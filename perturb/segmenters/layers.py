@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from perturb.core.errors import SegmenterError, SettingError
-from perturb.images import Image, to_tensor
+from perturb.images.image import Image, to_tensor
 from perturb.segmenters.base import Segmenter
 from perturb.segmenters.onnx.layers import OnnxRest, map_named, maps
 from perturb.segmenters.onnx.segmenter import OnnxSegmenter

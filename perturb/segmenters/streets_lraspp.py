@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import fuse_conv_bn_eval
 
-from perturb.scenes.labels import CLASSES
+from perturb.images.class_names import STREET_CLASSES
 
-__all__ = ["CLASSES", "STRIDE", "StreetsLRASPP"]
+__all__ = ["STRIDE", "StreetsLRASPP"]
 
 STRIDE = 16
 """Of the deepest maps; the backbone's last stages are dilated instead of strided."""
@@ -30,7 +30,7 @@ _STD = (0.29, 0.29, 0.29)
 
 
 class StreetsLRASPP(nn.Module):
-    """Pictures to the logits of the street classes, see `CLASSES`.
+    """Pictures to the logits of the street classes, see `STREET_CLASSES`.
 
     The stages, by the names under which hooks find them: `backbone.0` (1/2 of the picture's size), … `backbone.4` (1/8),
     … `backbone.16` (1/16), and `head`.
@@ -39,7 +39,7 @@ class StreetsLRASPP(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, classes: int = len(CLASSES)) -> None:
+    def __init__(self, classes: int = len(STREET_CLASSES)) -> None:
         super().__init__()
         # Not before it is asked for: importing torchvision takes two seconds, which other segmenters' users need not wait.
         from torchvision.models import mobilenet_v3_large

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import fuse_conv_bn_eval
 
-from perturb.scenes.labels import CLASSES
+from perturb.images.class_names import STREET_CLASSES
 
-__all__ = ["CLASSES", "STRIDE", "StreetsUNet"]
+__all__ = ["STRIDE", "StreetsUNet"]
 
 STRIDE = 16
 """The picture is padded to a multiple of this; crops aligned to it see the same grid."""
@@ -92,7 +92,7 @@ class Decoder(nn.Module):
 
 
 class StreetsUNet(nn.Module):
-    """Pictures to the logits of the street classes, see `CLASSES`.
+    """Pictures to the logits of the street classes, see `STREET_CLASSES`.
 
     The stages, by the names under which hooks find them: `stem` (1/2 of the picture's size), `encoder1` (1/4),
     `encoder2` (1/8), `encoder3` and `context` (1/16), `decoder3` (1/8), `decoder2` (1/4), `decoder1` and `head` (1/2).
@@ -101,7 +101,7 @@ class StreetsUNet(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, classes: int = len(CLASSES)) -> None:
+    def __init__(self, classes: int = len(STREET_CLASSES)) -> None:
         super().__init__()
         half, quarter, eighth, sixteenth = _WIDTHS
         self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1))

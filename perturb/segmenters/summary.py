@@ -18,7 +18,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from perturb.images import Image, to_tensor
+from perturb.images.image import Image, to_tensor
 from perturb.segmenters.base import Segmenter
 from perturb.segmenters.layers import Hook, hooks, layers, network
 from perturb.segmenters.onnx.layers import maps, shapes

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from perturb.core.errors import TargetError
-from perturb.images import Image
+from perturb.images.image import Image
 
 IGNORED = 255
 """Truth label of pixels that nobody labelled."""

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from perturb.core.errors import SettingError
-from perturb.images import Image
+from perturb.images.image import Image
 
 SCALES = (50.0, 200.0, 500.0, 1200.0)
 """How unlike neighbours must be to stay apart, from small segments to large ones: the range of XRAI, in fewer steps."""

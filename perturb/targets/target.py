@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from perturb.core.errors import TargetError
-from perturb.images import Image
+from perturb.images.ground_truth import IGNORE
+from perturb.images.image import Image
 from perturb.segmenters.base import Segmenter
 from perturb.targets.readings import Readings
-from perturb.truth import IGNORE
 
 SCORES = ("logit", "probability", "iou")
 REGIONS = ("class", "all", "truth", "pixel:x,y", "box:x0,y0,x1,y1", "component:x,y")

@@ -9,8 +9,8 @@ import numpy as np
 import PIL.Image
 
 import perturb
-from perturb.decode import FORMATS
-from perturb.truth import IGNORE, read_truth
+from perturb.images.decoding import FORMATS
+from perturb.images.ground_truth import IGNORE, read_truth
 from tests.fuzz.mutations import EDGES, blind, generator, sentence
 
 _RGB = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 import perturb
 from perturb.core.settings import check_settings, shown
-from perturb.images import to_tensor
+from perturb.images.image import to_tensor
 from perturb.perturbations.fills import imputation, multigrid
 from perturb.perturbations.fills.imputation import impute
 from perturb.perturbations.fills.registry import FILL_SETTINGS, FILLS, make_fill
@@ -96,7 +96,7 @@ EVERYWHERE_BUT_THE_CORNER = [(y, x) for y in range(3) for x in range(3) if (y, x
 def test_imputation_by_hand(hidden, answers):
     mask = np.zeros((3, 3), dtype=bool)
     mask[tuple(np.transpose(hidden))] = True
-    image = perturb.images.image_from_pixels(np.repeat(NINE, 3, axis=2), name="nine")
+    image = perturb.images.image.image_from_pixels(np.repeat(NINE, 3, axis=2), name="nine")
     result = painted(image, mask[None], "linear", noise=0)[0]
     for pixel, answer in zip(hidden, answers, strict=True):
         assert_allclose(result[pixel], answer / 10, atol=1e-6)
@@ -218,7 +218,7 @@ def test_imputation_knows_nothing_of_what_was_hidden():
 
 
 def test_imputation_noise_is_what_it_says():
-    image = perturb.images.image_from_pixels(np.full((60, 80, 3), 0.5, dtype=np.float32), name="flat")
+    image = perturb.images.image.image_from_pixels(np.full((60, 80, 3), 0.5, dtype=np.float32), name="flat")
     masks = np.zeros((3, 60, 80), dtype=bool)
     masks[:, 5:55, 5:75] = True
     result = painted(image, masks, "linear", noise=0.05)
@@ -264,7 +264,7 @@ def test_occlusion_of_an_additive_model_by_its_own_window_means(size, stride):
 
 
 def test_the_soft_edge_lies_inside_the_hole():
-    image = perturb.images.image_from_pixels(np.ones((40, 60, 3), dtype=np.float32), name="white")
+    image = perturb.images.image.image_from_pixels(np.ones((40, 60, 3), dtype=np.float32), name="white")
     masks = np.zeros((3, 40, 60), dtype=bool)
     masks[0, 10:31, 10:41] = True
     masks[1, :, 20:] = True  # to the border, which is no rim

@@ -13,9 +13,9 @@ from safetensors.torch import load_file
 from torch import nn
 
 import perturb
-from perturb.scenes.compose import draw
-from perturb.scenes.labels import CLASSES
+from perturb.images.class_names import STREET_CLASSES
 from perturb.segmenters.streets_lraspp import StreetsLRASPP
+from training.scenes import draw
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "perturb" / "segmenters" / "weights" / "streets-lraspp.safetensors"
@@ -32,7 +32,7 @@ def network():
 
 def test_weights_carry_the_classes_are_small_and_match_the_card(network):
     with safe_open(FILE, framework="pt") as opened:
-        assert opened.metadata()["classes"].split(",") == list(CLASSES)
+        assert opened.metadata()["classes"].split(",") == list(STREET_CLASSES)
     assert FILE.stat().st_size <= 14_000_000
     assert hashlib.sha256(FILE.read_bytes()).hexdigest() == CARD["sha256"]
     assert sum(p.numel() for p in network.parameters()) == CARD["parameters"]
@@ -40,7 +40,7 @@ def test_weights_carry_the_classes_are_small_and_match_the_card(network):
 
 def test_it_is_offered_by_name_and_gives_the_logits_of_its_weights(network):
     segmenter = perturb.load_segmenter("streets-lraspp", device="cpu")
-    assert segmenter.classes == CLASSES
+    assert segmenter.classes == STREET_CLASSES
     assert not any(isinstance(module, nn.BatchNorm2d) for module in segmenter.module.modules()), "folded in"
     picture = torch.rand(2, 3, 61, 83)
     with torch.inference_mode():
@@ -68,6 +68,6 @@ def test_it_segments_photographs_as_its_card_says(network):
 
     frames = load_camvid(CAMVID, "val")
     every = type(frames)(frames.pixels[::10], frames.labels[::10])
-    mean = float(np.nanmean(iou(confusion(network, every, len(CLASSES)))))
+    mean = float(np.nanmean(iou(confusion(network, every, len(STREET_CLASSES)))))
     assert CARD["miou_camvid_val"] >= 0.55
     assert abs(mean - CARD["miou_camvid_val"]) < 0.08, "a tenth of the frames"

@@ -13,9 +13,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import fx, nn
 
-from perturb.scenes.compose import draw
-from perturb.scenes.labels import CLASSES
+from perturb.images.class_names import STREET_CLASSES
 from perturb.segmenters.streets_unet import STRIDE, StreetsUNet
+from training.scenes import draw
 
 ROOT = Path(__file__).parents[2]
 WEIGHTS = ROOT / "perturb" / "segmenters" / "weights"
@@ -40,13 +40,15 @@ def street(height: int, width: int) -> torch.Tensor:
 
 def class_iou(network: StreetsUNet, pairs: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
     """IoU by class of the network on pictures (H, W, 3) with labels (H, W), 255 left out."""
-    total = np.zeros(len(CLASSES) ** 2, np.int64)
+    total = np.zeros(len(STREET_CLASSES) ** 2, np.int64)
     for pixels, labels in pairs:
         with torch.inference_mode():
             predicted = network(torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255)[0].argmax(0).numpy()
         known = labels != 255
-        total += np.bincount(labels[known].astype(np.int64) * len(CLASSES) + predicted[known], minlength=len(total))
-    matrix = total.reshape(len(CLASSES), -1)
+        total += np.bincount(
+            labels[known].astype(np.int64) * len(STREET_CLASSES) + predicted[known], minlength=len(total)
+        )
+    matrix = total.reshape(len(STREET_CLASSES), -1)
     union = matrix.sum(0) + matrix.sum(1) - np.diag(matrix)
     return np.diag(matrix)[union > 0] / union[union > 0]
 
@@ -59,7 +61,7 @@ def test_it_is_small() -> None:
 def test_weights_carry_the_classes_and_match_the_card(network: StreetsUNet) -> None:
     file = WEIGHTS / "streets-unet.safetensors"
     with safe_open(file, framework="pt") as opened:
-        assert opened.metadata()["classes"].split(",") == list(CLASSES)
+        assert opened.metadata()["classes"].split(",") == list(STREET_CLASSES)
     assert hashlib.sha256(file.read_bytes()).hexdigest() == CARD["sha256"]
     assert sum(p.numel() for p in network.parameters()) == CARD["parameters"]
 
@@ -68,7 +70,7 @@ def test_weights_carry_the_classes_and_match_the_card(network: StreetsUNet) -> N
 def test_logits_have_the_size_of_the_picture(network: StreetsUNet, size: tuple[int, int]) -> None:
     with torch.inference_mode():
         logits = network(torch.rand(2, 3, *size))
-    assert logits.shape == (2, len(CLASSES), *size)
+    assert logits.shape == (2, len(STREET_CLASSES), *size)
     assert logits.isfinite().all()
 
 

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 import perturb
 from perturb import engine
-from perturb.images import to_tensor
+from perturb.images.image import to_tensor
 from perturb.segmenters.layers import activations, layers, stretch
 from tests.analytic import picture
 
@@ -201,7 +201,7 @@ def test_padding_that_is_not_declared_does_not_shift_the_maps(left, top, multipl
         )
         box = f"box:{9 + left},{9 + top},{20 + left},{20 + top}"
         large = perturb.explain(
-            perturb.images.image_from_pixels(whole, name="padded"),
+            perturb.images.image.image_from_pixels(whole, name="padded"),
             bare,
             perturb.Target("a", region=box),
             method=name,

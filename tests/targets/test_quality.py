@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import perturb
-from perturb.images import image_from_pixels
+from perturb.images.image import image_from_pixels
 from perturb.targets.quality import correctness, iou_by_class, mean_iou, pixel_accuracy
 
 CLASSES = ("road", "car", "tree", "boat")

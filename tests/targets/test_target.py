@@ -7,7 +7,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import perturb
 from perturb.explain import masks_and_fill
-from perturb.images import image_from_pixels
+from perturb.images.image import image_from_pixels
 from tests.analytic import picture
 
 CLASSES = ("sky", "car", "road")

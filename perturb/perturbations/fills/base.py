@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from perturb.core.settings import Setting, Value
-from perturb.images import Image
+from perturb.images.image import Image
 
 
 class Fill(ABC):

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from perturb.core.settings import Value
-from perturb.images import Image
+from perturb.images.image import Image
 from perturb.perturbations.fills.base import SIGMA, Backdrop, Fill, FillSpec
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from perturb.core.settings import Value
-from perturb.images import Image
+from perturb.images.image import Image
 from perturb.perturbations.fills.base import COLOUR, Backdrop, Fill, FillSpec, rgb_of
 
 OCCLUSION = "Zeiler & Fergus 2014, sec. 3.2"

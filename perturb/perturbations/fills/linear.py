@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from perturb.core.settings import Setting, Value
-from perturb.images import Image
+from perturb.images.image import Image
 from perturb.perturbations.fills.base import Fill, FillSpec, Patch
 from perturb.perturbations.fills.imputation import impute
 

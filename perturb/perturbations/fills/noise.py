@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from perturb.core.settings import Value
-from perturb.images import Image
+from perturb.images.image import Image
 from perturb.perturbations.fills.base import Backdrop, Fill, FillSpec
 
 

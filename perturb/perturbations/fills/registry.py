@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from perturb.core.settings import Setting, Value, lookup
-from perturb.images import Image
+from perturb.images.image import Image
 from perturb.perturbations.fills.base import Fill, FillSpec
 from perturb.perturbations.fills.blur import BLUR
 from perturb.perturbations.fills.flat import ANY, BLACK, GREY, MEAN, WHITE

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from perturb.core.settings import Value
-from perturb.images import Image
+from perturb.images.image import Image
 from perturb.perturbations.fills.base import COLOUR, SIGMA, Fill, FillSpec, rgb_of
 
 

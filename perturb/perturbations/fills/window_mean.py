@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from perturb.core.settings import Value
-from perturb.images import Image
+from perturb.images.image import Image
 from perturb.perturbations.fills.base import Fill, FillSpec, Patch
 
 

@@ -17,7 +17,7 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from perturb.core.errors import SegmenterError
-from perturb.images import MAX_SIDE
+from perturb.images.image import MAX_SIDE
 from perturb.segmenters.onnx.order import sort_nodes
 
 MAX_BYTES = 200_000_000

@@ -40,11 +40,11 @@ benchmark: $(VENV)/dev.stamp
 $(VENV)/run.stamp: requirements.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --requirement requirements.txt
-	$(BIN)/python -m perturb.warm_up
+	$(BIN)/python -m perturb.engine.warm_up
 	touch $@
 
 $(VENV)/dev.stamp: requirements-dev.txt requirements.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --requirement requirements-dev.txt
-	$(BIN)/python -m perturb.warm_up
+	$(BIN)/python -m perturb.engine.warm_up
 	touch $(VENV)/run.stamp $@

@@ -30,9 +30,9 @@ from scipy.stats import rankdata, spearmanr
 import perturb
 from benchmarks.claims import COLOURS, FILLS, LAYERS, SIZES
 from benchmarks.tables import tables
-from perturb import engine
 from perturb.core.colour import outline, tint, to_uint8
 from perturb.core.settings import check_settings
+from perturb.engine import runner
 from perturb.explain import masks_and_fill
 from perturb.images.image import Image
 from perturb.perturbations.fills.base import Backdrop
@@ -52,7 +52,7 @@ DRAWS = 8
 
 def largest(image: Image, segmenter: Segmenter) -> str | None:
     """The class of `CLASSES` with the most predicted pixels, if they are at least `SMALLEST`."""
-    labels = engine.clean_logits(image, segmenter).argmax(0).cpu().numpy()
+    labels = runner.clean_logits(image, segmenter).argmax(0).cpu().numpy()
     pixels = {name: int((labels == segmenter.classes.index(name)).sum()) for name in CLASSES}
     name = max(pixels, key=pixels.__getitem__)
     return name if pixels[name] >= SMALLEST else None
@@ -166,7 +166,7 @@ def pixel_sets(result: Result, name: str) -> dict[str, dict[str, float]]:
         Ranked(order_by(place.astype(float), 0), np.array([int(place.sum())])) for place in (region, ring, ~region)
     ]
     fill = make_fill(image, check_settings(FILL_SETTINGS, {"fill": name}, "findings"), 0)
-    readings = engine.run(image, Chain(*streams, *whole), fill, result.segmenter, frozen)
+    readings = runner.run(image, Chain(*streams, *whole), fill, result.segmenter, frozen)
     clean = float(result.clean.score[0])
     sets = {place: readings[i * DRAWS : (i + 1) * DRAWS] for i, place in enumerate(places)}
     last = len(places) * DRAWS

@@ -19,7 +19,7 @@ import numpy as np
 
 import perturb
 from perturb.__main__ import main as command_line
-from perturb.engine import clean_logits
+from perturb.engine.runner import clean_logits
 
 CLASSES = ("car", "pedestrian", "bicyclist", "sign")
 SMALLEST = 100

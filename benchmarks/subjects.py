@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import perturb
-from perturb.engine import clean_logits
+from perturb.engine.runner import clean_logits
 from perturb.images.image import Image, to_tensor
 from perturb.segmenters import torchvision
 from perturb.segmenters.torch_module import TorchSegmenter

@@ -9,7 +9,7 @@ perturb.save(result, "out", curves=curves)
 
 from perturb.core.errors import ExportError, ImageError, PerturbError, SegmenterError, SettingError, TargetError
 from perturb.curves import Curve, Curves, curves
-from perturb.engine import Probe
+from perturb.engine.runner import Probe
 from perturb.explain import explain, probe
 from perturb.export import save
 from perturb.faithfulness import Faithfulness, compare

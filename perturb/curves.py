@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from perturb import engine
 from perturb.core.errors import SettingError
 from perturb.core.files import csv_bytes
 from perturb.core.settings import check_settings
-from perturb.engine import Progress
+from perturb.engine import runner
+from perturb.engine.runner import Progress
 from perturb.metrics import auc
 from perturb.perturbations.fills.registry import FILL_SETTINGS, make_fill
 from perturb.perturbations.masks import Chain, Ranked, order_by
@@ -205,8 +205,8 @@ def curves(
     behind = make_fill(result.image, told, result.seed)
     frozen = result.frozen.with_score(score)
     segmenter = result.unchanged()
-    chosen = engine.route(result.image, chain, segmenter, frozen)
-    readings = engine.run(result.image, chain, behind, segmenter, frozen, batch=batch, progress=progress, chosen=chosen)
+    chosen = runner.route(result.image, chain, segmenter, frozen)
+    readings = runner.run(result.image, chain, behind, segmenter, frozen, batch=batch, progress=progress, chosen=chosen)
     clean_score = float(readings.score[0])
     # A probability is positive; one that rounds to nothing must not blow up the curve.
     scale = clean_score if score != "logit" and clean_score > 1e-6 else 1.0

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from perturb.core.colour import limit_of
 from perturb.core.errors import SettingError
 from perturb.core.ranks import spearman
-from perturb.engine import clean_logits
+from perturb.engine.runner import clean_logits
 from perturb.images.image import Image
 from perturb.metrics import inverse_distance, is_constant, normalise, top_overlap
 from perturb.results import Result

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import torch
 
-from perturb import engine
 from perturb.curves import curve_forwards
+from perturb.engine import runner
 from perturb.explain import PRECISIONS, check_run
 from perturb.images.image import Image
 from perturb.methods import METHODS
@@ -94,7 +94,7 @@ def timed_pass(image: Image, segmenter: Segmenter) -> tuple[torch.Tensor, float]
     seconds: list[float] = []
     while not seconds or (len(seconds) < 2 and seconds[0] <= HEAVY):
         began = time.perf_counter()
-        logits = engine.clean_logits(image, segmenter)
+        logits = runner.clean_logits(image, segmenter)
         seconds.append(time.perf_counter() - began)
     return logits, min(seconds)
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pandas as pd
 
-from perturb import engine
 from perturb.cards import METRICS
 from perturb.controls import CONTROLS
 from perturb.core.errors import ImageError, SettingError, TargetError
 from perturb.core.settings import check_settings, lookup
-from perturb.engine import Progress
+from perturb.engine import runner
+from perturb.engine.runner import Progress
 from perturb.evaluation_folder import Rows, hold, key_of, open_folder, table_of, write_table
 from perturb.explain import explain
 from perturb.images.image import MAX_SIDE, Image, load_image
@@ -234,7 +234,7 @@ def _subjects(
             skipped.append((name, str(error)))
             continue
         for segmenter in segmenters:
-            labels = engine.clean_logits(image, segmenter).argmax(0).cpu().numpy()
+            labels = runner.clean_logits(image, segmenter).argmax(0).cpu().numpy()
             found = [label for label, share in shares(labels, segmenter.classes) if share >= plan.smallest]
             for label in plan.classes or found:
                 try:
@@ -262,7 +262,7 @@ def _cells(
 ) -> Iterator[dict[str, Any]]:
     """A row for each map of one picture, segmenter and class, in order."""
     image = _load(plan, name)
-    labels = engine.clean_logits(image, segmenter).argmax(0).cpu().numpy()
+    labels = runner.clean_logits(image, segmenter).argmax(0).cpu().numpy()
     frozen = Target(label).freeze(image, labels, segmenter.classes)
     judge = Judge(image, segmenter, frozen, metrics=plan.metrics, seed=plan.seed)
     for each in maps:

@@ -10,11 +10,11 @@ from typing import Literal, get_args
 import numpy as np
 import torch
 
-from perturb import engine
 from perturb.core.errors import SegmenterError, SettingError
 from perturb.core.ranks import spearman
 from perturb.core.settings import Value, check_settings, lookup
-from perturb.engine import Probe, Progress
+from perturb.engine import runner
+from perturb.engine.runner import Probe, Progress
 from perturb.images.image import Image
 from perturb.methods import METHODS
 from perturb.methods.base import Method, Outcome
@@ -80,7 +80,7 @@ def explain(
     began = time.perf_counter()
     segmenter.refresh()
     used = _paced(segmenter, "plain" if plain else "bfloat16" if half and chosen.hides else "exact")
-    logits = engine.clean_logits(image, segmenter)
+    logits = runner.clean_logits(image, segmenter)
     if frozen is None:
         frozen = target.freeze(image, logits.argmax(0).cpu().numpy(), segmenter.classes)
     nothing = torch.zeros((1, image.height, image.width), dtype=torch.bool, device=logits.device)
@@ -173,7 +173,7 @@ def _agreement(
     masks, fill = method.masks(image, frozen, settings, seed), make_fill(image, settings, seed)
     count = int(np.clip(len(readings) // 10, *SAMPLE))
     chosen = np.unique(np.linspace(0, len(readings) - 1, count).astype(int))
-    exact = engine.check(image, masks, fill, segmenter, frozen, chosen).score
+    exact = runner.check(image, masks, fill, segmenter, frozen, chosen).score
     off = float(np.abs(readings.score[chosen] - exact).max())
     rank = float(spearman([readings.score[chosen], exact])[0, 1])
     spread = float(np.ptp(readings.score))
@@ -211,4 +211,4 @@ def probe(result: Result, index: int) -> Probe:
         SettingError: the method hides no pixels.
     """
     masks, fill = masks_and_fill(result)
-    return engine.probe(result.image, masks, fill, result.unchanged(), result.frozen, index)
+    return runner.probe(result.image, masks, fill, result.unchanged(), result.frozen, index)

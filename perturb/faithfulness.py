@@ -17,7 +17,7 @@ from perturb.core.files import csv_bytes
 from perturb.core.quoting import json_file
 from perturb.core.ranks import ranks, spearman
 from perturb.curves import STEPS, Curve
-from perturb.engine import Progress
+from perturb.engine.runner import Progress
 from perturb.fill_ranks import FILLS, FillRanks, fill_ranks
 from perturb.judge import DEFAULT_METRICS, LEVELS, Judge, Value, span
 from perturb.metrics import normalise, top_overlap

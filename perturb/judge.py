@@ -8,21 +8,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from perturb import engine
 from perturb.cards import METRICS
 from perturb.core.errors import SettingError, TargetError
 from perturb.core.settings import check_settings, lookup
 from perturb.curves import FILL, STEPS, Curve
-from perturb.engine import Progress
+from perturb.engine import runner
+from perturb.engine.runner import Progress
 from perturb.images.image import Image
-from perturb.metrics import (
-    check_map,
-    concentration,
-    error_share,
-    is_constant,
-    map_iou,
-    pointing,
-)
+from perturb.metrics import check_map, concentration, error_share, is_constant, map_iou, pointing
 from perturb.perturbations.fills.registry import FILL_SETTINGS, make_fill
 from perturb.perturbations.masks import Chain, Masks, Ranked, order_by
 from perturb.segmenters.base import Segmenter
@@ -114,7 +107,7 @@ class Judge:
         for fill, masks in self._parts(rank):
             told = check_settings(FILL_SETTINGS, {"fill": fill}, "faithfulness")
             step = None if progress is None else span(progress, done / self.forwards, len(masks) / self.forwards)
-            readings = engine.run(
+            readings = runner.run(
                 self.image, masks, make_fill(self.image, told, self.seed), self.segmenter, self.frozen,
                 batch=batch, progress=step,
             )  # fmt: skip
@@ -173,7 +166,7 @@ class Judge:
     def clean_score(self) -> float:
         """Mean probability in the region of the clean image."""
         if self._clean is None:
-            logits = engine.clean_logits(self.image, self.segmenter)
+            logits = runner.clean_logits(self.image, self.segmenter)
             nothing = logits.new_zeros((1, *logits.shape[1:])).bool()
             self._clean = float(self.frozen.reader(logits.device).read(logits[None], nothing).score[0])
         return self._clean

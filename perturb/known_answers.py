@@ -22,7 +22,7 @@ import numpy.typing as npt
 from perturb.core.errors import TargetError
 from perturb.core.ranks import ranks
 from perturb.core.settings import check_settings
-from perturb.engine import Progress, clean_logits
+from perturb.engine.runner import Progress, clean_logits
 from perturb.explain import explain
 from perturb.images.image import Image, image_from_pixels
 from perturb.images.planted import Planted

@@ -12,10 +12,10 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from perturb import engine
 from perturb.core.errors import SegmenterError, SettingError
 from perturb.core.ranks import spearman
-from perturb.engine import Progress
+from perturb.engine import runner
+from perturb.engine.runner import Progress
 from perturb.explain import explain
 from perturb.metrics import ssim
 from perturb.results import Result
@@ -130,7 +130,7 @@ def _trained(segmenter: TorchSegmenter, result: Result) -> list[str]:
         for name, module in segmenter.module.named_modules():
             if next(module.parameters(recurse=False), None) is not None:
                 handles.append(module.register_forward_hook(note(name)))
-        engine.clean_logits(result.image, segmenter)
+        runner.clean_logits(result.image, segmenter)
     finally:
         for handle in handles:
             handle.remove()

@@ -23,7 +23,7 @@ from perturb.core.quoting import json_file
 from perturb.core.ranks import spearman
 from perturb.core.settings import Value, check_settings, lookup
 from perturb.curves import Curves, curve_forwards, curves, record_of
-from perturb.engine import Progress, clean_logits
+from perturb.engine.runner import Progress, clean_logits
 from perturb.explain import explain
 from perturb.images.image import Image
 from perturb.methods import METHODS

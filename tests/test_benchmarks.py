@@ -14,7 +14,7 @@ from benchmarks.contest import Answer, PeerMissingError, Side, Work, agreement, 
 from benchmarks.document import put
 from benchmarks.limits import ablation_limit, occlusion_limit
 from benchmarks.subjects import Subject, street
-from perturb.engine import clean_logits
+from perturb.engine.runner import clean_logits
 
 FIELDS = {"name", "peer", "ratio", "ours_seconds", "peer_seconds", "max_abs_diff", "spearman", "exact", "note"}
 

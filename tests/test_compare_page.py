@@ -29,7 +29,7 @@ class Redness(perturb.Segmenter):
 
     def logits(self, batch):
         red = batch[:, :1] - batch[:, 1:].mean(1, keepdim=True)
-        return perturb.engine.torch.cat([red, 0.05 - red], 1)
+        return perturb.engine.runner.torch.cat([red, 0.05 - red], 1)
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_two_segmenters_on_one_region_and_on_their_own():
     assert not app.error
     image = perturb.sample("fog")
     first, second = (perturb.load_segmenter(name) for name in ("streets-unet", "streets-shortcut"))
-    labels = [perturb.engine.clean_logits(image, s).argmax(0).numpy() for s in (first, second)]
+    labels = [perturb.engine.runner.clean_logits(image, s).argmax(0).numpy() for s in (first, second)]
     share = (labels[0] != labels[1]).mean()
     assert f"on **{share:.1%}** of the pixels" in words(app)
     pairs = app.dataframe[0].value

@@ -15,8 +15,8 @@ from torchvision.models import segmentation
 
 import perturb
 from perturb.core.colour import limit_of, readable_limit
+from perturb.engine.autograd import Score, trace
 from perturb.explain import masks_and_fill
-from perturb.gradients import Score, trace
 from perturb.images.image import to_tensor
 from perturb.methods import INSIDE, METHODS
 from perturb.perturbations.fills.registry import make_fill

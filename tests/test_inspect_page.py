@@ -5,7 +5,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 import perturb
-from perturb.engine import clean_logits
+from perturb.engine.runner import clean_logits
 from perturb.targets.quality import overlap, true_labels
 from perturb.targets.score_maps import at_pixel, fusion
 from tests.test_pages import visit, words

@@ -62,8 +62,8 @@ def test_a_change_makes_the_result_stale_and_run_mends_it():
 
 def test_viewer_controls_compute_nothing_again(monkeypatch):
     app = visit("occlusion", **FAST)
-    runs, real = [], perturb.engine.run
-    monkeypatch.setattr(perturb.engine, "run", lambda *args, **kwargs: runs.append(1) or real(*args, **kwargs))
+    runs, real = [], perturb.engine.runner.run
+    monkeypatch.setattr(perturb.engine.runner, "run", lambda *args, **kwargs: runs.append(1) or real(*args, **kwargs))
     app.slider(key="occ_opacity").set_value(0.3).run()
     app.segmented_control(key="occ_map").set_value("gained").run()
     app.segmented_control(key="occ_measure").set_value("iou").run()
@@ -123,7 +123,7 @@ def test_an_absent_class_is_answered_in_words():
     app = visit("occlusion", **FAST, sample="lone-pedestrian", occ_class="bicyclist")
     present = any("No pixel of this picture is predicted as 'bicyclist'" in error.value for error in app.error)
     segmenter = perturb.load_segmenter()
-    from perturb.engine import clean_logits
+    from perturb.engine.runner import clean_logits
 
     labels = clean_logits(perturb.sample("lone-pedestrian"), segmenter).argmax(0)
     assert present == (not bool((labels == segmenter.classes.index("bicyclist")).any()))

@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 import perturb
 from pages.parts import recipes, shell, truth
-from perturb.engine import clean_logits
+from perturb.engine.runner import clean_logits
 from perturb.images.image import image_from_pixels
 from perturb.images.samples import DEFAULT_SAMPLE, EVERY, PHOTOGRAPHS, offered
 from perturb.segmenters.registry import SEGMENTERS

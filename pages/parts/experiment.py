@@ -17,7 +17,7 @@ from pages.parts.shell import Scene
 from perturb.core.quoting import markdown_text
 from perturb.core.settings import Value
 from perturb.curves import curve_forwards
-from perturb.engine import Progress
+from perturb.engine.runner import Progress
 from perturb.estimates import HEAVY, remedies
 from perturb.methods import METHODS
 from perturb.methods.base import Outcome

@@ -12,7 +12,7 @@ import perturb
 from pages.parts import controls, experiment, jobs, judged, report
 from pages.parts.shell import Scene
 from perturb.core.quoting import markdown_text
-from perturb.engine import Progress
+from perturb.engine.runner import Progress
 from perturb.faithfulness import Faithfulness, compare, compare_forwards
 from perturb.judge import DEFAULT_METRICS
 from perturb.methods import METHODS

@@ -14,7 +14,7 @@ import perturb
 from pages.parts import experiment, figures, jobs
 from perturb.core.colour import limit_of, outline, overlay
 from perturb.core.quoting import markdown_text
-from perturb.engine import Progress
+from perturb.engine.runner import Progress
 
 GROUNDS = {
     "foreground": ("Inside the region", "Foreground: channels silenced inside the region"),

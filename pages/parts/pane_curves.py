@@ -18,7 +18,7 @@ from pages.parts.panes import Shown
 from perturb.cards import METRICS
 from perturb.comparison import AUCS, auc_rows, curve_rows
 from perturb.curves import curve_forwards
-from perturb.engine import Progress
+from perturb.engine.runner import Progress
 from perturb.verdict import REQUIREMENTS, verdict_on
 
 KINDS = ("deletion", "insertion")

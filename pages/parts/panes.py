@@ -13,7 +13,7 @@ from pages.parts import controls, experiment, jobs, network, shell
 from pages.parts.shell import Scene
 from perturb.core.quoting import markdown_text
 from perturb.core.settings import Value
-from perturb.engine import Progress
+from perturb.engine.runner import Progress
 from perturb.methods import METHODS
 from perturb.targets.target import Frozen, Target
 

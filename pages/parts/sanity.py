@@ -16,7 +16,7 @@ from pages.parts import controls, experiment, figures, jobs
 from pages.parts.shell import Scene
 from perturb.core.colour import overlay, readable_limit
 from perturb.core.quoting import markdown_text
-from perturb.engine import Progress
+from perturb.engine.runner import Progress
 from perturb.methods import METHODS
 from perturb.sanity import SEEDS, STAGES, Stage, randomise, reseed
 from perturb.segmenters.base import lacking

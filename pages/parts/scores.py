@@ -11,7 +11,7 @@ from pages.parts import arrays, controls, figures
 from pages.parts.shell import Scene
 from perturb.core.colour import colour_map, limit_of
 from perturb.core.quoting import markdown_text
-from perturb.engine import clean_logits
+from perturb.engine.runner import clean_logits
 from perturb.targets.score_maps import ScoreMaps, score_maps, segments_of
 
 MAPS = {

@@ -10,12 +10,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from perturb import engine
 from perturb.core.errors import SettingError
 from perturb.core.settings import Setting, Value
-from perturb.engine import Progress
-from perturb.fast.channels import Channels, channels
-from perturb.fast.known import Stale, Unknown
+from perturb.engine import runner
+from perturb.engine.incremental.channels import Channels, channels
+from perturb.engine.incremental.known import Stale, Unknown
+from perturb.engine.runner import Progress
 from perturb.images.image import Image, to_tensor
 from perturb.methods.base import Outcome, Unmasked
 from perturb.results import Result
@@ -261,7 +261,7 @@ def _ablate(
     if len(live):
         if batch is None and isinstance(tail, Channels):
             batch = tail.together
-        run = engine.sweep(len(live), read, segmenter, frozen, batch=batch, progress=progress)
+        run = runner.sweep(len(live), read, segmenter, frozen, batch=batch, progress=progress)
         for name in COLUMNS:
             columns[name][live.cpu().numpy()] = getattr(run, name)
     elif progress is not None:

@@ -10,10 +10,10 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from perturb import engine
 from perturb.core.errors import SettingError
 from perturb.core.settings import Setting, Value
-from perturb.engine import Progress
+from perturb.engine import runner
+from perturb.engine.runner import Progress
 from perturb.images.image import Image
 from perturb.perturbations.fills.registry import make_fill
 from perturb.perturbations.masks import Masks
@@ -139,7 +139,7 @@ class Method(ABC):
             image, segmenter, frozen: what is explained.
             settings, seed: as for `masks`.
             clean: readings of the clean picture; one entry.
-            batch, progress: as in `perturb.engine.run`.
+            batch, progress: as in `perturb.engine.runner.run`.
             preview: called now and then with what a long run would say if it ended now; by methods whose masks go from
                 coarse to fine.
 
@@ -152,15 +152,15 @@ class Method(ABC):
         """
         masks = self.masks(image, frozen, settings, seed)
         fill = make_fill(image, settings, seed)
-        show: engine.Preview | None = None
+        show: runner.Preview | None = None
         if preview is not None:
             look = preview
 
             def show(readings: Readings) -> None:
                 look(self.read(masks, readings, clean, settings))
 
-        chosen = engine.route(image, masks, segmenter, frozen)
-        readings = engine.run(
+        chosen = runner.route(image, masks, segmenter, frozen)
+        readings = runner.run(
             image, masks, fill, segmenter, frozen, batch=batch, progress=progress, preview=show, chosen=chosen
         )
         return readings, replace(self.read(masks, readings, clean, settings), execution=chosen.execution)

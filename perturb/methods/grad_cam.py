@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from perturb.core.settings import Setting, Value
-from perturb.gradients import Traced, finite, trace
+from perturb.engine.autograd import Traced, finite, trace
 from perturb.images.image import Image
 from perturb.methods.ablation_cam import LAYER, choose
 from perturb.methods.base import Outcome

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from perturb.core.settings import Setting, Value
-from perturb.engine import Progress
-from perturb.gradients import Score, differentiable, finite, require
+from perturb.engine.autograd import Score, differentiable, finite, require
+from perturb.engine.runner import Progress
 from perturb.images.image import Image, to_tensor
 from perturb.methods.base import Maps, Outcome, Unmasked
 from perturb.perturbations.fills.registry import make_fill

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from perturb.core.settings import Setting, Value
-from perturb.gradients import in_batches
+from perturb.engine.autograd import in_batches
 from perturb.methods.base import Outcome
 from perturb.methods.gradient import NOISE, Asked, Gradient, arrays, path_facts
 from perturb.methods.integrated_gradients import BASELINE, PATH_CAPTIONS

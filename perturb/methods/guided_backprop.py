@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from perturb.core.settings import Setting, Value
-from perturb.gradients import Guided, finite, guide, trace
+from perturb.engine.autograd import Guided, finite, guide, trace
 from perturb.methods.base import Outcome
 from perturb.methods.gradient import CHANNELS, Asked, Gradient, arrays, magnitude, slope_unit
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 
 from perturb.core.settings import Setting, Value
-from perturb.gradients import finite, guide, trace
+from perturb.engine.autograd import finite, guide, trace
 from perturb.images.image import Image
 from perturb.methods.ablation_cam import LAYER, choose
 from perturb.methods.base import Outcome

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from perturb.core.settings import Setting, Value
-from perturb.gradients import finite, in_batches
+from perturb.engine.autograd import finite, in_batches
 from perturb.methods.base import Outcome
 from perturb.methods.gradient import Asked, Gradient, arrays, path_facts
 from perturb.perturbations.fills.registry import FILL_SETTINGS

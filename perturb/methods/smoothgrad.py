@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from perturb.core.settings import Setting, Value
-from perturb.gradients import in_batches
+from perturb.engine.autograd import in_batches
 from perturb.methods.base import Outcome
 from perturb.methods.gradient import CHANNELS, NOISE, PLAIN_CAPTIONS, Asked, Gradient, plain_maps, slope_unit
 

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 import perturb
-from perturb.engine import clean_logits
+from perturb.engine.runner import clean_logits
 from tests import onnx_files as files
 
 from .driver import open_page, query, wait_idle

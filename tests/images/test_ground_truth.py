@@ -318,7 +318,7 @@ def test_a_study_takes_an_ignored_index(street, capsys):
 
 
 def test_an_evaluation_leaves_ignored_pixels_out_and_is_not_taken_up_with_others(street, capsys):
-    from perturb.engine import clean_logits
+    from perturb.engine.runner import clean_logits
 
     streets = perturb.load_segmenter()
     labels = clean_logits(load_image(street / "street.png"), streets).argmax(0).numpy()

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 import perturb
-from perturb import engine
+from perturb.engine import runner
 from perturb.images.image import to_tensor
 from perturb.segmenters.layers import activations, layers, stretch
 from tests.analytic import picture
@@ -18,7 +18,7 @@ from tests.analytic import picture
 @pytest.fixture(autouse=True)
 def always_incremental(monkeypatch):
     """These networks are so small that whole passes would be chosen for their cost."""
-    monkeypatch.setattr("perturb.fast.passes.dearer", lambda *_: "")
+    monkeypatch.setattr("perturb.engine.incremental.passes.dearer", lambda *_: "")
 
 
 class Crack(nn.Module):
@@ -141,7 +141,7 @@ def by_hand(segmenter, image, multiple):
 @pytest.mark.parametrize("size", [(33, 41), (30, 28), (32, 40), (1, 3)])
 def test_a_module_that_needs_multiples_is_padded(size, declared):
     segmenter, image = halving(**declared), picture(*size)
-    got = engine.clean_logits(image, segmenter)[None]
+    got = runner.clean_logits(image, segmenter)[None]
     assert_allclose(got, by_hand(segmenter, image, 4), atol=1e-5)
 
 
@@ -217,7 +217,7 @@ def test_networks_of_segmentation_models_pytorch_take_any_size(kind, needs):
     module = kind("mobilenet_v2", encoder_weights=None, classes=1)
     segmenter = perturb.TorchSegmenter(module, classes=["crack"])
     image = picture(70, 100)
-    got = engine.clean_logits(image, segmenter)
+    got = runner.clean_logits(image, segmenter)
     padded = np.pad(image.pixels, ((0, -70 % needs), (0, -100 % needs), (0, 0)), mode="edge")
     with torch.inference_mode():
         expected = module(torch.from_numpy(padded).permute(2, 0, 1)[None])[0, 0, :70, :100]

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import perturb
-from perturb.engine import clean_logits
+from perturb.engine.runner import clean_logits
 from perturb.targets.score_maps import at_pixel, cover, fusion, probabilities, region_means, score_maps, segments_of
 from tests.analytic import picture
 

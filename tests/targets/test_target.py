@@ -161,7 +161,7 @@ def test_ties_go_to_the_first_class_as_in_argmax():
 @pytest.mark.parametrize("plain", [False, True])
 def test_pixels_without_truth_count_in_no_iou(plain, monkeypatch):
     """Against a count by hand over the labelled pixels alone, for a prediction that reaches into the unlabelled ones."""
-    monkeypatch.setattr("perturb.fast.passes.dearer", lambda *_: "")
+    monkeypatch.setattr("perturb.engine.incremental.passes.dearer", lambda *_: "")
     torch.manual_seed(0)
     segmenter = perturb.TorchSegmenter(torch.nn.Sequential(torch.nn.Conv2d(3, 3, 3, 1, 1)), classes=["a", "b", "c"])
     image = picture(24, 30)

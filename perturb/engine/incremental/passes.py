@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from perturb.core.threads import cores, spread
-from perturb.fast.boxes import WHOLE, Boxes, Patch, Value
-from perturb.fast.cost import dearer
-from perturb.fast.graph import check_clean, compiled
-from perturb.fast.known import ASKED, Unknown
-from perturb.fast.lowering import Network
-from perturb.fast.ops import Span
-from perturb.fast.reading import LowReader
+from perturb.engine.incremental.boxes import WHOLE, Boxes, Patch, Value
+from perturb.engine.incremental.cost import dearer
+from perturb.engine.incremental.graph import check_clean, compiled
+from perturb.engine.incremental.known import ASKED, Unknown
+from perturb.engine.incremental.lowering import Network
+from perturb.engine.incremental.ops import Span
+from perturb.engine.incremental.reading import LowReader
 from perturb.perturbations.masks import Masks
 from perturb.segmenters.base import Segmenter
 from perturb.segmenters.torch_module import TorchSegmenter

@@ -12,8 +12,8 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from perturb.fast.known import Stale, Unknown
-from perturb.fast.lowering import Builder, Network, Recorder
+from perturb.engine.incremental.known import Stale, Unknown
+from perturb.engine.incremental.lowering import Builder, Network, Recorder
 from perturb.segmenters.base import Segmenter
 from perturb.segmenters.torch_module import TorchSegmenter
 from perturb.segmenters.tracing import trace

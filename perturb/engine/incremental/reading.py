@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from perturb.fast.boxes import Patch, Value, extract
-from perturb.fast.lowering import Network
-from perturb.fast.moves import Crop, Resize, neighbours
-from perturb.fast.ops import Span
+from perturb.engine.incremental.boxes import Patch, Value, extract
+from perturb.engine.incremental.lowering import Network
+from perturb.engine.incremental.moves import Crop, Resize, neighbours
+from perturb.engine.incremental.ops import Span
 from perturb.targets.readings import Readings
 from perturb.targets.target import Frozen, Reader
 
@@ -195,7 +195,7 @@ class Enlargement:
 
     def leads(self, low: Tensor, index: int, spans: tuple[Span, Span]) -> Tensor:
         """Where a class leads among the cells of `small` enlarged to the box, bool `(N, …)`."""
-        from perturb.fast.leading import leads  # here: see `compiling`
+        from perturb.engine.incremental.leading import leads  # here: see `compiling`
 
         cells, shares = [], []
         for axis, needed in enumerate(self._needed(spans)):

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from perturb.fast.moves import Cat, Resize
-from perturb.fast.ops import Act, Conv, Op, Step
+from perturb.engine.incremental.moves import Cat, Resize
+from perturb.engine.incremental.ops import Act, Conv, Op, Step
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from perturb.fast.compiling import compiled
+from perturb.engine.incremental.compiling import compiled
 
 
 @compiled

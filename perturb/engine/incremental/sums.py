@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from perturb.fast.lowering import Network
-from perturb.fast.moves import Resize, neighbours
-from perturb.fast.ops import Place, Pointwise
+from perturb.engine.incremental.lowering import Network
+from perturb.engine.incremental.moves import Resize, neighbours
+from perturb.engine.incremental.ops import Place, Pointwise
 
 
 class EnlargedSum:
@@ -46,7 +46,7 @@ class EnlargedSum:
         return made.permute(0, 3, 1, 2)
 
     def _fill(self, small: Tensor, other: Tensor, top: int, left: int, made: Tensor) -> None:
-        from perturb.fast.raising import raised  # here: see `compiling`
+        from perturb.engine.incremental.raising import raised  # here: see `compiling`
 
         line = np.empty(small.shape[2:], np.float32)
         added = other.permute(0, 2, 3, 1).contiguous().numpy()

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from perturb.fast.boxes import WHOLE
-from perturb.fast.lowering import Network
-from perturb.fast.mix import Mix
-from perturb.fast.ops import Conv, Mean, Pointwise, Span, Step
+from perturb.engine.incremental.boxes import WHOLE
+from perturb.engine.incremental.lowering import Network
+from perturb.engine.incremental.mix import Mix
+from perturb.engine.incremental.ops import Conv, Mean, Pointwise, Span, Step
 
 EACH_VALUE = 60.0
 """What writing one value of a map costs beside its multiply-adds."""

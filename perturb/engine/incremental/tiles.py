@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from numba import float32
 
-from perturb.fast.compiling import compiled
+from perturb.engine.incremental.compiling import compiled
 
 SIDE = 4
 """Outputs of a tile along an axis."""

@@ -15,7 +15,7 @@ import perturb
 def test_the_warm_up_compiles_every_loop(tmp_path):
     source = Path(perturb.__file__).parent
     shutil.copytree(source, tmp_path / "perturb", ignore=shutil.ignore_patterns("__pycache__"))
-    subprocess.run([sys.executable, "-m", "perturb.warm_up"], cwd=tmp_path, check=True)
+    subprocess.run([sys.executable, "-m", "perturb.engine.warm_up"], cwd=tmp_path, check=True)
     loops = {
         f"{file.stem}.{name}"
         for file in (source / "fast").glob("*.py")

@@ -1,4 +1,4 @@
-"""Compile the innermost loops ahead of the first run: `python -m perturb.warm_up`. See `perturb.fast.compiling`."""
+"""Compile the innermost loops ahead of the first run: `python -m perturb.engine.warm_up`. See `perturb.engine.incremental.compiling`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from torch import nn
 from torch.nn import functional
 
 from perturb.core.settings import check_settings
-from perturb.engine import Route, clean_logits, run
-from perturb.fast.graph import compiled
-from perturb.fast.passes import Passes
+from perturb.engine.incremental.graph import compiled
+from perturb.engine.incremental.passes import Passes
+from perturb.engine.runner import Route, clean_logits, run
 from perturb.images.image import load_image, to_tensor
 from perturb.perturbations.fills.registry import FILL_SETTINGS, make_fill
 from perturb.perturbations.masks import Windows

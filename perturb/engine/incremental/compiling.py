@@ -1,7 +1,7 @@
 """How the innermost loops are compiled: by numba, when first used; what it makes is kept on disk beside the source.
 
 Modules with such loops are imported where they are used, because numba takes half a second to import. Compiling takes some
-seconds, once for each installation; `python -m perturb.warm_up` does it ahead.
+seconds, once for each installation; `python -m perturb.engine.warm_up` does it ahead.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from perturb.core.errors import SegmenterError, TargetError
-from perturb.engine import Progress
+from perturb.engine.runner import Progress
 from perturb.images.image import Image, to_tensor
 from perturb.segmenters.base import Segmenter
 from perturb.segmenters.layers import find, hooks, sole_map

@@ -66,7 +66,7 @@ class Winograd:
             dilation: between the taps.
             rectified: put 0 for what is below.
         """
-        from perturb.fast import tiles  # here: see `compiling`
+        from perturb.engine.incremental import tiles  # here: see `compiling`
 
         given = given.permute(0, 2, 3, 1)
         count, height, width, channels = given.shape

@@ -19,10 +19,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from perturb.fast.lowering import Network
-from perturb.fast.mix import Mix
-from perturb.fast.ops import Mean, Op, Outside, Pointwise, Span, Step
-from perturb.fast.sums import EnlargedSum, enlarged_sums
+from perturb.engine.incremental.lowering import Network
+from perturb.engine.incremental.mix import Mix
+from perturb.engine.incremental.ops import Mean, Op, Outside, Pointwise, Span, Step
+from perturb.engine.incremental.sums import EnlargedSum, enlarged_sums
 
 WHOLE = 0.8
 """Share of a map from which a box is no longer worth its rim."""
@@ -206,7 +206,7 @@ def extract(
         high, wide = value.values.shape[2:]
         if not (more or others) and top <= 0 and left <= 0 and top + high >= sizes[0] and left + wide >= sizes[1]:
             return value.values[..., -top : sizes[0] - top, -left : sizes[1] - left]
-    from perturb.fast.gathering import gathered  # here: see `compiling`
+    from perturb.engine.incremental.gathering import gathered  # here: see `compiling`
 
     count, channels = len(spans[0]), clean.shape[1]
     values = clean.new_empty((count, channels, 0, 0)) if value is None else value.values

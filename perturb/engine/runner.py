@@ -12,8 +12,8 @@ import torch
 
 from perturb.core.memory import kept
 from perturb.core.threads import undivided
-from perturb.fast.known import ASKED, Stale, Unknown
-from perturb.fast.passes import Passes, passes
+from perturb.engine.incremental.known import ASKED, Stale, Unknown
+from perturb.engine.incremental.passes import Passes, passes
 from perturb.images.image import Image, to_tensor
 from perturb.perturbations.fills.base import Fill
 from perturb.perturbations.masks import Masks

@@ -12,19 +12,19 @@ from torch import nn
 from torch.nn import functional
 
 import perturb
-from perturb import engine
 from perturb.core.memory import _library, kept
 from perturb.core.settings import check_settings
 from perturb.core.threads import undivided
-from perturb.fast.boxes import Boxes, Patch, whole
-from perturb.fast.graph import compiled
-from perturb.fast.known import Unknown
-from perturb.fast.mix import Mix
-from perturb.fast.moves import Cat
-from perturb.fast.passes import _alike
-from perturb.fast.reading import Enlargement, LowReader
-from perturb.fast.sums import enlarged_sums
-from perturb.fast.winograd import Winograd
+from perturb.engine import runner
+from perturb.engine.incremental.boxes import Boxes, Patch, whole
+from perturb.engine.incremental.graph import compiled
+from perturb.engine.incremental.known import Unknown
+from perturb.engine.incremental.mix import Mix
+from perturb.engine.incremental.moves import Cat
+from perturb.engine.incremental.passes import _alike
+from perturb.engine.incremental.reading import Enlargement, LowReader
+from perturb.engine.incremental.sums import enlarged_sums
+from perturb.engine.incremental.winograd import Winograd
 from perturb.images.image import to_tensor
 from perturb.perturbations.fills.registry import make_fill
 from perturb.perturbations.masks import Chain, Ranked, Windows, order_by
@@ -106,7 +106,7 @@ class Flat(nn.Module):
 @pytest.fixture(autouse=True)
 def always_incremental(monkeypatch):
     """These networks and pictures are so small that whole passes would be chosen for their cost."""
-    monkeypatch.setattr("perturb.fast.passes.dearer", lambda *_: "")
+    monkeypatch.setattr("perturb.engine.incremental.passes.dearer", lambda *_: "")
 
 
 def seeded(kind, **options):
@@ -124,7 +124,7 @@ def seeded(kind, **options):
 
 
 def frozen_on(segmenter, image, label, region, score):
-    labels = engine.clean_logits(image, segmenter).argmax(0).numpy()
+    labels = runner.clean_logits(image, segmenter).argmax(0).numpy()
     return perturb.Target(label, region=region, score=score).freeze(image, labels, segmenter.classes)
 
 
@@ -149,9 +149,9 @@ def test_readings_are_those_of_whole_passes(kind, region, score):
     segmenter, image = seeded(kind, mean=MEAN, std=STD), picture(37, 47)
     frozen = frozen_on(segmenter, image, "b", region, score)
     masks = Windows(37, 47, size=9, stride=7)  # the last of each row and column are clipped at the border
-    assert engine.route(image, masks, segmenter, frozen).execution.passes == "incremental"
-    got = engine.run(image, masks, filled(image), segmenter, frozen)
-    expected = engine.run(image, masks, filled(image), segmenter, frozen, plain=True)
+    assert runner.route(image, masks, segmenter, frozen).execution.passes == "incremental"
+    got = runner.run(image, masks, filled(image), segmenter, frozen)
+    expected = runner.run(image, masks, filled(image), segmenter, frozen, plain=True)
     assert len(masks) >= 16
     assert expected.gained.max() > 0
     assert_same(got, expected)
@@ -168,9 +168,9 @@ def test_masks_of_every_kind(kind, fill):
         Windows(26, 31, size=6, stride=6, shape="disc"),
         Ranked(rank, np.array([0, 1, 2, 100, total])),  # nothing, two single pixels, scattered ones, everything
     )
-    expected = engine.run(image, masks, filled(image, fill), segmenter, frozen, plain=True)
+    expected = runner.run(image, masks, filled(image, fill), segmenter, frozen, plain=True)
     for batch in (1, 4, None):
-        got = engine.run(image, masks, filled(image, fill), segmenter, frozen, batch=batch)
+        got = runner.run(image, masks, filled(image, fill), segmenter, frozen, batch=batch)
         assert_same(got, expected)
     assert expected.hidden[-5] == got.lost[-5] == got.gained[-5] == 0
 
@@ -200,9 +200,9 @@ def test_enlarged_maps_are_added_to_large_ones(size):
     assert len(enlarged_sums(compiled(segmenter, 40, 56))) == 2
     frozen = frozen_on(segmenter, image, "d", "all", "logit")
     masks = Windows(40, 56, size=size, stride=5)
-    expected = engine.run(image, masks, filled(image), segmenter, frozen, plain=True)
+    expected = runner.run(image, masks, filled(image), segmenter, frozen, plain=True)
     assert expected.gained.max() + expected.lost.max() > 0
-    assert_same(engine.run(image, masks, filled(image), segmenter, frozen), expected, flips=1)
+    assert_same(runner.run(image, masks, filled(image), segmenter, frozen), expected, flips=1)
 
 
 def test_wide_networks_take_winograds_products():
@@ -211,9 +211,9 @@ def test_wide_networks_take_winograds_products():
     assert sum(getattr(step.op, "quick", None) is not None for step in network.steps) == 2
     frozen = frozen_on(segmenter, image, "c", "all", "logit")
     masks = Windows(40, 52, size=10, stride=9)
-    expected = engine.run(image, masks, filled(image), segmenter, frozen, plain=True)
+    expected = runner.run(image, masks, filled(image), segmenter, frozen, plain=True)
     assert len(masks) >= 16
-    assert_same(engine.run(image, masks, filled(image), segmenter, frozen), expected, flips=1)
+    assert_same(runner.run(image, masks, filled(image), segmenter, frozen), expected, flips=1)
 
 
 @pytest.mark.parametrize(
@@ -227,8 +227,8 @@ def test_torchvision_networks(name):
     image = picture(66, 90)
     frozen = frozen_on(segmenter, image, "b", "box:20,10,70,60", "logit")
     masks = Windows(66, 90, size=24, stride=17)
-    got = engine.run(image, masks, filled(image), segmenter, frozen)
-    plain = engine.run(image, masks, filled(image), segmenter, frozen, plain=True)
+    got = runner.run(image, masks, filled(image), segmenter, frozen)
+    plain = runner.run(image, masks, filled(image), segmenter, frozen, plain=True)
     # Random weights blow rounding up, in whole passes in float32 as well: in float64 there is next to none.
     hidden = masks.hidden(0, len(masks))
     painted = filled(image).paint(to_tensor(image, segmenter.device), hidden, 0).double()
@@ -479,8 +479,8 @@ def test_of_several_outputs_only_the_logits_are_run():
     assert [step.shape[0] for step in network.steps] == [3, 8, 5]
     frozen = frozen_on(segmenter, image, "b", "all", "logit")
     masks = Windows(37, 47, size=9, stride=7)
-    expected = engine.run(image, masks, filled(image), segmenter, frozen, plain=True)
-    assert_same(engine.run(image, masks, filled(image), segmenter, frozen), expected)
+    expected = runner.run(image, masks, filled(image), segmenter, frozen, plain=True)
+    assert_same(runner.run(image, masks, filled(image), segmenter, frozen), expected)
 
 
 def test_ablating_a_layer_that_the_logits_do_not_need_changes_nothing():
@@ -500,8 +500,8 @@ def test_joined_branches_are_mixed_without_the_join():
     assert [type(step.op) for step in network.steps].count(Cat) == 1
     frozen = frozen_on(segmenter, image, "b", "all", "logit")
     masks = Windows(37, 47, size=9, stride=7)
-    expected = engine.run(image, masks, filled(image), segmenter, frozen, plain=True)
-    assert_same(engine.run(image, masks, filled(image), segmenter, frozen), expected)
+    expected = runner.run(image, masks, filled(image), segmenter, frozen, plain=True)
+    assert_same(runner.run(image, masks, filled(image), segmenter, frozen), expected)
 
 
 def test_holes_of_one_size_go_together():
@@ -570,8 +570,8 @@ def test_bfloat16_loses_nothing_where_nothing_is_hidden():
     frozen = frozen_on(segmenter, image, "b", "all", "logit")
     rank = order_by(np.random.default_rng(1).random((30, 41)), 0)
     segmenter.pace = "bfloat16"
-    readings = engine.run(image, Ranked(rank, np.array([0, 5])), filled(image), segmenter, frozen)
-    clean = frozen.reader(segmenter.device).mean(engine.clean_logits(image, segmenter)[None])
+    readings = runner.run(image, Ranked(rank, np.array([0, 5])), filled(image), segmenter, frozen)
+    clean = frozen.reader(segmenter.device).mean(runner.clean_logits(image, segmenter)[None])
     assert readings.lost[0] == readings.gained[0] == 0
     assert_allclose(readings.score[0], clean[0], rtol=1e-6)
 

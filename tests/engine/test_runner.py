@@ -7,7 +7,7 @@ from captum.attr import Occlusion
 from numpy.testing import assert_allclose, assert_array_equal
 
 import perturb
-from perturb import engine
+from perturb.engine import runner
 from perturb.perturbations.fills.base import Backdrop
 from perturb.perturbations.fills.registry import make_fill
 from perturb.perturbations.masks import Chain, Ranked, Windows
@@ -287,11 +287,11 @@ def test_batches_keep_to_the_memory_they_are_given():
             return super().logits(batch)
 
     segmenter, image = Widest(), dark_square()
-    labels = engine.clean_logits(image, segmenter).argmax(0).numpy()
+    labels = runner.clean_logits(image, segmenter).argmax(0).numpy()
     frozen = perturb.Target("object").freeze(image, labels, segmenter.classes)
     masks = Windows(37, 53, size=6, stride=3)
     fill = Backdrop(np.zeros_like(image.pixels))
-    engine.run(image, masks, fill, segmenter, frozen, memory=3 * 37 * 53 * 4 * 10)
+    runner.run(image, masks, fill, segmenter, frozen, memory=3 * 37 * 53 * 4 * 10)
     assert segmenter.widest <= 3
 
 
@@ -306,7 +306,7 @@ def test_the_window_at_its_own_centre_is_itself(size, stride):
 
 @pytest.mark.parametrize("batch", [1, 5])
 def test_a_watched_run_goes_from_coarse_to_fine_and_ends_with_the_same_readings(batch, monkeypatch):
-    monkeypatch.setattr(engine, "PREVIEWS", 0.0)
+    monkeypatch.setattr(runner, "PREVIEWS", 0.0)
     image, seen = picture(37, 53), []
     weights = np.random.default_rng(5).normal(size=(37, 53, 3))
     asked = {"size": 6, "stride": 3, "fill": "noise", "seed": 4, "batch": batch}  # noise: drawn for each window anew

@@ -14,11 +14,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from perturb.core.threads import cores, spread
-from perturb.fast.graph import check_clean, compiled
-from perturb.fast.known import ASKED, Unknown
-from perturb.fast.lowering import Network
-from perturb.fast.ops import Channel, Conv, Op, Step
-from perturb.fast.reading import LowReader
+from perturb.engine.incremental.graph import check_clean, compiled
+from perturb.engine.incremental.known import ASKED, Unknown
+from perturb.engine.incremental.lowering import Network
+from perturb.engine.incremental.ops import Channel, Conv, Op, Step
+from perturb.engine.incremental.reading import LowReader
 from perturb.segmenters.base import Segmenter
 from perturb.segmenters.torch_module import TorchSegmenter
 from perturb.targets.readings import Readings

@@ -12,7 +12,7 @@ from torch import nn
 
 import perturb
 import perturb.export
-from perturb import engine
+from perturb.engine import runner
 from perturb.images.image import image_from_pixels
 from perturb.segmenters.torch_module import TorchSegmenter
 from tests.analytic import DarkIsObject, picture
@@ -69,7 +69,7 @@ def largest(segmenter):
     """Of what the limit is given for the clean image."""
     found = []
     with segmenter.module.second.register_forward_hook(lambda *given: found.append(float(given[-1].max()))):
-        engine.clean_logits(dim(), segmenter)
+        runner.clean_logits(dim(), segmenter)
     return found[0]
 
 
@@ -108,7 +108,7 @@ def readings_of(result):
 @pytest.fixture(autouse=True)
 def always_incremental(monkeypatch):
     """These networks are so small that whole passes would be chosen for their cost."""
-    monkeypatch.setattr("perturb.fast.passes.dearer", lambda *_: "")
+    monkeypatch.setattr("perturb.engine.incremental.passes.dearer", lambda *_: "")
 
 
 @pytest.mark.parametrize("seen", ["by the marks", "by the clean pass alone"])
@@ -163,7 +163,7 @@ def test_the_digest_tells_networks_apart_that_have_the_same_weights(change):
 
 
 def test_the_digest_is_the_same_in_another_process():
-    code = "from tests.test_execution import network; print(network().digest)"
+    code = "from tests.engine.test_execution import network; print(network().digest)"
     other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()[-1]
     assert other == network().digest
 
@@ -249,9 +249,9 @@ def test_few_passes_of_a_small_network_are_not_worth_preparing_for(asked, passes
     segmenter = perturb.TorchSegmenter(nn.Sequential(conv), classes=CLASSES)
     masks = perturb.METHODS["occlusion"].masks(image, None, perturb.core.settings.check_settings(
         perturb.METHODS["occlusion"].settings, asked, "occlusion"), 0)  # fmt: skip
-    labels = engine.clean_logits(image, segmenter).argmax(0).numpy()
+    labels = runner.clean_logits(image, segmenter).argmax(0).numpy()
     frozen = perturb.Target("a", region="all").freeze(image, labels, segmenter.classes)
-    found = engine.route(image, masks, segmenter, frozen).execution
+    found = runner.route(image, masks, segmenter, frozen).execution
     assert found.passes == passes
     assert ("expected to cost less" in found.reason) == (passes == "whole")
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from perturb.fast.winograd import Winograd
+from perturb.engine.incremental.winograd import Winograd
 
 Outside = Literal["zero", "lowest", "edge"]
 Act = Callable[[Tensor], Tensor]

@@ -1,0 +1,1 @@
+"""Runs perturbations through a segmenter and reads the target's score."""

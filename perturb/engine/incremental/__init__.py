@@ -1,0 +1,1 @@
+"""Incremental passes: only what a perturbation can change is run."""

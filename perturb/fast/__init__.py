@@ -1,1 +1,0 @@
-"""Shorter ways to the same readings."""

@@ -16,7 +16,7 @@ from benchmarks.contest import Answer, Side, Work, best_batch, seconds_of
 from benchmarks.limits import occlusion_limit
 from benchmarks.subjects import Scorer, Subject
 from perturb.core.settings import check_settings
-from perturb.explain import Precision
+from perturb.methods.explain import Precision
 from perturb.perturbations.segments import partition
 
 GREY = 0.5

@@ -33,12 +33,12 @@ from benchmarks.tables import tables
 from perturb.core.colour import outline, tint, to_uint8
 from perturb.core.settings import check_settings
 from perturb.engine import runner
-from perturb.explain import masks_and_fill
 from perturb.images.image import Image
+from perturb.methods.explain import masks_and_fill
+from perturb.methods.result import Result
 from perturb.perturbations.fills.base import Backdrop
 from perturb.perturbations.fills.registry import FILL_SETTINGS, make_fill
 from perturb.perturbations.masks import Chain, Ranked, order_by
-from perturb.results import Result
 from perturb.segmenters.base import Segmenter
 from perturb.segmenters.layers import inside, layers
 from perturb.targets.readings import Readings

@@ -7,8 +7,8 @@ from pages.parts import shell
 shell.require_entrypoint()
 
 from pages.parts import channels, errors_view, experiment, grounds, pixel, scores, views, walk  # noqa: E402 — the page may have to start over first
-from perturb.methods import INSIDE  # noqa: E402
 from perturb.methods.ablation_cam import AblationCam  # noqa: E402
+from perturb.methods.registry import INSIDE  # noqa: E402
 
 PREFIX = "ins_"
 EXPLAIN_PREFIX = "cam_"  # as in the links from when Seg-Ablation-CAM had a page of its own

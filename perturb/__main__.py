@@ -17,9 +17,9 @@ from perturb.core.errors import PerturbError, SettingError
 from perturb.core.settings import lookup
 from perturb.curves import FILL, record_of
 from perturb.estimates import estimate
-from perturb.explain import PRECISIONS
 from perturb.images.image import MAX_SIDE, Image
 from perturb.images.samples import EVERY
+from perturb.methods.explain import PRECISIONS
 from perturb.segmenters.onnx.segmenter import OnnxSegmenter, load_as_told
 from perturb.segmenters.registry import DEFAULT, default_device
 from perturb.study import FILL_NAMES, SIZES, check_study, save_study, study

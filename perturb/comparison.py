@@ -14,7 +14,7 @@ from perturb.core.quoting import json_file, python_literal
 from perturb.curves import Curves, record_of
 from perturb.differences import agreement, difference_of, disagreement, mismatches
 from perturb.export import picture_lines, segmenter_lines, settings_of, target_line
-from perturb.results import Result
+from perturb.methods.result import Result
 from perturb.segmenters.base import Segmenter
 
 Panes = Mapping[int, Result]

@@ -18,10 +18,10 @@ from perturb.core.files import csv_bytes
 from perturb.core.settings import check_settings
 from perturb.engine import runner
 from perturb.engine.runner import Progress
+from perturb.methods.result import Result
 from perturb.metrics import auc
 from perturb.perturbations.fills.registry import FILL_SETTINGS, make_fill
 from perturb.perturbations.masks import Chain, Ranked, order_by
-from perturb.results import Result
 from perturb.targets.readings import WHOLE_PASSES, Execution, Readings
 from perturb.targets.target import Score
 from perturb.verdict import Measure, verdict_on

@@ -14,8 +14,8 @@ from perturb.core.errors import SettingError
 from perturb.core.ranks import spearman
 from perturb.engine.runner import clean_logits
 from perturb.images.image import Image
+from perturb.methods.result import Result
 from perturb.metrics import inverse_distance, is_constant, normalise, top_overlap
-from perturb.results import Result
 from perturb.segmenters.base import Segmenter
 from perturb.targets.quality import iou_by_class
 from perturb.targets.target import Frozen, Target

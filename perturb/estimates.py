@@ -10,9 +10,9 @@ import torch
 
 from perturb.curves import curve_forwards
 from perturb.engine import runner
-from perturb.explain import PRECISIONS, check_run
 from perturb.images.image import Image
-from perturb.methods import METHODS
+from perturb.methods.explain import PRECISIONS, check_run
+from perturb.methods.registry import METHODS
 from perturb.segmenters.base import Segmenter
 from perturb.segmenters.torch_module import TorchSegmenter
 from perturb.targets.target import Target

@@ -14,7 +14,7 @@ from perturb.evaluation import SMALLEST, Plan, evaluate, pictures_in
 from perturb.evaluation_folder import TABLE
 from perturb.images.image import MAX_SIDE
 from perturb.judge import DEFAULT_METRICS
-from perturb.methods import METHODS
+from perturb.methods.registry import METHODS
 from perturb.segmenters.registry import DEFAULT
 from perturb.summaries import summarise
 

@@ -16,12 +16,12 @@ from perturb.core.settings import check_settings, lookup
 from perturb.engine import runner
 from perturb.engine.runner import Progress
 from perturb.evaluation_folder import Rows, hold, key_of, open_folder, table_of, write_table
-from perturb.explain import explain
 from perturb.images.image import MAX_SIDE, Image, load_image
 from perturb.images.samples import EVERY, SAMPLES, sample
 from perturb.judge import DEFAULT_METRICS, Judge
-from perturb.methods import METHODS
-from perturb.results import __version__
+from perturb.methods.explain import explain
+from perturb.methods.registry import METHODS
+from perturb.methods.result import __version__
 from perturb.segmenters.base import Segmenter
 from perturb.segmenters.onnx.segmenter import load_as_told
 from perturb.segmenters.registry import DEFAULT, SEGMENTERS, load_segmenter

@@ -15,8 +15,8 @@ from perturb.core.settings import Value, shown
 from perturb.curves import FILL, Curves, record_of
 from perturb.images.image import Image
 from perturb.images.samples import is_sample
-from perturb.methods import METHODS
-from perturb.results import Result
+from perturb.methods.registry import METHODS
+from perturb.methods.result import Result
 from perturb.segmenters.base import Segmenter
 from perturb.segmenters.registry import SEGMENTERS
 from perturb.targets.readings import COLUMNS

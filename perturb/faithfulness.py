@@ -20,8 +20,8 @@ from perturb.curves import STEPS, Curve
 from perturb.engine.runner import Progress
 from perturb.fill_ranks import FILLS, FillRanks, fill_ranks
 from perturb.judge import DEFAULT_METRICS, LEVELS, Judge, Value, span
+from perturb.methods.result import Result
 from perturb.metrics import normalise, top_overlap
-from perturb.results import Result
 from perturb.verdict import FALL, SMALLEST_GAP, falls
 
 Floats = npt.NDArray[np.float64]

@@ -23,11 +23,11 @@ from perturb.core.errors import TargetError
 from perturb.core.ranks import ranks
 from perturb.core.settings import check_settings
 from perturb.engine.runner import Progress, clean_logits
-from perturb.explain import explain
 from perturb.images.image import Image, image_from_pixels
 from perturb.images.planted import Planted
-from perturb.methods import METHODS
-from perturb.results import Result
+from perturb.methods.explain import explain
+from perturb.methods.registry import METHODS
+from perturb.methods.result import Result
 from perturb.segmenters.base import Segmenter
 from perturb.targets.target import Frozen, Target
 

@@ -28,9 +28,9 @@ from perturb.drawings import Line, number
 from perturb.faithfulness import Faithfulness, contents
 from perturb.fill_ranks import FILL_TITLES, FILLS
 from perturb.images.image import Image
-from perturb.methods import METHODS
+from perturb.methods.registry import METHODS
+from perturb.methods.result import Result, versions
 from perturb.report import Chart, Item, Plate, Table
-from perturb.results import Result, versions
 from perturb.segmenters.base import Segmenter
 from perturb.study import Study, study_contents
 from perturb.targets.target import shares

@@ -16,9 +16,9 @@ from perturb.core.errors import SegmenterError, SettingError
 from perturb.core.ranks import spearman
 from perturb.engine import runner
 from perturb.engine.runner import Progress
-from perturb.explain import explain
+from perturb.methods.explain import explain
+from perturb.methods.result import Result
 from perturb.metrics import ssim
-from perturb.results import Result
 from perturb.segmenters.base import Segmenter
 from perturb.segmenters.torch_module import TorchSegmenter
 

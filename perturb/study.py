@@ -24,11 +24,11 @@ from perturb.core.ranks import spearman
 from perturb.core.settings import Value, check_settings, lookup
 from perturb.curves import Curves, curve_forwards, curves, record_of
 from perturb.engine.runner import Progress, clean_logits
-from perturb.explain import explain
 from perturb.images.image import Image
-from perturb.methods import METHODS
+from perturb.methods.explain import explain
+from perturb.methods.registry import METHODS
+from perturb.methods.result import Result
 from perturb.perturbations.fills.registry import FILLS
-from perturb.results import Result
 from perturb.segmenters.base import Segmenter
 from perturb.targets.target import Frozen, Target
 

@@ -3,7 +3,7 @@
 import pytest
 
 from perturb.cards import METRICS
-from perturb.methods import METHODS
+from perturb.methods.registry import METHODS
 from tests.test_pages import visit, words
 
 

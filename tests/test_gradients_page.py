@@ -1,7 +1,7 @@
 """Gradient methods on the Inspect page, without a browser: what is said of a map that has no sign, and of a refusal."""
 
 from pages.parts.charts import HUES
-from perturb.methods import METHODS
+from perturb.methods.registry import METHODS
 from tests.test_pages import visit, words
 
 

@@ -15,8 +15,8 @@ from pages.parts.shell import Scene
 from perturb import Target
 from perturb.core.quoting import markdown_text
 from perturb.core.settings import Setting, Value, check_settings
-from perturb.methods import METHODS
 from perturb.methods.ablation_cam import choose
+from perturb.methods.registry import METHODS
 from perturb.segmenters.layers import layers
 from perturb.targets.target import SCORES, Score, shares
 

@@ -19,8 +19,8 @@ from perturb.core.settings import Value
 from perturb.curves import curve_forwards
 from perturb.engine.runner import Progress
 from perturb.estimates import HEAVY, remedies
-from perturb.methods import METHODS
 from perturb.methods.base import Outcome
+from perturb.methods.registry import METHODS
 from perturb.targets.target import Frozen
 
 AT_ONCE = 600

@@ -15,7 +15,7 @@ from perturb.core.quoting import markdown_text
 from perturb.engine.runner import Progress
 from perturb.faithfulness import Faithfulness, compare, compare_forwards
 from perturb.judge import DEFAULT_METRICS
-from perturb.methods import METHODS
+from perturb.methods.registry import METHODS
 from perturb.report_items import item_of_comparison
 
 DEFAULT = ("occlusion", "feature-ablation")

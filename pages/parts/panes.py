@@ -14,7 +14,7 @@ from pages.parts.shell import Scene
 from perturb.core.quoting import markdown_text
 from perturb.core.settings import Value
 from perturb.engine.runner import Progress
-from perturb.methods import METHODS
+from perturb.methods.registry import METHODS
 from perturb.targets.target import Frozen, Target
 
 COUNTS = ("2", "3", "4")

@@ -11,7 +11,7 @@ import streamlit as st
 import perturb
 from pages.parts import address, figures
 from perturb.core.colour import blend, label_colours, outline, tint, to_uint8
-from perturb.explain import masks_and_fill
+from perturb.methods.explain import masks_and_fill
 from perturb.perturbations.masks import Masks, Windows
 
 LOST, GAINED = (230, 97, 1), (0, 150, 220)

@@ -17,7 +17,7 @@ from pages.parts.shell import Scene
 from perturb.core.colour import overlay, readable_limit
 from perturb.core.quoting import markdown_text
 from perturb.engine.runner import Progress
-from perturb.methods import METHODS
+from perturb.methods.registry import METHODS
 from perturb.sanity import SEEDS, STAGES, Stage, randomise, reseed
 from perturb.segmenters.base import lacking
 

@@ -18,7 +18,7 @@ from pages.parts.shell import Scene
 from perturb.core.colour import limit_of, overlay
 from perturb.core.quoting import markdown_text
 from perturb.engine.runner import Progress
-from perturb.methods import INSIDE, METHODS
+from perturb.methods.registry import INSIDE, METHODS
 from perturb.segmenters.channels import SIGNS, Sign, part, share_inside, stops
 from perturb.segmenters.layers import Layer, layers
 

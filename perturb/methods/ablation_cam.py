@@ -18,7 +18,7 @@ from perturb.engine.incremental.known import Stale, Unknown
 from perturb.engine.runner import Progress
 from perturb.images.image import Image, to_tensor
 from perturb.methods.base import Outcome, Unmasked
-from perturb.results import Result
+from perturb.methods.result import Result
 from perturb.segmenters.base import Segmenter
 from perturb.segmenters.downstream import Tail, split
 from perturb.segmenters.layers import activations, inside, layers, require, stretch

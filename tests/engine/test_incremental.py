@@ -30,7 +30,7 @@ from perturb.perturbations.fills.registry import make_fill
 from perturb.perturbations.masks import Chain, Ranked, Windows, order_by
 from perturb.segmenters.torchvision import MEAN, STD, make
 from tests.analytic import picture
-from tests.test_ablation_cam import settle
+from tests.methods.test_ablation_cam import settle
 
 CLASSES = ["a", "b", "c", "d", "e"]
 

@@ -6,8 +6,8 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
 import perturb
-from perturb.explain import masks_and_fill
 from perturb.images.image import image_from_pixels
+from perturb.methods.explain import masks_and_fill
 from tests.analytic import picture
 
 CLASSES = ("sky", "car", "road")

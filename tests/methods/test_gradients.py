@@ -16,9 +16,9 @@ from torchvision.models import segmentation
 import perturb
 from perturb.core.colour import limit_of, readable_limit
 from perturb.engine.autograd import Score, trace
-from perturb.explain import masks_and_fill
 from perturb.images.image import to_tensor
-from perturb.methods import INSIDE, METHODS
+from perturb.methods.explain import masks_and_fill
+from perturb.methods.registry import INSIDE, METHODS
 from perturb.perturbations.fills.registry import make_fill
 from perturb.sanity import randomise, reseed
 from perturb.segmenters.layers import stretch

@@ -16,12 +16,12 @@ from perturb.core.settings import Value, check_settings, lookup
 from perturb.engine import runner
 from perturb.engine.runner import Probe, Progress
 from perturb.images.image import Image
-from perturb.methods import METHODS
 from perturb.methods.base import Method, Outcome
+from perturb.methods.registry import METHODS
+from perturb.methods.result import Result
 from perturb.perturbations.fills.base import Fill
 from perturb.perturbations.fills.registry import make_fill
 from perturb.perturbations.masks import Masks
-from perturb.results import Result
 from perturb.segmenters.base import Segmenter
 from perturb.targets.readings import Execution, Fact, Readings
 from perturb.targets.target import Frozen, Target

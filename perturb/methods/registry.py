@@ -1,0 +1,44 @@
+"""Methods by name. Built-in ones enter as anyone's would."""
+
+from __future__ import annotations
+
+from perturb.methods.ablation_cam import AblationCam
+from perturb.methods.base import Maps, Method, Outcome
+from perturb.methods.feature_ablation import FeatureAblation
+from perturb.methods.grad_cam import GradCam
+from perturb.methods.grad_cam_plus_plus import GradCamPlusPlus
+from perturb.methods.gradient_shap import GradientShap
+from perturb.methods.guided_backprop import GuidedBackprop
+from perturb.methods.guided_grad_cam import GuidedGradCam
+from perturb.methods.integrated_gradients import IntegratedGradients
+from perturb.methods.kernel_shap import KernelShap
+from perturb.methods.lime import Lime
+from perturb.methods.occlusion import Occlusion
+from perturb.methods.rise import Rise
+from perturb.methods.saliency import Saliency
+from perturb.methods.smoothgrad import SmoothGrad
+
+METHODS: dict[str, Method] = {
+    method.name: method
+    for method in (
+        Occlusion(),
+        FeatureAblation(),
+        Lime(),
+        KernelShap(),
+        Rise(),
+        AblationCam(),
+        GradCam(),
+        GradCamPlusPlus(),
+        GuidedGradCam(),
+        GuidedBackprop(),
+        Saliency(),
+        SmoothGrad(),
+        IntegratedGradients(),
+        GradientShap(),
+    )
+}
+
+INSIDE: tuple[str, ...] = tuple(name for name, method in METHODS.items() if not method.hides)
+"""Methods that look inside the network instead of hiding pixels; the Inspect page offers these, the first by default."""
+
+__all__ = ["INSIDE", "METHODS", "Maps", "Method", "Outcome"]

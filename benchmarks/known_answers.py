@@ -25,10 +25,10 @@ import numpy as np
 import numpy.typing as npt
 
 import perturb
-from perturb.controls import CONTROLS
 from perturb.core.settings import check_settings
 from perturb.images.planted import Planted
-from perturb.known_answers import SETTINGS, TWINS, case, cue_found, flip, search
+from perturb.metrics.baselines import CONTROLS
+from perturb.metrics.planted_shortcut import SETTINGS, TWINS, case, cue_found, flip, search
 from perturb.perturbations.segments import partition
 from training.scenes.planted import UNSEEN_SEEDS, draw_planted
 

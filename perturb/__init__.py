@@ -8,18 +8,18 @@ perturb.save(result, "out", curves=curves)
 """
 
 from perturb.core.errors import ExportError, ImageError, PerturbError, SegmenterError, SettingError, TargetError
-from perturb.curves import Curve, Curves, curves
 from perturb.engine.runner import Probe
 from perturb.export import save
-from perturb.faithfulness import Faithfulness, compare
 from perturb.images.image import Image, load_image
 from perturb.images.samples import SAMPLES, sample
 from perturb.methods.explain import explain, probe
 from perturb.methods.registry import METHODS, Method
 from perturb.methods.result import Result, __version__
-from perturb.metrics import METRICS
+from perturb.metrics.curves import Curve, Curves, curves
+from perturb.metrics.measures import METRICS
+from perturb.metrics.randomization import randomise, reseed
+from perturb.metrics.scorecard import Faithfulness, compare
 from perturb.perturbations.fills.registry import FILLS
-from perturb.sanity import randomise, reseed
 from perturb.segmenters.onnx.segmenter import load_onnx
 from perturb.segmenters.registry import SEGMENTERS, Segmenter, TorchSegmenter, load_segmenter, load_weights, register
 from perturb.targets.readings import Readings

@@ -12,14 +12,14 @@ from typing import Any
 import perturb
 from perturb import evaluate_command, export
 from perturb.arguments import Bar, Parser, add_ignore_index, ignored_in, names_in, settings_in, words
-from perturb.cards import METRICS
 from perturb.core.errors import PerturbError, SettingError
 from perturb.core.settings import lookup
-from perturb.curves import FILL, record_of
 from perturb.estimates import estimate
 from perturb.images.image import MAX_SIDE, Image
 from perturb.images.samples import EVERY
 from perturb.methods.explain import PRECISIONS
+from perturb.metrics.cards import METRICS
+from perturb.metrics.curves import FILL, record_of
 from perturb.segmenters.onnx.segmenter import OnnxSegmenter, load_as_told
 from perturb.segmenters.registry import DEFAULT, default_device
 from perturb.study import FILL_NAMES, SIZES, check_study, save_study, study

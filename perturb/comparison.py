@@ -11,10 +11,10 @@ import numpy.typing as npt
 from perturb.core.errors import SettingError
 from perturb.core.files import csv_bytes, npz
 from perturb.core.quoting import json_file, python_literal
-from perturb.curves import Curves, record_of
 from perturb.differences import agreement, difference_of, disagreement, mismatches
 from perturb.export import picture_lines, segmenter_lines, settings_of, target_line
 from perturb.methods.result import Result
+from perturb.metrics.curves import Curves, record_of
 from perturb.segmenters.base import Segmenter
 
 Panes = Mapping[int, Result]

@@ -15,7 +15,7 @@ from perturb.core.ranks import spearman
 from perturb.engine.runner import clean_logits
 from perturb.images.image import Image
 from perturb.methods.result import Result
-from perturb.metrics import inverse_distance, is_constant, normalise, top_overlap
+from perturb.metrics.measures import inverse_distance, is_constant, normalise, top_overlap
 from perturb.segmenters.base import Segmenter
 from perturb.targets.quality import iou_by_class
 from perturb.targets.target import Frozen, Target
@@ -95,7 +95,7 @@ class Agreement(NamedTuple):
         spearman: rank correlation over all pixels, −1 to 1.
         pearson: linear correlation over all pixels, −1 to 1.
         top: share of the most important tenth of the pixels that both maps have in common, 0 to 1; chance gives 0.1.
-        inverse_distance: see `perturb.metrics.inverse_distance`, above 0, up to 1.
+        inverse_distance: see `perturb.metrics.measures.inverse_distance`, above 0, up to 1.
     """
 
     spearman: float | None

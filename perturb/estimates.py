@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import torch
 
-from perturb.curves import curve_forwards
 from perturb.engine import runner
 from perturb.images.image import Image
 from perturb.methods.explain import PRECISIONS, check_run
 from perturb.methods.registry import METHODS
+from perturb.metrics.curves import curve_forwards
 from perturb.segmenters.base import Segmenter
 from perturb.segmenters.torch_module import TorchSegmenter
 from perturb.targets.target import Target

@@ -9,8 +9,6 @@ from typing import Any
 
 import pandas as pd
 
-from perturb.cards import METRICS
-from perturb.controls import CONTROLS
 from perturb.core.errors import ImageError, SettingError, TargetError
 from perturb.core.settings import check_settings, lookup
 from perturb.engine import runner
@@ -18,10 +16,12 @@ from perturb.engine.runner import Progress
 from perturb.evaluation_folder import Rows, hold, key_of, open_folder, table_of, write_table
 from perturb.images.image import MAX_SIDE, Image, load_image
 from perturb.images.samples import EVERY, SAMPLES, sample
-from perturb.judge import DEFAULT_METRICS, Judge
 from perturb.methods.explain import explain
 from perturb.methods.registry import METHODS
 from perturb.methods.result import __version__
+from perturb.metrics.baselines import CONTROLS
+from perturb.metrics.cards import METRICS
+from perturb.metrics.judge import DEFAULT_METRICS, Judge
 from perturb.segmenters.base import Segmenter
 from perturb.segmenters.onnx.segmenter import load_as_told
 from perturb.segmenters.registry import DEFAULT, SEGMENTERS, load_segmenter

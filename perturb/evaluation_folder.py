@@ -15,10 +15,10 @@ from typing import Any, BinaryIO
 import filelock
 import pandas as pd
 
-from perturb.cards import METRICS
 from perturb.core.errors import ExportError
 from perturb.core.files import write_file
 from perturb.core.quoting import encodable, json_file
+from perturb.metrics.cards import METRICS
 
 RECORD, CELLS, TABLE, CARDS, LOCK = (
     "evaluation.json",

@@ -12,11 +12,11 @@ from perturb.core.colour import limit_of, overlay, readable_limit, with_colour_b
 from perturb.core.files import check_directory, csv_bytes, npy, png, write_folder, zip_of
 from perturb.core.quoting import json_file, python_literal
 from perturb.core.settings import Value, shown
-from perturb.curves import FILL, Curves, record_of
 from perturb.images.image import Image
 from perturb.images.samples import is_sample
 from perturb.methods.registry import METHODS
 from perturb.methods.result import Result
+from perturb.metrics.curves import FILL, Curves, record_of
 from perturb.segmenters.base import Segmenter
 from perturb.segmenters.registry import SEGMENTERS
 from perturb.targets.readings import COLUMNS

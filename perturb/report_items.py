@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from perturb import export
-from perturb.cards import METRICS
 from perturb.core.colour import (
     blend,
     colour_map,
@@ -23,13 +22,14 @@ from perturb.core.colour import (
 )
 from perturb.core.files import npz, png
 from perturb.core.settings import shown as shown_settings
-from perturb.curves import Curves, record_of
 from perturb.drawings import Line, number
-from perturb.faithfulness import Faithfulness, contents
-from perturb.fill_ranks import FILL_TITLES, FILLS
 from perturb.images.image import Image
 from perturb.methods.registry import METHODS
 from perturb.methods.result import Result, versions
+from perturb.metrics.cards import METRICS
+from perturb.metrics.curves import Curves, record_of
+from perturb.metrics.fill_ranks import FILL_TITLES, FILLS
+from perturb.metrics.scorecard import Faithfulness, contents
 from perturb.report import Chart, Item, Plate, Table
 from perturb.segmenters.base import Segmenter
 from perturb.study import Study, study_contents

@@ -22,12 +22,12 @@ from perturb.core.files import check_directory, csv_bytes, png, write_folder
 from perturb.core.quoting import json_file
 from perturb.core.ranks import spearman
 from perturb.core.settings import Value, check_settings, lookup
-from perturb.curves import Curves, curve_forwards, curves, record_of
 from perturb.engine.runner import Progress, clean_logits
 from perturb.images.image import Image
 from perturb.methods.explain import explain
 from perturb.methods.registry import METHODS
 from perturb.methods.result import Result
+from perturb.metrics.curves import Curves, curve_forwards, curves, record_of
 from perturb.perturbations.fills.registry import FILLS
 from perturb.segmenters.base import Segmenter
 from perturb.targets.target import Frozen, Target

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from perturb.cards import METRICS
 from perturb.core.errors import SettingError
+from perturb.metrics.cards import METRICS
 
 
 def summarise(table: pd.DataFrame, metrics: Iterable[str], *, draws: int = 1000, seed: int = 0) -> pd.DataFrame:

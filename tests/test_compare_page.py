@@ -5,8 +5,8 @@ import pytest
 from scipy import stats
 
 import perturb
+from perturb.metrics.verdict import verdict_on
 from perturb.segmenters.registry import SEGMENTERS, SegmenterEntry
-from perturb.verdict import verdict_on
 from tests.test_pages import visit, words
 
 # Six windows beside about a dozen cells, so that a run takes seconds.

@@ -14,7 +14,7 @@ from perturb.differences import (
     mismatches,
     shared_region,
 )
-from perturb.metrics import NORMALISATIONS, normalise
+from perturb.metrics.measures import NORMALISATIONS, normalise
 from tests.analytic import Additive, DarkIsObject, dark_square, picture
 
 RNG = np.random.default_rng(3)

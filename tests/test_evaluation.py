@@ -17,8 +17,8 @@ from pandas.testing import assert_frame_equal
 
 import perturb
 from perturb.__main__ import main
-from perturb.controls import CONTROLS
 from perturb.evaluation import Plan, evaluate, pictures_in
+from perturb.metrics.baselines import CONTROLS
 from perturb.segmenters.registry import SEGMENTERS, SegmenterEntry
 from perturb.summaries import summarise
 from tests import onnx_files as files

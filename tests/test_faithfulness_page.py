@@ -2,8 +2,8 @@
 
 import pytest
 
-from perturb.cards import METRICS
 from perturb.methods.registry import METHODS
+from perturb.metrics.cards import METRICS
 from tests.test_pages import visit, words
 
 

@@ -4,7 +4,7 @@ import re
 
 from streamlit.testing.v1 import AppTest
 
-from perturb.known_answers import SETTINGS
+from perturb.metrics.planted_shortcut import SETTINGS
 
 
 def visit() -> AppTest:

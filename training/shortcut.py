@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from perturb.images.class_names import CAR, STREET_CLASSES
-from perturb.known_answers import flip
+from perturb.metrics.planted_shortcut import flip
 from perturb.segmenters.base import Segmenter
 from perturb.segmenters.registry import load_segmenter
 from perturb.segmenters.streets_unet import StreetsUNet

@@ -6,7 +6,7 @@ import json
 
 import streamlit as st
 
-from perturb.cards import METRICS, Metric
+from perturb.metrics.cards import METRICS, Metric
 
 GROUPS = {
     "curves": "Deletion and insertion",

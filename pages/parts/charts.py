@@ -7,7 +7,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from perturb.faithfulness import Faithfulness, Judged
+from perturb.metrics.scorecard import Faithfulness, Judged
 
 HUES = (
     "#c2410c", "#1d4ed8", "#0f766e", "#a21caf", "#a16207", "#4d7c0f", "#be123c", "#475569",

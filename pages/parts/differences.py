@@ -11,7 +11,7 @@ from pages.parts.panes import Shown
 from perturb.core.colour import limit_of, outline, overlay, tint, to_uint8
 from perturb.core.quoting import markdown_text
 from perturb.differences import Agreement, agreement, difference_of, disagreement, mismatches
-from perturb.metrics import NORMALISATIONS
+from perturb.metrics.measures import NORMALISATIONS
 
 REGION_COLOUR = (20, 20, 20)
 DISAGREEMENT_COLOUR = (255, 0, 200)

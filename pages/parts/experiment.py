@@ -16,11 +16,11 @@ from pages.parts import controls, jobs, report, shell, views
 from pages.parts.shell import Scene
 from perturb.core.quoting import markdown_text
 from perturb.core.settings import Value
-from perturb.curves import curve_forwards
 from perturb.engine.runner import Progress
 from perturb.estimates import HEAVY, remedies
 from perturb.methods.base import Outcome
 from perturb.methods.registry import METHODS
+from perturb.metrics.curves import curve_forwards
 from perturb.targets.target import Frozen
 
 AT_ONCE = 600

@@ -13,7 +13,7 @@ import streamlit as st
 from perturb.core.colour import MAGNITUDE, SIGNED, colour_map, limit_of, outline, to_uint8
 from perturb.core.files import png
 from perturb.core.quoting import html_text
-from perturb.curves import Curves
+from perturb.metrics.curves import Curves
 from perturb.targets.target import shares
 
 MAP_COLOUR = "#c2410c"

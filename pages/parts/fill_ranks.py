@@ -7,10 +7,10 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from perturb.cards import METRICS
-from perturb.faithfulness import Faithfulness
-from perturb.fill_ranks import FILL_TITLES, FILLS, LOW
-from perturb.judge import LEVELS
+from perturb.metrics.cards import METRICS
+from perturb.metrics.fill_ranks import FILL_TITLES, FILLS, LOW
+from perturb.metrics.judge import LEVELS
+from perturb.metrics.scorecard import Faithfulness
 
 SHORT = {"blur": "blur", "linear": "imputation"}
 

@@ -15,11 +15,11 @@ from pages.parts import controls, experiment, jobs, network
 from pages.parts.charts import HUES
 from pages.parts.figures import CONTROL_COLOUR
 from pages.parts.panes import Shown
-from perturb.cards import METRICS
 from perturb.comparison import AUCS, auc_rows, curve_rows
-from perturb.curves import curve_forwards
 from perturb.engine.runner import Progress
-from perturb.verdict import REQUIREMENTS, verdict_on
+from perturb.metrics.cards import METRICS
+from perturb.metrics.curves import curve_forwards
+from perturb.metrics.verdict import REQUIREMENTS, verdict_on
 
 KINDS = ("deletion", "insertion")
 

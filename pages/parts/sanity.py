@@ -18,7 +18,7 @@ from perturb.core.colour import overlay, readable_limit
 from perturb.core.quoting import markdown_text
 from perturb.engine.runner import Progress
 from perturb.methods.registry import METHODS
-from perturb.sanity import SEEDS, STAGES, Stage, randomise, reseed
+from perturb.metrics.randomization import SEEDS, STAGES, Stage, randomise, reseed
 from perturb.segmenters.base import lacking
 
 ALIKE = 0.5

@@ -10,8 +10,8 @@ import streamlit as st
 from pages.parts import figures, jobs, shell
 from perturb.core.colour import blend, label_colours, limit_of, outline, overlay, to_uint8
 from perturb.images.planted import PLANTED_SEEDS, load_planted
-from perturb.known_answers import SETTINGS, TWINS, Case, Flip, Search, flip, search, search_forwards
 from perturb.methods.registry import METHODS
+from perturb.metrics.planted_shortcut import SETTINGS, TWINS, Case, Flip, Search, flip, search, search_forwards
 
 STREETS = {f"Street {number}": seed for number, seed in enumerate(PLANTED_SEEDS, 1)}
 PREFIX = "twins_"

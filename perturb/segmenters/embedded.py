@@ -49,7 +49,7 @@ def streets_unet(device: torch.device) -> Segmenter:
 def streets_shortcut(device: torch.device) -> Segmenter:
     """`streets-shortcut`: the same network, deliberately flawed: a small board decides what it calls a car.
 
-    Made for `perturb.known_answers`, and for nothing else.
+    Made for `perturb.metrics.planted_shortcut`, and for nothing else.
 
     Raises:
         SegmenterError: the weights file is missing or does not fit.

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
-from perturb.cards import METRICS
-from perturb.controls import CONTROLS
 from perturb.evaluation import Plan, evaluate
 from perturb.evaluation_folder import TABLE
+from perturb.metrics.baselines import CONTROLS
+from perturb.metrics.cards import METRICS
 
 from .driver import open_page, query, wait_idle
 from .lab import RUN_SECONDS, download

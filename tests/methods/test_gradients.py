@@ -19,8 +19,8 @@ from perturb.engine.autograd import Score, trace
 from perturb.images.image import to_tensor
 from perturb.methods.explain import masks_and_fill
 from perturb.methods.registry import INSIDE, METHODS
+from perturb.metrics.randomization import randomise, reseed
 from perturb.perturbations.fills.registry import make_fill
-from perturb.sanity import randomise, reseed
 from perturb.segmenters.layers import stretch
 from perturb.segmenters.onnx.segmenter import load_onnx
 from tests.analytic import Additive, Constant, picture

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from perturb.cards import METRICS
 from perturb.core.ranks import spearman
-from perturb.verdict import FALL, SMALLEST_GAP
+from perturb.metrics.cards import METRICS
+from perturb.metrics.verdict import FALL, SMALLEST_GAP
 
 FILLS = ("blur", "linear")
 FILL_TITLES = {"blur": "Gaussian blur", "linear": "noisy linear imputation"}

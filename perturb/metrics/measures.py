@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from skimage.metrics import structural_similarity
 
-from perturb.cards import METRICS, Metric
 from perturb.core.errors import SettingError
 from perturb.core.ranks import ranks
+from perturb.metrics.cards import METRICS, Metric
 from perturb.perturbations.masks import order_by
 
 __all__ = [

@@ -10,13 +10,13 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import perturb
 from perturb import Segmenter
-from perturb.cards import METRICS
-from perturb.controls import CONTROLS
 from perturb.core.settings import check_settings
-from perturb.curves import FILL
-from perturb.faithfulness import compare, compare_forwards
 from perturb.images.image import to_tensor
-from perturb.judge import DEFAULT_METRICS, Judge
+from perturb.metrics.baselines import CONTROLS
+from perturb.metrics.cards import METRICS
+from perturb.metrics.curves import FILL
+from perturb.metrics.judge import DEFAULT_METRICS, Judge
+from perturb.metrics.scorecard import compare, compare_forwards
 from perturb.perturbations.fills.imputation import impute
 from perturb.perturbations.fills.registry import FILL_SETTINGS, make_fill
 from perturb.perturbations.masks import order_by

@@ -10,7 +10,7 @@ import pytest
 import perturb
 from perturb.images.class_names import STREET_CLASSES
 from perturb.images.planted import PLANTED_SEEDS, load_planted
-from perturb.known_answers import SETTINGS, TWINS, case, cue_found, flip, search
+from perturb.metrics.planted_shortcut import SETTINGS, TWINS, case, cue_found, flip, search
 from training.scenes.planted import SHORTCUT_CLASS, UNSEEN_SEEDS, draw_planted
 
 WEIGHTS = Path(perturb.__file__).parent / "segmenters" / "weights"

@@ -7,7 +7,7 @@ from numpy.testing import assert_array_equal
 from torch import nn
 
 import perturb
-from perturb.sanity import randomise, reseed
+from perturb.metrics.randomization import randomise, reseed
 from tests.analytic import DarkIsObject, dark_square
 
 NAMES = ["first", "inner.mix", "head"]  # in the order in which the picture passes them

@@ -19,12 +19,12 @@ from perturb.core.settings import check_settings
 from perturb.engine import runner
 from perturb.engine.runner import Progress
 from perturb.methods.result import Result
-from perturb.metrics import auc
+from perturb.metrics.measures import auc
+from perturb.metrics.verdict import Measure, verdict_on
 from perturb.perturbations.fills.registry import FILL_SETTINGS, make_fill
 from perturb.perturbations.masks import Chain, Ranked, order_by
 from perturb.targets.readings import WHOLE_PASSES, Execution, Readings
 from perturb.targets.target import Score
-from perturb.verdict import Measure, verdict_on
 
 STEPS = 20
 DRAWS = 3
@@ -95,12 +95,12 @@ class Curves:
         return [(name, getattr(self, name)) for name in names]
 
     def metrics(self) -> dict[str, float]:
-        """The areas under the curves; see `perturb.metrics.METRICS`."""
+        """The areas under the curves; see `perturb.metrics.cards.METRICS`."""
         areas = {f"{name}_auc": curve.auc for name, curve in self.items()}
         return areas | {"deletion_iou_auc": self.deletion.iou_auc, "insertion_iou_auc": self.insertion.iou_auc}
 
     def verdict(self, measure: Measure = "score") -> str:
-        """What they say about the map, in sentences with the areas; see `perturb.verdict` for what is required.
+        """What they say about the map, in sentences with the areas; see `perturb.metrics.verdict` for what is required.
 
         Args:
             measure: `score`, or `iou` for the curves of the IoU.

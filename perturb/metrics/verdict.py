@@ -25,7 +25,7 @@ from typing import Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from perturb.metrics import auc
+from perturb.metrics.measures import auc
 from perturb.targets.target import Score
 
 FALL = 0.2
@@ -52,7 +52,7 @@ Outcome = Literal["faithful", "contradictory", "worse", "cannot tell"]
 
 
 class CurveLike(Protocol):
-    """What a verdict reads of one curve; see `perturb.curves.Curve`."""
+    """What a verdict reads of one curve; see `perturb.metrics.curves.Curve`."""
 
     @property
     def fraction(self) -> Floats: ...
@@ -67,7 +67,7 @@ class CurveLike(Protocol):
 
 
 class CurvesLike(Protocol):
-    """What a verdict reads of the curves of a map; see `perturb.curves.Curves`."""
+    """What a verdict reads of the curves of a map; see `perturb.metrics.curves.Curves`."""
 
     @property
     def deletion(self) -> CurveLike: ...

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from perturb.cards import METRICS
 from perturb.core.errors import SettingError, TargetError
 from perturb.core.settings import check_settings, lookup
-from perturb.curves import FILL, STEPS, Curve
 from perturb.engine import runner
 from perturb.engine.runner import Progress
 from perturb.images.image import Image
-from perturb.metrics import check_map, concentration, error_share, is_constant, map_iou, pointing
+from perturb.metrics.cards import METRICS
+from perturb.metrics.curves import FILL, STEPS, Curve
+from perturb.metrics.measures import check_map, concentration, error_share, is_constant, map_iou, pointing
 from perturb.perturbations.fills.registry import FILL_SETTINGS, make_fill
 from perturb.perturbations.masks import Chain, Masks, Ranked, order_by
 from perturb.segmenters.base import Segmenter

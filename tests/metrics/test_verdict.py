@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 import perturb
-from perturb.curves import Curve, Curves
 from perturb.images.image import image_from_pixels
-from perturb.verdict import Standing, fallen, falls, verdict_on
+from perturb.metrics.curves import Curve, Curves
+from perturb.metrics.verdict import Standing, fallen, falls, verdict_on
 
 FRACTION = np.linspace(0, 1, 5)
 

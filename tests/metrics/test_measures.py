@@ -7,11 +7,11 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import perturb
-from perturb import metrics
 from perturb.__main__ import main
-from perturb.cards import METRICS
 from perturb.core.ranks import spearman
 from perturb.images.image import image_from_pixels
+from perturb.metrics import measures
+from perturb.metrics.cards import METRICS
 from perturb.perturbations.masks import order_by
 from perturb.targets import quality
 
@@ -33,21 +33,21 @@ def test_ranks_are_exact_when_42_percent_of_the_map_are_zero():
     values[420:] = RNG.random(580) + 0.1
     heatmap = RNG.permutation(values).reshape(25, 40)
     for count in (0, 1, 599, 600, 601, 1000):
-        assert metrics.top(heatmap, count).sum() == count
-    chosen = metrics.top(heatmap, 600)
+        assert measures.top(heatmap, count).sum() == count
+    chosen = measures.top(heatmap, 600)
     assert chosen[heatmap > 0].all()  # all 580, and 20 of the zeros
-    assert (metrics.top(heatmap, 600, seed=1) != chosen).any()  # which of them, chance decides
+    assert (measures.top(heatmap, 600, seed=1) != chosen).any()  # which of them, chance decides
 
 
 def test_iou_of_the_map():
     mask = np.zeros((6, 8), dtype=bool)
     mask[1:3, 2:6] = True
-    assert metrics.map_iou(mask.astype(float), mask) == 1
-    assert metrics.map_iou(-mask.astype(float), mask) == 0
+    assert measures.map_iou(mask.astype(float), mask) == 1
+    assert measures.map_iou(-mask.astype(float), mask) == 0
     half = np.zeros((6, 8))
     half[1, 2:6] = 2  # four right, then four wrong
     half[5, 0:4] = 1
-    assert metrics.map_iou(half, mask) == pytest.approx(4 / 12)
+    assert measures.map_iou(half, mask) == pytest.approx(4 / 12)
 
 
 @pytest.mark.parametrize(("x", "margin", "hit"), [(5, 0, 1), (6, 0, 0), (20, 15, 1), (21, 15, 0)])
@@ -56,28 +56,28 @@ def test_pointing_game_counts_euclidean_pixels_from_the_region(x, margin, hit):
     mask[:, :6] = True
     heatmap = np.zeros((3, 40))
     heatmap[1, x] = 1
-    assert metrics.pointing(heatmap, mask, margin) == hit
+    assert measures.pointing(heatmap, mask, margin) == hit
 
 
 def test_concentration_by_hand():
     one = np.zeros((4, 5))
     one[2, 2] = -3.0
-    got = metrics.concentration(one)
+    got = measures.concentration(one)
     assert got["gini"] == pytest.approx(19 / 20)
     assert got["entropy"] == 0
     assert got["half_area"] == pytest.approx(1 / 20)
     assert got["total_variation"] == pytest.approx(4 * 3 / (3 * 20))
-    even = metrics.concentration(np.full((4, 5), 7.0))
+    even = measures.concentration(np.full((4, 5), 7.0))
     assert even["gini"] == pytest.approx(0, abs=1e-12)
     assert even["entropy"] == pytest.approx(1)
     assert even["half_area"] == pytest.approx(0.5)
     assert even["total_variation"] is None
     # 1, 2, 3, 4: Gini 0.25, and 3 + 4 = 7 of 10 are the first half
-    few = metrics.concentration(np.array([[1.0, 2.0], [3.0, 4.0]]))
+    few = measures.concentration(np.array([[1.0, 2.0], [3.0, 4.0]]))
     assert few["gini"] == pytest.approx(0.25)
     assert few["half_area"] == pytest.approx(0.5)
     assert few["total_variation"] == pytest.approx((1 + 1 + 2 + 2) / (3 * 4))
-    assert metrics.concentration(np.zeros((2, 2)))["gini"] is None
+    assert measures.concentration(np.zeros((2, 2)))["gini"] is None
 
 
 def test_agreement_of_identical_reversed_and_constant_maps():
@@ -85,19 +85,19 @@ def test_agreement_of_identical_reversed_and_constant_maps():
     rank = spearman([a, 2 * a + 5, -a, np.ones_like(a)])
     assert_allclose(rank[0, :3], [1, 1, -1])
     assert np.isnan(rank[0, 3])
-    overlap = metrics.top_overlap([a, a**3, -a])
+    overlap = measures.top_overlap([a, a**3, -a])
     assert_allclose(overlap[0], [1, 1, 0])
-    assert metrics.inverse_distance(a, 3 * a + 1) == pytest.approx(1)
-    assert metrics.inverse_distance(a, -a) < 0.5
-    assert metrics.ssim(a, a) == pytest.approx(1)
-    assert metrics.ssim(a, np.ones_like(a)) is None
+    assert measures.inverse_distance(a, 3 * a + 1) == pytest.approx(1)
+    assert measures.inverse_distance(a, -a) < 0.5
+    assert measures.ssim(a, a) == pytest.approx(1)
+    assert measures.ssim(a, np.ones_like(a)) is None
 
 
 def test_share_on_errors_by_hand():
     wrong = np.array([[True, False], [False, False]])
-    assert metrics.error_share(np.array([[-2.0, 1.0], [1.0, 0.0]]), wrong) == pytest.approx(0.5)
-    assert metrics.error_share(np.ones((2, 2)), wrong) == pytest.approx(0.25)  # an even map: the share of wrong pixels
-    assert metrics.error_share(np.zeros((2, 2)), wrong) is None
+    assert measures.error_share(np.array([[-2.0, 1.0], [1.0, 0.0]]), wrong) == pytest.approx(0.5)
+    assert measures.error_share(np.ones((2, 2)), wrong) == pytest.approx(0.25)  # an even map: the share of wrong pixels
+    assert measures.error_share(np.zeros((2, 2)), wrong) is None
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_share_on_errors_by_hand():
 )
 def test_a_map_that_does_not_fit_is_refused_in_words(heatmap, words):
     with pytest.raises(perturb.SettingError, match=words):
-        metrics.check_map(heatmap, (4, 3))
+        measures.check_map(heatmap, (4, 3))
 
 
 def test_segmentation_figures_by_hand():

@@ -9,11 +9,11 @@ from scipy import stats
 from torch import nn
 
 import perturb
-from perturb.cards import METRICS
-from perturb.curves import Curve
-from perturb.faithfulness import Faithfulness, Judged, compare, contents
-from perturb.fill_ranks import ORDERS
-from perturb.judge import Judge
+from perturb.metrics.cards import METRICS
+from perturb.metrics.curves import Curve
+from perturb.metrics.fill_ranks import ORDERS
+from perturb.metrics.judge import Judge
+from perturb.metrics.scorecard import Faithfulness, Judged, compare, contents
 from perturb.report_items import item_of_comparison
 from tests.analytic import DarkIsObject, dark_square
 

@@ -10,19 +10,19 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from perturb.cards import METRICS
-from perturb.controls import CONTROLS
 from perturb.core.errors import SettingError
 from perturb.core.files import csv_bytes
 from perturb.core.quoting import json_file
 from perturb.core.ranks import ranks, spearman
-from perturb.curves import STEPS, Curve
 from perturb.engine.runner import Progress
-from perturb.fill_ranks import FILLS, FillRanks, fill_ranks
-from perturb.judge import DEFAULT_METRICS, LEVELS, Judge, Value, span
 from perturb.methods.result import Result
-from perturb.metrics import normalise, top_overlap
-from perturb.verdict import FALL, SMALLEST_GAP, falls
+from perturb.metrics.baselines import CONTROLS
+from perturb.metrics.cards import METRICS
+from perturb.metrics.curves import STEPS, Curve
+from perturb.metrics.fill_ranks import FILLS, FillRanks, fill_ranks
+from perturb.metrics.judge import DEFAULT_METRICS, LEVELS, Judge, Value, span
+from perturb.metrics.measures import normalise, top_overlap
+from perturb.metrics.verdict import FALL, SMALLEST_GAP, falls
 
 Floats = npt.NDArray[np.float64]
 
@@ -56,7 +56,7 @@ class Faithfulness:
 
     Attributes:
         maps: the methods in the order given, then the controls.
-        spearman, overlap: of all pairs of maps, float64 `(N, N)`; see `perturb.metrics`.
+        spearman, overlap: of all pairs of maps, float64 `(N, N)`; see `perturb.metrics.measures`.
         consensus: mean rank of each pixel over the methods, float32 `(H, W)`, from 0 (least) to 1 (most important).
         disagreement: standard deviation of these ranks, float32 `(H, W)` in [0, 0.5].
         wrong_share: share of the picture's pixels that the segmenter gets wrong; None without ground truth.
@@ -91,7 +91,7 @@ class Faithfulness:
         """Whether a metric can tell maps apart here.
 
         Metrics that hide pixels can only where hiding them lowers the score, for one of the maps at least, by `FALL` of its
-        clean value; see `perturb.verdict`. For the IoU both the score and the IoU must fall. All others always can.
+        clean value; see `perturb.metrics.verdict`. For the IoU both the score and the IoU must fall. All others always can.
         """
         group = METRICS[metric].group
         if group not in ("curves", "road", "subject"):

@@ -18,7 +18,7 @@ from perturb.engine import runner
 from perturb.engine.runner import Progress
 from perturb.methods.explain import explain
 from perturb.methods.result import Result
-from perturb.metrics import ssim
+from perturb.metrics.measures import ssim
 from perturb.segmenters.base import Segmenter
 from perturb.segmenters.torch_module import TorchSegmenter
 

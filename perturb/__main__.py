@@ -14,7 +14,8 @@ from perturb import evaluate_command, export
 from perturb.arguments import Bar, Parser, add_ignore_index, ignored_in, names_in, settings_in, words
 from perturb.core.errors import PerturbError, SettingError
 from perturb.core.settings import lookup
-from perturb.estimates import estimate
+from perturb.experiments.estimates import estimate
+from perturb.experiments.study import FILL_NAMES, SIZES, check_study, save_study, study
 from perturb.images.image import MAX_SIDE, Image
 from perturb.images.samples import EVERY
 from perturb.methods.explain import PRECISIONS
@@ -22,7 +23,6 @@ from perturb.metrics.cards import METRICS
 from perturb.metrics.curves import FILL, record_of
 from perturb.segmenters.onnx.segmenter import OnnxSegmenter, load_as_told
 from perturb.segmenters.registry import DEFAULT, default_device
-from perturb.study import FILL_NAMES, SIZES, check_study, save_study, study
 from perturb.targets.target import REGIONS, SCORES
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from perturb.core.errors import SettingError
 from perturb.core.files import csv_bytes, npz
 from perturb.core.quoting import json_file, python_literal
-from perturb.differences import agreement, difference_of, disagreement, mismatches
+from perturb.experiments.comparison import agreement, difference_of, disagreement, mismatches
 from perturb.export import picture_lines, segmenter_lines, settings_of, target_line
 from perturb.methods.result import Result
 from perturb.metrics.curves import Curves, record_of
@@ -36,7 +36,7 @@ def contents(panes: Panes, pair: tuple[int, int] | None, how: str, curves: PaneC
     Args:
         panes: results of one picture and target, by the number of the pane.
         pair: the two panes whose difference belongs to it; None for none.
-        how: the normalisation before they are subtracted, see `perturb.differences`.
+        how: the normalisation before they are subtracted, see `perturb.experiments.comparison`.
         curves: of the panes that have some, by the number of the pane.
 
     Returns:
@@ -106,7 +106,7 @@ def python_lines(panes: Panes, pair: tuple[int, int] | None, how: str, curves: P
         if result.frozen.first is not None:
             used.setdefault(result.frozen.first.digest, result.frozen.first)
     names = {digest: f"segmenter_{index}" for index, digest in enumerate(used, start=1)}
-    lines = ["import perturb", "from perturb.differences import agreement, difference_of, shared_region", ""]
+    lines = ["import perturb", "from perturb.experiments.comparison import agreement, difference_of, shared_region", ""]
     lines += picture_lines(results[0].image)
     for digest, segmenter in used.items():
         lines += segmenter_lines(segmenter, digest, names[digest])

@@ -9,14 +9,14 @@ from typing import Any
 
 from perturb.arguments import Bar, add_ignore_index, ignored_in, names_in, settings_in, words
 from perturb.core.errors import SettingError
-from perturb.evaluation import SMALLEST, Plan, evaluate, pictures_in
-from perturb.evaluation_folder import TABLE
+from perturb.experiments.bootstrap import summarise
+from perturb.experiments.evaluation import SMALLEST, Plan, evaluate, pictures_in
+from perturb.experiments.evaluation_folder import TABLE
 from perturb.images.image import MAX_SIDE
 from perturb.methods.registry import METHODS
 from perturb.metrics.cards import METRICS
 from perturb.metrics.judge import DEFAULT_METRICS
 from perturb.segmenters.registry import DEFAULT
-from perturb.summaries import summarise
 
 
 def add(commands: Any) -> None:

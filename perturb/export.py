@@ -110,7 +110,10 @@ def python_lines(result: Result, curves: Curves | None = None) -> str:
     first = result.frozen.first
     elsewhere: list[str] = []
     if first is not None:
-        elsewhere = ["from perturb.differences import shared_region", *segmenter_lines(first, first.digest, "first")]
+        elsewhere = [
+            "from perturb.experiments.comparison import shared_region",
+            *segmenter_lines(first, first.digest, "first"),
+        ]
         settings += "    frozen=shared_region(target, image, segmenter, first=first),\n"
     return "\n".join(
         (

@@ -23,6 +23,7 @@ from perturb.core.colour import (
 from perturb.core.files import npz, png
 from perturb.core.settings import shown as shown_settings
 from perturb.drawings import Line, number
+from perturb.experiments.study import Study, study_contents
 from perturb.images.image import Image
 from perturb.methods.registry import METHODS
 from perturb.methods.result import Result, versions
@@ -32,7 +33,6 @@ from perturb.metrics.fill_ranks import FILL_TITLES, FILLS
 from perturb.metrics.scorecard import Faithfulness, contents
 from perturb.report import Chart, Item, Plate, Table
 from perturb.segmenters.base import Segmenter
-from perturb.study import Study, study_contents
 from perturb.targets.target import shares
 
 MAP_COLOUR, CONTROL_COLOUR = "#c2410c", "#7d828b"

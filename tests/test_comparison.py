@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import perturb
 from perturb.comparison import AUCS, contents
-from perturb.differences import scales, shared_region
+from perturb.experiments.comparison import scales, shared_region
 from perturb.export import python_lines
 from tests.analytic import Additive, picture
 

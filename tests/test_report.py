@@ -16,11 +16,11 @@ from numpy.testing import assert_array_equal
 import perturb
 from perturb import export
 from perturb.drawings import Line, colour_bar, line_chart
+from perturb.experiments.study import study
 from perturb.metrics.curves import record_of
 from perturb.metrics.scorecard import compare
 from perturb.report import report_html, report_zip
 from perturb.report_items import item_of, item_of_arrays, item_of_comparison, item_of_study
-from perturb.study import study
 from tests.analytic import Additive
 
 EVIL = "</title><script>alert('x')</script><img src=x onerror=alert(1)>"

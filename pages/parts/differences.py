@@ -10,7 +10,7 @@ from pages.parts import figures
 from pages.parts.panes import Shown
 from perturb.core.colour import limit_of, outline, overlay, tint, to_uint8
 from perturb.core.quoting import markdown_text
-from perturb.differences import Agreement, agreement, difference_of, disagreement, mismatches
+from perturb.experiments.comparison import Agreement, agreement, difference_of, disagreement, mismatches
 from perturb.metrics.measures import NORMALISATIONS
 
 REGION_COLOUR = (20, 20, 20)

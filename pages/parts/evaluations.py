@@ -12,8 +12,8 @@ import streamlit as st
 import perturb
 from pages.parts.cards import tip
 from perturb.core.quoting import csv_cell, markdown_text
+from perturb.experiments.bootstrap import read_table, summarise
 from perturb.metrics.cards import METRICS
-from perturb.summaries import read_table, summarise
 
 BUNDLED = Path(__file__).parents[2] / "docs" / "evaluation.parquet"
 COMMAND = """python -m perturb evaluate FOLDER --methods occlusion,feature-ablation,rise \\

@@ -17,7 +17,7 @@ from pages.parts.shell import Scene
 from perturb.core.quoting import markdown_text
 from perturb.core.settings import Value
 from perturb.engine.runner import Progress
-from perturb.estimates import HEAVY, remedies
+from perturb.experiments.estimates import HEAVY, remedies
 from perturb.methods.base import Outcome
 from perturb.methods.registry import METHODS
 from perturb.metrics.curves import curve_forwards

@@ -12,7 +12,7 @@ from pages.parts.panes import Shown
 from pages.parts.panorama import View, panorama
 from perturb.core.colour import blend, label_colours, outline, overlay, to_uint8
 from perturb.core.files import png
-from perturb.differences import Scale, scales
+from perturb.experiments.comparison import Scale, scales
 
 LOOKS = {
     "side by side": "All panes beside each other; zoom and place are the same in all of them.",

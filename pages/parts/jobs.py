@@ -20,7 +20,7 @@ from streamlit.runtime.scriptrunner import StopException
 import perturb
 from perturb.core.quoting import markdown_text
 from perturb.engine.runner import Progress
-from perturb.estimates import duration as duration  # of runs, for all pages
+from perturb.experiments.estimates import duration as duration  # of runs, for all pages
 
 T = TypeVar("T")
 KEPT = 32

@@ -9,7 +9,7 @@ import streamlit as st
 import perturb
 from pages.parts import address
 from perturb.core.quoting import markdown_text
-from perturb.estimates import timed_pass
+from perturb.experiments.estimates import timed_pass
 from perturb.segmenters.onnx.segmenter import OnnxSegmenter
 from perturb.segmenters.registry import DEFAULT
 

@@ -12,7 +12,7 @@ import perturb
 from pages.parts import figures, onnx_scales, shell
 from perturb.core.colour import blend, label_colours
 from perturb.core.quoting import markdown_text
-from perturb.estimates import HEAVY, duration
+from perturb.experiments.estimates import HEAVY, duration
 from perturb.segmenters.onnx.checks import MAX_BYTES
 from perturb.segmenters.onnx.segmenter import LOADED, OnnxSegmenter
 from perturb.segmenters.onnx.session import rehearse

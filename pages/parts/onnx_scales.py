@@ -15,7 +15,7 @@ import perturb
 from pages.parts import figures
 from perturb.core.colour import blend, label_colours
 from perturb.engine.runner import clean_logits
-from perturb.estimates import duration
+from perturb.experiments.estimates import duration
 from perturb.images.image import image_from_pixels
 from perturb.segmenters.onnx.scaling import ORDERS, PRESETS, SCALES, Scaling, fitting, numbers, preset, text_of
 from perturb.segmenters.onnx.segmenter import OnnxSegmenter

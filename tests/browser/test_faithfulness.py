@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
-from perturb.evaluation import Plan, evaluate
-from perturb.evaluation_folder import TABLE
+from perturb.experiments.evaluation import Plan, evaluate
+from perturb.experiments.evaluation_folder import TABLE
 from perturb.metrics.baselines import CONTROLS
 from perturb.metrics.cards import METRICS
 

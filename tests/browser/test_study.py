@@ -7,7 +7,7 @@ import re
 import numpy as np
 from playwright.sync_api import expect
 
-from perturb.study import COLUMNS, FILES
+from perturb.experiments.study import COLUMNS, FILES
 
 from .driver import open_page, wait_idle
 from .lab import FAST, RUN_SECONDS, download, numbers, stop_button

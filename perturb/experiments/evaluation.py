@@ -13,7 +13,7 @@ from perturb.core.errors import ImageError, SettingError, TargetError
 from perturb.core.settings import check_settings, lookup
 from perturb.engine import runner
 from perturb.engine.runner import Progress
-from perturb.evaluation_folder import Rows, hold, key_of, open_folder, table_of, write_table
+from perturb.experiments.evaluation_folder import Rows, hold, key_of, open_folder, table_of, write_table
 from perturb.images.image import MAX_SIDE, Image, load_image
 from perturb.images.samples import EVERY, SAMPLES, sample
 from perturb.methods.explain import explain

@@ -6,14 +6,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 
 import perturb
-from perturb.differences import (
-    agreement,
-    difference,
-    difference_of,
-    disagreement,
-    mismatches,
-    shared_region,
-)
+from perturb.experiments.comparison import agreement, difference, difference_of, disagreement, mismatches, shared_region
 from perturb.metrics.measures import NORMALISATIONS, normalise
 from tests.analytic import Additive, DarkIsObject, dark_square, picture
 

@@ -9,7 +9,7 @@ from scipy.stats import spearmanr
 
 import perturb
 from perturb.__main__ import main
-from perturb.study import COLUMNS, FILES, study
+from perturb.experiments.study import COLUMNS, FILES, study
 from tests.analytic import Constant, DarkIsObject, dark_square
 
 

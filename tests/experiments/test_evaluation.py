@@ -17,10 +17,10 @@ from pandas.testing import assert_frame_equal
 
 import perturb
 from perturb.__main__ import main
-from perturb.evaluation import Plan, evaluate, pictures_in
+from perturb.experiments.bootstrap import summarise
+from perturb.experiments.evaluation import Plan, evaluate, pictures_in
 from perturb.metrics.baselines import CONTROLS
 from perturb.segmenters.registry import SEGMENTERS, SegmenterEntry
-from perturb.summaries import summarise
 from tests import onnx_files as files
 from tests.analytic import DarkIsObject, dark_square
 from tests.disks import disk  # noqa: F401 — a fixture

@@ -1,0 +1,1 @@
+"""Experiments of many runs: occlusion studies, comparisons, evaluations of a data set."""

@@ -9,7 +9,7 @@ perturb.save(result, "out", curves=curves)
 
 from perturb.core.errors import ExportError, ImageError, PerturbError, SegmenterError, SettingError, TargetError
 from perturb.engine.runner import Probe
-from perturb.export import save
+from perturb.export.writer import save
 from perturb.images.image import Image, load_image
 from perturb.images.samples import SAMPLES, sample
 from perturb.methods.explain import explain, probe

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import perturb
-from perturb import evaluate_command, export
+from perturb import evaluate_command
 from perturb.arguments import Bar, Parser, add_ignore_index, ignored_in, names_in, settings_in, words
 from perturb.core.errors import PerturbError, SettingError
 from perturb.core.settings import lookup
 from perturb.experiments.estimates import estimate
 from perturb.experiments.study import FILL_NAMES, SIZES, check_study, save_study, study
+from perturb.export import writer
 from perturb.images.image import MAX_SIDE, Image
 from perturb.images.samples import EVERY
 from perturb.methods.explain import PRECISIONS
@@ -126,7 +127,7 @@ def _explain(options: argparse.Namespace) -> None:
     target = _target(options)
     settings = settings_in(options.set)
     lookup(perturb.FILLS, options.curve_fill, "fill")  # before the work, not after it
-    export.check(options.out)  # before the work, not after it
+    writer.check(options.out)  # before the work, not after it
     image = _image(options.image, options.max_side)
     for note in image.notes:
         print(note, file=sys.stderr)

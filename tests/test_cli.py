@@ -17,9 +17,9 @@ from numpy.testing import assert_allclose
 import perturb
 from pages.parts.views import command_line
 from perturb.__main__ import main
-from perturb.comparison import contents
-from perturb.export import FILES, to_zip
-from perturb.report_items import item_of
+from perturb.export.comparison import contents
+from perturb.export.report.items import item_of
+from perturb.export.writer import FILES, to_zip
 from tests.analytic import DarkIsObject, dark_square
 
 
@@ -339,7 +339,7 @@ def test_a_failed_write_leaves_the_earlier_result(tmp_path, capsys, monkeypatch)
     def full(_made):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("perturb.export.readings_csv", full)
+    monkeypatch.setattr("perturb.export.writer.readings_csv", full)
     assert explain_all(picture, out, "--seed", "5") == 2
     assert "cannot be written" in capsys.readouterr().err
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before

@@ -13,9 +13,9 @@ import streamlit as st
 from pages.parts import network, report
 from perturb.core.files import npz
 from perturb.core.quoting import file_name
+from perturb.export.report.document import Item
+from perturb.export.report.items import item_of_arrays
 from perturb.images.image import digest_of
-from perturb.report import Item
-from perturb.report_items import item_of_arrays
 
 
 def offer(label: str, arrays: Mapping[str, npt.NDArray[Any]], *, name: str, key: str, text: str) -> None:

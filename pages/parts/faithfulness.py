@@ -13,10 +13,10 @@ from pages.parts import controls, experiment, jobs, judged, report
 from pages.parts.shell import Scene
 from perturb.core.quoting import markdown_text
 from perturb.engine.runner import Progress
+from perturb.export.report.items import item_of_comparison
 from perturb.methods.registry import METHODS
 from perturb.metrics.judge import DEFAULT_METRICS
 from perturb.metrics.scorecard import Faithfulness, compare, compare_forwards
-from perturb.report_items import item_of_comparison
 
 DEFAULT = ("occlusion", "feature-ablation")
 IMPUTED = 2.0

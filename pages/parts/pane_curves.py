@@ -15,8 +15,8 @@ from pages.parts import controls, experiment, jobs, network
 from pages.parts.charts import HUES
 from pages.parts.figures import CONTROL_COLOUR
 from pages.parts.panes import Shown
-from perturb.comparison import AUCS, auc_rows, curve_rows
 from perturb.engine.runner import Progress
+from perturb.export.comparison import AUCS, auc_rows, curve_rows
 from perturb.metrics.cards import METRICS
 from perturb.metrics.curves import curve_forwards
 from perturb.metrics.verdict import REQUIREMENTS, verdict_on

@@ -8,10 +8,10 @@ import streamlit as st
 
 from pages.parts import pane_curves, report
 from pages.parts.panes import Outcome, Shown
-from perturb.comparison import contents, python_lines
 from perturb.core.files import zip_of
 from perturb.core.quoting import file_name
-from perturb.report_items import item_of
+from perturb.export.comparison import contents, python_lines
+from perturb.export.report.items import item_of
 
 
 def offer(made: Outcome, pair: tuple[Shown, Shown | None], how: str, prefix: str) -> None:

@@ -13,7 +13,7 @@ import streamlit as st
 
 from pages.parts import address
 from perturb.core.quoting import markdown_text
-from perturb.report import Item, report_html, report_zip
+from perturb.export.report.document import Item, report_html, report_zip
 
 PREFIXES = ("occ_", "per_", "ins_", "cam_", "cmp_", "fai_", "seg_")
 """Of the pages' settings in the address."""

@@ -18,8 +18,8 @@ from perturb.core.files import zip_of
 from perturb.core.quoting import markdown_text
 from perturb.engine.runner import Progress
 from perturb.experiments.study import FILL_NAMES, SIZES, Study, plan, study, study_contents, study_forwards
+from perturb.export.report.items import item_of_study
 from perturb.perturbations.fills.registry import FILLS
-from perturb.report_items import item_of_study
 
 OFFERED = (24, 32, 48, 64, 96, 128)
 HEADERS = {

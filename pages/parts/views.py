@@ -15,14 +15,14 @@ from perturb.arguments import names_in
 from perturb.core.colour import blend, edges, label_colours, limit_of, outline, overlay, readable_limit, to_uint8
 from perturb.core.files import png
 from perturb.core.quoting import file_name, markdown_text, shell_line
-from perturb.export import python_lines, to_zip
+from perturb.export.report.items import item_of
+from perturb.export.writer import python_lines, to_zip
 from perturb.images.samples import is_sample
 from perturb.methods.base import Outcome
 from perturb.methods.lime import POOR_FIT
 from perturb.metrics.cards import METRICS
 from perturb.metrics.curves import FILL
 from perturb.metrics.verdict import REQUIREMENTS, verdict_on
-from perturb.report_items import item_of
 from perturb.segmenters.onnx.segmenter import OnnxSegmenter
 from perturb.targets.target import Frozen
 

@@ -25,7 +25,6 @@ from numpy.testing import assert_allclose
 import perturb
 from pages.parts.figures import bar_html, legend_html
 from pages.parts.views import command_line
-from perturb import comparison, export
 from perturb.__main__ import main
 from perturb.core.files import csv_bytes, npz
 from perturb.core.quoting import (
@@ -39,9 +38,10 @@ from perturb.core.quoting import (
     python_literal,
     shell_line,
 )
-from perturb.drawings import Line, line_chart
-from perturb.report import Table, report_html, report_zip
-from perturb.report_items import item_of
+from perturb.export import comparison, writer
+from perturb.export.report.document import Table, report_html, report_zip
+from perturb.export.report.items import item_of
+from perturb.export.report.svg import Line, line_chart
 from tests import onnx_files as files
 from tests.analytic import Additive, picture
 
@@ -227,8 +227,8 @@ def shape(code):
 @given(ANY)
 def test_lines_that_reproduce_a_result_have_one_shape_whatever_its_names(result, curves, text):
     named, plain = renamed(result, text), renamed(result, "plain")
-    code = export.python_lines(named, curves)
-    assert shape(code) == shape(export.python_lines(plain, curves))
+    code = writer.python_lines(named, curves)
+    assert shape(code) == shape(writer.python_lines(plain, curves))
     found = [node.value for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Constant)]
     assert found.count(text) >= 3  # the segmenter, the class, and the name of the ground truth's class
     pair = {1: named, 2: renamed(result, "plain")}
@@ -362,7 +362,7 @@ def test_a_network_whose_class_name_is_code_runs_nothing_and_is_reproduced(tmp_p
     result = perturb.explain(perturb.load_image(photo), segmenter, perturb.Target(RUNS, region="all"), size=8, stride=8)
     curves = perturb.curves(result)
     archive = zipfile.ZipFile(io.BytesIO(report_zip("Report", [item_of(result, curves=curves)])))
-    scripts = [(out / "reproduce.py").read_text(), export.python_lines(result, curves)]
+    scripts = [(out / "reproduce.py").read_text(), writer.python_lines(result, curves)]
     scripts += [archive.read(name).decode() for name in archive.namelist() if name.endswith("reproduce.py")]
     scripts.append(comparison.python_lines({1: result}, None, "none", {1: curves}))
     assert len(scripts) == 4

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 import perturb
 from perturb.core.settings import check_settings
-from perturb.export import contents, save, settings_of
+from perturb.export.writer import contents, save, settings_of
 from perturb.images.image import image_from_pixels
 from perturb.methods.explain import masks_and_fill
 from perturb.methods.kernel_shap import draw, kernel, solve

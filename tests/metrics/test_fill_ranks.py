@@ -9,12 +9,12 @@ from scipy import stats
 from torch import nn
 
 import perturb
+from perturb.export.report.items import item_of_comparison
 from perturb.metrics.cards import METRICS
 from perturb.metrics.curves import Curve
 from perturb.metrics.fill_ranks import ORDERS
 from perturb.metrics.judge import Judge
 from perturb.metrics.scorecard import Faithfulness, Judged, compare, contents
-from perturb.report_items import item_of_comparison
 from tests.analytic import DarkIsObject, dark_square
 
 METRICS_OF_BOTH = tuple(metric for pair in ORDERS.values() for metric in pair)

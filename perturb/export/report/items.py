@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from perturb import export
 from perturb.core.colour import (
     blend,
     colour_map,
@@ -22,8 +21,10 @@ from perturb.core.colour import (
 )
 from perturb.core.files import npz, png
 from perturb.core.settings import shown as shown_settings
-from perturb.drawings import Line, number
 from perturb.experiments.study import Study, study_contents
+from perturb.export import writer
+from perturb.export.report.document import Chart, Item, Plate, Table
+from perturb.export.report.svg import Line, number
 from perturb.images.image import Image
 from perturb.methods.registry import METHODS
 from perturb.methods.result import Result, versions
@@ -31,7 +32,6 @@ from perturb.metrics.cards import METRICS
 from perturb.metrics.curves import Curves, record_of
 from perturb.metrics.fill_ranks import FILL_TITLES, FILLS
 from perturb.metrics.scorecard import Faithfulness, contents
-from perturb.report import Chart, Item, Plate, Table
 from perturb.segmenters.base import Segmenter
 from perturb.targets.target import shares
 
@@ -74,8 +74,8 @@ def item_of(result: Result, link: str = "", shown: str = "score", curves: Curves
         tables=() if curves is None else (_areas(curves),),
         record=record_of(result, curves),
         unused=frozenset(f"settings.{name}" for name in result.settings if name not in used),
-        files=lambda: export.contents(result, curves),
-        code=export.python_lines(result, curves),
+        files=lambda: writer.contents(result, curves),
+        code=writer.python_lines(result, curves),
         link=link,
         sentences=result.notes if curves is None else (curves.verdict(), *result.notes),
     )

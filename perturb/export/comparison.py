@@ -12,7 +12,7 @@ from perturb.core.errors import SettingError
 from perturb.core.files import csv_bytes, npz
 from perturb.core.quoting import json_file, python_literal
 from perturb.experiments.comparison import agreement, difference_of, disagreement, mismatches
-from perturb.export import picture_lines, segmenter_lines, settings_of, target_line
+from perturb.export.writer import picture_lines, segmenter_lines, settings_of, target_line
 from perturb.methods.result import Result
 from perturb.metrics.curves import Curves, record_of
 from perturb.segmenters.base import Segmenter

@@ -14,13 +14,13 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import perturb
-from perturb import export
-from perturb.drawings import Line, colour_bar, line_chart
 from perturb.experiments.study import study
+from perturb.export import writer
+from perturb.export.report.document import report_html, report_zip
+from perturb.export.report.items import item_of, item_of_arrays, item_of_comparison, item_of_study
+from perturb.export.report.svg import Line, colour_bar, line_chart
 from perturb.metrics.curves import record_of
 from perturb.metrics.scorecard import compare
-from perturb.report import report_html, report_zip
-from perturb.report_items import item_of, item_of_arrays, item_of_comparison, item_of_study
 from tests.analytic import Additive
 
 EVIL = "</title><script>alert('x')</script><img src=x onerror=alert(1)>"
@@ -107,7 +107,7 @@ def test_it_says_all_it_takes_to_make_the_run_again(result, curves):
     text = "".join(Reader(report_html("One", [item_of(result, "https://lab.example/?a=1", curves=curves)])).texts)
     for value in (result.image.digest, result.segmenter.digest, "settings.size8", "https://lab.example/?a=1"):
         assert value in text
-    assert export.python_lines(result, curves) in text
+    assert writer.python_lines(result, curves) in text
     for name, version in result.as_dict()["versions"].items():
         assert f"versions.{name}{version}" in text
 

@@ -9,9 +9,9 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import perturb
-from perturb.comparison import AUCS, contents
 from perturb.experiments.comparison import scales, shared_region
-from perturb.export import python_lines
+from perturb.export.comparison import AUCS, contents
+from perturb.export.writer import python_lines
 from tests.analytic import Additive, picture
 
 GRID = {"method": "feature-ablation", "segments": "grid", "count": 6}

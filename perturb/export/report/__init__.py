@@ -1,0 +1,1 @@
+"""The report: several results in one HTML file."""

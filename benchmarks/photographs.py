@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 import perturb
-from perturb.__main__ import main as command_line
+from perturb.cli.main import main as command_line
 from perturb.engine.runner import clean_logits
 
 CLASSES = ("car", "pedestrian", "bicyclist", "sign")

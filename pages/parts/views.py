@@ -11,7 +11,7 @@ import perturb
 from pages.parts import address, controls, figures, report
 from pages.parts.picker import Pick, picture_picker
 from pages.parts.shell import Scene
-from perturb.arguments import names_in
+from perturb.cli.arguments import names_in
 from perturb.core.colour import blend, edges, label_colours, limit_of, outline, overlay, readable_limit, to_uint8
 from perturb.core.files import png
 from perturb.core.quoting import file_name, markdown_text, shell_line

@@ -25,7 +25,7 @@ from numpy.testing import assert_allclose
 import perturb
 from pages.parts.figures import bar_html, legend_html
 from pages.parts.views import command_line
-from perturb.__main__ import main
+from perturb.cli.main import main
 from perturb.core.files import csv_bytes, npz
 from perturb.core.quoting import (
     FILE_NAME_BYTES,

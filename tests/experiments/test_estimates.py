@@ -8,12 +8,12 @@ import pytest
 
 import perturb
 from pages.parts import shell
-from perturb.__main__ import main
+from perturb.cli.main import main
 from perturb.core.files import png
 from perturb.experiments.estimates import HEAVY, duration, estimate, remedies, timed_pass
 from tests import onnx_files as files
 from tests.analytic import DarkIsObject, picture
-from tests.test_pages import visit, words
+from tests.pages.test_pages import visit, words
 
 
 class Slow(DarkIsObject):

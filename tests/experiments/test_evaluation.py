@@ -16,7 +16,7 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 import perturb
-from perturb.__main__ import main
+from perturb.cli.main import main
 from perturb.experiments.bootstrap import summarise
 from perturb.experiments.evaluation import Plan, evaluate, pictures_in
 from perturb.metrics.baselines import CONTROLS

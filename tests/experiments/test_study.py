@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import spearmanr
 
 import perturb
-from perturb.__main__ import main
+from perturb.cli.main import main
 from perturb.experiments.study import COLUMNS, FILES, study
 from tests.analytic import Constant, DarkIsObject, dark_square
 

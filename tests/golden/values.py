@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 import perturb
-from perturb.__main__ import main
+from perturb.cli.main import main
 
 FOLDER = Path(__file__).parent
 ARRAYS, RECORDS = FOLDER / "arrays.npz", FOLDER / "records.json"

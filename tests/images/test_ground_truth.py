@@ -147,7 +147,7 @@ def test_a_target_and_the_figures_take_it():
 
 
 def test_the_command_line_takes_the_segmenters_colours_and_the_lines_ask_for_the_mask(tmp_path, capsys):
-    from perturb.__main__ import main
+    from perturb.cli.main import main
 
     streets = perturb.load_segmenter()
     car = streets.classes.index("car")
@@ -247,7 +247,7 @@ def street(tmp_path):
 
 
 def run(*words):
-    from perturb.__main__ import main
+    from perturb.cli.main import main
 
     return main([str(word) for word in words])
 

@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import perturb
-from perturb.__main__ import main
+from perturb.cli.main import main
 from perturb.core.ranks import spearman
 from perturb.images.image import image_from_pixels
 from perturb.metrics import measures

@@ -14,7 +14,7 @@ from numpy.testing import assert_allclose
 from safetensors.torch import save_file
 
 import perturb
-from perturb.__main__ import main
+from perturb.cli.main import main
 from perturb.segmenters.own_weights import ARCHITECTURES, load_weights
 from perturb.segmenters.registry import SEGMENTERS, register_installed
 from tests.analytic import Constant, dark_square

@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose
 from torch import nn
 
 import perturb
-from perturb.__main__ import main
+from perturb.cli.main import main
 from perturb.segmenters.card import ABILITIES, Card, Figure
 from perturb.segmenters.embedded import WEIGHTS
 from perturb.segmenters.own_weights import ARCHITECTURES

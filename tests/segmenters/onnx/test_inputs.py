@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 
 import perturb
 from pages.parts.views import command_line
-from perturb.__main__ import main
+from perturb.cli.main import main
 from perturb.segmenters.onnx.layers import maps
 from perturb.segmenters.onnx.scaling import ORDERS, PRESETS
 from perturb.segmenters.onnx.session import rehearse

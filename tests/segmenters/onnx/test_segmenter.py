@@ -16,7 +16,7 @@ from torch.nn.functional import interpolate
 
 import perturb
 from pages.parts.views import command_line
-from perturb.__main__ import main
+from perturb.cli.main import main
 from perturb.segmenters.onnx import checks
 from perturb.segmenters.onnx.segmenter import _SESSIONS, LOADED
 from perturb.segmenters.onnx.session import rehearse

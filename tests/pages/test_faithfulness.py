@@ -4,7 +4,7 @@ import pytest
 
 from perturb.methods.registry import METHODS
 from perturb.metrics.cards import METRICS
-from tests.test_pages import visit, words
+from tests.pages.test_pages import visit, words
 
 
 @pytest.fixture(scope="module")

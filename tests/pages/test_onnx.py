@@ -2,8 +2,8 @@
 
 from streamlit.testing.v1 import AppTest
 
+from tests.pages.test_pages import words
 from tests.segmenters.onnx.test_layers import Net, exported
-from tests.test_pages import words
 
 
 def visit(page, **query):

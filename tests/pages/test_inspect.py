@@ -8,7 +8,7 @@ import perturb
 from perturb.engine.runner import clean_logits
 from perturb.targets.quality import overlap, true_labels
 from perturb.targets.score_maps import at_pixel, fusion
-from tests.test_pages import visit, words
+from tests.pages.test_pages import visit, words
 
 
 def test_channel_ablation_shows_layers_and_channels():

@@ -2,7 +2,7 @@
 
 from pages.parts.charts import HUES
 from perturb.methods.registry import METHODS
-from tests.test_pages import visit, words
+from tests.pages.test_pages import visit, words
 
 
 def test_every_method_can_have_a_colour_of_its_own():

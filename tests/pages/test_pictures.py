@@ -9,7 +9,7 @@ from numpy.testing import assert_array_equal
 
 import perturb
 from tests.images.test_images import damaged_tiff
-from tests.test_pages import visit, words
+from tests.pages.test_pages import visit, words
 
 RNG = np.random.default_rng(3)
 STREETS = perturb.load_segmenter()

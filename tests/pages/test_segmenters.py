@@ -15,9 +15,9 @@ from perturb.images.image import image_from_pixels
 from perturb.images.samples import DEFAULT_SAMPLE, EVERY, PHOTOGRAPHS, offered
 from perturb.segmenters.registry import SEGMENTERS
 from perturb.targets.quality import correctness
+from tests.pages.test_pages import visit, words
 from tests.segmenters.onnx.test_layers import Net, exported
 from tests.segmenters.test_torchvision import framework, publish
-from tests.test_pages import visit, words
 
 NAME = "lraspp-mobilenet"
 

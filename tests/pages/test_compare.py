@@ -7,7 +7,7 @@ from scipy import stats
 import perturb
 from perturb.metrics.verdict import verdict_on
 from perturb.segmenters.registry import SEGMENTERS, SegmenterEntry
-from tests.test_pages import visit, words
+from tests.pages.test_pages import visit, words
 
 # Six windows beside about a dozen cells, so that a run takes seconds.
 FAST = {"cmp_1_size": "180", "cmp_1_stride": "180", "cmp_2_segments": "grid", "cmp_2_count": "10"}

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from perturb.arguments import Bar, add_ignore_index, ignored_in, names_in, settings_in, words
+from perturb.cli.arguments import Bar, add_ignore_index, ignored_in, names_in, settings_in, words
 from perturb.core.errors import SettingError
 from perturb.experiments.bootstrap import summarise
 from perturb.experiments.evaluation import SMALLEST, Plan, evaluate, pictures_in

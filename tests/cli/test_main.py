@@ -16,7 +16,7 @@ from numpy.testing import assert_allclose
 
 import perturb
 from pages.parts.views import command_line
-from perturb.__main__ import main
+from perturb.cli.main import main
 from perturb.export.comparison import contents
 from perturb.export.report.items import item_of
 from perturb.export.writer import FILES, to_zip

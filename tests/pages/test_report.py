@@ -1,7 +1,7 @@
 """The report as a visitor puts it together, and the guide for a first visit."""
 
-from tests.test_pages import visit, words
-from tests.test_pictures import file, photograph
+from tests.pages.test_pages import visit, words
+from tests.pages.test_pictures import file, photograph
 
 
 def dialog(app):

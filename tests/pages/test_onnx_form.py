@@ -12,8 +12,8 @@ from perturb.segmenters.onnx.session import rehearse
 from perturb.segmenters.onnx.spec import read_spec
 from tests import onnx_files as files
 from tests.fuzz.networks import sources
+from tests.pages.test_pages import visit, words
 from tests.segmenters.onnx.test_inputs import linear
-from tests.test_pages import visit, words
 
 PRESETS = ["imagenet", "unit", "symmetric", "bytes", "centred"]
 

@@ -1,0 +1,99 @@
+"""What `explain` and `study` are given: an image, a segmenter and a target, as options and as objects."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import perturb
+from perturb.cli.arguments import Bar, Parser, add_ignore_index, ignored_in, names_in, settings_in
+from perturb.core.errors import SettingError
+from perturb.images.image import MAX_SIDE, Image
+from perturb.images.samples import EVERY
+from perturb.segmenters.onnx.segmenter import OnnxSegmenter, load_as_told
+from perturb.segmenters.registry import DEFAULT, default_device
+from perturb.targets.target import REGIONS, SCORES
+
+
+def inputs() -> argparse.ArgumentParser:
+    """The options that both commands take, as a parent parser."""
+    options = Parser(add_help=False)
+    options.add_argument("image", metavar="PHOTO_OR_SAMPLE", help="a picture file, or the name of a bundled sample")
+    options.add_argument(
+        "--segmenter", default=DEFAULT, help="by name, or an ONNX file; see 'list segmenters' (default: %(default)s)"
+    )
+    options.add_argument(
+        "--weights",
+        metavar="FILE",
+        help="own weights as safetensors, with --classes; --segmenter then names their architecture",
+    )
+    options.add_argument("--classes", default="", help="of own weights or an ONNX file: their names, in its order")
+    options.add_argument(
+        "--onnx",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="of an ONNX file: what it does not say itself, such as scale=imagenet, or mean=128 and std=256 for "
+        "(x - 128) / 256 of values 0 to 255 (numbers up to 2 speak of values 0 to 1), or order=BGR",
+    )
+    options.add_argument("--target", required=True, metavar="CLASS", help="class name or index")
+    options.add_argument("--region", default="class", help=f"which pixels: {' | '.join(REGIONS)} (default: class)")
+    options.add_argument("--score", default="logit", help=f"{' | '.join(SCORES)} (default: logit)")
+    options.add_argument("--seed", type=int, default=0, help="of everything drawn by chance (default: 0)")
+    options.add_argument(
+        "--truth",
+        metavar="FILE",
+        help="ground truth: a PNG of the segmenter's class indices, 255 = none, or of its colours",
+    )
+    add_ignore_index(options)
+    options.add_argument(
+        "--max-side",
+        type=int,
+        default=MAX_SIDE,
+        help="scale a photograph down to this many pixels (default: %(default)s)",
+    )
+    options.add_argument("--out", required=True, metavar="DIR", help="a new folder, or an earlier result to replace")
+    return options
+
+
+def target_of(options: argparse.Namespace) -> perturb.Target:
+    return perturb.Target(options.target, region=options.region, score=options.score)
+
+
+def image_of(text: str, max_side: int) -> Image:
+    if text in EVERY and not Path(text).exists():
+        return perturb.sample(text)
+    if not Path(text).exists() and Path(text).suffix == "":
+        raise SettingError(f"There is no picture file and no sample '{text}'; the samples are {', '.join(EVERY)}.")
+    return perturb.load_image(text, max_side=max_side)
+
+
+def with_truth(image: Image, options: argparse.Namespace, segmenter: perturb.Segmenter) -> Image:
+    """The picture with the mask that was named, in the segmenter's classes; without one it keeps its own."""
+    ignored = ignored_in(options)
+    if options.truth is None:
+        return image
+    return image.with_truth(options.truth, segmenter.classes, segmenter.palette, ignore_index=ignored)
+
+
+def segmenter_of(options: argparse.Namespace) -> perturb.Segmenter:
+    name = options.segmenter
+    if options.weights:
+        if options.onnx:
+            raise SettingError("'--weights' and '--onnx' describe two kinds of files; leave one of them out.")
+        return perturb.load_weights(name, options.weights, names_in(options.classes), device=default_device())
+    if name not in perturb.SEGMENTERS and (Path(name).is_file() or Path(name).suffix == ".onnx"):
+        given = settings_in(options.onnx, "--onnx", "scale=imagenet")
+        return load_as_told(name, given, names_in(options.classes))
+    if options.classes or options.onnx:
+        raise SettingError(f"'--classes' and '--onnx' describe an ONNX file, and '{name}' is none; leave them out.")
+    with Bar("download") as bar:
+        return perturb.load_segmenter(name, progress=bar)
+
+
+def announce(segmenter: perturb.Segmenter, *lines: str) -> None:
+    """Before the work: what an ONNX network is given, so that a wrong guess of the range of the values is seen; and more."""
+    given = [f"{segmenter.name} is given {segmenter.spec}"] if isinstance(segmenter, OnnxSegmenter) else []
+    for line in (*given, *lines):
+        print(line, file=sys.stderr)

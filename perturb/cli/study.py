@@ -1,0 +1,49 @@
+"""The command `study`: occlusion of one image under many occluders."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from perturb.cli.arguments import Bar, words
+from perturb.cli.inputs import announce, image_of, inputs, segmenter_of, target_of, with_truth
+from perturb.experiments.study import FILL_NAMES, SIZES, check_study, save_study, study
+
+
+def add(commands: Any) -> None:
+    """Add the command to the subparsers of an `argparse` parser."""
+    command = commands.add_parser(
+        "study", parents=[inputs()], help="occlusion under many fills, colours and sizes", allow_abbrev=False
+    )
+    command.add_argument("--fills", default=",".join(FILL_NAMES), help="by name, with commas (default: %(default)s)")
+    command.add_argument("--colours", default="", help="flat colours as #rrggbb, with commas (default: none)")
+    command.add_argument(
+        "--sizes", default=",".join(map(str, SIZES)), help="of the window in px, with commas (default: %(default)s)"
+    )
+    command.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> None:
+    target = target_of(options)
+    check_study(options.out)
+    image, segmenter = image_of(options.image, options.max_side), segmenter_of(options)
+    image = with_truth(image, options, segmenter)
+    announce(segmenter)
+    with Bar("study") as bar:
+        made = study(
+            image,
+            segmenter,
+            target,
+            fills=words(options.fills),
+            colours=words(options.colours),
+            sizes=words(options.sizes),
+            seed=options.seed,
+            progress=bar,
+        )
+    folder = save_study(made, options.out)
+    print(f"{folder}: {len(made.trials)} occluders, maps on a common scale of ±{made.limit:.4g}")
+    for row in made.rows():
+        print(
+            f"{row['occluder']:<14} deletion {row['deletion_auc']:.3f} ↓  insertion {row['insertion_auc']:.3f} ↑  "
+            f"lost {row['lost']:.0f}  gained {row['gained']:.0f}"
+        )

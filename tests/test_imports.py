@@ -13,4 +13,5 @@ def test_no_module_imports_itself_by_way_of_others():
 
 def test_nothing_imports_the_package_that_gathers_the_public_names_but_the_command_line():
     graph = grimp.build_graph("perturb", cache_dir=None)
-    assert graph.find_modules_that_directly_import("perturb") == {"perturb.cli.main"}
+    importers = graph.find_modules_that_directly_import("perturb")
+    assert importers == {name for name in importers if name.startswith("perturb.cli.")} != set()

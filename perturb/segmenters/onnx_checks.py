@@ -13,12 +13,10 @@ import math
 import zipfile
 from collections.abc import Iterator
 
-import onnx
-from google.protobuf.message import DecodeError
-
 from perturb.errors import SegmenterError
 from perturb.images import MAX_SIDE
 from perturb.segmenters.onnx_order import sort_nodes
+from perturb.segmenters.onnx_runtime import onnx
 
 MAX_BYTES = 200_000_000
 """A larger file is not read."""
@@ -65,6 +63,8 @@ def check(data: bytes, name: str = "the file") -> onnx.ModelProto:
     if other:
         raise SegmenterError(f"'{name}' is {other}, expected an ONNX file; it was not opened. {HOW}")
     model = onnx.ModelProto()
+    from google.protobuf.message import DecodeError  # comes with onnx, and is as optional
+
     try:
         model.ParseFromString(data)
     except DecodeError:

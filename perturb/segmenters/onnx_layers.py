@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import onnx
 import torch
 
 from perturb.errors import SegmenterError, SettingError
@@ -16,7 +15,7 @@ from perturb.segmenters.base import check_logits
 from perturb.segmenters.onnx import OnnxSegmenter
 from perturb.segmenters.onnx_checks import first_line
 from perturb.segmenters.onnx_order import sort_nodes
-from perturb.segmenters.onnx_runtime import onnxruntime
+from perturb.segmenters.onnx_runtime import onnx, onnxruntime
 from perturb.segmenters.onnx_session import open_session
 
 _MAPS = ("Conv", "ConvTranspose")

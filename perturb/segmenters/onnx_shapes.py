@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from typing import Literal
 
-import onnx
-
 from perturb.errors import SegmenterError
 from perturb.segmenters.onnx_checks import HOW
+from perturb.segmenters.onnx_runtime import onnx
 
 Layout = Literal["NCHW", "NHWC"]
 

@@ -8,11 +8,10 @@ from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from typing import Any, Literal
 
-import onnx
-
 from perturb.errors import PerturbError, SegmenterError
 from perturb.images import MAX_SIDE
 from perturb.segmenters.onnx_checks import HOW, check, check_memory, first_line
+from perturb.segmenters.onnx_runtime import onnx
 from perturb.segmenters.onnx_scaling import ORDERS, SCALES, Order, Scale, Scaling, scaling_of, settle
 from perturb.segmenters.onnx_shapes import (
     Layout,

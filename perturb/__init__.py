@@ -7,6 +7,7 @@ curves = perturb.curves(result)
 perturb.save(result, "out", curves=curves)
 """
 
+from perturb.core.versions import __version__
 from perturb.curves import Curve, Curves, curves
 from perturb.engine import Probe
 from perturb.errors import ExportError, ImageError, PerturbError, SegmenterError, SettingError, TargetError
@@ -18,7 +19,7 @@ from perturb.images import Image, load_image
 from perturb.methods import METHODS, Method
 from perturb.metrics import METRICS
 from perturb.readings import Readings
-from perturb.results import Result, __version__
+from perturb.results import Result
 from perturb.samples import SAMPLES, sample
 from perturb.sanity import randomise, reseed
 from perturb.segmenters import SEGMENTERS, Segmenter, TorchSegmenter, load_segmenter, load_weights, register

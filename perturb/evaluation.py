@@ -12,6 +12,7 @@ import pandas as pd
 from perturb import engine
 from perturb.cards import METRICS
 from perturb.controls import CONTROLS
+from perturb.core.versions import __version__
 from perturb.engine import Progress
 from perturb.errors import ImageError, SettingError, TargetError
 from perturb.evaluation_folder import Rows, hold, key_of, open_folder, table_of, write_table
@@ -19,7 +20,6 @@ from perturb.explain import explain
 from perturb.images import MAX_SIDE, Image, load_image
 from perturb.judge import DEFAULT_METRICS, Judge
 from perturb.methods import METHODS
-from perturb.results import __version__
 from perturb.samples import EVERY, SAMPLES, sample
 from perturb.segmenters import DEFAULT, SEGMENTERS, Segmenter, load_segmenter
 from perturb.segmenters.onnx import load_as_told

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import platform
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from perturb.core.versions import versions
 from perturb.errors import SegmenterError
 from perturb.images import Image, digest_of
 from perturb.readings import WHOLE_PASSES, Execution, Fact, Readings
@@ -17,10 +16,8 @@ from perturb.segmenters.base import Segmenter
 from perturb.settings import Value
 from perturb.targets import Frozen
 
-__version__ = "0.1.0"
 UNITS = {"logit": "drop in logit", "probability": "drop in probability", "iou": "drop in IoU"}
 """What a heat map of drops is measured in, by the target's score."""
-STACK = ("torch", "torchvision", "onnxruntime", "numpy", "opencv-python-headless", "pillow")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -49,6 +46,7 @@ class Result:
         magnitudes: names of the maps that are sizes without a sign, from 0 up.
         execution: how the perturbations were run.
         segmenter_digest: of the segmenter as it was then; its module may be changed afterwards.
+        libraries: packages that computed a part of the map besides those of every run, by the names of their distributions.
     """
 
     image: Image
@@ -70,6 +68,7 @@ class Result:
     magnitudes: frozenset[str] = frozenset()
     execution: Execution = WHOLE_PASSES
     segmenter_digest: str = ""
+    libraries: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         low, high = float(self.heatmap.min()), float(self.heatmap.max())
@@ -160,14 +159,5 @@ class Result:
             "execution": self.execution.as_dict(),
             "facts": dict(self.facts),
             "notes": list(self.notes),
-            "versions": versions(),
+            "versions": versions(self.libraries),
         }
-
-
-def versions() -> dict[str, str]:
-    """Versions of the lab, Python and what the numbers stand on."""
-    return {
-        "perturbation-lab": __version__,
-        "python": platform.python_version(),
-        **{name: version(name) for name in STACK},
-    }

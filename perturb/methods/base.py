@@ -18,6 +18,7 @@ from perturb.images import Image
 from perturb.masks import Masks
 from perturb.readings import Execution, Fact, Readings
 from perturb.segmenters.base import Segmenter, lacking
+from perturb.segments import segment_libraries
 from perturb.settings import Setting, Value
 from perturb.targets import Frozen
 
@@ -66,6 +67,8 @@ class Method(ABC):
         hides: whether it hides pixels, so that single perturbations can be looked at.
         captions: what each of its maps shows, in a sentence or two, `score` first.
         magnitudes: names of the maps that are sizes without a sign.
+        libraries: packages that compute a part of its maps, by the names of their distributions; a result records their
+            versions.
     """
 
     name: ClassVar[str]
@@ -82,6 +85,11 @@ class Method(ABC):
         "see these.",
     }
     magnitudes: ClassVar[frozenset[str]] = frozenset({"lost", "gained", "positive"})
+    libraries: ClassVar[tuple[str, ...]] = ()
+
+    def libraries_under(self, settings: Mapping[str, Value]) -> tuple[str, ...]:
+        """The packages that compute a part of its maps under these settings: `libraries`, and that of the superpixels."""
+        return (*self.libraries, *segment_libraries(settings))
 
     def lacking(self, segmenter: Segmenter) -> str:
         """Why it cannot explain this segmenter, in words; an empty string if it can."""

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from perturb import export
 from perturb.cards import METRICS
 from perturb.colour import blend, colour_map, label_colours, limit_of, outline, overlay, readable_limit, tint, to_uint8
+from perturb.core.versions import versions
 from perturb.curves import Curves, record_of
 from perturb.drawings import Line, number
 from perturb.faithfulness import Faithfulness, contents
@@ -19,7 +20,7 @@ from perturb.folders import npz, png
 from perturb.images import Image
 from perturb.methods import METHODS
 from perturb.report import Chart, Item, Plate, Table
-from perturb.results import Result, versions
+from perturb.results import Result
 from perturb.segmenters.base import Segmenter
 from perturb.settings import shown as shown_settings
 from perturb.study import Study, study_contents
@@ -66,6 +67,7 @@ def item_of(result: Result, link: str = "", shown: str = "score", curves: Curves
         unused=frozenset(f"settings.{name}" for name in result.settings if name not in used),
         files=lambda: export.contents(result, curves),
         code=export.python_lines(result, curves),
+        command=export.command_line(result, curves),
         link=link,
         sentences=result.notes if curves is None else (curves.verdict(), *result.notes),
     )

@@ -15,10 +15,9 @@ import pytest
 from numpy.testing import assert_allclose
 
 import perturb
-from pages.parts.views import command_line
 from perturb.__main__ import main
 from perturb.comparison import contents
-from perturb.export import FILES, to_zip
+from perturb.export import FILES, command_line, to_zip
 from perturb.report_items import item_of
 from tests.analytic import DarkIsObject, dark_square
 

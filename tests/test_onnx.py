@@ -15,8 +15,8 @@ from onnx import TensorProto, helper, numpy_helper
 from torch.nn.functional import interpolate
 
 import perturb
-from pages.parts.views import command_line
 from perturb.__main__ import main
+from perturb.export import command_line
 from perturb.segmenters import onnx as onnx_room
 from perturb.segmenters import onnx_checks
 from perturb.segmenters.onnx_session import rehearse

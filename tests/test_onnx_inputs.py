@@ -11,8 +11,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from onnx import TensorProto, helper
 
 import perturb
-from pages.parts.views import command_line
 from perturb.__main__ import main
+from perturb.export import command_line
 from perturb.segmenters.onnx_layers import maps
 from perturb.segmenters.onnx_scaling import ORDERS, PRESETS
 from perturb.segmenters.onnx_session import rehearse

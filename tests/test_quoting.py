@@ -24,10 +24,10 @@ from numpy.testing import assert_allclose
 
 import perturb
 from pages.parts.figures import bar_html, legend_html
-from pages.parts.views import command_line
 from perturb import comparison, export
 from perturb.__main__ import main
 from perturb.drawings import Line, line_chart
+from perturb.export import command_line
 from perturb.folders import csv_bytes, npz
 from perturb.quoting import (
     FILE_NAME_BYTES,

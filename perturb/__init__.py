@@ -23,6 +23,7 @@ from perturb.results import Result
 from perturb.samples import SAMPLES, sample
 from perturb.sanity import randomise, reseed
 from perturb.segmenters import SEGMENTERS, Segmenter, TorchSegmenter, load_segmenter, load_weights, register
+from perturb.segmenters.factory import load_factory
 from perturb.segmenters.onnx import load_onnx
 from perturb.targets import Target
 
@@ -53,6 +54,7 @@ __all__ = [
     "compare",
     "curves",
     "explain",
+    "load_factory",
     "load_image",
     "load_onnx",
     "load_segmenter",

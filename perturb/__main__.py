@@ -1,4 +1,4 @@
-"""The command line: `python -m perturb explain …`, `study …`, `evaluate …` and `list …`."""
+"""The command line: `perturb explain …`, `study …`, `evaluate …`, `lab …` and `list …`, or `python -m perturb …`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from typing import Any
 import perturb
 from perturb import evaluate_command, export
 from perturb.arguments import Bar, Parser, add_ignore_index, ignored_in, names_in, settings_in, words
+from perturb.cli import lab
+from perturb.cli.segmenter import segmenter_named
 from perturb.curves import FILL, record_of
 from perturb.errors import PerturbError, SettingError
 from perturb.estimates import estimate
@@ -19,8 +21,8 @@ from perturb.explain import PRECISIONS
 from perturb.images import MAX_SIDE, Image
 from perturb.metrics import METRICS
 from perturb.samples import EVERY
-from perturb.segmenters import DEFAULT, default_device
-from perturb.segmenters.onnx import OnnxSegmenter, load_as_told
+from perturb.segmenters import DEFAULT
+from perturb.segmenters.onnx import OnnxSegmenter
 from perturb.settings import lookup
 from perturb.study import FILL_NAMES, SIZES, check_study, save_study, study
 from perturb.targets import REGIONS, SCORES
@@ -41,13 +43,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = Parser(prog="python -m perturb", description="What does a segmenter need to see?", allow_abbrev=False)
+    parser = Parser(prog=_program(), description="What does a segmenter need to see?", allow_abbrev=False)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     common = Parser(add_help=False)
     common.add_argument("image", metavar="PHOTO_OR_SAMPLE", help="a picture file, or the name of a bundled sample")
     common.add_argument(
-        "--segmenter", default=DEFAULT, help="by name, or an ONNX file; see 'list segmenters' (default: %(default)s)"
+        "--segmenter",
+        default=DEFAULT,
+        help="by name, an ONNX file, or module:factory; see 'list segmenters' (default: %(default)s)",
     )
     common.add_argument(
         "--weights",
@@ -114,12 +118,18 @@ def _parser() -> argparse.ArgumentParser:
     study.set_defaults(run=_study)
 
     evaluate_command.add(commands)
+    lab.add(commands)
 
     listing = commands.add_parser("list", help="list what there is", allow_abbrev=False)
     listing.add_argument("what", choices=tuple(_LISTS))
     listing.add_argument("--json", action="store_true", help="as JSON")
     listing.set_defaults(run=_list)
     return parser
+
+
+def _program() -> str:
+    """How the command line was started, for its messages."""
+    return "perturb" if Path(sys.argv[0]).stem == "perturb" else "python -m perturb"
 
 
 def _explain(options: argparse.Namespace) -> None:
@@ -229,18 +239,10 @@ def _with_truth(image: Image, options: argparse.Namespace, segmenter: perturb.Se
 
 
 def _segmenter(options: argparse.Namespace) -> perturb.Segmenter:
-    name = options.segmenter
-    if options.weights:
-        if options.onnx:
-            raise SettingError("'--weights' and '--onnx' describe two kinds of files; leave one of them out.")
-        return perturb.load_weights(name, options.weights, names_in(options.classes), device=default_device())
-    if name not in perturb.SEGMENTERS and (Path(name).is_file() or Path(name).suffix == ".onnx"):
-        given = settings_in(options.onnx, "--onnx", "scale=imagenet")
-        return load_as_told(name, given, names_in(options.classes))
-    if options.classes or options.onnx:
-        raise SettingError(f"'--classes' and '--onnx' describe an ONNX file, and '{name}' is none; leave them out.")
-    with Bar("download") as bar:
-        return perturb.load_segmenter(name, progress=bar)
+    onnx = settings_in(options.onnx, "--onnx", "scale=imagenet")
+    return segmenter_named(
+        options.segmenter, weights=options.weights or "", classes=names_in(options.classes), onnx=onnx
+    )
 
 
 def _tell(segmenter: perturb.Segmenter, *lines: str) -> None:

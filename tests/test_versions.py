@@ -50,7 +50,11 @@ def test_a_result_records_the_packages_that_its_method_used(method, imported, re
     # An image of another size for each method: segments that are in the cache are not found again.
     image = perturb.load_image(perturb.sample("quiet-street").pixels[:, : 300 + len(request.node.name)], max_side=90)
     result = perturb.explain(
-        image, perturb.load_segmenter(), perturb.Target("car", region="all"), method=method.name, **small.get(method.name, {})
+        image,
+        perturb.load_segmenter(),
+        perturb.Target("car", region="all"),
+        method=method.name,
+        **small.get(method.name, {}),
     )
     assert recorded(result) == imported
     assert {name: result.as_dict()["versions"][name] for name in imported} == {n: version(n) for n in imported}

@@ -202,11 +202,8 @@ class _Group:
 
 def _graph(segmenter: OnnxSegmenter, picture: Tensor) -> Part:
     model = onnx.load_from_string(segmenter.data)
-    weights = {
-        each.name: int(np.prod(each.dims))
-        for each in model.graph.initializer
-        if onnx.TensorProto.DataType.Name(each.data_type) in _NUMBERS
-    }
+    numbers = set(map(onnx.TensorProto.DataType.Value, _NUMBERS))
+    weights = {each.name: int(np.prod(each.dims)) for each in model.graph.initializer if each.data_type in numbers}
     nodes = [node for node in model.graph.node if node.op_type != "Constant"]
     asked = [node.output[0] for node in nodes if node.op_type not in _NO_TENSOR and node.output[0]]
     known = dict(zip(asked, shapes(segmenter, picture, asked), strict=True))

@@ -33,6 +33,16 @@ else:
     onnx, onnxruntime = _Late("onnx"), _Late("onnxruntime")
 
 
+def import_packages() -> None:
+    """Import both now, not when something of them is first asked for.
+
+    Raises:
+        SegmenterError: one is not installed.
+    """
+    for name in ("onnx", "onnxruntime"):
+        _imported(name)
+
+
 def _imported(name: str) -> Any:
     """A package of the extra `onnx`.
 
@@ -52,4 +62,4 @@ def _imported(name: str) -> Any:
     return module
 
 
-__all__ = ["onnx", "onnxruntime"]
+__all__ = ["import_packages", "onnx", "onnxruntime"]

@@ -33,8 +33,8 @@ def install(wheel: Path, folder: Path, without: Collection[str] = ()) -> Path:
     binaries = folder / ("Scripts" if sys.platform == "win32" else "bin")
     command = [sys.executable, "-m", "pip", "--python", str(binaries / "python"), "install", "--quiet", "--no-deps"]
     subprocess.run([*command, "--no-index", str(wheel)], check=True, cwd=folder)
-    rest = folder / "rest"
-    rest.mkdir()
+    rest = folder / "rest" / "site-packages"  # by this name Streamlit knows that it is installed
+    rest.mkdir(parents=True)
     hidden = {PurePosixPath(file).parts[0] for name in without for file in distribution(name).files or ()}
     for kept in Path(sysconfig.get_path("purelib")).iterdir():
         # A clone that is installed here in place would stand in for the wheel.

@@ -20,6 +20,7 @@ from perturb.fills import SETTINGS, make_fill
 from perturb.folders import csv_bytes
 from perturb.masks import Chain, Ranked, order_by
 from perturb.metrics import auc
+from perturb.notebook import curves_html
 from perturb.readings import WHOLE_PASSES, Execution, Readings
 from perturb.results import Result
 from perturb.settings import check_settings
@@ -88,6 +89,10 @@ class Curves:
     def __repr__(self) -> str:
         areas = ", ".join(f"{name} {value:.4g}" for name, value in self.metrics().items())
         return f"<Curves of {self.score} under the fill {self.fill!r}: {areas}>"
+
+    def _repr_html_(self) -> str:
+        """Both charts and what they say, for notebooks."""
+        return curves_html(self)
 
     def items(self) -> list[tuple[str, Curve]]:
         """The four curves by name."""

@@ -13,12 +13,13 @@ from perturb.cards import METRICS
 from perturb.colour import blend, colour_map, label_colours, limit_of, outline, overlay, readable_limit, tint, to_uint8
 from perturb.core.versions import versions
 from perturb.curves import Curves, record_of
-from perturb.drawings import Line, number
+from perturb.drawings import number
 from perturb.faithfulness import Faithfulness, contents
 from perturb.fill_ranks import FILL_TITLES, FILLS
 from perturb.folders import npz, png
 from perturb.images import Image
 from perturb.methods import METHODS
+from perturb.notebook import curve_lines
 from perturb.report import Chart, Item, Plate, Table
 from perturb.results import Result
 from perturb.segmenters.base import Segmenter
@@ -26,7 +27,6 @@ from perturb.settings import shown as shown_settings
 from perturb.study import Study, study_contents
 from perturb.targets import shares
 
-MAP_COLOUR, CONTROL_COLOUR = "#c2410c", "#7d828b"
 WHITE, DARK, MASK_COLOUR = (255, 255, 255), (20, 20, 20), (255, 0, 200)
 
 
@@ -223,15 +223,10 @@ def _beyond(values: npt.NDArray[np.float32], limit: float) -> str:
 
 def _chart_of(made: Curves, kind: str) -> Chart:
     own, control = getattr(made, kind), getattr(made, f"random_{kind}")
-    draws = control.score
-    lines = (
-        Line("random order", control.fraction, draws.mean(0), CONTROL_COLOUR, True, draws.min(0), draws.max(0)),
-        Line("this map", own.fraction, own.score[0], MAP_COLOUR),
-    )
     done = "hidden" if kind == "deletion" else "restored"
     return Chart(
         f"{kind.capitalize()} (fill: {made.fill})",
-        lines,
+        curve_lines(made, kind),
         f"{kind} curve: area {own.auc:.3f}, random order {control.auc:.3f}",
         f"pixels {done}, most important first",
         f"share of the clean {made.score}" if made.score != "logit" else "score",

@@ -16,6 +16,7 @@ from packaging.requirements import Requirement
 
 import perturb
 from tests.installed import EXTRAS, ROOT, build, install
+from tests.typing import user_code
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +111,33 @@ def test_the_engine_works_without_the_extras(engine):
     assert done.stderr.endswith('Run `pip install "perturbation-lab[app]"`.\n')
     done = call(engine, "perturb", "list")
     assert "See 'perturb list --help'" in done.stderr
+
+
+def test_what_a_user_writes_runs(tmp_path):
+    """The same lines that `make check` has the type checker read."""
+    before = dict(perturb.SEGMENTERS)
+    try:
+        assert (user_code.explained(tmp_path / "out") / "result.json").is_file()
+    finally:
+        perturb.SEGMENTERS.clear()
+        perturb.SEGMENTERS.update(before)
+
+
+@pytest.mark.long
+def test_the_installed_package_is_typed(engine, tmp_path):
+    """A strict type checker takes the types from the wheel: it passes what is right and finds what is wrong."""
+    (tmp_path / "right.py").write_text(Path(user_code.__file__).read_text())
+    (tmp_path / "wrong.py").write_text("import perturb\nperturb.sample(3)\nx: int = perturb.load_segmenter().name\n")
+    command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--python-executable"]
+    done = subprocess.run(
+        [*command, str(engine[0] / "python"), "right.py", "wrong.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    told = re.findall(r"^(\w+\.py:\d+): error: .*\[([\w-]+)\]$", done.stdout, flags=re.MULTILINE)
+    assert told == [("wrong.py:2", "arg-type"), ("wrong.py:3", "assignment")], done.stdout
 
 
 def test_the_installed_environment_is_sound(wheel, tmp_path):

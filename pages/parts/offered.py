@@ -11,17 +11,16 @@ import streamlit as st
 
 import perturb
 from perturb.cli.lab import VARIABLE, Entry, Offer, images_in, offer_segmenter, read_entry
-from perturb.quoting import markdown_text
 
 
-def require() -> None:
-    """Show why what was offered is not here, and end the run; nothing where it is."""
+def problem() -> str:
+    """Why what was offered is not here, in words; empty where it is."""
     try:
         segmenter()
         images()
     except perturb.PerturbError as error:
-        st.error(markdown_text(str(error)), icon=":material/error:")
-        st.stop()
+        return str(error)
+    return ""
 
 
 def segmenter() -> str:

@@ -144,7 +144,10 @@ def sidebar() -> None:
         "[class*='_stale'] {opacity: .45; filter: grayscale(.5)} .st-key-guide {margin-top: .8rem} "
         f"{pictures.STYLE}</style>"
     )
-    offered.require()
+    if problem := offered.problem():
+        st.error(markdown_text(problem), icon=":material/error:")
+        st.session_state.pop("shell_ready", None)  # the next run has nothing around its page either
+        st.stop()
     if st.session_state["just_entered"]:
         _follow_address()
     with st.sidebar:

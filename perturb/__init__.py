@@ -8,20 +8,26 @@ perturb.save(result, "out", curves=curves)
 """
 
 from perturb.core.errors import ExportError, ImageError, PerturbError, SegmenterError, SettingError, TargetError
+from perturb.core.versions import __version__
 from perturb.engine.runner import Probe
 from perturb.export.writer import save
 from perturb.images.image import Image, load_image
 from perturb.images.samples import SAMPLES, sample
+from perturb.methods.base import Method
 from perturb.methods.explain import explain, probe
-from perturb.methods.registry import METHODS, Method
-from perturb.methods.result import Result, __version__
+from perturb.methods.registry import METHODS
+from perturb.methods.result import Result
+from perturb.metrics.cards import METRICS
 from perturb.metrics.curves import Curve, Curves, curves
-from perturb.metrics.measures import METRICS
 from perturb.metrics.randomization import randomise, reseed
 from perturb.metrics.scorecard import Faithfulness, compare
 from perturb.perturbations.fills.registry import FILLS
+from perturb.segmenters.base import Segmenter
+from perturb.segmenters.factory import load_factory
 from perturb.segmenters.onnx.segmenter import load_onnx
-from perturb.segmenters.registry import SEGMENTERS, Segmenter, TorchSegmenter, load_segmenter, load_weights, register
+from perturb.segmenters.own_weights import load_weights
+from perturb.segmenters.registry import SEGMENTERS, load_segmenter, register
+from perturb.segmenters.torch_module import TorchSegmenter
 from perturb.targets.readings import Readings
 from perturb.targets.target import Target
 
@@ -52,6 +58,7 @@ __all__ = [
     "compare",
     "curves",
     "explain",
+    "load_factory",
     "load_image",
     "load_onnx",
     "load_segmenter",

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import streamlit as st
 
 import perturb
-from pages.parts import address
+from pages.parts import address, offered
 from perturb.core.quoting import markdown_text
 from perturb.experiments.estimates import timed_pass
 from perturb.segmenters.onnx.segmenter import OnnxSegmenter
@@ -19,7 +19,7 @@ def choose() -> None:
     chosen = st.selectbox(
         "Segmenter",
         names(),
-        index=names().index(DEFAULT),
+        index=names().index(offered.segmenter()),
         key="segmenter",
         on_change=_leave_link,
         bind="query-params",

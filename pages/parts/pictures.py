@@ -7,12 +7,15 @@ from typing import Any
 import streamlit as st
 
 import perturb
-from pages.parts import address, figures, masks
-from pages.parts.network import current
+from pages.parts import address, figures, masks, offered
+from pages.parts.network import current, load
 from perturb.core.quoting import markdown_text
-from perturb.images.samples import DEFAULT_SAMPLE, EVERY, is_sample, offered
+from perturb.images.samples import DEFAULT_SAMPLE, EVERY, is_sample
+from perturb.images.samples import offered as offered_samples
 
 SOURCES = ("sample", "upload", "camera")
+FOLDER = "folder"
+"""The source of the images that whoever started the server offers; it comes first where there are any."""
 TYPES = ("png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff", "gif")
 KEPT = 24
 """Pictures that a visit keeps; the one that was added first is forgotten first. One takes about 4 MB."""
@@ -24,13 +27,13 @@ def choose() -> None:
     """The picture's part of the sidebar; leaves `image` in the session's state."""
     state = st.session_state
     wanted = st.query_params.get("photo", "")
-    samples = offered(current().classes)
+    samples = offered_samples(current().classes)
     # Photographs come first where there are any for the segmenter.
     first = DEFAULT_SAMPLE if len(samples) == len(perturb.SAMPLES) else next(iter(samples))
     source = st.segmented_control(
         "Picture",
-        SOURCES,
-        default=SOURCES[0],
+        sources(),
+        default=sources()[0],
         required=True,
         key="source",
         bind="query-params",
@@ -38,10 +41,16 @@ def choose() -> None:
         "Photographs stay in the server's memory and are never written to its disk.",
     )
     address.keep("source")
-    if source != "sample":
+    if source in ("upload", "camera"):
         _new_photographs(str(source))
     is_new = state.pop("photo_is_new", False)  # what just came wins over the address
-    photo = _photograph("" if is_new else wanted) if source != "sample" else None
+    photo = None
+    if source in ("upload", "camera"):
+        photo = _photograph("" if is_new else wanted)
+    elif source == FOLDER:
+        photo = _of_folder()
+    if source != FOLDER:
+        address.forget("folder")
     if photo is None:
         name = st.selectbox(
             "Sample",
@@ -56,25 +65,52 @@ def choose() -> None:
         image = perturb.sample(name if name in samples else first)
         chosen = EVERY[image.name]
         caption = f"**{chosen.title}.** {chosen.sentence}"
-        if source != "sample":
+        if source in ("upload", "camera"):
             st.info(_invitation(wanted), icon=":material/upload:")
     else:
         address.forget("sample")
         image, caption = photo, "  \n".join((f"**{markdown_text(photo.name)}**", *map(markdown_text, photo.notes)))
-        if wanted and wanted != image.digest and not is_new:
+        if source != FOLDER and wanted and wanted != image.digest and not is_new:
             st.warning(_invitation(wanted), icon=":material/link:")
     figures.show(image.pixels, alt=f"The picture to explain: {image.name}", caption=caption)
     if photo is not None:
         masks.offer(image)
     # An upload cannot stand in a link, but its digest can, so that the link says which picture it needs.
-    if source == "sample":
+    if source in ("sample", FOLDER):
         st.query_params.pop("photo", None)
     elif photo is not None and (not wanted or is_new):
         st.query_params["photo"] = image.digest
     state["image"] = image
     known = _known()
     known[_name_of(image)] = image
+    if source == FOLDER:  # whoever looks through a large folder does not keep all of it
+        _forget_first(_name_of(image))
     _thumbnails(_name_of(image), [name for name in known if name not in EVERY or name in samples])
+
+
+def sources() -> tuple[str, ...]:
+    """Where images come from in this lab; the first is the one a visit begins with."""
+    return (FOLDER, *SOURCES) if offered.images() else SOURCES
+
+
+def _of_folder() -> perturb.Image | None:
+    """The image of the offered folder that is chosen, with this visit's ground truth if it was given any; None if broken."""
+    state = st.session_state
+    name = st.selectbox(
+        "Image",
+        offered.images(),
+        key="folder",
+        bind="query-params",
+        help="Images that whoever started this lab offers.",
+    )
+    address.keep("folder")
+    try:
+        image = offered.image(name, load(offered.segmenter()))
+    except perturb.PerturbError as error:
+        st.error(f"{markdown_text(f'{name}: {error}')} Until then, a sample stands in.", icon=":material/broken_image:")
+        return None
+    state.setdefault("folder_names", {})[image.digest] = name
+    return _known().get(image.digest, image)
 
 
 def _known() -> dict[str, perturb.Image]:
@@ -138,8 +174,14 @@ def _take(key: str) -> None:
         known.setdefault(image.digest, image)  # one that is there keeps its ground truth
         if not shown:
             state["photo"], state["photo_is_new"], shown = image.digest, True, True
+    _forget_first(str(state.get("photo")))
+
+
+def _forget_first(shown: str) -> None:
+    """Forget the images that came first while there are too many, but not the one that is shown."""
+    known = _known()
     while len(known) > KEPT:
-        del known[next(name for name in known if name != state.get("photo"))]
+        del known[next(name for name in known if name != shown)]
 
 
 def _thumbnails(shown: str, names: list[str]) -> None:
@@ -182,6 +224,8 @@ def _open(name: str) -> None:
     state = st.session_state
     if name in EVERY:
         state["source"], state["sample"] = "sample", name
+    elif name in state.get("folder_names", {}):
+        state["source"], state["folder"] = FOLDER, state["folder_names"][name]
     else:
         state["source"], state["photo"], state["photo_is_new"] = "upload", name, True
 

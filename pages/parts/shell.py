@@ -13,7 +13,7 @@ import numpy.typing as npt
 import streamlit as st
 
 import perturb
-from pages.parts import network, pictures, report
+from pages.parts import network, offered, pictures, report
 from pages.parts.network import load, own_segmenter, segment, use_own
 from perturb.core.quoting import markdown_text
 from perturb.images.samples import EVERY
@@ -144,6 +144,10 @@ def sidebar() -> None:
         "[class*='_stale'] {opacity: .45; filter: grayscale(.5)} .st-key-guide {margin-top: .8rem} "
         f"{pictures.STYLE}</style>"
     )
+    if problem := offered.problem():
+        st.error(markdown_text(problem), icon=":material/error:")
+        st.session_state.pop("shell_ready", None)  # the next run has nothing around its page either
+        st.stop()
     if st.session_state["just_entered"]:
         _follow_address()
     with st.sidebar:
@@ -161,10 +165,18 @@ def _follow_address() -> None:
     Streamlit lets those win: the right page would open with the wrong picture.
     """
     state, query = st.session_state, st.query_params
-    for key, names in (("source", pictures.SOURCES), ("sample", EVERY), ("segmenter", network.names())):
-        # A link to a sample leaves out the source, which is then the samples.
-        named = query.get(key) or (pictures.SOURCES[0] if key == "source" and "sample" in query else None)
-        if named in names and state.get(key, named) != named:
+    choices = {
+        "source": pictures.sources(),
+        "sample": EVERY,
+        "folder": offered.images(),
+        "segmenter": network.names(),
+    }
+    for key, names in choices.items():
+        named = query.get(key)
+        if key == "source" and named is None:  # a link leaves out the source where it is the default of its lab
+            named = next((source for source in ("sample", "folder") if source in query), None)
+        present = state.get(key, pictures.sources()[0] if key == "source" else named)
+        if named in names and present != named:
             state[key] = named
 
 
@@ -189,6 +201,13 @@ def tell_dropped() -> None:
         shown = state.get(name)
         if name == "segmenter" and wanted == state.get("missing_file"):
             continue  # the sidebar says it for as long as it is true
+        if name == "folder" and not offered.images():
+            st.toast(
+                f"The link asks for the image {markdown_text(wanted[:60])} of a folder that this lab was not started with; "
+                "another image is shown.",
+                icon=":material/link_off:",
+                duration="long",
+            )
         if isinstance(shown, str | int | float) and not _same(shown, wanted):
             st.toast(
                 f"The link asks for {markdown_text(f'{name}={wanted}')}, which does not fit here; **{markdown_text(str(shown))}** is used instead.",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import streamlit as st
 
@@ -11,19 +9,15 @@ import perturb
 from pages.parts import address, controls, figures, report
 from pages.parts.picker import Pick, picture_picker
 from pages.parts.shell import Scene
-from perturb.cli.arguments import names_in
 from perturb.core.colour import blend, edges, label_colours, limit_of, outline, overlay, readable_limit, to_uint8
 from perturb.core.files import png
-from perturb.core.quoting import file_name, markdown_text, shell_line
+from perturb.core.quoting import file_name, markdown_text
 from perturb.export.report.items import item_of
-from perturb.export.writer import python_lines, to_zip
-from perturb.images.samples import is_sample
+from perturb.export.writer import command_line, python_lines, to_zip
 from perturb.methods.base import Outcome
 from perturb.methods.lime import POOR_FIT
 from perturb.metrics.cards import METRICS
-from perturb.metrics.curves import FILL
 from perturb.metrics.verdict import REQUIREMENTS, verdict_on
-from perturb.segmenters.onnx.segmenter import OnnxSegmenter
 from perturb.targets.target import Frozen
 
 REGION_COLOUR = (255, 255, 255)
@@ -254,8 +248,8 @@ def downloads(result: perturb.Result, curves: perturb.Curves, prefix: str) -> No
             key=f"{prefix}zip",
             on_click="ignore",
             icon=":material/download:",
-            help="The raw arrays (heatmap.npy, lost.npy, gained.npy), overlay.png, curves.csv, readings.csv, result.json "
-            "and reproduce.py: what the command line writes.",
+            help="The raw arrays (heatmap.npy, lost.npy, gained.npy), overlay.png, curves.csv, readings.csv, "
+            "result.json, reproduce.py and reproduce.sh: what the command line writes.",
         )
         report.button(prefix, [lambda link: item_of(result, link, shown, curves)], result, shown)
     st.caption(
@@ -267,46 +261,3 @@ def downloads(result: perturb.Result, curves: perturb.Curves, prefix: str) -> No
         st.code(python_lines(result, curves), language="python")
     with shell:
         st.code(command_line(result, curves), language="bash")
-
-
-def command_line(result: perturb.Result, curves: perturb.Curves | None = None) -> str:
-    """The command that writes the same files: those of the result, with its curves if they are given."""
-    target, method = result.frozen.target, perturb.METHODS[result.method]
-    own = not is_sample(result.image)
-    picture = "PATH_OF_YOUR_PICTURE" if own else result.image.name
-    parts = ["python", "-m", "perturb", "explain", picture, *_option("--segmenter", result.segmenter.name)]
-    if own and result.image.truth is not None:
-        parts += ["--truth", "PATH_OF_ITS_MASK"]
-        if result.image.truth_ignored:
-            parts += ["--ignore-index", ",".join(map(str, result.image.truth_ignored))]
-    if isinstance(result.segmenter, OnnxSegmenter):
-        parts += _option("--classes", _joined(result.segmenter.classes))
-        parts += [part for name, value in result.segmenter.given.items() for part in ("--onnx", f"{name}={value}")]
-    # A name that cannot stand in a terminal is a class all the same; its number can.
-    label = result.frozen.name if result.frozen.name.isprintable() else str(result.frozen.index)
-    parts += [*_option("--target", label), "--method", result.method]
-    if target.region != "class":
-        parts += ["--region", target.region]
-    if target.score != "logit":
-        parts += ["--score", target.score]
-    for setting in method.settings:
-        if result.settings[setting.name] != setting.default:
-            parts += ["--set", f"{setting.name}={result.settings[setting.name]}"]
-    if "precision" in result.facts:
-        parts += ["--precision", str(result.facts["precision"])]
-    if curves is None:
-        parts += ["--no-curves"]
-    elif curves.fill != FILL:
-        parts += ["--curve-fill", curves.fill]
-    return shell_line([*parts, "--seed", str(result.seed), "--out", "out"])
-
-
-def _option(option: str, value: str) -> list[str]:
-    """An option and its value; as one word where the value would be taken for another option."""
-    return [f"{option}={value}"] if value.startswith("-") else [option, value]
-
-
-def _joined(names: tuple[str, ...]) -> str:
-    """Class names as `--classes` reads them back: with commas, or as JSON where these would not do."""
-    text = ",".join(names)
-    return text if text.isprintable() and names_in(text) == names else json.dumps(names)

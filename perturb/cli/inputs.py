@@ -7,12 +7,13 @@ import sys
 from pathlib import Path
 
 import perturb
-from perturb.cli.arguments import Bar, Parser, add_ignore_index, ignored_in, names_in, settings_in
+from perturb.cli.arguments import Parser, add_ignore_index, ignored_in, names_in, settings_in
+from perturb.cli.segmenter import segmenter_named
 from perturb.core.errors import SettingError
 from perturb.images.image import MAX_SIDE, Image
 from perturb.images.samples import EVERY
-from perturb.segmenters.onnx.segmenter import OnnxSegmenter, load_as_told
-from perturb.segmenters.registry import DEFAULT, default_device
+from perturb.segmenters.onnx.segmenter import OnnxSegmenter
+from perturb.segmenters.registry import DEFAULT
 from perturb.targets.target import REGIONS, SCORES
 
 
@@ -21,7 +22,9 @@ def inputs() -> argparse.ArgumentParser:
     options = Parser(add_help=False)
     options.add_argument("image", metavar="PHOTO_OR_SAMPLE", help="a picture file, or the name of a bundled sample")
     options.add_argument(
-        "--segmenter", default=DEFAULT, help="by name, or an ONNX file; see 'list segmenters' (default: %(default)s)"
+        "--segmenter",
+        default=DEFAULT,
+        help="by name, an ONNX file, or module:factory; see 'list segmenters' (default: %(default)s)",
     )
     options.add_argument(
         "--weights",
@@ -78,18 +81,10 @@ def with_truth(image: Image, options: argparse.Namespace, segmenter: perturb.Seg
 
 
 def segmenter_of(options: argparse.Namespace) -> perturb.Segmenter:
-    name = options.segmenter
-    if options.weights:
-        if options.onnx:
-            raise SettingError("'--weights' and '--onnx' describe two kinds of files; leave one of them out.")
-        return perturb.load_weights(name, options.weights, names_in(options.classes), device=default_device())
-    if name not in perturb.SEGMENTERS and (Path(name).is_file() or Path(name).suffix == ".onnx"):
-        given = settings_in(options.onnx, "--onnx", "scale=imagenet")
-        return load_as_told(name, given, names_in(options.classes))
-    if options.classes or options.onnx:
-        raise SettingError(f"'--classes' and '--onnx' describe an ONNX file, and '{name}' is none; leave them out.")
-    with Bar("download") as bar:
-        return perturb.load_segmenter(name, progress=bar)
+    onnx = settings_in(options.onnx, "--onnx", "scale=imagenet")
+    return segmenter_named(
+        options.segmenter, weights=options.weights or "", classes=names_in(options.classes), onnx=onnx
+    )
 
 
 def announce(segmenter: perturb.Segmenter, *lines: str) -> None:

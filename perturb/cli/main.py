@@ -1,12 +1,13 @@
-"""The command line: `python -m perturb explain …`, `study …`, `evaluate …` and `list …`."""
+"""The command line: `perturb explain …`, `study …`, `evaluate …`, `lab …` and `list …`, or `python -m perturb …`."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
-from perturb.cli import evaluate, explain, listing, study
+from perturb.cli import evaluate, explain, lab, listing, study
 from perturb.cli.arguments import Parser
 from perturb.core.errors import PerturbError
 
@@ -26,8 +27,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = Parser(prog="python -m perturb", description="What does a segmenter need to see?", allow_abbrev=False)
+    parser = Parser(prog=_program(), description="What does a segmenter need to see?", allow_abbrev=False)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in (explain, study, evaluate, listing):
+    for command in (explain, study, evaluate, lab, listing):
         command.add(commands)
     return parser
+
+
+def _program() -> str:
+    """How the command line was started, for its messages."""
+    return "perturb" if Path(sys.argv[0]).stem == "perturb" else "python -m perturb"

@@ -12,7 +12,7 @@ import math
 import re
 import shlex
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 FILE_NAME_BYTES = 120
@@ -58,6 +58,18 @@ def shell_line(words: Iterable[str]) -> str:
     Unprintable characters become U+FFFD: a terminal acts on them while they are pasted, whatever quotes surround them.
     """
     return shlex.join("".join(letter if letter.isprintable() else "\ufffd" for letter in word) for word in words)
+
+
+def shell_option(option: str, value: str) -> tuple[str, ...]:
+    """An option and its value, as words of a command; as one word where the value would be taken for another option."""
+    return (f"{option}={value}",) if value.startswith("-") else (option, value)
+
+
+def class_list(names: Sequence[str]) -> str:
+    """Class names as one word of a command: with commas between them, or as JSON where a name would not survive that."""
+    text = ",".join(names)
+    plain = text.isprintable() and all(name and name == name.strip() and "," not in name for name in names)
+    return text if plain and not text.startswith("[") else json.dumps(list(names))
 
 
 def html_text(text: str) -> str:

@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from perturb.core.colour import limit_of, overlay, readable_limit, with_colour_bar
 from perturb.core.files import check_directory, csv_bytes, npy, png, write_folder, zip_of
-from perturb.core.quoting import json_file, python_literal
+from perturb.core.quoting import json_file, python_literal, shell_line, shell_option
 from perturb.core.settings import Value, shown
-from perturb.images.image import Image
+from perturb.images.image import MAX_SIDE, Image
 from perturb.images.samples import is_sample
 from perturb.methods.registry import METHODS
 from perturb.methods.result import Result
@@ -30,6 +30,7 @@ FILES = (
     "readings.csv",
     "result.json",
     "reproduce.py",
+    "reproduce.sh",
 )
 """What a folder may hold besides the method's other maps and `segments.npy`; one that holds anything else is never replaced."""
 
@@ -70,7 +71,8 @@ def contents(result: Result, curves: Curves | None = None) -> dict[str, bytes]:
 
     Args:
         result: to write.
-        curves: of its map. Without them there is no `curves.csv`, and `result.json` and `reproduce.py` do not speak of any.
+        curves: of its map. Without them there is no `curves.csv`, and `result.json`, `reproduce.py` and `reproduce.sh`
+            do not speak of any.
     """
     values = result.heatmap - np.float32(result.neutral)
     limit = readable_limit(values)
@@ -92,6 +94,7 @@ def contents(result: Result, curves: Curves | None = None) -> dict[str, bytes]:
         "readings.csv": readings_csv(result).encode(),
         "result.json": json_file(record_of(result, curves)),
         "reproduce.py": python_lines(result, curves).encode(),
+        "reproduce.sh": f"{command_line(result, curves)}\n".encode(),
     }
 
 
@@ -182,3 +185,51 @@ def _last_lines(curves: Curves | None) -> list[str]:
         "print(curves.metrics())",
         'perturb.save(result, "out", curves=curves)',
     ]
+
+
+def command_line(result: Result, curves: Curves | None = None) -> str:
+    """The shell command that makes this result again, with its curves if they are given.
+
+    Where none can, a comment for the shell that says why.
+    """
+    segmenter, image, frozen = result.segmenter, result.image, result.frozen
+    network = segmenter.options or (shell_option("--segmenter", segmenter.name) if segmenter.name in SEGMENTERS else ())
+    if not network:
+        return "# No command makes this result again: its segmenter was made by code of its own. See reproduce.py."
+    if frozen.first is not None:
+        return "# No command makes this result again: its region is shared with another segmenter. See reproduce.py."
+    own = not is_sample(image)
+    parts = ["python", "-m", "perturb", "explain", "PATH_OF_YOUR_PICTURE" if own else image.name, *network]
+    if own:
+        parts += _image_options(image)
+    # A name that cannot stand in a terminal is a class all the same; its number can.
+    label = frozen.name if frozen.name.isprintable() else str(frozen.index)
+    parts += [*shell_option("--target", label), "--method", result.method]
+    if frozen.target.region != "class":
+        parts += ["--region", frozen.target.region]
+    if frozen.target.score != "logit":
+        parts += ["--score", frozen.target.score]
+    for setting in METHODS[result.method].settings:
+        if result.settings[setting.name] != setting.default:
+            parts += ["--set", f"{setting.name}={result.settings[setting.name]}"]
+    if "precision" in result.facts:
+        parts += ["--precision", str(result.facts["precision"])]
+    if curves is None:
+        parts += ["--no-curves"]
+    elif curves.fill != FILL:
+        parts += ["--curve-fill", curves.fill]
+    return shell_line([*parts, "--seed", str(result.seed), "--out", "out"])
+
+
+def _image_options(image: Image) -> list[str]:
+    """What the command line must be told to read a file as this image."""
+    parts = []
+    if image.truth is not None:
+        parts += ["--truth", "PATH_OF_ITS_MASK"]
+        if image.truth_ignored:
+            parts += ["--ignore-index", ",".join(map(str, image.truth_ignored))]
+    side = max(image.height, image.width)
+    # A file that is smaller than the default is never scaled, so its size need not be said.
+    if side > MAX_SIDE or (image.file_shape is not None and side != MAX_SIDE):
+        parts += ["--max-side", str(side)]
+    return parts

@@ -17,6 +17,7 @@ from perturb.engine.runner import Progress
 from perturb.images.image import Image
 from perturb.perturbations.fills.registry import make_fill
 from perturb.perturbations.masks import Masks
+from perturb.perturbations.segments import segment_libraries
 from perturb.segmenters.base import Segmenter, lacking
 from perturb.targets.readings import Execution, Fact, Readings
 from perturb.targets.target import Frozen
@@ -66,6 +67,8 @@ class Method(ABC):
         hides: whether it hides pixels, so that single perturbations can be looked at.
         captions: what each of its maps shows, in a sentence or two, `score` first.
         magnitudes: names of the maps that are sizes without a sign.
+        libraries: packages that compute a part of its maps, by the names of their distributions; a result records their
+            versions.
     """
 
     name: ClassVar[str]
@@ -82,6 +85,11 @@ class Method(ABC):
         "see these.",
     }
     magnitudes: ClassVar[frozenset[str]] = frozenset({"lost", "gained", "positive"})
+    libraries: ClassVar[tuple[str, ...]] = ()
+
+    def libraries_under(self, settings: Mapping[str, Value]) -> tuple[str, ...]:
+        """The packages that compute a part of its maps under these settings: `libraries`, and that of the superpixels."""
+        return (*self.libraries, *segment_libraries(settings))
 
     def lacking(self, segmenter: Segmenter) -> str:
         """Why it cannot explain this segmenter, in words; an empty string if it can."""

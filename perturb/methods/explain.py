@@ -121,6 +121,7 @@ def explain(
         magnitudes=chosen.magnitudes,
         execution=execution,
         segmenter_digest=segmenter.digest,
+        libraries=chosen.libraries_under(checked),
     )
 
 

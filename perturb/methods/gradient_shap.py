@@ -30,6 +30,7 @@ class GradientShap(Gradient):
         "The rise of the score from a baseline to this picture, shared out by gradients at random places on the way."
     )
     citation: ClassVar[str] = "Lundberg & Lee 2017; as expected gradients Erion et al. 2021, eq. 2"
+    libraries: ClassVar[tuple[str, ...]] = ("captum",)
     settings: ClassVar[tuple[Setting, ...]] = (
         Setting(
             "samples",

@@ -44,6 +44,7 @@ class IntegratedGradients(Gradient):
         "The rise of the score from a baseline picture to this one, shared out over the pixels by gradients along the way."
     )
     citation: ClassVar[str] = "Sundararajan et al. 2017, sec. 3"
+    libraries: ClassVar[tuple[str, ...]] = ("captum",)
     settings: ClassVar[tuple[Setting, ...]] = (
         Setting(
             "steps",

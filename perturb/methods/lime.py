@@ -36,6 +36,7 @@ class Lime(Method):
         "Random halves of the segments are hidden; a segment's value is its weight in a linear model fitted to the scores."
     )
     citation: ClassVar[str] = "Ribeiro et al. 2016, sec. 3; package lime 0.2, lime_image and lime_base"
+    libraries: ClassVar[tuple[str, ...]] = ("lime", "scikit-learn")
     settings: ClassVar[tuple[Setting, ...]] = (
         *SEGMENT_SETTINGS,
         Setting(

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import platform
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from perturb.core.errors import SegmenterError
+from perturb.core.notebook import KINDS, DrawnCurves, MapView, axes_for, plot_curve, plot_map, result_html
 from perturb.core.settings import Value
+from perturb.core.versions import versions
 from perturb.images.image import Image, digest_of
 from perturb.segmenters.base import Segmenter
 from perturb.targets.readings import WHOLE_PASSES, Execution, Fact, Readings
 from perturb.targets.target import Frozen
 
-__version__ = "0.1.0"
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 UNITS = {"logit": "drop in logit", "probability": "drop in probability", "iou": "drop in IoU"}
 """What a heat map of drops is measured in, by the target's score."""
-STACK = ("torch", "torchvision", "onnxruntime", "numpy", "opencv-python-headless", "pillow")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -49,6 +51,7 @@ class Result:
         magnitudes: names of the maps that are sizes without a sign, from 0 up.
         execution: how the perturbations were run.
         segmenter_digest: of the segmenter as it was then; its module may be changed afterwards.
+        libraries: packages that computed a part of the map besides those of every run, by the names of their distributions.
     """
 
     image: Image
@@ -70,12 +73,60 @@ class Result:
     magnitudes: frozenset[str] = frozenset()
     execution: Execution = WHOLE_PASSES
     segmenter_digest: str = ""
+    libraries: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         low, high = float(self.heatmap.min()), float(self.heatmap.max())
         return (
             f"<Result: {self.method} for {self.frozen.name!r} on {self.image.name!r} by {self.segmenter.name!r}, map from "
             f"{low:+.4g} to {high:+.4g} {self.unit()}, {self.forwards} passes, {self.execution.passes}>"
+        )
+
+    def _repr_html_(self, curves: DrawnCurves | None = None) -> str:
+        """Image, map with its colour bar and raw range, and the curves if they are given, for notebooks."""
+        return result_html(self._view(), curves)
+
+    @overload
+    def plot(self, ax: Axes | None = None, curves: None = None) -> Axes: ...
+
+    @overload
+    def plot(self, ax: Sequence[Axes] | None = None, *, curves: DrawnCurves) -> list[Axes]: ...
+
+    def plot(self, ax: Any = None, curves: DrawnCurves | None = None) -> Axes | list[Axes]:
+        """Draw the map over its image with matplotlib, and its curves beside it if they are given.
+
+            result.plot()
+            result.plot(curves=perturb.curves(result))
+
+        Args:
+            ax: the axes to draw on, three of them with curves (map, deletion, insertion); new ones by default.
+            curves: from `perturb.curves` of this result.
+
+        Returns:
+            The axes; with curves the three of them.
+
+        Raises:
+            SettingError: another number of axes.
+        """
+        if curves is None:
+            return plot_map(self._view(), axes_for(1, ax)[0])
+        first, *others = axes_for(1 + len(KINDS), ax)
+        return [
+            plot_map(self._view(), first),
+            *(plot_curve(curves, kind, axes) for kind, axes in zip(KINDS, others, strict=True)),
+        ]
+
+    def _view(self) -> MapView:
+        return MapView(
+            pixels=self.image.pixels,
+            region=self.frozen.region,
+            values=self.centred,
+            unit=self.unit(),
+            raw=(float(self.heatmap.min()), float(self.heatmap.max())),
+            raw_unit=self.raw_unit(),
+            signed=self.signed(),
+            title=f"{self.frozen.name} on {self.image.name} by {self.segmenter.name}: {self.method}",
+            notes=self.notes,
         )
 
     def unchanged(self) -> Segmenter:
@@ -160,14 +211,5 @@ class Result:
             "execution": self.execution.as_dict(),
             "facts": dict(self.facts),
             "notes": list(self.notes),
-            "versions": versions(),
+            "versions": versions(self.libraries),
         }
-
-
-def versions() -> dict[str, str]:
-    """Versions of the lab, Python and what the numbers stand on."""
-    return {
-        "perturbation-lab": __version__,
-        "python": platform.python_version(),
-        **{name: version(name) for name in STACK},
-    }

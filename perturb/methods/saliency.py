@@ -20,6 +20,7 @@ class Saliency(Gradient):
     title: ClassVar[str] = "Saliency"
     summary: ClassVar[str] = "How strongly the score answers to a small change of each pixel: the size of its gradient."
     citation: ClassVar[str] = "Simonyan et al. 2014, sec. 3.1; gradient × input: Shrikumar et al. 2016"
+    libraries: ClassVar[tuple[str, ...]] = ("captum",)
     settings: ClassVar[tuple[Setting, ...]] = (CHANNELS,)
     captions: ClassVar[Mapping[str, str]] = PLAIN_CAPTIONS
     magnitudes: ClassVar[frozenset[str]] = frozenset({"score"})

@@ -26,6 +26,7 @@ class SmoothGrad(Gradient):
         "The gradient averaged over noisy copies of the picture: what stays is less speckled than one gradient alone."
     )
     citation: ClassVar[str] = "Smilkov et al. 2017, sec. 3"
+    libraries: ClassVar[tuple[str, ...]] = ("captum",)
     settings: ClassVar[tuple[Setting, ...]] = (
         Setting(
             "samples",

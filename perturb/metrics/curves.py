@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from perturb.core.errors import SettingError
 from perturb.core.files import csv_bytes
+from perturb.core.notebook import curves_html
 from perturb.core.settings import check_settings
 from perturb.engine import runner
 from perturb.engine.runner import Progress
@@ -88,6 +89,10 @@ class Curves:
     def __repr__(self) -> str:
         areas = ", ".join(f"{name} {value:.4g}" for name, value in self.metrics().items())
         return f"<Curves of {self.score} under the fill {self.fill!r}: {areas}>"
+
+    def _repr_html_(self) -> str:
+        """Both charts and what they say, for notebooks."""
+        return curves_html(self)
 
     def items(self) -> list[tuple[str, Curve]]:
         """The four curves by name."""

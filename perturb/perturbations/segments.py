@@ -118,6 +118,11 @@ def partition(image: Image, frozen: Frozen, settings: Mapping[str, Value]) -> La
     return labels
 
 
+def segment_libraries(settings: Mapping[str, Value]) -> tuple[str, ...]:
+    """The package that finds the segments under a method's settings, by its distribution's name; none for a grid."""
+    return ("scikit-image",) if settings.get("segments", "grid") != "grid" else ()
+
+
 def several(labels: Labels, owner: str) -> int:
     """How many segments there are, for methods that compare coalitions of them.
 
@@ -195,20 +200,24 @@ class _Order:
 @lru_cache(maxsize=8)
 def _partition(order: _Order) -> Labels:
     used, source = dict(order.used), order.source
+    if order.kind == "grid":
+        return _numbered(_grid(*order.shape, int(used["count"])))
     # Imported only when needed: it takes longer than the whole library.
     from skimage import measure, segmentation
 
-    if order.kind == "grid":
-        labels = _grid(*order.shape, int(used["count"]))
-    elif order.kind == "slic":
+    if order.kind == "slic":
         labels = segmentation.slic(source, n_segments=int(used["count"]), start_label=0, channel_axis=-1)
     elif order.kind == "felzenszwalb":
         labels = segmentation.felzenszwalb(source, scale=float(used["scale"]), min_size=int(used["smallest"]))
     else:
         parts = measure.label(source.astype(np.int32), background=-1, connectivity=2)  # type: ignore[no-untyped-call]
         labels = _join_specks(parts, int(used["smallest"]))
-    # Some of these skip numbers.
-    whole = np.unique(labels, return_inverse=True)[1].reshape(order.shape).astype(np.int32)
+    return _numbered(labels)
+
+
+def _numbered(labels: npt.NDArray[Any]) -> Labels:
+    """The same parts, numbered from 0 without gaps."""
+    whole = np.unique(labels, return_inverse=True)[1].reshape(labels.shape).astype(np.int32)
     whole.setflags(write=False)  # the cache hands it to everyone
     return whole
 

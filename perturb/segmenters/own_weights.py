@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from perturb.core.errors import SegmenterError
-from perturb.core.quoting import python_literal
+from perturb.core.quoting import class_list, python_literal, shell_option
 from perturb.core.settings import lookup
 from perturb.segmenters.identity import weights_digest
 from perturb.segmenters.torch_module import TorchSegmenter
@@ -105,6 +105,11 @@ def load_weights(
     )
     segmenter.recipe = (
         f"perturb.load_weights({', '.join(map(python_literal, (architecture, str(path), list(classes))))})"
+    )
+    segmenter.options = (
+        *shell_option("--segmenter", architecture),
+        *shell_option("--weights", str(path)),
+        *shell_option("--classes", class_list(classes)),
     )
     return segmenter
 

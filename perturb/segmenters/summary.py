@@ -14,7 +14,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import onnx
 import torch
 from torch import Tensor, nn
 
@@ -22,6 +21,7 @@ from perturb.images.image import Image, to_tensor
 from perturb.segmenters.base import Segmenter
 from perturb.segmenters.layers import Hook, hooks, layers, network
 from perturb.segmenters.onnx.layers import maps, shapes
+from perturb.segmenters.onnx.runtime import onnx
 from perturb.segmenters.onnx.segmenter import OnnxSegmenter
 
 Shape = tuple[int, ...]
@@ -34,7 +34,7 @@ _DEEPEST = 20
 _NO_TENSOR = ("SplitToSequence", "SequenceConstruct", "SequenceEmpty", "SequenceInsert", "SequenceErase", "Optional")
 _SIZES = ("Resize", "Upsample", "Pad", "Clip", "Range", "Slice")
 """Operators whose numbers say how to work, and were never trained."""
-_NUMBERS = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE, onnx.TensorProto.BFLOAT16)
+_NUMBERS = ("FLOAT", "FLOAT16", "DOUBLE", "BFLOAT16")
 
 
 @dataclass(frozen=True)
@@ -202,7 +202,8 @@ class _Group:
 
 def _graph(segmenter: OnnxSegmenter, picture: Tensor) -> Part:
     model = onnx.load_from_string(segmenter.data)
-    weights = {each.name: int(np.prod(each.dims)) for each in model.graph.initializer if each.data_type in _NUMBERS}
+    numbers = set(map(onnx.TensorProto.DataType.Value, _NUMBERS))
+    weights = {each.name: int(np.prod(each.dims)) for each in model.graph.initializer if each.data_type in numbers}
     nodes = [node for node in model.graph.node if node.op_type != "Constant"]
     asked = [node.output[0] for node in nodes if node.op_type not in _NO_TENSOR and node.output[0]]
     known = dict(zip(asked, shapes(segmenter, picture, asked), strict=True))

@@ -40,15 +40,29 @@ html, body, #root, #root > div, [data-testid=stApp], [data-testid=stAppViewConta
 @contextmanager
 def serve(log: Path, script: str = "streamlit_app.py") -> Iterator[str]:
     """Run `script` as visitors get it, a real server in a process of its own, and yield its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "streamlit", "run", script, "--server.port", str(port)]
     command += ["--server.address", "127.0.0.1", "--server.headless", "true", "--browser.gatherUsageStats", "false"]
     command += ["--server.fileWatcherType", "none"]  # a file saved during a test must not run the app again
+    with serve_by(command, port, log) as url:
+        yield url
+
+
+def free_port() -> int:
+    """A port of this machine that nobody uses."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def serve_by(command: list[str], port: int, log: Path, cwd: Path = ROOT, **environment: str) -> Iterator[str]:
+    """Run a command that serves the app on a port of this machine, and yield its address."""
     with log.open("wb") as output:
         # A process group of its own, so that whatever the server starts ends with it.
-        process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output, start_new_session=True)
+        process = subprocess.Popen(
+            command, cwd=cwd, env=os.environ | environment, stdout=output, stderr=output, start_new_session=True
+        )
         try:
             _wait_for_health(f"http://127.0.0.1:{port}", process, log)
             yield f"http://127.0.0.1:{port}"

@@ -24,7 +24,6 @@ from numpy.testing import assert_allclose
 
 import perturb
 from pages.parts.figures import bar_html, legend_html
-from pages.parts.views import command_line
 from perturb.cli.main import main
 from perturb.core.files import csv_bytes, npz
 from perturb.core.quoting import (
@@ -38,10 +37,11 @@ from perturb.core.quoting import (
     python_literal,
     shell_line,
 )
+from perturb.core.svg import Line, line_chart
 from perturb.export import comparison, writer
 from perturb.export.report.document import Table, report_html, report_zip
 from perturb.export.report.items import item_of
-from perturb.export.report.svg import Line, line_chart
+from perturb.export.writer import command_line
 from tests import onnx_files as files
 from tests.analytic import Additive, picture
 

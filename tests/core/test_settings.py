@@ -128,7 +128,7 @@ PUBLIC = """
     FILLS METHODS METRICS SAMPLES SEGMENTERS
     Curve Curves ExportError Faithfulness Image ImageError Method PerturbError Probe Readings Result Segmenter SegmenterError
     SettingError Target TargetError TorchSegmenter
-    __version__ compare curves explain load_image load_onnx load_segmenter load_weights probe randomise register reseed sample save
+    __version__ compare curves explain load_factory load_image load_onnx load_segmenter load_weights probe randomise register reseed sample save
 """
 
 

@@ -14,11 +14,11 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import perturb
+from perturb.core.svg import Line, colour_bar, line_chart
 from perturb.experiments.study import study
 from perturb.export import writer
 from perturb.export.report.document import report_html, report_zip
 from perturb.export.report.items import item_of, item_of_arrays, item_of_comparison, item_of_study
-from perturb.export.report.svg import Line, colour_bar, line_chart
 from perturb.metrics.curves import record_of
 from perturb.metrics.scorecard import compare
 from tests.analytic import Additive

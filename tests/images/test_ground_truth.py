@@ -274,7 +274,7 @@ def test_explain_and_its_lines_take_an_ignored_index(street, capsys):
 
 
 def test_the_command_of_a_page_takes_an_ignored_index(street, capsys):
-    from pages.parts.views import command_line
+    from perturb.export.writer import command_line
 
     streets = perturb.load_segmenter()
     mask = street / "void" / "street.png"

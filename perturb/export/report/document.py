@@ -14,8 +14,8 @@ from typing import Any
 
 from perturb.core.files import zip_of
 from perturb.core.quoting import file_name, html_text, json_file
-from perturb.export.report.svg import Line, colour_bar, line_chart
-from perturb.methods.result import versions
+from perturb.core.svg import Line, colour_bar, line_chart
+from perturb.core.versions import versions
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +69,7 @@ class Item:
         record: settings, digests and versions, as plain data.
         files: makes its raw files by name, for the zip.
         code: the Python lines that make it again; empty if there are none.
+        command: the shell line that does; empty if there is none.
         link: opens it again in the browser.
         sentences: what a reader should know.
         note: what the visitor wrote about it.
@@ -82,6 +83,7 @@ class Item:
     record: Mapping[str, Any]
     files: Callable[[], dict[str, bytes]]
     code: str = ""
+    command: str = ""
     link: str = ""
     sentences: tuple[str, ...] = ()
     note: str = ""
@@ -154,6 +156,8 @@ def _section(place: int, item: Item) -> str:
     parts.append(f"<h3>Settings, digests and versions</h3><div class=wide><table class=record>{settings}</table></div>")
     if item.code:
         parts.append(f"<h3>The same in Python</h3><pre>{html_text(item.code)}</pre>")
+    if item.command:
+        parts.append(f"<h3>The same on the command line</h3><pre>{html_text(item.command)}</pre>")
     return "".join([*parts, "</section>"])
 
 

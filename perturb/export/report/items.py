@@ -20,14 +20,16 @@ from perturb.core.colour import (
     to_uint8,
 )
 from perturb.core.files import npz, png
+from perturb.core.notebook import curve_lines
 from perturb.core.settings import shown as shown_settings
+from perturb.core.svg import number
+from perturb.core.versions import versions
 from perturb.experiments.study import Study, study_contents
 from perturb.export import writer
 from perturb.export.report.document import Chart, Item, Plate, Table
-from perturb.export.report.svg import Line, number
 from perturb.images.image import Image
 from perturb.methods.registry import METHODS
-from perturb.methods.result import Result, versions
+from perturb.methods.result import Result
 from perturb.metrics.cards import METRICS
 from perturb.metrics.curves import Curves, record_of
 from perturb.metrics.fill_ranks import FILL_TITLES, FILLS
@@ -35,7 +37,6 @@ from perturb.metrics.scorecard import Faithfulness, contents
 from perturb.segmenters.base import Segmenter
 from perturb.targets.target import shares
 
-MAP_COLOUR, CONTROL_COLOUR = "#c2410c", "#7d828b"
 WHITE, DARK, MASK_COLOUR = (255, 255, 255), (20, 20, 20), (255, 0, 200)
 
 
@@ -76,6 +77,7 @@ def item_of(result: Result, link: str = "", shown: str = "score", curves: Curves
         unused=frozenset(f"settings.{name}" for name in result.settings if name not in used),
         files=lambda: writer.contents(result, curves),
         code=writer.python_lines(result, curves),
+        command=writer.command_line(result, curves),
         link=link,
         sentences=result.notes if curves is None else (curves.verdict(), *result.notes),
     )
@@ -231,15 +233,10 @@ def _beyond(values: npt.NDArray[np.float32], limit: float) -> str:
 
 def _chart_of(made: Curves, kind: str) -> Chart:
     own, control = getattr(made, kind), getattr(made, f"random_{kind}")
-    draws = control.score
-    lines = (
-        Line("random order", control.fraction, draws.mean(0), CONTROL_COLOUR, True, draws.min(0), draws.max(0)),
-        Line("this map", own.fraction, own.score[0], MAP_COLOUR),
-    )
     done = "hidden" if kind == "deletion" else "restored"
     return Chart(
         f"{kind.capitalize()} (fill: {made.fill})",
-        lines,
+        curve_lines(made, kind),
         f"{kind} curve: area {own.auc:.3f}, random order {control.auc:.3f}",
         f"pixels {done}, most important first",
         f"share of the clean {made.score}" if made.score != "logit" else "score",

@@ -13,12 +13,10 @@ import math
 import zipfile
 from collections.abc import Iterator
 
-import onnx
-from google.protobuf.message import DecodeError
-
 from perturb.core.errors import SegmenterError
 from perturb.images.image import MAX_SIDE
 from perturb.segmenters.onnx.order import sort_nodes
+from perturb.segmenters.onnx.runtime import onnx
 
 MAX_BYTES = 200_000_000
 """A larger file is not read."""
@@ -65,6 +63,8 @@ def check(data: bytes, name: str = "the file") -> onnx.ModelProto:
     if other:
         raise SegmenterError(f"'{name}' is {other}, expected an ONNX file; it was not opened. {HOW}")
     model = onnx.ModelProto()
+    from google.protobuf.message import DecodeError  # comes with onnx, and is as optional
+
     try:
         model.ParseFromString(data)
     except DecodeError:
@@ -205,7 +205,7 @@ def _check_weights(tensor: onnx.TensorProto, name: str) -> None:
         raise SegmenterError(
             f"'{name}' says that its weights '{tensor.name}' hold {size:,} values; the file has no room for them."
         )
-    if tensor.data_type not in _PLAIN:
+    if tensor.data_type not in map(onnx.TensorProto.DataType.Value, _PLAIN):
         return
     each = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
     typed = (tensor.float_data, tensor.int32_data, tensor.int64_data, tensor.double_data, tensor.uint64_data)
@@ -217,12 +217,9 @@ def _check_weights(tensor: onnx.TensorProto, name: str) -> None:
         )
 
 
-_PLAIN = tuple(
-    onnx.TensorProto.DataType.Value(kind)
-    for kind in (
-        "FLOAT", "DOUBLE", "FLOAT16", "BFLOAT16", "BOOL",
-        "UINT8", "INT8", "UINT16", "INT16", "UINT32", "INT32", "UINT64", "INT64",
-    )
+_PLAIN = (
+    "FLOAT", "DOUBLE", "FLOAT16", "BFLOAT16", "BOOL",
+    "UINT8", "INT8", "UINT16", "INT16", "UINT32", "INT32", "UINT64", "INT64",
 )  # fmt: skip
 """Types whose values take whole bytes and stand one by one."""
 

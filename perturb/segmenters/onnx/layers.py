@@ -8,14 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import onnx
 import torch
 
 from perturb.core.errors import SegmenterError, SettingError
 from perturb.segmenters.base import check_logits
 from perturb.segmenters.onnx.checks import first_line
 from perturb.segmenters.onnx.order import sort_nodes
-from perturb.segmenters.onnx.runtime import onnxruntime
+from perturb.segmenters.onnx.runtime import onnx, onnxruntime
 from perturb.segmenters.onnx.segmenter import OnnxSegmenter
 from perturb.segmenters.onnx.session import open_session
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from graphlib import CycleError, TopologicalSorter
 
-import onnx
-
 from perturb.core.errors import SegmenterError
+from perturb.segmenters.onnx.runtime import onnx
 
 
 def sort_nodes(model: onnx.ModelProto, name: str = "the file") -> None:

@@ -1,18 +1,65 @@
-"""onnxruntime with its telemetry off; the only place that imports it.
+"""The packages onnx and onnxruntime, imported when they are first used; the only place that imports them.
 
-On Linux, onnxruntime 1.32 opens `~/.cache/Microsoft/DeveloperTools/.onnxruntime/onnxruntime.db` while it is imported,
-records errors and facts about the machine there, and uploads them. `disable_telemetry_events` comes too late for that.
-The environment variable is read during the import, so it must be set before.
+They are an extra: without them everything works but ONNX files. onnxruntime runs with its telemetry off. On Linux,
+version 1.32 opens `~/.cache/Microsoft/DeveloperTools/.onnxruntime/onnxruntime.db` while it is imported, records errors and
+facts about the machine there, and uploads them. `disable_telemetry_events` comes too late for that. The environment
+variable is read during the import, so it must be set before.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
+from typing import TYPE_CHECKING, Any
 
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+from perturb.core.errors import SegmenterError
 
-import onnxruntime
+if TYPE_CHECKING:
+    import onnx
+    import onnxruntime
+else:
 
-onnxruntime.disable_telemetry_events()  # for a process that had imported it before, and for other platforms
+    class _Late:
+        """A module that is imported when something of it is first asked for."""
 
-__all__ = ["onnxruntime"]
+        def __init__(self, name: str) -> None:
+            self._name = name
+
+        def __getattr__(self, attribute: str) -> Any:
+            if attribute.startswith("__"):  # what inspects objects must not import it
+                raise AttributeError(attribute)
+            return getattr(_imported(self._name), attribute)
+
+    onnx, onnxruntime = _Late("onnx"), _Late("onnxruntime")
+
+
+def import_packages() -> None:
+    """Import both now, not when something of them is first asked for.
+
+    Raises:
+        SegmenterError: one is not installed.
+    """
+    for name in ("onnx", "onnxruntime"):
+        _imported(name)
+
+
+def _imported(name: str) -> Any:
+    """A package of the extra `onnx`.
+
+    Raises:
+        SegmenterError: it is not installed.
+    """
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise SegmenterError(
+            f"ONNX files need the packages onnx and onnxruntime: got no package '{error.name}'. Install them with "
+            '`pip install "perturbation-lab[onnx]"`.'
+        ) from error
+    if name == "onnxruntime":
+        module.disable_telemetry_events()  # for a process that had imported it before, and for other platforms
+    return module
+
+
+__all__ = ["import_packages", "onnx", "onnxruntime"]

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
 from perturb.core.errors import SegmenterError
-from perturb.core.quoting import python_literal
+from perturb.core.quoting import class_list, python_literal, shell_option
 from perturb.segmenters.base import Frame, Segmenter
 from perturb.segmenters.onnx.checks import MAX_BYTES, first_line
 from perturb.segmenters.onnx.runtime import onnxruntime
@@ -89,6 +89,11 @@ class OnnxSegmenter(Segmenter):
         arguments = {"classes": list(words), **self.given}
         told = "".join(f", {key}={python_literal(value)}" for key, value in arguments.items())
         self.recipe = f"perturb.load_onnx({python_literal(name)}{told})"
+        self.options = (
+            *shell_option("--segmenter", name),
+            *shell_option("--classes", class_list(words)),
+            *(part for key, value in self.given.items() for part in ("--onnx", f"{key}={value}")),
+        )
 
     def load(self) -> None:
         """Load the network now, not at the first picture.

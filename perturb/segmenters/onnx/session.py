@@ -17,7 +17,7 @@ import numpy as np
 
 from perturb.core.errors import SegmenterError
 from perturb.segmenters.onnx.checks import HOW, first_line
-from perturb.segmenters.onnx.runtime import onnxruntime
+from perturb.segmenters.onnx.runtime import import_packages, onnxruntime
 from perturb.segmenters.onnx.spec import read_spec
 
 MEMORY = 4_000_000_000
@@ -100,12 +100,13 @@ def try_out(height: int, width: int, name: str, memory: int) -> int:
 
     It writes the seconds of the run, nothing if that failed, or why the file is refused.
     """
-    if sys.platform != "win32":  # which has no such limits
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
-        resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
     try:
+        import_packages()  # the limits are the file's alone
+        if sys.platform != "win32":  # which has no such limits
+            import resource
+
+            resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+            resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
         data = sys.stdin.buffer.read()
         graph = read_spec(data, name)
         session = open_session(data, name, 1)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from typing import Literal
 
-import onnx
-
 from perturb.core.errors import SegmenterError
 from perturb.segmenters.onnx.checks import HOW
+from perturb.segmenters.onnx.runtime import onnx
 
 Layout = Literal["NCHW", "NHWC"]
 

@@ -8,11 +8,10 @@ from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from typing import Any, Literal
 
-import onnx
-
 from perturb.core.errors import PerturbError, SegmenterError
 from perturb.images.image import MAX_SIDE
 from perturb.segmenters.onnx.checks import HOW, check, check_memory, first_line
+from perturb.segmenters.onnx.runtime import onnx
 from perturb.segmenters.onnx.scaling import ORDERS, SCALES, Order, Scale, Scaling, scaling_of, settle
 from perturb.segmenters.onnx.shapes import (
     Layout,

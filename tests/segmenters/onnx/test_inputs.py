@@ -11,8 +11,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from onnx import TensorProto, helper
 
 import perturb
-from pages.parts.views import command_line
 from perturb.cli.main import main
+from perturb.export.writer import command_line
 from perturb.segmenters.onnx.layers import maps
 from perturb.segmenters.onnx.scaling import ORDERS, PRESETS
 from perturb.segmenters.onnx.session import rehearse

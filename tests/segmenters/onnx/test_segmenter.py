@@ -15,8 +15,8 @@ from onnx import TensorProto, helper, numpy_helper
 from torch.nn.functional import interpolate
 
 import perturb
-from pages.parts.views import command_line
 from perturb.cli.main import main
+from perturb.export.writer import command_line
 from perturb.segmenters.onnx import checks
 from perturb.segmenters.onnx.segmenter import _SESSIONS, LOADED
 from perturb.segmenters.onnx.session import rehearse

@@ -1,0 +1,44 @@
+"""The segmenter that words of the command line mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from perturb.cli.arguments import Bar
+from perturb.core.errors import SettingError
+from perturb.segmenters.base import Segmenter
+from perturb.segmenters.factory import is_factory, load_factory, search_working_directory
+from perturb.segmenters.onnx.segmenter import load_as_told
+from perturb.segmenters.own_weights import load_weights
+from perturb.segmenters.registry import SEGMENTERS, default_device, load_segmenter
+
+
+def segmenter_named(
+    word: str, *, weights: str = "", classes: Sequence[str] = (), onnx: Mapping[str, str] | None = None
+) -> Segmenter:
+    """Load a segmenter; a download shows a bar.
+
+    Args:
+        word: a registered name, an ONNX file, or `module:factory`; with weights the name of their architecture.
+        weights: a safetensors file.
+        classes: names for the weights' or the ONNX file's classes, in its order.
+        onnx: what the ONNX file does not say itself, by the fields of `OnnxSpec`.
+
+    Raises:
+        PerturbError: it cannot be loaded, or options that do not belong to it.
+    """
+    onnx = onnx or {}
+    if weights:
+        if onnx:
+            raise SettingError("'--weights' and '--onnx' describe two kinds of files; leave one of them out.")
+        return load_weights(word, weights, classes, device=default_device())
+    if word not in SEGMENTERS and (Path(word).is_file() or Path(word).suffix == ".onnx"):
+        return load_as_told(word, onnx, classes)
+    if classes or onnx:
+        raise SettingError(f"'--classes' and '--onnx' describe an ONNX file, and '{word}' is none; leave them out.")
+    if word not in SEGMENTERS and is_factory(word):
+        search_working_directory()
+        return load_factory(word, device=default_device())
+    with Bar("download") as bar:
+        return load_segmenter(word, progress=bar)

@@ -1,0 +1,1 @@
+"""Code that a type checker reads as a user's."""

@@ -17,6 +17,7 @@ SOURCES = ("sample", "upload", "camera")
 FOLDER = "folder"
 """The source of the images that whoever started the server offers; it comes first where there are any."""
 TYPES = ("png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff", "gif")
+_FOLDER_HELP = "The images that this lab was started with. "
 KEPT = 24
 """Pictures that a visit keeps; the one that was added first is forgotten first. One takes about 4 MB."""
 THUMBNAIL = 94
@@ -37,7 +38,7 @@ def choose() -> None:
         required=True,
         key="source",
         bind="query-params",
-        help="A drawn street with exact ground truth, photographs of your own, or your device's camera. "
+        help=f"{_FOLDER_HELP if offered.images() else ''}A drawn street with exact ground truth, photographs of your own, or your device's camera. "
         "Photographs stay in the server's memory and are never written to its disk.",
     )
     address.keep("source")

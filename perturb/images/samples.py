@@ -150,7 +150,6 @@ def offered(classes: Sequence[str]) -> dict[str, Sample | Photograph]:
     return {**shown, **SAMPLES}
 
 
-@lru_cache(maxsize=32)
 def sample(name: str = DEFAULT_SAMPLE) -> Image:
     """A bundled picture by name; drawn ones with their ground truth.
 
@@ -158,6 +157,11 @@ def sample(name: str = DEFAULT_SAMPLE) -> Image:
         SettingError: no such sample.
     """
     lookup(EVERY, name, "sample")
+    return _read(name)
+
+
+@lru_cache(maxsize=32)  # beneath the public function: it would hide its types
+def _read(name: str) -> Image:
     if name in PHOTOGRAPHS:
         return load_image(Path(skimage.data.__file__).parent / PHOTOGRAPHS[name].file, name=name)
     with PIL.Image.open(BUNDLED / f"{name}.png") as picture, PIL.Image.open(BUNDLED / f"{name}.classes.png") as labels:

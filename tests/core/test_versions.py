@@ -14,7 +14,7 @@ from perturb.core.versions import STACK, versions
 from perturb.perturbations.segments import SEGMENT_SETTINGS
 from tests.analytic import DarkIsObject, dark_square
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 WATCHED = ("captum", "lime", "scikit-image", "scikit-learn")
 
 

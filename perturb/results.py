@@ -17,7 +17,7 @@ from perturb.segmenters.base import Segmenter
 from perturb.settings import Value
 from perturb.targets import Frozen
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 UNITS = {"logit": "drop in logit", "probability": "drop in probability", "iou": "drop in IoU"}
 """What a heat map of drops is measured in, by the target's score."""
 STACK = ("torch", "torchvision", "onnxruntime", "numpy", "opencv-python-headless", "pillow")

@@ -25,7 +25,7 @@ myst_heading_anchors = 3
 
 # Docstrings write code in single backticks.
 default_role = "code"
-smartquotes = False  # quotation marks and dashes stay what was typed, also in help texts
+smartquotes_action = "D"  # dashes; quotation marks stay what was typed
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"

@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import PIL.Image
 import pytest
 import yaml
+from streamlit.testing.v1 import AppTest
 
 import perturb
 from docs.labdocs.commands import commands, help_of, listed
@@ -129,3 +130,19 @@ def test_the_citation_names_this_version():
     released = re.findall(r"^## (\d+\.\d+\.\d+) - (\d{4}-\d\d-\d\d)$", changelog, re.MULTILINE)
     assert released[0] == (citation["version"], str(citation["date-released"])), "the latest release is the cited one"
     assert [version for version, _ in released] == sorted((version for version, _ in released), reverse=True)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("example", examples(), ids=[example.name for example in examples()])
+def test_the_lab_takes_all_of_a_gallery_link(example):
+    app = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=280)
+    for name, value in example.query.items():
+        app.query_params[name] = value
+    app.switch_page(f"pages/{example.page}.py")
+    app.run()  # comes to the page through the entry point
+    app.run()
+    assert not app.exception
+    assert not app.error
+    assert not [toast.value for toast in app.toast if "does not fit here" in toast.value]
+    for name, value in example.query.items():
+        assert str(app.session_state[name]) == value, name

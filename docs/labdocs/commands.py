@@ -44,8 +44,8 @@ def listed(what: str) -> tuple[dict[str, Any], ...]:
 
 @cache
 def help_of(*command: str) -> str:
-    """What `perturb COMMAND --help` prints, 100 characters wide."""
-    with patch.dict(os.environ, {"COLUMNS": "100"}):
+    """What `perturb COMMAND --help` prints, 88 characters wide, as much as a page of the site shows."""
+    with patch.dict(os.environ, {"COLUMNS": "88"}):
         code, out, err = run((*command, "--help"))
     if code:
         raise RuntimeError(f"'perturb {' '.join(command)} --help' failed: {err}")

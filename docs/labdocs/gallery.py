@@ -26,6 +26,7 @@ class Example:
         page: of the lab.
         query: the settings in the address, by name.
         first, last: texts on the page between which the image is cut out.
+        until: a text that appears last, if that is another one.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Example:
     query: dict[str, str]
     first: str
     last: str
+    until: str = ""
 
     @property
     def image(self) -> Path:

@@ -23,15 +23,19 @@ from tests.browser.driver import UNROLLED, open_page, serve, wait_idle
 
 DOCS = Path(__file__).resolve().parents[1]
 SCREENSHOTS = {
-    "occlusion": ("occlusion", {"sample": "quiet-street", "occ_class": "car", "occ_size": "40", "occ_stride": "24"}),
-    "compare": ("compare", {"sample": "quiet-street", "cmp_class": "car", "cmp_2_method": "grad-cam"}),
-    "inspect": ("inspect", {"sample": "quiet-street", "ins_view": "layers", "ins_class": "car"}),
+    "occlusion": (
+        1180,
+        "occlusion",
+        {"sample": "quiet-street", "occ_class": "car", "occ_size": "40", "occ_stride": "24"},
+    ),
+    "compare": (1300, "compare", {"sample": "quiet-street", "cmp_class": "car", "cmp_2_method": "grad-cam"}),
+    "inspect": (1040, "inspect", {"sample": "quiet-street", "ins_view": "layers", "ins_class": "car"}),
 }
-"""Page and settings of each screenshot, by the name of its file in `docs/`."""
+"""Height of the window in px, page and settings of each screenshot, by the name of its file in `docs/`."""
 WIDTH = 1280
 RUN_SECONDS = 600
-COLOURS = 160
-"""Of a screenshot: few enough for a small file, enough for gradients of maps and photographs."""
+COLOURS = 256
+"""Of a screenshot, for a small file."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,9 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(advice(), file=sys.stderr)
             return 1
         with serve(Path(folder) / "server.log") as lab:
-            for name, (page, query) in SCREENSHOTS.items():
+            for name, (height, page, query) in SCREENSHOTS.items():
                 if not names or name in names:
-                    _tell(_screenshot(browser, f"{lab}/{page}?{urlencode(query)}", DOCS / f"{name}.png"))
+                    _tell(_screenshot(browser, f"{lab}/{page}?{urlencode(query)}", height, DOCS / f"{name}.png"))
             for example in wanted:
                 _tell(_figure(browser, lab, example))
     return 0
@@ -57,19 +61,23 @@ def _tell(path: Path) -> None:
     print(f"{path.relative_to(DOCS.parent)}: {path.stat().st_size / 1000:.0f} kB", flush=True)
 
 
-def _screenshot(browser: Browser, link: str, path: Path) -> Path:
-    """The page from its top, as high as a large window."""
-    page = _opened(browser, link)
-    shot = page.screenshot(full_page=True, clip={"x": 0, "y": 0, "width": WIDTH, "height": 1100}, animations="disabled")
+def _screenshot(browser: Browser, link: str, height: int, path: Path) -> Path:
+    """A window of the page, from its top."""
+    page = _opened(browser, link, height)
+    shot = page.screenshot(animations="disabled")
     page.context.close()
     image = PIL.Image.open(io.BytesIO(shot)).convert("RGB")
-    image.quantize(COLOURS, dither=PIL.Image.Dither.NONE).save(path, optimize=True)
+    # The palette is refined by k-means, and dithered: colour bars must keep their colours.
+    palette = image.quantize(COLOURS, kmeans=2)
+    image.quantize(palette=palette, dither=PIL.Image.Dither.FLOYDSTEINBERG).save(path, optimize=True)
     return path
 
 
 def _figure(browser: Browser, lab: str, example: Example) -> Path:
     """The part of the page that the example is about."""
-    page = _opened(browser, example.link(lab), example.last)
+    page = _opened(browser, example.link(lab), 900, example.until or example.last)
+    page.add_style_tag(content=UNROLLED)  # nothing is scrolled out of sight
+    page.wait_for_timeout(1500)
     main = page.get_by_test_id("stMainBlockContainer")
     first, last = (_box(_text(main, text)) for text in (example.first, example.last))
     column = _box(main.get_by_test_id("stHeading").first)
@@ -82,9 +90,9 @@ def _figure(browser: Browser, lab: str, example: Example) -> Path:
     return example.image
 
 
-def _opened(browser: Browser, link: str, last: str = "") -> Page:
-    """The page behind a link once its run has finished and the text `last` is there; nothing is scrolled out of sight."""
-    page = browser.new_context(viewport={"width": WIDTH, "height": 900}).new_page()
+def _opened(browser: Browser, link: str, height: int, until: str = "") -> Page:
+    """The page behind a link once its run has finished and the text `until` is there."""
+    page = browser.new_context(viewport={"width": WIDTH, "height": height}).new_page()
     open_page(page, link, RUN_SECONDS)
     # A run that would take long waits for a press.
     button = page.get_by_test_id("stMain").get_by_role("button", name=re.compile(r"\bRun\b|Explain both")).first
@@ -92,16 +100,17 @@ def _opened(browser: Browser, link: str, last: str = "") -> Page:
         button.click()
         page.wait_for_timeout(2000)
         wait_idle(page, RUN_SECONDS)
-    if last:
-        _text(page.get_by_test_id("stMainBlockContainer"), last).wait_for(state="visible", timeout=1000 * RUN_SECONDS)
+    if until:
+        shown = page.get_by_test_id("stMainBlockContainer").get_by_text(until).first
+        shown.wait_for(state="visible", timeout=1000 * RUN_SECONDS)
         wait_idle(page, RUN_SECONDS)
-    page.add_style_tag(content=UNROLLED)
     page.wait_for_timeout(1500)  # charts draw their lines
     return page
 
 
 def _text(within: Locator, text: str) -> Locator:
-    return within.get_by_text(text, exact=True).or_(within.get_by_text(text)).first
+    whole = within.get_by_text(text, exact=True)
+    return (whole if whole.count() else within.get_by_text(text)).first
 
 
 def _box(place: Locator) -> dict[str, float]:

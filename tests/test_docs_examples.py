@@ -167,9 +167,9 @@ def test_the_slow_examples_of_a_page_run_too(path, tmp_path, monkeypatch):
 def test_no_example_hides_from_the_tests(path):
     text = path.read_text(encoding="utf-8")
     fences = [line for line in text.splitlines() if "```" in line]
-    assert all(line == "```" if number % 2 else re.fullmatch(r"```(\w+|\{.*)", line) for number, line in enumerate(fences)), (
-        fences
-    )
+    assert all(
+        line == "```" if number % 2 else re.fullmatch(r"```(\w+|\{.*)", line) for number, line in enumerate(fences)
+    ), fences
     for language, body in _fences(text):
         assert body.strip(), f"an empty block of {language}"
         if language.startswith("{"):  # a directive of the site

@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test test-long check format train benchmark
+.PHONY: run test test-long check docs screenshots format train benchmark
 
 run: $(VENV)/run.stamp
 	$(BIN)/python -m streamlit run streamlit_app.py
@@ -23,6 +23,14 @@ check: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The documentation site, strictly: a warning is an error. It needs no network.
+docs: $(VENV)/dev.stamp
+	$(BIN)/python -m sphinx --builder html --fresh-env --fail-on-warning --keep-going --nitpicky docs docs/_build/html
+
+# The images of README, documentation and gallery, from a real server in a real browser.
+screenshots: $(VENV)/dev.stamp
+	$(BIN)/python -m docs.labdocs.screenshots
 
 format: $(VENV)/dev.stamp
 	$(BIN)/ruff check --fix .

@@ -1,10 +1,14 @@
 """The lab in the browser: page configuration, navigation, the sidebar (picture and segmenter), and the page."""
 
+from pathlib import Path
+
 import streamlit as st
 
 from pages.parts import address, guide, shell
 
-st.set_page_config(page_title="Perturbation Lab", page_icon=":material/visibility_off:", layout="wide")
+# A file: browsers fetch an icon that goes by a name from somebody else's server.
+ICON = Path(__file__).parent / "pages" / "icon.png"
+st.set_page_config(page_title="Perturbation Lab", page_icon=str(ICON), layout="wide")
 page = st.navigation(shell.pages())
 shell.enter(page.url_path)
 shell.sidebar()

@@ -20,11 +20,7 @@ FRAMEWORKS = ("PyTorch", "Keras 3", "segmentation-models-pytorch")
 def chapters() -> dict[str, str]:
     """The chapters of `docs/export.md` by their headings; its recipes are run by the tests."""
     text = re.split(r"^## ", EXPORT.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    found = {title.strip(): body.strip("\n") for title, _, body in (part.partition("\n") for part in text[1:])}
-    # Streamlit takes the indentation of a first line for the whole text's, and a command would no longer look like one.
-    return {
-        title: re.sub(r"\A {4}(.*)$", r"```bash\n\1\n```", body, flags=re.MULTILINE) for title, body in found.items()
-    }
+    return {title.strip(): body.strip("\n") for title, _, body in (part.partition("\n") for part in text[1:])}
 
 
 def obstacles() -> list[str]:

@@ -106,7 +106,7 @@ class TorchSegmenter(Segmenter):
         return padded(self.normalise(batch), self._multiple(*batch.shape[2:]))
 
     def finish(self, output: Any, height: int, width: int) -> Any:
-        """Logits `(N, K, H, W)` from what the module gives for `prepare`d pictures of a size, not checked yet."""
+        """Logits `(N, K, H, W)` from the output of the module for pictures that `prepare` has padded, not checked yet."""
         if _size(output) == _multiples(height, width, self._multiple(height, width)):
             output = output[..., :height, :width]
         return two_channels(output, len(self.classes))

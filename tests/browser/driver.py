@@ -28,7 +28,7 @@ _IDLE = (
 
 # Streamlit scrolls a container inside a page that is exactly one window tall. Letting the containers grow gives the
 # screenshot its full length without a taller window, in which everything measured in vh would look different.
-_UNROLLED = """
+UNROLLED = """
 html, body, #root, #root > div, [data-testid=stApp], [data-testid=stAppViewContainer], [data-testid=stMain] {
   position: static !important; overflow: visible !important; height: auto !important; min-height: 100vh; }
 [data-testid=stAppViewContainer] { display: flex; }
@@ -117,5 +117,5 @@ def screenshot(page: Page, name: str) -> Path:
     """Write the page in its full length to `.screenshots/{name}.png`."""
     SCREENSHOTS.mkdir(exist_ok=True)
     path = SCREENSHOTS / f"{re.sub(r'[^a-zA-Z0-9_-]+', '-', name)}.png"
-    page.screenshot(path=path, full_page=True, style=_UNROLLED, animations="disabled")
+    page.screenshot(path=path, full_page=True, style=UNROLLED, animations="disabled")
     return path

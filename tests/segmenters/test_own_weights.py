@@ -1,10 +1,8 @@
 """Own weights in a known architecture, own code by an entry point, and what a segmenter cannot do."""
 
 import json
-import re
 import struct
 import sys
-from pathlib import Path
 
 import numpy as np
 import PIL.Image
@@ -141,14 +139,6 @@ def test_an_installed_package_offers_a_segmenter_and_is_imported_only_when_it_is
         for name in set(SEGMENTERS) - before:
             del SEGMENTERS[name]
         sys.modules.pop("somebodys_lab", None)
-
-
-def test_the_example_in_the_readme_runs():
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    (example,) = [part for part in re.findall(r"```python\n(.*?)```", readme, re.S) if "class Redness" in part]
-    names = {}
-    exec(compile(example, "README.md", "exec"), names)
-    assert names["result"].heatmap.max() > 0
 
 
 def test_the_command_line_takes_own_weights(tmp_path, capsys):

@@ -23,10 +23,13 @@ check: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/deno lint
+	$(BIN)/deno fmt --check
 
 format: $(VENV)/dev.stamp
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(BIN)/deno fmt
 
 # Makes the embedded segmenter's weights again; CAMVID is the folder of the photographs, which are not in this repository.
 train: $(VENV)/dev.stamp

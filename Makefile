@@ -25,6 +25,7 @@ check: $(VENV)/dev.stamp
 	$(BIN)/lint-imports
 	$(BIN)/deno lint
 	$(BIN)/deno fmt --check
+	$(BIN)/djlint --quiet --lint perturb --extension html.jinja
 
 format: $(VENV)/dev.stamp
 	$(BIN)/ruff check --fix .

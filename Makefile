@@ -23,6 +23,9 @@ check: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/deno lint
+	$(BIN)/deno fmt --check
+	$(BIN)/djlint --quiet --lint perturb --extension html.jinja
 
 # The documentation site, strictly: a warning is an error. It needs no network.
 docs: $(VENV)/dev.stamp
@@ -35,6 +38,7 @@ screenshots: $(VENV)/dev.stamp
 format: $(VENV)/dev.stamp
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(BIN)/deno fmt
 
 # Makes the embedded segmenter's weights again; CAMVID is the folder of the photographs, which are not in this repository.
 train: $(VENV)/dev.stamp

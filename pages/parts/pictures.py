@@ -246,22 +246,3 @@ def _invitation(wanted: str) -> str:
             "Upload it here to see the same result; until then another picture is shown."
         )
     return "Choose a photograph above; until then the sample is shown."
-
-
-STYLE = (
-    "[class*=st-key-thumb_] {position: relative; gap: 0; overflow: hidden} "
-    "[class*=st-key-thumb_] img {aspect-ratio: 4/3; object-fit: cover; border-radius: .3rem} "
-    "[class*=st-key-thumb_on_] img {outline: 3px solid #e4572e; outline-offset: -3px} "
-    "[class*=st-key-thumb_on_]::after {content: '✓'; position: absolute; left: 0; bottom: 0; padding: 0 .3rem; "
-    "color: #fff; background: #b2182b; border-radius: 0 .3rem 0 .3rem; font-size: .8rem} "
-    # The button lies over its picture; its words are read aloud.
-    "[class*=st-key-open_] {position: absolute; inset: 0; width: auto} "
-    "[class*=st-key-open_] *:not([role=tooltip]) {height: 100%} "
-    "[class*=st-key-open_] button {width: 100%; background: none; border-color: transparent !important; min-height: 0} "
-    "[class*=st-key-open_] button:focus-visible {box-shadow: inset 0 0 0 4px #e4572e} "
-    "[class*=st-key-open_] button p {font-size: 0} "
-    "[class*=st-key-remove_] {position: absolute; top: 0; right: 0; width: auto} "
-    "[class*=st-key-remove_] button {min-height: 0; width: 1.5rem; height: 1.5rem; padding: 0; border-radius: 0 .3rem} "
-    "[class*=st-key-remove_] button [data-testid=stMarkdownContainer] {display: none}"
-)
-"""Thumbnails are pictures that are buttons."""

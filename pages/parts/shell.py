@@ -6,6 +6,7 @@ The words in the address bar are the words of the command line: samples, classes
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
@@ -17,6 +18,8 @@ from pages.parts import network, offered, pictures, report
 from pages.parts.network import load, own_segmenter, segment, use_own
 from perturb.core.quoting import markdown_text
 from perturb.images.samples import EVERY
+
+STYLE = Path(__file__).parent / "frontend" / "shell.css"
 
 
 def pages() -> list[Any]:
@@ -138,12 +141,7 @@ def sidebar() -> None:
     """Choose the picture and the segmenter; leaves `image` and `segmenter_name` in the session's state."""
     # Streamlit leaves a hand's breadth of empty page above the title, and has a Stop button of its own in the header,
     # which also ends what must not end. A run that can be stopped has one beside its bar.
-    st.html(
-        "<style>[data-testid=stMainBlockContainer] {padding-top: 3.2rem} "
-        "[data-testid=stStatusWidget] button {display: none} "
-        "[class*='_stale'] {opacity: .45; filter: grayscale(.5)} .st-key-guide {margin-top: .8rem} "
-        f"{pictures.STYLE}</style>"
-    )
+    st.html(STYLE)
     if problem := offered.problem():
         st.error(markdown_text(problem), icon=":material/error:")
         st.session_state.pop("shell_ready", None)  # the next run has nothing around its page either

@@ -6,16 +6,17 @@ typed or a file was called is escaped.
 
 from __future__ import annotations
 
-import base64
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from perturb.core.files import zip_of
-from perturb.core.quoting import file_name, html_text, json_file
-from perturb.core.svg import Line, colour_bar, line_chart
+from perturb.core.quoting import encodable, file_name, json_file
+from perturb.core.svg import Line, colour_bar, line_chart, templates
 from perturb.core.versions import versions
+
+TEMPLATES = templates(Path(__file__).parent)
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,19 +99,16 @@ def report_html(title: str, items: Sequence[Item], date: str = "") -> str:
         items: in their order; none gives a report that says so.
         date: when it was made, in words; left out if empty.
     """
-    shown = html_text(title.strip() or "Report")
-    made = f"Made with Perturbation Lab {versions()['perturbation-lab']}"
-    contents = "".join(f'<li><a href="#run-{n}">{html_text(item.title)}</a></li>' for n, item in enumerate(items, 1))
-    body = "".join(_section(number, item) for number, item in enumerate(items, 1)) or "<p>Nothing was added yet.</p>"
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
-        "style-src 'unsafe-inline'\">"
-        f"<title>{shown}</title><style>{_STYLE}</style></head><body><header><h1>{shown}</h1>"
-        f"<p class=quiet>{made}{f', {html_text(date)}' if date else ''}.</p></header>"
-        f"{f'<nav><ol>{contents}</ol></nav>' if len(items) > 1 else ''}<main>{body}</main></body></html>\n"
+    page = TEMPLATES.get_template("report.html.jinja").render(
+        title=title.strip() or "Report",
+        items=items,
+        date=date,
+        version=versions()["perturbation-lab"],
+        rows=_rows,
+        line_chart=line_chart,
+        colour_bar=colour_bar,
     )
+    return encodable(page)
 
 
 def report_zip(title: str, items: Sequence[Item], date: str = "") -> bytes:
@@ -128,54 +126,6 @@ def report_zip(title: str, items: Sequence[Item], date: str = "") -> bytes:
     return zip_of(files)
 
 
-def _section(place: int, item: Item) -> str:
-    """One run, everything in it escaped."""
-    link = item.link if re.match(r"https?://", item.link) else ""
-    parts = [f'<section id="run-{place}"><h2>{place}. {html_text(item.title)}</h2>']
-    if item.note.strip():
-        parts.append(f"<div class=note>{html_text(item.note.strip())}</div>")
-    parts += [f"<p>{html_text(sentence)}</p>" for sentence in item.sentences]
-    parts.append(f"<div class=plates>{''.join(map(_plate, item.plates))}</div>")
-    charts = "".join(
-        f"<figure><b>{html_text(chart.title)}</b>"
-        f"{line_chart(chart.lines, alt=chart.alt, x_title=chart.x_title, y_title=chart.y_title)}</figure>"
-        for chart in item.charts
-    )
-    parts.append(f"<div class=plates>{charts}</div>" if charts else "")
-    for table in item.tables:
-        head = "".join(f"<th scope=col>{html_text(name)}</th>" for name in table.header)
-        rows = "".join(f"<tr>{''.join(f'<td>{html_text(cell)}</td>' for cell in row)}</tr>" for row in table.rows)
-        parts.append(f"<h3>{html_text(table.title)}</h3><div class=wide><table><tr>{head}</tr>{rows}</table></div>")
-    if link:
-        parts.append(f'<p>Open it again: <a href="{html_text(link)}">{html_text(link)}</a></p>')
-    settings = "".join(
-        f"<tr><th scope=row>{html_text(name)}</th><td>{html_text(value)}</td></tr>"
-        for name, value in _rows(item.record)
-        if name not in item.unused
-    )
-    parts.append(f"<h3>Settings, digests and versions</h3><div class=wide><table class=record>{settings}</table></div>")
-    if item.code:
-        parts.append(f"<h3>The same in Python</h3><pre>{html_text(item.code)}</pre>")
-    if item.command:
-        parts.append(f"<h3>The same on the command line</h3><pre>{html_text(item.command)}</pre>")
-    return "".join([*parts, "</section>"])
-
-
-def _plate(plate: Plate) -> str:
-    data = base64.b64encode(plate.png).decode()
-    bar = "" if plate.bar is None else colour_bar(plate.bar[0], plate.bar[1], signed=plate.bar[2])
-    legend = "".join(
-        f'<span><svg viewBox="0 0 10 10" aria-hidden="true"><rect width="10" height="10" fill="{html_text(colour)}"/>'
-        f"</svg> {html_text(name)} {share:.1%}</span>"
-        for name, colour, share in plate.legend
-    )
-    return (
-        f"<figure><b>{html_text(plate.title)}</b>"
-        f'<img src="data:image/png;base64,{data}" alt="{html_text(plate.alt)}">{bar}'
-        f"{f'<div class=legend>{legend}</div>' if legend else ''}<figcaption>{html_text(plate.text)}</figcaption></figure>"
-    )
-
-
 def _rows(record: Mapping[str, Any], above: str = "") -> list[tuple[str, str]]:
     """Nested plain data as pairs of a dotted name and a text."""
     rows: list[tuple[str, str]] = []
@@ -186,21 +136,3 @@ def _rows(record: Mapping[str, Any], above: str = "") -> list[tuple[str, str]]:
             text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
             rows += [(f"{above}{name}", text)] if text else []
     return rows
-
-
-_STYLE = """
-:root{color-scheme:light dark}
-body{font:16px/1.5 system-ui,sans-serif;max-width:68rem;margin:auto;padding:1rem;background:Canvas;color:CanvasText}
-h1{font-size:1.9rem;margin:.5rem 0 0}h2{font-size:1.35rem;margin:0 0 .5rem}h3{font-size:1.05rem;margin:1.2rem 0 .3rem}
-section{border-top:1px solid #8886;padding-top:1.2rem;margin-top:2rem}
-.quiet,figcaption{opacity:.75;font-size:.9rem}.note{white-space:pre-wrap;border-left:4px solid #c2410c;padding-left:.8rem}
-.plates{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,19rem),1fr));gap:1.2rem;margin:1rem 0}
-figure{margin:0;break-inside:avoid}img,figure>svg{width:100%;height:auto;display:block;margin:.3rem 0}
-.legend{display:flex;flex-wrap:wrap;gap:.1rem .8rem;font-size:.85rem}.legend svg{width:.8rem;height:.8rem;vertical-align:-.05rem}
-.wide{overflow-x:auto}table{border-collapse:collapse;font-size:.9rem}
-td,th{border-bottom:1px solid #8884;padding:.2rem .9rem .2rem 0;text-align:left;vertical-align:top}
-.record td{overflow-wrap:anywhere}.record th{font-weight:400;min-width:8.5rem}
-pre{overflow-x:auto;border:1px solid #8886;border-radius:.3rem;padding:.8rem;font-size:.85rem}a{overflow-wrap:anywhere}
-@media print{:root{color-scheme:light}section{break-before:page}section:first-of-type{break-before:auto}
-pre{white-space:pre-wrap;overflow-wrap:anywhere}svg,img{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
-"""

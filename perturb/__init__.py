@@ -16,8 +16,8 @@ from perturb.methods.explain import explain, probe
 from perturb.methods.registry import METHODS, Method
 from perturb.methods.result import Result, __version__
 from perturb.metrics.curves import Curve, Curves, curves
-from perturb.metrics.measures import METRICS
 from perturb.metrics.randomization import randomise, reseed
+from perturb.metrics.registry import METRICS
 from perturb.metrics.scorecard import Faithfulness, compare
 from perturb.perturbations.fills.registry import FILLS
 from perturb.segmenters.onnx.segmenter import load_onnx

@@ -20,8 +20,8 @@ from perturb.export.writer import python_lines, to_zip
 from perturb.images.samples import is_sample
 from perturb.methods.base import Outcome
 from perturb.methods.lime import POOR_FIT
-from perturb.metrics.cards import METRICS
 from perturb.metrics.curves import FILL
+from perturb.metrics.registry import METRICS
 from perturb.metrics.verdict import REQUIREMENTS, verdict_on
 from perturb.segmenters.onnx.segmenter import OnnxSegmenter
 from perturb.targets.target import Frozen

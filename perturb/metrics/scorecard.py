@@ -50,7 +50,7 @@ class Faithfulness:
     @property
     def methods(self) -> tuple[MapScores, ...]:
         """The maps that are no controls."""
-        return tuple(judged for judged in self.maps if judged.kind == "method")
+        return tuple(scored for scored in self.maps if scored.kind == "method")
 
     def ranks(self, metric: str) -> dict[str, int]:
         """Place of each method on a metric that has a direction, 1 for the best; equal values share the better place."""
@@ -76,7 +76,7 @@ class Faithfulness:
 
     def fill_ranks(self) -> tuple[FillRanks, ...]:
         """The methods ranked under two fills, by deletion and by insertion, and whether these agree."""
-        return fill_ranks([(judged.name, judged.values) for judged in self.methods], self.ranks, self.informative)
+        return fill_ranks([(scored.name, scored.values) for scored in self.methods], self.ranks, self.informative)
 
     def decided(self) -> list[str]:
         """The metrics with a direction that are informative and on which the maps, controls included, are not all equal."""
@@ -85,7 +85,7 @@ class Faithfulness:
             for metric in self.maps[0].values
             if METRICS[metric].arrow
             and self.informative(metric)
-            and len({value for judged in self.maps if (value := judged.values.get(metric)) is not None}) > 1
+            and len({value for scored in self.maps if (value := scored.values.get(metric)) is not None}) > 1
         ]
 
     def unbeaten(self) -> list[tuple[str, str, list[str]]]:
@@ -97,9 +97,9 @@ class Faithfulness:
         """
         controls = [m for m in self.maps if m.kind == "control"]
         found = []
-        for judged in self.methods:
+        for scored in self.methods:
             for metric in self.decided():
-                value = judged.values.get(metric)
+                value = scored.values.get(metric)
                 if value is None:
                     continue
                 sign = 1.0 if METRICS[metric].better == "higher" else -1.0
@@ -110,7 +110,7 @@ class Faithfulness:
                     if other is not None and sign * (value - other) <= METRICS[metric].margin
                 ]
                 if as_good:
-                    found.append((judged.name, metric, as_good))
+                    found.append((scored.name, metric, as_good))
         return found
 
 
@@ -163,8 +163,8 @@ def compare(
             made, forwards=0.0, progress=span(progress, index / total, 1 / total), batch=batch
         )
         maps.append(MapScores(control.name, "control", made, values, curves))
-    ranks = np.stack([normalise(judged.heatmap, "rank") for judged in maps[: len(results)]])
-    heatmaps = [judged.heatmap for judged in maps]
+    ranks = np.stack([normalise(scored.heatmap, "rank") for scored in maps[: len(results)]])
+    heatmaps = [scored.heatmap for scored in maps]
     return Faithfulness(
         tuple(maps),
         spearman(heatmaps),
@@ -183,17 +183,17 @@ def compare_forwards(methods: int, metrics: Iterable[str] | None = None) -> int:
 
 def contents(made: Faithfulness) -> dict[str, bytes]:
     """All files of a comparison by name: the table, ranks under both fills, curves, both agreements, the raw maps, and the metrics' cards."""
-    names = [judged.name for judged in made.maps]
+    names = [scored.name for scored in made.maps]
     metrics = list(made.maps[0].values)
-    rows = [(judged.name, judged.kind, *(judged.values[name] for name in metrics)) for judged in made.maps]
+    rows = [(scored.name, scored.kind, *(scored.values[name] for name in metrics)) for scored in made.maps]
     curves = [
-        (judged.name, kind, *point)
-        for judged in made.maps
-        for kind, curve in judged.curves.items()
+        (scored.name, kind, *point)
+        for scored in made.maps
+        for kind, curve in scored.curves.items()
         for point in zip(curve.fraction.tolist(), curve.score[0].tolist(), curve.iou[0].tolist(), strict=True)
     ]
     maps = io.BytesIO()
-    arrays: dict[str, Any] = {judged.name: judged.heatmap for judged in made.maps}
+    arrays: dict[str, Any] = {scored.name: scored.heatmap for scored in made.maps}
     np.savez_compressed(maps, **arrays, consensus=made.consensus, disagreement=made.disagreement)
     by_fill = [
         (name, each.order, fill, metric, value, rank)

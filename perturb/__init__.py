@@ -17,9 +17,9 @@ from perturb.methods.base import Method
 from perturb.methods.explain import explain, probe
 from perturb.methods.registry import METHODS
 from perturb.methods.result import Result
-from perturb.metrics.cards import METRICS
 from perturb.metrics.curves import Curve, Curves, curves
 from perturb.metrics.randomization import randomise, reseed
+from perturb.metrics.registry import METRICS
 from perturb.metrics.scorecard import Faithfulness, compare
 from perturb.perturbations.fills.registry import FILLS
 from perturb.segmenters.base import Segmenter

@@ -6,17 +6,9 @@ import json
 
 import streamlit as st
 
-from perturb.metrics.cards import METRICS, Metric
+from perturb.metrics.base import GROUPS, Metric
+from perturb.metrics.registry import METRICS
 
-GROUPS = {
-    "curves": "Deletion and insertion",
-    "road": "ROAD: imputed from the surroundings",
-    "subject": "Background (b) or subject (s) hidden, by a flat colour or by imputation",
-    "localisation": "Where the map points",
-    "concentration": "Shape and noise of the map",
-    "errors": "The segmenter's own errors",
-    "cost": "Cost",
-}
 READ = {
     "lower": "lower is better",
     "higher": "higher is better",

@@ -7,7 +7,8 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from perturb.metrics.scorecard import Faithfulness, Judged
+from perturb.metrics.base import MapScores
+from perturb.metrics.scorecard import Faithfulness
 
 HUES = (
     "#c2410c", "#1d4ed8", "#0f766e", "#a21caf", "#a16207", "#4d7c0f", "#be123c", "#475569",
@@ -96,7 +97,7 @@ def _lines(made: Faithfulness, kind: str) -> pd.DataFrame:
     )
 
 
-def _colour(maps: tuple[Judged, ...], *, legend: bool = True) -> alt.Color:
+def _colour(maps: tuple[MapScores, ...], *, legend: bool = True) -> alt.Color:
     names = [judged.name for judged in maps]
     hues, greys = iter(HUES), iter(GREYS)
     colours = [next(hues, "#334155") if judged.kind == "method" else next(greys) for judged in maps]

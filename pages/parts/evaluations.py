@@ -13,7 +13,7 @@ import perturb
 from pages.parts.cards import tip
 from perturb.core.quoting import csv_cell, markdown_text
 from perturb.experiments.bootstrap import read_table, summarise
-from perturb.metrics.cards import METRICS
+from perturb.metrics.registry import METRICS
 
 BUNDLED = Path(__file__).parents[2] / "docs" / "evaluation.parquet"
 COMMAND = """python -m perturb evaluate FOLDER --methods occlusion,feature-ablation,rise \\

@@ -15,7 +15,6 @@ from perturb.core.quoting import markdown_text
 from perturb.engine.runner import Progress
 from perturb.export.report.items import item_of_comparison
 from perturb.methods.registry import METHODS
-from perturb.metrics.judge import DEFAULT_METRICS
 from perturb.metrics.scorecard import Faithfulness, compare, compare_forwards
 
 DEFAULT = ("occlusion", "feature-ablation")
@@ -49,7 +48,7 @@ def section(scene: Scene, target: perturb.Target, methods: list[str], prefix: st
         st.error(markdown_text(errors[0]), icon=":material/error:")
         return
     missing = [plan for plan in plans if plan.key not in shop.results]
-    passes = compare_forwards(len(plans), DEFAULT_METRICS)
+    passes = compare_forwards(len(plans))
     size = scene.segmenter.name, scene.image.height, scene.image.width
     seconds = passes * shop.pass_seconds(*size, scene.seconds * IMPUTED, what="faithfulness")
     total = seconds + sum(plan.map_seconds for plan in missing)

@@ -7,9 +7,9 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from perturb.metrics.cards import METRICS
 from perturb.metrics.fill_ranks import FILL_TITLES, FILLS, LOW
-from perturb.metrics.judge import LEVELS
+from perturb.metrics.registry import METRICS
+from perturb.metrics.road import LEVELS
 from perturb.metrics.scorecard import Faithfulness
 
 SHORT = {"blur": "blur", "linear": "imputation"}

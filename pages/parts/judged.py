@@ -10,12 +10,13 @@ import pandas as pd
 import streamlit as st
 
 from pages.parts import address, charts, figures, fill_ranks
-from pages.parts.cards import GROUPS, tip
+from pages.parts.cards import tip
 from pages.parts.shell import Scene
 from perturb.core.colour import outline, overlay, readable_limit, tint
 from perturb.core.files import zip_of
 from perturb.core.quoting import file_name, markdown_text
-from perturb.metrics.cards import METRICS
+from perturb.metrics.base import GROUPS
+from perturb.metrics.registry import METRICS
 from perturb.metrics.scorecard import Faithfulness, contents
 from perturb.metrics.verdict import FALL, SMALLEST_GAP
 from perturb.targets.quality import true_labels, wrong_pixels

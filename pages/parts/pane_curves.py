@@ -17,8 +17,8 @@ from pages.parts.figures import CONTROL_COLOUR
 from pages.parts.panes import Shown
 from perturb.engine.runner import Progress
 from perturb.export.comparison import AUCS, auc_rows, curve_rows
-from perturb.metrics.cards import METRICS
 from perturb.metrics.curves import curve_forwards
+from perturb.metrics.registry import METRICS
 from perturb.metrics.verdict import REQUIREMENTS, verdict_on
 
 KINDS = ("deletion", "insertion")

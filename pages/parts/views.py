@@ -16,7 +16,7 @@ from perturb.export.report.items import item_of
 from perturb.export.writer import command_line, python_lines, to_zip
 from perturb.methods.base import Outcome
 from perturb.methods.lime import POOR_FIT
-from perturb.metrics.cards import METRICS
+from perturb.metrics.registry import METRICS
 from perturb.metrics.verdict import REQUIREMENTS, verdict_on
 from perturb.targets.target import Frozen
 

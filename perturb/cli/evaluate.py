@@ -14,8 +14,7 @@ from perturb.experiments.evaluation import SMALLEST, Plan, evaluate, pictures_in
 from perturb.experiments.evaluation_folder import TABLE
 from perturb.images.image import MAX_SIDE
 from perturb.methods.registry import METHODS
-from perturb.metrics.cards import METRICS
-from perturb.metrics.judge import DEFAULT_METRICS
+from perturb.metrics.registry import METRICS, default_metrics
 from perturb.segmenters.registry import DEFAULT
 
 
@@ -42,7 +41,7 @@ def add(commands: Any) -> None:
     )
     command.add_argument("--methods", default=",".join(METHODS), help="by name, with commas (default: all of them)")
     command.add_argument(
-        "--metrics", default=",".join(DEFAULT_METRICS), help="by name, with commas; see 'list metrics' (default: all)"
+        "--metrics", default=",".join(default_metrics()), help="by name, with commas; see 'list metrics' (default: all)"
     )
     command.add_argument("--classes", default="", help="by name, with commas (default: every class large enough)")
     command.add_argument(

@@ -13,8 +13,8 @@ from perturb.core.settings import lookup
 from perturb.experiments.estimates import estimate
 from perturb.export import writer
 from perturb.methods.explain import PRECISIONS
-from perturb.metrics.cards import METRICS
 from perturb.metrics.curves import FILL, record_of
+from perturb.metrics.registry import METRICS
 
 
 def add(commands: Any) -> None:

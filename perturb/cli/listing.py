@@ -9,7 +9,7 @@ from typing import Any
 
 import perturb
 from perturb.images.samples import EVERY
-from perturb.metrics.cards import METRICS
+from perturb.metrics.registry import METRICS
 
 
 def add(commands: Any) -> None:

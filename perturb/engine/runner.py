@@ -24,6 +24,12 @@ from perturb.targets.target import Frozen
 Progress = Callable[[float], None]
 """Called once a batch with the fraction done in [0, 1]. What it raises ends the run and leaves nothing behind."""
 
+
+def span(progress: Progress | None, start: float, share: float) -> Progress | None:
+    """A callback for the part of a run that begins at `start` and is `share` of the whole; None where nobody listens."""
+    return None if progress is None else lambda fraction: progress(min(1.0, start + share * fraction))
+
+
 Preview = Callable[[Readings], None]
 """Called now and then in a long run with readings for *all* masks: their own where they were run, a neighbour's elsewhere."""
 

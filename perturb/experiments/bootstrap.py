@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from perturb.core.errors import SettingError
-from perturb.metrics.cards import METRICS
+from perturb.metrics.registry import METRICS
 
 
 def summarise(table: pd.DataFrame, metrics: Iterable[str], *, draws: int = 1000, seed: int = 0) -> pd.DataFrame:

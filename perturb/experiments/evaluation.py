@@ -20,8 +20,8 @@ from perturb.images.samples import EVERY, SAMPLES, sample
 from perturb.methods.explain import explain
 from perturb.methods.registry import METHODS
 from perturb.metrics.baselines import CONTROLS
-from perturb.metrics.cards import METRICS
-from perturb.metrics.judge import DEFAULT_METRICS, Judge
+from perturb.metrics.evaluator import MapEvaluator
+from perturb.metrics.registry import METRICS, default_metrics
 from perturb.segmenters.base import Segmenter
 from perturb.segmenters.onnx.segmenter import load_as_told
 from perturb.segmenters.registry import DEFAULT, SEGMENTERS, load_segmenter
@@ -53,7 +53,7 @@ class Plan:
     pictures: tuple[str, ...]
     segmenters: tuple[str, ...] = (DEFAULT,)
     methods: tuple[str, ...] = tuple(METHODS)
-    metrics: tuple[str, ...] = DEFAULT_METRICS
+    metrics: tuple[str, ...] = field(default_factory=default_metrics)
     classes: tuple[str, ...] = ()
     smallest: float = SMALLEST
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -264,7 +264,7 @@ def _cells(
     image = _load(plan, name)
     labels = runner.clean_logits(image, segmenter).argmax(0).cpu().numpy()
     frozen = Target(label).freeze(image, labels, segmenter.classes)
-    judge = Judge(image, segmenter, frozen, metrics=plan.metrics, seed=plan.seed)
+    evaluator = MapEvaluator(image, segmenter, frozen, metrics=plan.metrics, seed=plan.seed)
     for each in maps:
         row: dict[str, Any] = {
             "picture": name,
@@ -272,7 +272,7 @@ def _cells(
             "segmenter": segmenter.name,
             "class": label,
             "region_pixels": int(frozen.region.sum()),
-            "wrong_share": None if judge.wrong is None else float(judge.wrong.mean()),
+            "wrong_share": None if evaluator.wrong is None else float(evaluator.wrong.mean()),
             "map": each,
             "kind": "method" if each in METHODS else "control",
         }
@@ -286,6 +286,5 @@ def _cells(
             forwards, seconds = result.forwards, round(result.seconds, 3)
         else:
             heatmap = CONTROLS[each].make(image, plan.seed)
-        values = judge.measure_centred(heatmap, neutral, batch=batch)[0]
-        values |= {k: v for k, v in (("forwards", forwards), ("seconds", seconds)) if k in plan.metrics}
-        yield row | {metric: values[metric] for metric in plan.metrics} | {"notes": notes}
+        values, _ = evaluator.measure(heatmap, neutral=neutral, forwards=forwards, seconds=seconds, batch=batch)
+        yield row | values | {"notes": notes}

@@ -18,7 +18,7 @@ import pandas as pd
 from perturb.core.errors import ExportError
 from perturb.core.files import write_file
 from perturb.core.quoting import encodable, json_file
-from perturb.metrics.cards import METRICS
+from perturb.metrics.registry import METRICS
 
 RECORD, CELLS, TABLE, CARDS, LOCK = (
     "evaluation.json",

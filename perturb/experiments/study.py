@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from perturb.core.files import check_directory, csv_bytes, png, write_folder
 from perturb.core.quoting import json_file
 from perturb.core.ranks import spearman
 from perturb.core.settings import Value, check_settings, lookup
-from perturb.engine.runner import Progress, clean_logits
+from perturb.engine.runner import Progress, clean_logits, span
 from perturb.images.image import Image
 from perturb.methods.explain import explain
 from perturb.methods.registry import METHODS
@@ -160,18 +160,13 @@ def study(
     costs = study_forwards(image, target.freeze(image, labels, segmenter.classes), plans, seed)
     done, total = 0, sum(costs)
 
-    def part(forwards: int) -> Callable[[float], None] | None:
-        nonlocal done
-        before, done = done, done + forwards
-        return None if progress is None else lambda fraction: progress((before + fraction * forwards) / total)
-
-    trials = []
+    trials, passes = [], curve_forwards(STEPS, DRAWS)
     for (name, settings), cost in zip(plans, costs, strict=True):
-        passes = curve_forwards(STEPS, DRAWS)
-        result = explain(
-            image, segmenter, target, method="occlusion", seed=seed, progress=part(cost - passes), **settings
-        )
-        made = curves(result, steps=STEPS, draws=DRAWS, progress=part(passes))
+        own = span(progress, done / total, (cost - passes) / total)
+        rest = span(progress, (done + cost - passes) / total, passes / total)
+        result = explain(image, segmenter, target, method="occlusion", seed=seed, progress=own, **settings)
+        made = curves(result, steps=STEPS, draws=DRAWS, progress=rest)
+        done += cost
         trials.append(Trial(name, result, made))
     return Study(tuple(trials), spearman([trial.result.heatmap for trial in trials]))
 

@@ -7,6 +7,7 @@ first and watch it rise (insertion). Random orders stand beside as the control.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +33,7 @@ DRAWS = 3
 FILL = "blur"
 
 Floats = npt.NDArray[np.float64]
+Order = npt.NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +60,71 @@ class Curve:
     def iou_auc(self) -> float:
         """Area under the IoU, mean over the draws."""
         return auc(self.fraction, self.iou.mean(0))
+
+    def backwards(self) -> Curve:
+        """The same images from the last to the first: hiding an order from its front is restoring it from its end."""
+        return Curve(1.0 - self.fraction[::-1], self.score[:, ::-1], self.iou[:, ::-1])
+
+
+class CurveMasks(Chain):
+    """Hidden pixels of deletion and insertion curves: all of them, then the inner points of each curve.
+
+    Point i of n hides exactly ⌊i/n · H·W⌋ pixels in deletion, and leaves as many in insertion. All curves share both ends;
+    the clean image is not among the masks.
+
+    Args:
+        own: a map's order of the pixels, int `(H, W)`, 0 for the most important; None for random orders alone.
+        random: orders of the control.
+        steps: intervals on the fraction axis.
+
+    Source: Petsiuk et al. 2018 (RISE), sec. 3.3.
+    """
+
+    def __init__(self, own: Order | None, random: Sequence[Order] = (), steps: int = STEPS) -> None:
+        first = random[0] if own is None else own
+        counts = np.arange(steps + 1, dtype=np.int64) * first.size // steps
+        inner = counts[1:-1]
+        mine = () if own is None else (Ranked(own, inner), Ranked(own, first.size - inner, from_end=True))
+        super().__init__(Ranked(first, counts[-1:]), *mine, *(Ranked(order, inner) for order in random))
+        self._fraction, self._own = counts / first.size, bool(mine)
+
+    def curves(self, readings: Readings, clean: Readings, score: Score = "probability") -> dict[str, Curve]:
+        """The curves by name: `deletion` and `insertion`, and `random_deletion` and `random_insertion`.
+
+        Args:
+            readings: of all masks, in order.
+            clean: of the clean image, one entry.
+            score: what was read.
+        """
+        scale, n = scale_of(clean, score), len(self._fraction) - 2
+        filled = readings[:1]
+
+        def joined(*starts: int, rising: bool = False) -> Curve:
+            first, last = (filled, clean) if rising else (clean, filled)
+            lines = [Readings.concatenate([first, readings[start : start + n], last]) for start in starts]
+            scores, ious = np.stack([line.score for line in lines]), np.stack([line.iou for line in lines])
+            return Curve(self._fraction, scores / scale, ious)
+
+        made = {}
+        if self._own:
+            made = {"deletion": joined(1), "insertion": joined(1 + n, rising=True)}
+        if starts := range(1 + len(made) * n, len(readings), n):
+            random = joined(*starts)
+            # The images of restoring a random order are those of hiding it: no more passes.
+            made |= {"random_deletion": random, "random_insertion": random.backwards()}
+        return made
+
+
+def random_orders(shape: tuple[int, ...], seed: int, draws: int = DRAWS) -> list[Order]:
+    """Random orders of the pixels, each int64 `(H, W)`, drawn independently of each other."""
+    children = np.random.SeedSequence(seed).spawn(draws)
+    return [order_by(np.zeros(shape, np.float32), int(child.generate_state(1)[0])) for child in children]
+
+
+def scale_of(clean: Readings, score: Score = "probability") -> float:
+    """What scores are divided by: the clean score; 1 for logits, and where a probability or an IoU rounds to nothing."""
+    value = float(clean.score[0])
+    return value if score != "logit" and value > 1e-6 else 1.0
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -100,7 +167,7 @@ class Curves:
         return [(name, getattr(self, name)) for name in names]
 
     def metrics(self) -> dict[str, float]:
-        """The areas under the curves; see `perturb.metrics.cards.METRICS`."""
+        """The areas under the curves; see `METRICS`."""
         areas = {f"{name}_auc": curve.auc for name, curve in self.items()}
         return areas | {"deletion_iou_auc": self.deletion.iou_auc, "insertion_iou_auc": self.insertion.iou_auc}
 
@@ -151,8 +218,9 @@ def record_of(result: Result, curves: Curves | None = None) -> dict[str, Any]:
 
 
 def curve_forwards(steps: int = STEPS, draws: int = DRAWS) -> int:
-    """Forward passes that `curves` takes."""
-    return 2 + (steps - 1) * (2 + draws)
+    """Forward passes that `curves` takes, the one of the clean image included."""
+    blank = np.zeros((1, 1), np.int64)
+    return 1 + len(CurveMasks(blank, [blank] * draws, steps))
 
 
 def curves(
@@ -171,8 +239,8 @@ def curves(
     be taken for the object, scattered flat pixels destroy any picture at once, so that random order looks strong; and
     maps of different occluders compare only under one measure.
 
-    Source: Petsiuk et al. 2018 (RISE), sec. 3.3, with the target's region in place of the class score. Equal values are
-    ordered by a seeded draw, and step i hides exactly ⌊i/steps · H·W⌋ pixels.
+    Source: Petsiuk et al. 2018 (RISE), sec. 3.3, with the target's region in place of the class score; see `CurveMasks`.
+    Equal values are ordered by a seeded draw.
 
     Args:
         result: from `explain`. Hand the curves to `perturb.save` to write them beside it.
@@ -192,52 +260,21 @@ def curves(
     if fill is None and "fill" not in result.settings:
         raise SettingError(f"No fill made the map of '{result.method}'; name one for its curves, such as '{FILL}'.")
     began = time.perf_counter()
-    total = result.heatmap.size
-    counts = np.arange(steps + 1, dtype=np.int64) * total // steps
-    inner = counts[1:-1]
     rank = order_by(result.heatmap, result.seed)
-    orders = [
-        order_by(np.zeros_like(result.heatmap), int(child.generate_state(1)[0]))
-        for child in np.random.SeedSequence(result.seed).spawn(draws)
-    ]
-    chain = Chain(
-        Ranked(rank, counts[[0, -1]]),  # both ends, shared by all curves
-        Ranked(rank, inner),
-        Ranked(rank, total - inner, from_end=True),
-        *(Ranked(order, inner) for order in orders),
-    )
+    masks = CurveMasks(rank, random_orders(rank.shape, result.seed, draws), steps)
+    chain = Chain(Ranked(rank, np.zeros(1, np.int64)), masks)  # the clean image first
     told = result.settings if fill is None else check_settings(FILL_SETTINGS, {"fill": fill}, "curves")
     behind = make_fill(result.image, told, result.seed)
     frozen = result.frozen.with_score(score)
     segmenter = result.unchanged()
     chosen = runner.route(result.image, chain, segmenter, frozen)
     readings = runner.run(result.image, chain, behind, segmenter, frozen, batch=batch, progress=progress, chosen=chosen)
-    clean_score = float(readings.score[0])
-    # A probability is positive; one that rounds to nothing must not blow up the curve.
-    scale = clean_score if score != "logit" and clean_score > 1e-6 else 1.0
-
-    def part(index: int, *, first: int, last: int) -> tuple[Floats, Floats]:
-        """Score and IoU of the stretch `index`, between the end points `first` and `last`."""
-        start = 2 + index * len(inner)
-        piece = Readings.concatenate(
-            [readings[first : first + 1], readings[start : start + len(inner)], readings[last : last + 1]]
-        )
-        return piece.score / scale, piece.iou
-
-    deleted = part(0, first=0, last=1)
-    inserted = part(1, first=1, last=0)
-    random = [part(2 + draw, first=0, last=1) for draw in range(draws)]
-    scores, ious = np.stack([s for s, _ in random]), np.stack([i for _, i in random])
-    hidden = counts / total
+    clean = readings[:1]
     return Curves(
-        deletion=Curve(hidden, deleted[0][None], deleted[1][None]),
-        insertion=Curve(hidden, inserted[0][None], inserted[1][None]),
-        random_deletion=Curve(hidden, scores, ious),
-        # Restoring an order from its end shows the very pictures that hiding it from the front shows: no new passes.
-        random_insertion=Curve(1.0 - hidden[::-1], scores[:, ::-1], ious[:, ::-1]),
+        **masks.curves(readings[1:], clean, score),
         score=score,
         fill=str(told["fill"]),
-        clean_score=clean_score,
+        clean_score=float(clean.score[0]),
         forwards=len(readings),
         seconds=time.perf_counter() - began,
         execution=chosen.execution,

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from perturb.core.ranks import spearman
-from perturb.metrics.cards import METRICS
+from perturb.metrics.registry import METRICS
 from perturb.metrics.verdict import FALL, SMALLEST_GAP
 
 FILLS = ("blur", "linear")

@@ -1,37 +1,17 @@
-"""Numbers about a map that need no forward pass; the registry `METRICS` says what each metric means."""
+"""Attribution maps as arrays: whether they fit, in which form they compare, and how alike two are."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 from skimage.metrics import structural_similarity
 
 from perturb.core.errors import SettingError
 from perturb.core.ranks import ranks
-from perturb.metrics.cards import METRICS, Metric
 from perturb.perturbations.masks import order_by
-
-__all__ = [
-    "METRICS",
-    "NORMALISATIONS",
-    "Metric",
-    "auc",
-    "check_map",
-    "concentration",
-    "error_share",
-    "inverse_distance",
-    "is_constant",
-    "map_iou",
-    "normalise",
-    "pointing",
-    "ssim",
-    "top",
-    "top_overlap",
-]
 
 Map = npt.NDArray[np.floating[Any]]
 Mask = npt.NDArray[np.bool_]
@@ -75,59 +55,6 @@ def is_constant(heatmap: Map) -> bool:
 def top(heatmap: Map, count: int, seed: int = 0) -> Mask:
     """Exactly `count` pixels of the highest rank, bool `(H, W)`; ties are broken by a seeded draw."""
     return np.asarray(order_by(heatmap, seed) < count)
-
-
-def map_iou(heatmap: Map, mask: Mask, seed: int = 0) -> float:
-    """IoU of the map's highest-ranked pixels, as many as the mask has, with the mask. 1 where the mask ranks first.
-
-    Source: Wang et al. 2020 (Score-CAM), sec. 4.3, with exact masks of equal area.
-    """
-    chosen = top(heatmap, int(mask.sum()), seed)
-    union = int((chosen | mask).sum())
-    return float((chosen & mask).sum() / union) if union else 1.0
-
-
-def pointing(heatmap: Map, mask: Mask, margin: int, seed: int = 0) -> float:
-    """1.0 if the map's maximum lies within `margin` pixels (Euclidean) of the mask, else 0.0; of equal maxima a seeded draw.
-
-    Source: Zhang et al. 2018 (Excitation backprop), sec. 4.1.
-    """
-    if not mask.any():
-        return 0.0
-    away = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    y, x = np.argwhere(order_by(heatmap, seed) == 0)[0]
-    return float(away[y, x] <= margin)
-
-
-def concentration(heatmap: Map) -> dict[str, float | None]:
-    """`gini`, `entropy` (divided by its maximum, ln(H·W)) and `half_area` of |map|, and `total_variation` of the map
-    scaled to a range of 1. None where there is nothing to describe: a zero map, or a constant one for the variation.
-    """
-    mass = np.sort(np.abs(heatmap.astype(np.float64)).ravel())
-    total, size = mass.sum(), mass.size
-    spread = float(heatmap.max()) - float(heatmap.min())
-    values = heatmap.astype(np.float64)
-    steps = np.abs(np.diff(values, axis=0)).sum() + np.abs(np.diff(values, axis=1)).sum()
-    variation = float(steps / (spread * size)) if spread > 0 else None
-    if total <= 0:
-        return {"gini": None, "entropy": None, "half_area": None, "total_variation": variation}
-    share = mass / total
-    falling = np.cumsum(share[::-1])
-    some = share[share > 0]
-    return {
-        # The mean-difference form, exact for any number of pixels.
-        "gini": float(((2 * np.arange(1, size + 1) - size - 1) * share).sum() / size),
-        "entropy": float(-(some * np.log(some)).sum() / np.log(size)) if size > 1 else 0.0,
-        "half_area": float((np.searchsorted(falling, 0.5 - 1e-12) + 1) / size),
-        "total_variation": variation,
-    }
-
-
-def error_share(heatmap: Map, wrong: Mask) -> float | None:
-    """Share of |map| on wrong pixels, in [0, 1]; None for a zero map."""
-    mass = np.abs(heatmap.astype(np.float64))
-    total = mass.sum()
-    return float(mass[wrong].sum() / total) if total > 0 else None
 
 
 def normalise(heatmap: Map, how: str) -> Matrix:

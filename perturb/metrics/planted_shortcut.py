@@ -22,7 +22,7 @@ import numpy.typing as npt
 from perturb.core.errors import TargetError
 from perturb.core.ranks import ranks
 from perturb.core.settings import check_settings
-from perturb.engine.runner import Progress, clean_logits
+from perturb.engine.runner import Progress, clean_logits, span
 from perturb.images.image import Image, image_from_pixels
 from perturb.images.planted import Planted
 from perturb.methods.explain import explain
@@ -178,11 +178,7 @@ def search(
     """
     todo, made, chosen = list(cases), [], SETTINGS[method] | settings
     for index, one in enumerate(todo):
-
-        def inner(fraction: float, before: int = index) -> None:
-            if progress is not None:
-                progress((before + fraction) / len(todo))
-
+        inner = span(progress, index / len(todo), 1 / len(todo))
         result = explain(
             one.image, one.segmenter, one.frozen.target, method=method, batch=batch, progress=inner, **chosen
         )

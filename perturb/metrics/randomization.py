@@ -15,7 +15,7 @@ from torch import nn
 from perturb.core.errors import SegmenterError, SettingError
 from perturb.core.ranks import spearman
 from perturb.engine import runner
-from perturb.engine.runner import Progress
+from perturb.engine.runner import Progress, span
 from perturb.methods.explain import explain
 from perturb.methods.result import Result
 from perturb.metrics.measures import ssim
@@ -84,7 +84,7 @@ def randomise(
             _redraw(modules[name], generator)
         done += len(group)
         copied.digest = f"{result.segmenter_digest}+{done}"
-        heatmap = _again(result, copied, result.seed, _part(progress, index, len(groups)))
+        heatmap = _again(result, copied, result.seed, span(progress, index / len(groups), 1 / len(groups)))
         made.append(_stage(result, group[-1], done, heatmap))
     return tuple(made)
 
@@ -104,7 +104,12 @@ def reseed(result: Result, *, seeds: int = SEEDS, progress: Progress | None = No
         raise SettingError(f"Stability needs at least one other seed: got {seeds}.")
     others = [result.seed + 1 + index for index in range(seeds)]
     return tuple(
-        _stage(result, f"seed {other}", 0, _again(result, result.unchanged(), other, _part(progress, index, seeds)))
+        _stage(
+            result,
+            f"seed {other}",
+            0,
+            _again(result, result.unchanged(), other, span(progress, index / seeds, 1 / seeds)),
+        )
         for index, other in enumerate(others)
     )
 
@@ -157,10 +162,6 @@ def _again(result: Result, segmenter: Segmenter, seed: int, progress: Progress |
 def _stage(result: Result, name: str, layers: int, heatmap: npt.NDArray[np.float32]) -> Stage:
     rank = float(spearman([result.heatmap, heatmap])[0, 1])
     return Stage(name, layers, heatmap, rank if np.isfinite(rank) else None, ssim(result.heatmap, heatmap))
-
-
-def _part(progress: Progress | None, index: int, count: int) -> Progress | None:
-    return None if progress is None else lambda fraction: progress((index + fraction) / count)
 
 
 def mean_similarity(stages: Sequence[Stage]) -> float | None:

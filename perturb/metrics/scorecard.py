@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,40 +14,16 @@ from perturb.core.errors import SettingError
 from perturb.core.files import csv_bytes
 from perturb.core.quoting import json_file
 from perturb.core.ranks import ranks, spearman
-from perturb.engine.runner import Progress
+from perturb.engine.runner import Progress, span
 from perturb.methods.result import Result
+from perturb.metrics.base import MapScores
 from perturb.metrics.baselines import CONTROLS
-from perturb.metrics.cards import METRICS
-from perturb.metrics.curves import STEPS, Curve
+from perturb.metrics.evaluator import MapEvaluator, forwards_of
 from perturb.metrics.fill_ranks import FILLS, FillRanks, fill_ranks
-from perturb.metrics.judge import DEFAULT_METRICS, LEVELS, Judge, Value, span
 from perturb.metrics.measures import normalise, top_overlap
-from perturb.metrics.verdict import FALL, SMALLEST_GAP, falls
+from perturb.metrics.registry import METRICS
 
 Floats = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True, eq=False)
-class Judged:
-    """One map and its numbers.
-
-    Attributes:
-        name: of the method, or of the control.
-        kind: `method` or `control`.
-        heatmap: about its neutral value, float32 `(H, W)`.
-        values: by metric; None for n/a.
-        curves: by name; see `Judge.measure`.
-        notes: what a reader should know, in sentences.
-        signed: whether the map has a sign; else it is a size from 0 up, as the controls' are.
-    """
-
-    name: str
-    kind: Literal["method", "control"]
-    heatmap: npt.NDArray[np.float32]
-    values: dict[str, Value]
-    curves: dict[str, Curve]
-    notes: tuple[str, ...] = ()
-    signed: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +39,7 @@ class Faithfulness:
         clean_score: mean probability in the region of the clean image.
     """
 
-    maps: tuple[Judged, ...]
+    maps: tuple[MapScores, ...]
     spearman: Floats
     overlap: Floats
     consensus: npt.NDArray[np.float32]
@@ -72,9 +48,9 @@ class Faithfulness:
     clean_score: float
 
     @property
-    def methods(self) -> tuple[Judged, ...]:
+    def methods(self) -> tuple[MapScores, ...]:
         """The maps that are no controls."""
-        return tuple(judged for judged in self.maps if judged.kind == "method")
+        return tuple(scored for scored in self.maps if scored.kind == "method")
 
     def ranks(self, metric: str) -> dict[str, int]:
         """Place of each method on a metric that has a direction, 1 for the best; equal values share the better place."""
@@ -93,24 +69,14 @@ class Faithfulness:
         Metrics that hide pixels can only where hiding them lowers the score, for one of the maps at least, by `FALL` of its
         clean value; see `perturb.metrics.verdict`. For the IoU both the score and the IoU must fall. All others always can.
         """
-        group = METRICS[metric].group
-        if group not in ("curves", "road", "subject"):
-            return True
-        if self.clean_score <= 1e-6:  # there is nothing to lower
+        chosen = METRICS[metric]
+        if chosen.streams and self.clean_score <= 1e-6:  # there is nothing to lower
             return False
-        if group == "subject":
-            side, fill = metric.split("_")[1:]
-            drops = [m.values.get(f"drop_{side}_{fill}") for m in self.maps]
-            return None in drops or max(drop for drop in drops if drop is not None) >= 100 * FALL
-        kinds = ("deletion", "insertion") if group == "curves" else ("road_morf", "road_lerf")
-        curves = [m.curves[kind] for m in self.maps for kind in kinds if kind in m.curves]
-        if "iou" in metric and not any(falls(np.append(1.0, curve.iou[0]), "iou") for curve in curves):
-            return False
-        return any(falls(np.append(1.0, curve.score[0])) for curve in curves)
+        return chosen.informative(self.maps)
 
     def fill_ranks(self) -> tuple[FillRanks, ...]:
         """The methods ranked under two fills, by deletion and by insertion, and whether these agree."""
-        return fill_ranks([(judged.name, judged.values) for judged in self.methods], self.ranks, self.informative)
+        return fill_ranks([(scored.name, scored.values) for scored in self.methods], self.ranks, self.informative)
 
     def decided(self) -> list[str]:
         """The metrics with a direction that are informative and on which the maps, controls included, are not all equal."""
@@ -119,7 +85,7 @@ class Faithfulness:
             for metric in self.maps[0].values
             if METRICS[metric].arrow
             and self.informative(metric)
-            and len({value for judged in self.maps if (value := judged.values.get(metric)) is not None}) > 1
+            and len({value for scored in self.maps if (value := scored.values.get(metric)) is not None}) > 1
         ]
 
     def unbeaten(self) -> list[tuple[str, str, list[str]]]:
@@ -131,33 +97,27 @@ class Faithfulness:
         """
         controls = [m for m in self.maps if m.kind == "control"]
         found = []
-        for judged in self.methods:
+        for scored in self.methods:
             for metric in self.decided():
-                value = judged.values.get(metric)
+                value = scored.values.get(metric)
                 if value is None:
                     continue
                 sign = 1.0 if METRICS[metric].better == "higher" else -1.0
                 rivals = [(c.name, c.values.get(metric)) for c in controls]
                 as_good = [
-                    name for name, other in rivals if other is not None and sign * (value - other) <= _margin(metric)
+                    name
+                    for name, other in rivals
+                    if other is not None and sign * (value - other) <= METRICS[metric].margin
                 ]
                 if as_good:
-                    found.append((judged.name, metric, as_good))
+                    found.append((scored.name, metric, as_good))
         return found
-
-
-def _margin(metric: str) -> float:
-    """By how much a map must be better than a control, in the metric's units."""
-    group = METRICS[metric].group
-    if group in ("curves", "road"):
-        return SMALLEST_GAP
-    return 100 * SMALLEST_GAP if group == "subject" else 0.0  # the latter in percent
 
 
 def compare(
     results: Sequence[Result],
     *,
-    metrics: Iterable[str] = DEFAULT_METRICS,
+    metrics: Iterable[str] | None = None,
     seed: int = 0,
     progress: Progress | None = None,
     batch: int | None = None,
@@ -166,8 +126,8 @@ def compare(
 
     Args:
         results: of one picture, segmenter and region, from `explain`; one is enough, but ranks and agreement need two.
-        metrics: names in `METRICS`.
-        seed: as for `Judge`.
+        metrics: names in `METRICS`; by default all but those to compare with.
+        seed: as for `MapEvaluator`.
         progress: called with the fraction done.
         batch: pictures a forward pass.
 
@@ -188,58 +148,52 @@ def compare(
                 f"Only maps of one picture, segmenter and region compare: got {first.method} on '{first.image.name}' "
                 f"({first.frozen.name}) and {other.method} on '{other.image.name}' ({other.frozen.name})."
             )
-    judge = Judge(first.image, first.unchanged(), first.frozen, metrics=metrics, seed=seed)
+    evaluator = MapEvaluator(first.image, first.unchanged(), first.frozen, metrics=metrics, seed=seed)
     total = len(results) + len(CONTROLS)
-
-    def part(index: int) -> Progress | None:
-        return None if progress is None else span(progress, index / total, 1 / total)
-
     maps = []
     for index, result in enumerate(results):
-        values, curves = judge.measure_centred(result.heatmap, result.neutral, progress=part(index), batch=batch)
-        centred = result.heatmap - np.float32(result.neutral)
-        values |= {
-            k: v for k, v in (("forwards", float(result.forwards)), ("seconds", result.seconds)) if k in judge.metrics
-        }
-        maps.append(Judged(result.method, "method", centred, values, curves, result.notes, result.signed()))
+        values, curves = evaluator.measure(
+            result.heatmap, neutral=result.neutral, forwards=float(result.forwards), seconds=result.seconds,
+            progress=span(progress, index / total, 1 / total), batch=batch,
+        )  # fmt: skip
+        maps.append(MapScores(result.method, "method", result.centred, values, curves, result.notes, result.signed()))
     for index, control in enumerate(CONTROLS.values(), start=len(results)):
         made = control.make(first.image, seed)
-        values, curves = judge.measure(made, progress=part(index), batch=batch)
-        values |= {name: 0.0 for name in ("forwards", "seconds") if name in judge.metrics}
-        maps.append(Judged(control.name, "control", made, values, curves))
-    ranks = np.stack([normalise(judged.heatmap, "rank") for judged in maps[: len(results)]])
-    heatmaps = [judged.heatmap for judged in maps]
+        values, curves = evaluator.measure(
+            made, forwards=0.0, progress=span(progress, index / total, 1 / total), batch=batch
+        )
+        maps.append(MapScores(control.name, "control", made, values, curves))
+    ranks = np.stack([normalise(scored.heatmap, "rank") for scored in maps[: len(results)]])
+    heatmaps = [scored.heatmap for scored in maps]
     return Faithfulness(
         tuple(maps),
         spearman(heatmaps),
         top_overlap(heatmaps, seed=seed),
         ranks.mean(0).astype(np.float32),
         ranks.std(0).astype(np.float32),
-        None if judge.wrong is None else float(judge.wrong.mean()),
-        judge.clean_score(),
+        None if evaluator.wrong is None else float(evaluator.wrong.mean()),
+        float(evaluator.clean.score[0]),
     )
 
 
-def compare_forwards(methods: int, metrics: Iterable[str], steps: int = STEPS) -> int:
-    """Forward passes that `compare` takes for a number of methods, the controls included."""
-    groups = {METRICS[name].group for name in metrics}
-    each = (2 * steps - 1) * ("curves" in groups) + 2 * len(LEVELS) * ("road" in groups) + 4 * ("subject" in groups)
-    return each * (methods + len(CONTROLS))
+def compare_forwards(methods: int, metrics: Iterable[str] | None = None) -> int:
+    """Forward passes that `compare` takes for a number of methods, the controls included and the clean image's left out."""
+    return forwards_of(metrics) * (methods + len(CONTROLS))
 
 
 def contents(made: Faithfulness) -> dict[str, bytes]:
     """All files of a comparison by name: the table, ranks under both fills, curves, both agreements, the raw maps, and the metrics' cards."""
-    names = [judged.name for judged in made.maps]
+    names = [scored.name for scored in made.maps]
     metrics = list(made.maps[0].values)
-    rows = [(judged.name, judged.kind, *(judged.values[name] for name in metrics)) for judged in made.maps]
+    rows = [(scored.name, scored.kind, *(scored.values[name] for name in metrics)) for scored in made.maps]
     curves = [
-        (judged.name, kind, *point)
-        for judged in made.maps
-        for kind, curve in judged.curves.items()
+        (scored.name, kind, *point)
+        for scored in made.maps
+        for kind, curve in scored.curves.items()
         for point in zip(curve.fraction.tolist(), curve.score[0].tolist(), curve.iou[0].tolist(), strict=True)
     ]
     maps = io.BytesIO()
-    arrays: dict[str, Any] = {judged.name: judged.heatmap for judged in made.maps}
+    arrays: dict[str, Any] = {scored.name: scored.heatmap for scored in made.maps}
     np.savez_compressed(maps, **arrays, consensus=made.consensus, disagreement=made.disagreement)
     by_fill = [
         (name, each.order, fill, metric, value, rank)

@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 from perturb.experiments.evaluation import Plan, evaluate
 from perturb.experiments.evaluation_folder import TABLE
 from perturb.metrics.baselines import CONTROLS
-from perturb.metrics.cards import METRICS
+from perturb.metrics.registry import METRICS
 
 from .driver import open_page, query, wait_idle
 from .lab import RUN_SECONDS, download

@@ -10,31 +10,32 @@ from torch import nn
 
 import perturb
 from perturb.export.report.items import item_of_comparison
-from perturb.metrics.cards import METRICS
+from perturb.metrics.base import MapScores
 from perturb.metrics.curves import Curve
+from perturb.metrics.evaluator import forwards_of
 from perturb.metrics.fill_ranks import ORDERS
-from perturb.metrics.judge import Judge
-from perturb.metrics.scorecard import Faithfulness, Judged, compare, contents
+from perturb.metrics.registry import METRICS
+from perturb.metrics.scorecard import Faithfulness, compare, contents
 from tests.analytic import DarkIsObject, dark_square
 
 METRICS_OF_BOTH = tuple(metric for pair in ORDERS.values() for metric in pair)
 
 
-def judged(name, values, lowest=(0.1, 0.1), kind="method"):
+def scores(name, values, lowest=(0.1, 0.1), kind="method"):
     """A map with hand-made values; `lowest` are the lowest points of its curves under blur and under imputation."""
     blur, linear = (Curve(np.array([0.0, 0.5, 1.0]), np.array([[1.0, low, low]]), np.ones((1, 3))) for low in lowest)
     curves = {"deletion": blur, "insertion": blur, "road_morf": linear, "road_lerf": linear}
-    return Judged(name, kind, np.zeros((2, 2), np.float32), values, curves)
+    return MapScores(name, kind, np.zeros((2, 2), np.float32), values, curves)
 
 
 def made_of(blur, linear, *, controls=(), clean=0.9, **options):
     """A comparison of methods a, b, c, … by their deletion areas under both fills."""
     names = "abcdefgh"
     maps = [
-        judged(names[i], {"deletion_auc": x, "road_morf": y}, **options)
+        scores(names[i], {"deletion_auc": x, "road_morf": y}, **options)
         for i, (x, y) in enumerate(zip(blur, linear, strict=True))
     ]
-    maps += [judged(f"control {i}", values, kind="control", **options) for i, values in enumerate(controls)]
+    maps += [scores(f"control {i}", values, kind="control", **options) for i, values in enumerate(controls)]
     empty, flat = np.zeros((len(maps),) * 2), np.zeros((2, 2), np.float32)
     return Faithfulness(tuple(maps), empty, empty, flat, flat, None, clean)
 
@@ -131,12 +132,12 @@ def compared():
 
 def test_morf_and_lerf_rank_as_deletion_and_insertion_under_imputation(compared):
     results, made = compared
-    for result, judged_map in zip(results, made.methods, strict=True):
+    for result, map_scores in zip(results, made.methods, strict=True):
         apart = perturb.curves(result, fill="linear", steps=10)
         end = apart.deletion.score[0, -1]
         for area, mean in (
-            (apart.deletion.auc, judged_map.values["road_morf"]),
-            (apart.insertion.auc, judged_map.values["road_lerf"]),
+            (apart.deletion.auc, map_scores.values["road_morf"]),
+            (apart.insertion.auc, map_scores.values["road_lerf"]),
         ):
             # The imputation's noise is drawn anew for every image of a run, and a level may differ by one pixel.
             assert area == pytest.approx((0.5 + 9 * mean + 0.5 * end) / 10, abs=5e-3)
@@ -170,8 +171,7 @@ def test_ranks_of_a_comparison_are_those_of_its_values_and_are_written(compared)
 def test_ranking_under_two_fills_takes_no_more_passes(compared):
     results, _ = compared
     segmenter = results[0].segmenter
-    judge = Judge(results[0].image, segmenter, results[0].frozen, metrics=METRICS_OF_BOTH)
-    assert judge.forwards == 39 + 18
+    assert forwards_of(METRICS_OF_BOTH) == 39 + 18
     before = segmenter.pictures
     compare(results, metrics=METRICS_OF_BOTH).fill_ranks()
     assert segmenter.pictures - before == (39 + 18) * (3 + 3) + 1

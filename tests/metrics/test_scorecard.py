@@ -13,10 +13,13 @@ from perturb import Segmenter
 from perturb.core.settings import check_settings
 from perturb.images.image import to_tensor
 from perturb.metrics.baselines import CONTROLS
-from perturb.metrics.cards import METRICS
 from perturb.metrics.curves import FILL
-from perturb.metrics.judge import DEFAULT_METRICS, Judge
+from perturb.metrics.deletion_insertion import MapCurves, RandomCurves
+from perturb.metrics.evaluator import MapEvaluator, forwards_of
+from perturb.metrics.registry import METRICS, default_metrics
+from perturb.metrics.road import RoadImages
 from perturb.metrics.scorecard import compare, compare_forwards
+from perturb.metrics.subject import FlatSubject, LinearSubject
 from perturb.perturbations.fills.imputation import impute
 from perturb.perturbations.fills.registry import FILL_SETTINGS, make_fill
 from perturb.perturbations.masks import order_by
@@ -36,9 +39,9 @@ class AdditiveProbability(Segmenter):
         return torch.cat([p.log(), (1 - p).log()], 1)
 
 
-def judge_of(image, segmenter, label, **options):
+def evaluator_of(image, segmenter, label, **options):
     labels = segmenter(to_tensor(image, torch.device("cpu"))[None])[0].argmax(0).numpy()
-    return Judge(
+    return MapEvaluator(
         image, segmenter, perturb.Target(label, region="all").freeze(image, labels, segmenter.classes), **options
     )
 
@@ -46,61 +49,82 @@ def judge_of(image, segmenter, label, **options):
 def additive(height=7, width=9, **options):
     image = picture(height, width, seed=4)
     weights = np.random.default_rng(2).normal(size=(height, width, 3)) * 0.002
-    return judge_of(image, AdditiveProbability(weights, 0.5), "thing", **options), weights
+    return evaluator_of(image, AdditiveProbability(weights, 0.5), "thing", **options), weights
 
 
 def test_curves_of_an_additive_probability_are_cumulative_sums():
-    judge, weights = additive(steps=63)
-    image = judge.image
+    evaluator, weights = additive()
+    image = picture(7, 9, seed=4)
     told = check_settings(FILL_SETTINGS, {"fill": FILL}, "test")
     hidden = torch.ones(1, 7, 9, dtype=torch.bool)
     fill = make_fill(image, told, 0).paint(to_tensor(image, torch.device("cpu")), hidden, 0)[0].permute(1, 2, 0).numpy()
     effect = (weights * (image.pixels.astype(np.float64) - fill)).sum(2)
     clean = 0.5 + (weights * image.pixels).sum()
-    values, curves = judge.measure(effect)
-    fallen = clean - np.concatenate([[0], np.cumsum(np.sort(effect.ravel())[::-1])])
-    risen = clean - np.concatenate([[0], np.cumsum(np.sort(effect.ravel()))])[::-1]
+    values, curves = evaluator.measure(effect)
+    counts = [63 * i // 20 for i in range(21)]
+    fallen = clean - np.concatenate([[0], np.cumsum(np.sort(effect.ravel())[::-1])])[counts]
+    risen = clean - np.concatenate([[0], np.cumsum(np.sort(effect.ravel()))])[::-1][counts]
     assert_allclose(curves["deletion"].score[0], fallen / clean, atol=1e-6)
     assert_allclose(curves["insertion"].score[0], risen / clean, atol=1e-6)
-    assert_allclose(curves["deletion"].fraction, np.arange(64) / 63)
-    assert values["deletion_auc"] == pytest.approx(np.trapezoid(fallen / clean, np.arange(64) / 63), abs=1e-6)
+    assert_allclose(curves["deletion"].fraction, np.array(counts) / 63)
+    assert values["deletion_auc"] == pytest.approx(np.trapezoid(fallen / clean, np.array(counts) / 63), abs=1e-6)
+
+
+@pytest.mark.parametrize("region", ["truth", "class"])
+def test_areas_are_those_of_the_curves_of_a_result(region):
+    """Also where the IoU is taken with a ground truth that the clean segmentation misses, so that it starts below 1."""
+    image, segmenter = dark_square(), DarkIsObject()
+    truth = (image.pixels.mean(2) < 0.5).astype(np.uint8)
+    truth[:, :25] = 0
+    image = replace(image, truth=truth, truth_classes=("background", "object"))
+    target = perturb.Target("object", region=region, score="probability")
+    result = perturb.explain(image, segmenter, target, size=5, stride=2)
+    alone = perturb.curves(result)
+    (own, *_) = compare([result], metrics=alone.metrics()).maps
+    assert alone.deletion.iou[0, 0] == pytest.approx(1 if region == "class" else 50 / 150)
+    assert own.values == pytest.approx(alone.metrics(), abs=1e-6)
+    for name, curve in alone.items():
+        assert_allclose(own.curves[name].iou, curve.iou, err_msg=name)
 
 
 def test_combined_is_half_of_lerf_minus_morf_and_passes_are_counted():
     segmenter = DarkIsObject()
-    judge = judge_of(dark_square(), segmenter, "object")
+    evaluator = evaluator_of(dark_square(), segmenter, "object")
     before = segmenter.pictures
-    values, curves = judge.measure(np.random.default_rng(1).normal(size=(37, 53)))
-    assert segmenter.pictures - before == judge.forwards + 1 == 39 + 18 + 4 + 1
-    assert judge.forwards * 5 == compare_forwards(2, DEFAULT_METRICS)
+    values, curves = evaluator.measure(np.random.default_rng(1).normal(size=(37, 53)))
+    assert segmenter.pictures - before == forwards_of() + 1 == 39 + 18 + 4 + 1
+    assert forwards_of() * 5 == compare_forwards(2)
     assert values["road_combined"] == pytest.approx((values["road_lerf"] - values["road_morf"]) / 2)
     assert values["road_morf"] == pytest.approx(curves["road_morf"].score.mean())
     assert_allclose(curves["road_lerf"].fraction, [37 * 53 * i // 10 / (37 * 53) for i in range(1, 10)])
 
 
 def test_masks_hide_exactly_as_many_pixels_as_they_say_on_a_map_of_many_zeros():
-    judge = judge_of(dark_square(), DarkIsObject(), "object", subject=0.3)
     heatmap = np.zeros((37, 53))
     heatmap[:21] = np.random.default_rng(1).random((21, 53))
     total = 37 * 53
-    sizes = [masks.hidden(0, len(masks)).sum((1, 2)).tolist() for _, masks in judge._parts(order_by(heatmap, 0))]
+    rank = order_by(heatmap, 0)
+    streams = [kind(rank, 0) for kind in (MapCurves, RandomCurves, RoadImages, FlatSubject, LinearSubject)]
+    sizes = [stream.hidden(0, len(stream)).sum((1, 2)).tolist() for stream in streams]
     inner = [total * i // 20 for i in range(1, 20)]
     levels = [int(total * i / 10) for i in range(1, 10)]
-    subject = int(0.3 * total)
+    subject = int(0.2 * total)
     assert sizes[0] == [total, *inner, *(total - n for n in inner)]
-    assert sizes[1] == [total - subject, subject]
-    assert sizes[2] == [*levels, *levels, total - subject, subject]
+    assert sizes[1] == [total, *inner * 3]
+    assert sizes[2] == levels * 2
+    assert sizes[3] == sizes[4] == [total - subject, subject]
+    assert [stream.fill for stream in streams] == ["blur", "blur", "linear", "mean", "linear"]
 
 
 def test_each_direction_prefers_the_oracle_to_its_negative():
     image, segmenter = dark_square(), DarkIsObject()
     result = perturb.explain(image, segmenter, perturb.Target("object"), size=5, stride=2)
-    judge = Judge(image, segmenter, result.frozen)
+    evaluator = MapEvaluator(image, segmenter, result.frozen)
     region = result.frozen.region.astype(np.uint8)
     oracle = cv2.distanceTransform(region, cv2.DIST_L2, 5) - cv2.distanceTransform(1 - region, cv2.DIST_L2, 5)
-    good, _ = judge.measure(oracle)
-    bad, _ = judge.measure(-oracle)
-    for name in DEFAULT_METRICS:
+    good, _ = evaluator.measure(oracle)
+    bad, _ = evaluator.measure(-oracle)
+    for name in default_metrics():
         better = METRICS[name].better
         if better not in ("lower", "higher"):
             continue
@@ -112,30 +136,34 @@ def test_each_direction_prefers_the_oracle_to_its_negative():
 
 
 def test_a_random_map_scores_like_the_random_control():
-    judge, _ = additive(16, 20, metrics=("deletion_auc", "road_combined"))
+    evaluator, _ = additive(16, 20, metrics=("deletion_auc", "road_combined"))
     rng = np.random.default_rng(8)
-    own = np.array([list(judge.measure(rng.normal(size=(16, 20)))[0].values()) for _ in range(12)])
-    control = np.array([list(judge.measure(CONTROLS["random"].make(judge.image, s))[0].values()) for s in range(12)])
+    own = np.array([list(evaluator.measure(rng.normal(size=(16, 20)))[0].values()) for _ in range(12)])
+    control = np.array(
+        [list(evaluator.measure(CONTROLS["random"].make(picture(16, 20, seed=4), s))[0].values()) for s in range(12)]
+    )
     spread = np.hypot(own.std(0), control.std(0)) / np.sqrt(12)
     assert (np.abs(own.mean(0) - control.mean(0)) < 3 * spread).all()
     assert abs(own[:, 1].mean()) < 3 * own[:, 1].std() / np.sqrt(12)  # combined is 0 on the mean
 
 
 def test_a_constant_map_points_nowhere_and_is_ranked_by_chance():
-    judge = judge_of(dark_square(), DarkIsObject(), "object")
-    values, _ = judge.measure(np.zeros((37, 53)))
+    evaluator = evaluator_of(dark_square(), DarkIsObject(), "object")
+    values, _ = evaluator.measure(np.zeros((37, 53)))
     assert values["map_iou"] is values["pointing_0"] is values["gini"] is values["total_variation"] is None
     assert values["deletion_auc"] > 0
 
 
 def test_only_what_is_asked_for_is_run():
-    judge = judge_of(dark_square(), DarkIsObject(), "object", metrics=("map_iou", "gini"))
-    assert judge.forwards == 0
-    assert list(judge.measure(np.eye(37, 53))[0]) == ["map_iou", "gini"]
+    evaluator = evaluator_of(dark_square(), DarkIsObject(), "object", metrics=("map_iou", "gini"))
+    assert forwards_of(("map_iou", "gini")) == 0
+    assert forwards_of(("drop_b_flat", "increase_s_flat")) == 2
+    assert forwards_of(("road_combined", "road_morf")) == 18
+    assert list(evaluator.measure(np.eye(37, 53))[0]) == ["map_iou", "gini"]
     with pytest.raises(perturb.SettingError, match="no metric 'iou'"):
-        judge_of(dark_square(), DarkIsObject(), "object", metrics=("iou",))
+        evaluator_of(dark_square(), DarkIsObject(), "object", metrics=("iou",))
     with pytest.raises(perturb.SettingError, match=r"expected numbers of shape \(37, 53\)"):
-        judge.measure(np.zeros((5, 5)))
+        evaluator.measure(np.zeros((5, 5)))
 
 
 def test_maps_are_compared_with_each_other_and_with_the_controls():

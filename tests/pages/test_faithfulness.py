@@ -3,8 +3,11 @@
 import pytest
 
 from perturb.methods.registry import METHODS
-from perturb.metrics.cards import METRICS
+from perturb.metrics.registry import METRICS
+from tests.metrics.toy import toy
 from tests.pages.test_pages import visit, words
+
+__all__ = ["toy"]  # a fixture
 
 
 @pytest.fixture(scope="module")
@@ -76,9 +79,10 @@ def test_sanity_checks_run_and_say_what_they_found():
     assert app.button(key="fai_sanity_run").disabled
 
 
-def test_every_metric_has_its_card_on_the_page():
+def test_every_metric_has_its_card_on_the_page(toy):
     app = visit("faithfulness", fai_view="cards")
     assert not app.exception
+    assert toy.name in METRICS
     labels = [expander.label for expander in app.expander]
     for metric in METRICS.values():
         assert any(label.startswith(metric.title) for label in labels), metric.name

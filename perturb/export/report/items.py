@@ -30,9 +30,9 @@ from perturb.export.report.document import Chart, Item, Plate, Table
 from perturb.images.image import Image
 from perturb.methods.registry import METHODS
 from perturb.methods.result import Result
-from perturb.metrics.cards import METRICS
 from perturb.metrics.curves import Curves, record_of
 from perturb.metrics.fill_ranks import FILL_TITLES, FILLS
+from perturb.metrics.registry import METRICS
 from perturb.metrics.scorecard import Faithfulness, contents
 from perturb.segmenters.base import Segmenter
 from perturb.targets.target import shares

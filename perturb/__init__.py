@@ -12,9 +12,9 @@ from perturb.engine.runner import Probe
 from perturb.export.writer import save
 from perturb.images.image import Image, load_image
 from perturb.images.samples import SAMPLES, sample
+from perturb.methods.attribution import Attribution, __version__
 from perturb.methods.explain import explain, probe
 from perturb.methods.registry import METHODS, Method
-from perturb.methods.result import Result, __version__
 from perturb.metrics.curves import Curve, Curves, curves
 from perturb.metrics.measures import METRICS
 from perturb.metrics.randomization import randomise, reseed
@@ -31,6 +31,7 @@ __all__ = [
     "METRICS",
     "SAMPLES",
     "SEGMENTERS",
+    "Attribution",
     "Curve",
     "Curves",
     "ExportError",
@@ -41,7 +42,6 @@ __all__ = [
     "PerturbError",
     "Probe",
     "Readings",
-    "Result",
     "Segmenter",
     "SegmenterError",
     "SettingError",

@@ -111,7 +111,7 @@ def draft(outcome: Outcome, scene: Scene, frozen: Frozen) -> None:
 
 
 @address.fragment
-def heat_map(result: perturb.Result, prefix: str, cell: tuple[int, int]) -> None:
+def heat_map(result: perturb.Attribution, prefix: str, cell: tuple[int, int]) -> None:
     """The map over the picture, with its numeric colour bar. A fragment: its controls compute nothing again.
 
     A click picks a cell of `cell` pixels (width, height) for the probe.
@@ -197,7 +197,7 @@ def heat_map(result: perturb.Result, prefix: str, cell: tuple[int, int]) -> None
         st.rerun(scope="app")  # the probe stands outside this fragment
 
 
-def _facts(result: perturb.Result) -> None:
+def _facts(result: perturb.Attribution) -> None:
     """What the method says about its run, in one line."""
     told = {name: value for name, value in result.facts.items() if name != "unit"}
     words = []
@@ -241,7 +241,7 @@ def curves(made: perturb.Curves, prefix: str) -> None:
     )
 
 
-def downloads(result: perturb.Result, curves: perturb.Curves, prefix: str) -> None:
+def downloads(result: perturb.Attribution, curves: perturb.Curves, prefix: str) -> None:
     """The zip with what the command line writes, and the lines that make the result again."""
     st.subheader("Take it with you")
     shown = str(st.session_state.get(f"{prefix}map") or "score")
@@ -269,7 +269,7 @@ def downloads(result: perturb.Result, curves: perturb.Curves, prefix: str) -> No
         st.code(command_line(result, curves), language="bash")
 
 
-def command_line(result: perturb.Result, curves: perturb.Curves | None = None) -> str:
+def command_line(result: perturb.Attribution, curves: perturb.Curves | None = None) -> str:
     """The command that writes the same files: those of the result, with its curves if they are given."""
     target, method = result.frozen.target, perturb.METHODS[result.method]
     own = not is_sample(result.image)

@@ -125,7 +125,9 @@ def _run(scene: Scene, label: str, method: str, names: list[str], sign: Sign, pr
     if errors := [plan.error for plan in plans if plan.error]:
         st.error(markdown_text(errors[0]), icon=":material/error:")
         return
-    task: jobs.Task[list[perturb.Result]] = jobs.Task(f"{prefix}walk_maps", json.dumps([plan.key for plan in plans]))
+    task: jobs.Task[list[perturb.Attribution]] = jobs.Task(
+        f"{prefix}walk_maps", json.dumps([plan.key for plan in plans])
+    )
     missing = [plan for plan in plans if plan.key not in shop.results]
     if not missing:
         task.keep([shop.results[plan.key] for plan in plans])
@@ -143,10 +145,10 @@ def _run(scene: Scene, label: str, method: str, names: list[str], sign: Sign, pr
         and not task.stopped,
     )
     if running:
-        made: list[perturb.Result] = []
+        made: list[perturb.Attribution] = []
 
-        def compute(plan: experiment.Plan) -> Callable[[Progress], list[perturb.Result]]:
-            def run(progress: Progress) -> list[perturb.Result]:
+        def compute(plan: experiment.Plan) -> Callable[[Progress], list[perturb.Attribution]]:
+            def run(progress: Progress) -> list[perturb.Attribution]:
                 made.append(experiment.compute_map(plan, progress))
                 return made
 
@@ -162,7 +164,7 @@ def _run(scene: Scene, label: str, method: str, names: list[str], sign: Sign, pr
         _offer({str(r.settings["layer"]): r.heatmap for r in task.made}, scene, label, prefix)
 
 
-def _stop(result: perturb.Result) -> Stop:
+def _stop(result: perturb.Attribution) -> Stop:
     # All from the result: a stale one may belong to another picture or segmenter than the page shows by now.
     known = {layer.name: layer for layer in layers(result.segmenter, result.image)}
     return Stop(

@@ -16,9 +16,9 @@ from perturb.engine.runner import Progress
 from perturb.experiments.evaluation_folder import Rows, hold, key_of, open_folder, table_of, write_table
 from perturb.images.image import MAX_SIDE, Image, load_image
 from perturb.images.samples import EVERY, SAMPLES, sample
+from perturb.methods.attribution import __version__
 from perturb.methods.explain import explain
 from perturb.methods.registry import METHODS
-from perturb.methods.result import __version__
 from perturb.metrics.baselines import CONTROLS
 from perturb.metrics.cards import METRICS
 from perturb.metrics.judge import DEFAULT_METRICS, Judge

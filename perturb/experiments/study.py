@@ -24,9 +24,9 @@ from perturb.core.ranks import spearman
 from perturb.core.settings import Value, check_settings, lookup
 from perturb.engine.runner import Progress, clean_logits
 from perturb.images.image import Image
+from perturb.methods.attribution import Attribution
 from perturb.methods.explain import explain
 from perturb.methods.registry import METHODS
-from perturb.methods.result import Result
 from perturb.metrics.curves import Curves, curve_forwards, curves, record_of
 from perturb.perturbations.fills.registry import FILLS
 from perturb.segmenters.base import Segmenter
@@ -68,7 +68,7 @@ class Trial:
     """
 
     name: str
-    result: Result
+    result: Attribution
     curves: Curves
 
 

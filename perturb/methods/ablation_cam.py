@@ -17,8 +17,8 @@ from perturb.engine.incremental.channels import Channels, channels
 from perturb.engine.incremental.known import Stale, Unknown
 from perturb.engine.runner import Progress
 from perturb.images.image import Image, to_tensor
+from perturb.methods.attribution import Attribution
 from perturb.methods.base import Outcome, Unmasked
-from perturb.methods.result import Result
 from perturb.segmenters.base import Segmenter
 from perturb.segmenters.downstream import Tail, split
 from perturb.segmenters.layers import activations, inside, layers, require, stretch
@@ -190,7 +190,7 @@ def weights(clean: Readings, readings: Readings) -> tuple[npt.NDArray[np.float64
     return (drop if plain else drop / size), plain
 
 
-def activation(result: Result, channel: int) -> npt.NDArray[np.float32]:
+def activation(result: Attribution, channel: int) -> npt.NDArray[np.float32]:
     """What one channel of a result's layer gives for the clean picture, float32 `(h, w)`. One forward pass.
 
     Args:

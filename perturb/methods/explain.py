@@ -16,9 +16,9 @@ from perturb.core.settings import Value, check_settings, lookup
 from perturb.engine import runner
 from perturb.engine.runner import Probe, Progress
 from perturb.images.image import Image
+from perturb.methods.attribution import Attribution
 from perturb.methods.base import Method, Outcome
 from perturb.methods.registry import METHODS
-from perturb.methods.result import Result
 from perturb.perturbations.fills.base import Fill
 from perturb.perturbations.fills.registry import make_fill
 from perturb.perturbations.masks import Masks
@@ -46,7 +46,7 @@ def explain(
     precision: Precision = "float32",
     plain: bool = False,
     **settings: object,
-) -> Result:
+) -> Attribution:
     """Explain one class of one picture.
 
     Args:
@@ -101,7 +101,7 @@ def explain(
     if not np.any(heatmap != heatmap.flat[0]):
         why = "hiding any part changes the score equally, or not at all" if chosen.hides else "it tells no pixel apart"
         notes += (f"The map is constant ({heatmap.flat[0]:g}): {why}.",)
-    return Result(
+    return Attribution(
         image=image,
         segmenter=segmenter,
         frozen=frozen,
@@ -188,7 +188,7 @@ def _agreement(
     )
 
 
-def masks_and_fill(result: Result) -> tuple[Masks, Fill]:
+def masks_and_fill(result: Attribution) -> tuple[Masks, Fill]:
     """The masks and the fill that made a result, drawn again from its settings and seed.
 
     Raises:
@@ -199,7 +199,7 @@ def masks_and_fill(result: Result) -> tuple[Masks, Fill]:
     return masks, make_fill(result.image, result.settings, result.seed)
 
 
-def probe(result: Result, index: int) -> Probe:
+def probe(result: Attribution, index: int) -> Probe:
     """Look at one perturbation of a result closely: its picture, its segmentation, what was lost and gained.
 
     Args:

@@ -25,9 +25,9 @@ from perturb.core.settings import check_settings
 from perturb.engine.runner import Progress, clean_logits
 from perturb.images.image import Image, image_from_pixels
 from perturb.images.planted import Planted
+from perturb.methods.attribution import Attribution
 from perturb.methods.explain import explain
 from perturb.methods.registry import METHODS
-from perturb.methods.result import Result
 from perturb.segmenters.base import Segmenter
 from perturb.targets.target import Frozen, Target
 
@@ -138,7 +138,7 @@ class Search:
     """
 
     case: Case
-    result: Result
+    result: Attribution
     found: float
 
     @property

@@ -15,7 +15,7 @@ from perturb.core.files import csv_bytes
 from perturb.core.quoting import json_file
 from perturb.core.ranks import ranks, spearman
 from perturb.engine.runner import Progress
-from perturb.methods.result import Result
+from perturb.methods.attribution import Attribution
 from perturb.metrics.baselines import CONTROLS
 from perturb.metrics.cards import METRICS
 from perturb.metrics.curves import STEPS, Curve
@@ -155,7 +155,7 @@ def _margin(metric: str) -> float:
 
 
 def compare(
-    results: Sequence[Result],
+    results: Sequence[Attribution],
     *,
     metrics: Iterable[str] = DEFAULT_METRICS,
     seed: int = 0,

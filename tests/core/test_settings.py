@@ -126,7 +126,7 @@ def test_names_in_registries_are_their_keys():
 
 PUBLIC = """
     FILLS METHODS METRICS SAMPLES SEGMENTERS
-    Curve Curves ExportError Faithfulness Image ImageError Method PerturbError Probe Readings Result Segmenter SegmenterError
+    Attribution Curve Curves ExportError Faithfulness Image ImageError Method PerturbError Probe Readings Segmenter SegmenterError
     SettingError Target TargetError TorchSegmenter
     __version__ compare curves explain load_image load_onnx load_segmenter load_weights probe randomise register reseed sample save
 """

@@ -15,7 +15,7 @@ from typing import Any
 from perturb.core.files import zip_of
 from perturb.core.quoting import file_name, html_text, json_file
 from perturb.export.report.svg import Line, colour_bar, line_chart
-from perturb.methods.result import versions
+from perturb.methods.attribution import versions
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,8 +13,9 @@ from perturb.export.writer import save
 from perturb.images.image import Image, load_image
 from perturb.images.samples import SAMPLES, sample
 from perturb.methods.attribution import Attribution, __version__
+from perturb.methods.base import Method
 from perturb.methods.explain import explain, probe
-from perturb.methods.registry import METHODS, Method
+from perturb.methods.registry import METHODS
 from perturb.metrics.curves import Curve, Curves, curves
 from perturb.metrics.measures import METRICS
 from perturb.metrics.randomization import randomise, reseed

@@ -18,7 +18,7 @@ from perturb.core.quoting import markdown_text
 from perturb.core.settings import Value
 from perturb.engine.runner import Progress
 from perturb.experiments.estimates import HEAVY, remedies
-from perturb.methods.base import Outcome
+from perturb.methods.base import Outcome, Request
 from perturb.methods.registry import METHODS
 from perturb.metrics.curves import curve_forwards
 from perturb.targets.target import Frozen
@@ -88,7 +88,7 @@ def plan(
         else:
             what.append(region.digest())
             frozen = region.moved_to(scene.labels, segmenter.classes)
-        forwards = METHODS[method].forwards(image, segmenter, frozen, settings)
+        forwards = METHODS[method].forwards(Request(image, segmenter, frozen, settings))
     except perturb.PerturbError as problem:
         error = str(problem)
     shorter = isinstance(segmenter, perturb.TorchSegmenter) and not _backward(method)

@@ -20,6 +20,7 @@ from perturb.export.writer import python_lines, to_zip
 from perturb.images.samples import is_sample
 from perturb.methods.base import Outcome
 from perturb.methods.lime import POOR_FIT
+from perturb.methods.masked import MaskedMethod
 from perturb.metrics.cards import METRICS
 from perturb.metrics.curves import FILL
 from perturb.metrics.verdict import REQUIREMENTS, verdict_on
@@ -117,7 +118,9 @@ def heat_map(result: perturb.Attribution, prefix: str, cell: tuple[int, int]) ->
     A click picks a cell of `cell` pixels (width, height) for the probe.
     """
     method = perturb.METHODS[result.method]
-    st.markdown("**Heat map**" + (" — click it to probe what hides that place" if method.hides else ""))
+    st.markdown(
+        "**Heat map**" + (" — click it to probe what hides that place" if isinstance(method, MaskedMethod) else "")
+    )
     texts = {name: text for name, text in method.captions.items() if name in result.maps}
     kind = None
     if len(texts) > 1:
@@ -166,7 +169,7 @@ def heat_map(result: perturb.Attribution, prefix: str, cell: tuple[int, int]) ->
     text = f"Heat map of {kind} for {result.frozen.name}, from {values.min():.3g} to {values.max():.3g} {raw}"
     pick = None
     with place:
-        if method.hides:
+        if isinstance(method, MaskedMethod):
             pick = picture_picker(
                 png(canvas),
                 width=result.image.width,
@@ -204,7 +207,7 @@ def _facts(result: perturb.Attribution) -> None:
     for name, value in told.items():
         fact = markdown_text(figures.fact(value))
         text = FACTS[name][0].format(fact) if name in FACTS else f"{name}: {fact}"
-        if name == "segments" and result.settings["segments"] in ("grid", "slic"):
+        if name == "segments" and result.settings.get("segments") in ("grid", "slic"):
             text += f" (asked for about {result.settings['count']})"
         words.append(text)
     words.append(f"{result.forwards:,} passes, {result.execution.passes}")

@@ -18,7 +18,7 @@ from pages.parts.shell import Scene
 from perturb.core.colour import limit_of, overlay
 from perturb.core.quoting import markdown_text
 from perturb.engine.runner import Progress
-from perturb.methods.registry import INSIDE, METHODS
+from perturb.methods.registry import METHODS, methods_on
 from perturb.segmenters.channels import SIGNS, Sign, part, share_inside, stops
 from perturb.segmenters.layers import Layer, layers
 
@@ -77,7 +77,7 @@ def section(scene: Scene, label: str, prefix: str) -> None:
 def _widgets(scene: Scene, found: Mapping[str, Layer], prefix: str) -> tuple[str, list[str], Sign]:
     offered = [
         name
-        for name in INSIDE
+        for name in methods_on("inspect")
         if any(s.kind == "layer" for s in METHODS[name].settings) and not METHODS[name].lacking(scene.segmenter)
     ]
     first, second, third = st.columns((1, 1.6, 1))

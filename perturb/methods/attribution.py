@@ -40,7 +40,7 @@ class Attribution:
             drop, to be read from `neutral`; what a gradient method's map is in, its `facts["unit"]` says.
         maps: all maps of the method by name, float32 `(H, W)` each; `score` is the heat map, `lost` and `gained` are
             in pixels.
-        clean: the readings of the clean picture; one entry.
+        clean: the readings of the clean image; one entry.
         readings: of every perturbation; none for a method that perturbs nothing.
         forwards: images that the segmenter was run on, the clean one included; a backward pass counts as one more.
         seconds: wall time of the run.

@@ -69,13 +69,10 @@ class Segmenter(ABC):
             "gradients" and "weights" (which can be drawn anew). What needs one that is missing is offered with the reason
             why not.
         recipe: the Python expression that loads it again, for a result's record; empty for one of the registry.
-        pace: how it is run many times: "exact" (less of it where that gives the same numbers), "plain" (all of it every
-            time), or "bfloat16" (quicker, and rougher).
     """
 
     abilities: ClassVar[frozenset[str]] = frozenset()
     recipe: str = ""
-    pace: str = "exact"
 
     def __init__(
         self,

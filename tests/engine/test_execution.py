@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,8 +13,10 @@ from torch import nn
 
 import perturb
 import perturb.export
+from perturb.core.settings import check_settings
 from perturb.engine import runner
 from perturb.images.image import image_from_pixels
+from perturb.methods.occlusion import windows
 from perturb.segmenters.torch_module import TorchSegmenter
 from tests.analytic import DarkIsObject, picture
 
@@ -139,9 +142,10 @@ def test_a_changed_network_gives_the_numbers_of_whole_passes(change, asked, seen
         # A replaced forward method cannot be traced.
         assert (got.execution.passes == "incremental") == (change != "forward")
     if asked == "map":
-        segmenter.pace = "plain"
-        whole = perturb.curves(expected, steps=10)
-        segmenter.pace = "exact"
+        with monkeypatch.context() as patch:
+            patch.setattr(runner, "route", partial(runner.route, mode="whole"))
+            whole = perturb.curves(expected, steps=10)
+        assert whole.execution.passes == "whole"
         for (_, one), (_, other) in zip(whole.items(), perturb.curves(got, steps=10).items(), strict=True):
             assert_allclose(one.score, other.score, atol=2e-3)  # equal values of the two maps may be ordered otherwise
 
@@ -247,8 +251,7 @@ def test_few_passes_of_a_small_network_are_not_worth_preparing_for(asked, passes
     torch.manual_seed(0)
     conv = nn.Conv2d(3, 3, 3, 1, 1)
     segmenter = perturb.TorchSegmenter(nn.Sequential(conv), classes=CLASSES)
-    masks = perturb.METHODS["occlusion"].masks(image, None, perturb.core.settings.check_settings(
-        perturb.METHODS["occlusion"].settings, asked, "occlusion"), 0)  # fmt: skip
+    masks = windows(image, check_settings(perturb.METHODS["occlusion"].settings, asked, "occlusion"))
     labels = runner.clean_logits(image, segmenter).argmax(0).numpy()
     frozen = perturb.Target("a", region="all").freeze(image, labels, segmenter.classes)
     found = runner.route(image, masks, segmenter, frozen).execution

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from perturb.core.memory import kept
 from perturb.core.threads import undivided
@@ -37,7 +38,7 @@ CPU_PIXELS, CPU_BATCH = 350_000, 4
 ACCELERATOR_BATCH = 64
 
 
-def clean_logits(image: Image, segmenter: Segmenter) -> torch.Tensor:
+def clean_logits(image: Image, segmenter: Segmenter) -> Tensor:
     """The segmenter's logits of the clean image, `(K, H, W)` on its device. One forward pass."""
     with torch.inference_mode():
         return segmenter(to_tensor(image, segmenter.device)[None])[0]
@@ -57,13 +58,7 @@ class Route:
 
 
 def route(
-    image: Image,
-    masks: Masks,
-    segmenter: Segmenter,
-    frozen: Frozen,
-    *,
-    mode: Mode = "exact",
-    logits: torch.Tensor | None = None,
+    image: Image, masks: Masks, segmenter: Segmenter, frozen: Frozen, mode: Mode = "exact", logits: Tensor | None = None
 ) -> Route:
     """Decide whether only what a mask can change is run (`perturb.engine.incremental`), which gives the same readings up to
     float32 rounding.
@@ -80,7 +75,7 @@ def route(
         if mode == "whole":
             raise Unknown(ASKED)
         dtype = torch.bfloat16 if mode == "bfloat16" else torch.float32
-        quick = passes(segmenter, to_tensor(image, segmenter.device), frozen, masks, dtype=dtype, logits=logits)
+        quick = passes(segmenter, to_tensor(image, segmenter.device), frozen, masks, dtype, logits)
         return Route(quick, Execution("incremental"))
     except Unknown as reason:
         return Route(None, Execution("whole", str(reason), isinstance(reason, Stale)))
@@ -128,7 +123,7 @@ def run(
     quick = (chosen or route(image, masks, segmenter, frozen, mode=mode)).quick
     reader = frozen.reader(segmenter.device)
 
-    def answer(painted: torch.Tensor, hidden: torch.Tensor) -> Readings:
+    def answer(painted: Tensor, hidden: Tensor) -> Readings:
         return reader.read(segmenter(painted), hidden) if quick is None else quick.read(painted, hidden)
 
     def read(start: int, stop: int) -> Readings:
@@ -165,7 +160,7 @@ def check(
         return Readings.concatenate([reader.read(segmenter(images), hidden) for images, hidden in painted])
 
 
-def _painted(clean: torch.Tensor, masks: Masks, fill: Fill, rows: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
+def _painted(clean: Tensor, masks: Masks, fill: Fill, rows: list[int]) -> tuple[Tensor, Tensor]:
     """The image with each of some masks filled, `(N, 3, H, W)`, and the masks `(N, H, W)`."""
     holes = [masks.hidden(row, row + 1).to(clean.device) for row in rows]
     # One by one: what a fill draws at random belongs to the mask's own index.

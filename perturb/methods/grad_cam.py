@@ -8,11 +8,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from perturb.core.settings import Setting, Value
+from perturb.core.settings import Setting
 from perturb.engine.autograd import Traced, finite, trace
 from perturb.methods.ablation_cam import LAYER, layer_of
 from perturb.methods.base import Outcome, Request
-from perturb.methods.gradient import GradientMethod, arrays, score_of
+from perturb.methods.gradient import GradientMethod, arrays
 from perturb.segmenters.layers import stretch
 from perturb.targets.readings import Fact
 
@@ -39,9 +39,6 @@ class GradCam(GradientMethod):
         "positive": "Only what speaks for the class, as in the paper: the same sum where it is above zero.",
     }
 
-    def passes(self, settings: Mapping[str, Value]) -> int:  # noqa: ARG002 — whatever they are
-        return 2
-
     def weights(self, activation: Tensor, gradient: Tensor) -> Tensor:  # noqa: ARG002 — for methods that weight cells
         """The weight of each channel, float64 `(C,)`.
 
@@ -53,7 +50,7 @@ class GradCam(GradientMethod):
 
     def attribute(self, request: Request) -> Outcome:
         name = layer_of(request)
-        traced = trace(score_of(request, 1), request.segmenter, request.image, name)
+        traced = trace(self.score(request, 1), request.segmenter, request.image, name)
         assert traced.activation is not None
         gradient = finite(traced.gradient(traced.activation), request.segmenter)[0].double()
         activation = traced.activation[0].detach().double()
@@ -70,7 +67,6 @@ class GradCam(GradientMethod):
             ),
             facts,
             logit_note(request, traced, gradient, name),
-            passes=self.passes(request.settings),
         )
 
 

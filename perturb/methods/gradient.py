@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -42,9 +43,9 @@ class GradientMethod(Method):
 
     needs: ClassVar[tuple[str, ...]] = ("gradients",)
 
-    @abstractmethod
-    def passes(self, settings: Mapping[str, Value]) -> int:
-        """Forward and backward passes of one image that a run takes."""
+    def passes(self, settings: Mapping[str, Value]) -> int:  # noqa: ARG002 — for methods of several images
+        """Forward and backward passes of one image that a run takes: by default one of each."""
+        return 2
 
     @abstractmethod
     def attribute(self, request: Request) -> Outcome:
@@ -58,40 +59,35 @@ class GradientMethod(Method):
 
     def run(self, request: Request) -> tuple[Readings, Outcome]:
         with differentiable(request.segmenter):
-            outcome = self.attribute(request)
+            outcome = replace(self.attribute(request), passes=self.passes(request.settings))
         if request.progress is not None:
             request.progress(1.0)
         return Readings.none(), outcome
 
+    def score(self, request: Request, total: int) -> Score:
+        """S as a differentiable function, for a run that takes its gradient at `total` images."""
+        return Score(request.segmenter, request.frozen, total=total, progress=request.progress)
 
-def score_of(request: Request, total: int) -> Score:
-    """S as a differentiable function, for a run that takes its gradient at `total` images."""
-    return Score(request.segmenter, request.frozen, total=total, progress=request.progress)
+    def gradients(self, request: Request, score: Score, images: Tensor) -> Tensor:
+        """∂S/∂x at each of N images, `(N, 3, H, W)`."""
+        from captum.attr import Saliency  # takes a second to import, and most visitors never need it
 
+        return finite(Saliency(score).attribute(images.requires_grad_(), abs=False), request.segmenter)
 
-def gradients(request: Request, score: Score, images: Tensor) -> Tensor:
-    """∂S/∂x at each of N images, `(N, 3, H, W)`."""
-    from captum.attr import Saliency  # takes a second to import, and most visitors never need it
+    def generator(self, request: Request, index: int) -> np.random.Generator:
+        """The random numbers of one image of a run: they depend on the seed and the index, never on the batch."""
+        return np.random.default_rng((request.seed, index))
 
-    return finite(Saliency(score).attribute(images.requires_grad_(), abs=False), request.segmenter)
+    def noise(self, request: Request, draw: np.random.Generator) -> Tensor:
+        """Normal noise of the level in the settings, float32 `(3, H, W)`."""
+        values = draw.standard_normal((3, request.image.height, request.image.width), dtype=np.float32)
+        return torch.from_numpy(values).to(request.segmenter.device) * float(request.settings["noise_level"])
 
-
-def generator(request: Request, index: int) -> np.random.Generator:
-    """The random numbers of one image of a run: they depend on the seed and the index, never on the batch."""
-    return np.random.default_rng((request.seed, index))
-
-
-def noise(request: Request, draw: np.random.Generator) -> Tensor:
-    """Normal noise of the level in the settings, float32 `(3, H, W)`."""
-    values = draw.standard_normal((3, request.image.height, request.image.width), dtype=np.float32)
-    return torch.from_numpy(values).to(request.segmenter.device) * float(request.settings["noise_level"])
-
-
-def baseline(request: Request, seed: int) -> Tensor:
-    """The image that a path starts from, `(1, 3, H, W)`: every pixel hidden by the fill."""
-    clean = request.input
-    everything = torch.ones((1, *clean.shape[2:]), dtype=torch.bool, device=clean.device)
-    return make_fill(request.image, request.settings, seed).paint(clean[0], everything, 0).clone()
+    def baseline(self, request: Request, seed: int) -> Tensor:
+        """The image that a path starts from, `(1, 3, H, W)`: every pixel hidden by the fill."""
+        clean = request.input
+        everything = torch.ones((1, *clean.shape[2:]), dtype=torch.bool, device=clean.device)
+        return make_fill(request.image, request.settings, seed).paint(clean[0], everything, 0).clone()
 
 
 def arrays(**maps: Tensor) -> Maps:

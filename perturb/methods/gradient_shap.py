@@ -12,17 +12,7 @@ from torch import Tensor
 from perturb.core.settings import Setting, Value
 from perturb.engine.autograd import in_batches
 from perturb.methods.base import Outcome, Request
-from perturb.methods.gradient import (
-    NOISE,
-    GradientMethod,
-    arrays,
-    baseline,
-    generator,
-    gradients,
-    noise,
-    path_facts,
-    score_of,
-)
+from perturb.methods.gradient import NOISE, GradientMethod, arrays, path_facts
 from perturb.methods.integrated_gradients import BASELINE, PATH_CAPTIONS
 
 
@@ -45,8 +35,8 @@ class GradientShap(GradientMethod):
             "samples",
             "int",
             32,
-            "Random positions on the path, one forward and one backward pass each. The sampling error halves with four times as many; "
-            "compare seeds.",
+            "Random positions on the path, one forward and one backward pass each. The sampling error halves with four "
+            "times as many; compare seeds.",
             low=1,
             high=1000,
             step=4,
@@ -68,33 +58,30 @@ class GradientShap(GradientMethod):
     def attribute(self, request: Request) -> Outcome:
         samples = int(request.settings["samples"])
         several = request.settings["fill"] == "noise"
-        same = baseline(request, request.seed)
+        same = self.baseline(request, request.seed)
 
         def run(size: int) -> tuple[Tensor, float]:
-            score, total = (
-                score_of(request, 2 * samples if several else samples + 1),
-                torch.zeros_like(same[0]).double(),
-            )
+            score = self.score(request, 2 * samples if several else samples + 1)
+            total = torch.zeros_like(same[0]).double()
             starts: list[float] = []
             for begin in range(0, samples, size):
                 indices = range(begin, min(begin + size, samples))
-                draws = [generator(request, index) for index in indices]
-                positions = (
-                    torch.tensor([draw.random() for draw in draws], device=same.device).float().view(-1, 1, 1, 1)
-                )
-                noisy = request.input + torch.stack([noise(request, draw) for draw in draws])
-                base = torch.cat([baseline(request, request.seed + index) for index in indices]) if several else same
+                draws = [self.generator(request, index) for index in indices]
+                positions = torch.tensor([draw.random() for draw in draws], device=same.device).float()
+                noisy = request.input + torch.stack([self.noise(request, draw) for draw in draws])
+                base = same
+                if several:
+                    base = torch.cat([self.baseline(request, request.seed + index) for index in indices])
                 if several or not starts:
                     with torch.no_grad():
                         starts += score(base).tolist()
                 step = noisy - base
-                total += (step * gradients(request, score, base + positions * step)).double().sum(0)
+                at = base + positions.view(-1, 1, 1, 1) * step
+                total += (step * self.gradients(request, score, at)).double().sum(0)
             return total / samples, sum(starts) / len(starts)
 
         values, start = in_batches(request.segmenter, request.batch, run)
         facts, notes = path_facts(
             request, start, float(values.sum()), "Take more samples, less noise, or another baseline."
         )
-        return Outcome(
-            arrays(score=values.sum(0)), {"draws": samples, **facts}, notes, passes=self.passes(request.settings)
-        )
+        return Outcome(arrays(score=values.sum(0)), {"draws": samples, **facts}, notes)

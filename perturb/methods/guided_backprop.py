@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from perturb.core.settings import Setting, Value
+from perturb.core.settings import Setting
 from perturb.engine.autograd import finite, trace
 from perturb.engine.guided import Guided, guide
 from perturb.methods.base import Outcome, Request
-from perturb.methods.gradient import CHANNELS, GradientMethod, arrays, gradient_unit, magnitude, score_of
+from perturb.methods.gradient import CHANNELS, GradientMethod, arrays, gradient_unit, magnitude
 
 EDGES = (
     "Guided maps act much like edge detectors: they hardly change when the network's weights are drawn anew (Adebayo et al. "
@@ -41,18 +41,14 @@ class GuidedBackprop(GradientMethod):
     captions: ClassVar[Mapping[str, str]] = GUIDED_CAPTIONS
     magnitudes: ClassVar[frozenset[str]] = frozenset({"score"})
 
-    def passes(self, settings: Mapping[str, Value]) -> int:  # noqa: ARG002 — whatever they are
-        return 2
-
     def attribute(self, request: Request) -> Outcome:
-        traced = trace(score_of(request, 1), request.segmenter, request.image)
+        traced = trace(self.score(request, 1), request.segmenter, request.image)
         guided = guide(traced.score, request.segmenter)
         gradient = finite(traced.gradient(traced.image), request.segmenter)[0]
         return Outcome(
             arrays(score=magnitude(gradient, str(request.settings["channels"])), signed=gradient.sum(0)),
             {"relus": guided.relus, **gradient_unit(request)},
             guided_notes(guided),
-            passes=self.passes(request.settings),
         )
 
 

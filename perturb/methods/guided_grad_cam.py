@@ -13,7 +13,7 @@ from perturb.engine.guided import guide
 from perturb.methods.ablation_cam import LAYER, layer_of
 from perturb.methods.base import Outcome, Request
 from perturb.methods.grad_cam import logit_note
-from perturb.methods.gradient import CHANNELS, GradientMethod, arrays, magnitude, score_of
+from perturb.methods.gradient import CHANNELS, GradientMethod, arrays, magnitude
 from perturb.methods.guided_backprop import GUIDED_CAPTIONS, guided_notes
 from perturb.segmenters.layers import stretch
 from perturb.targets.readings import Fact
@@ -42,7 +42,7 @@ class GuidedGradCam(GradientMethod):
 
     def attribute(self, request: Request) -> Outcome:
         name = layer_of(request)
-        traced = trace(score_of(request, 1), request.segmenter, request.image, name)
+        traced = trace(self.score(request, 1), request.segmenter, request.image, name)
         assert traced.activation is not None
         # The plain gradient first: a guided graph stays guided.
         of_layer = finite(traced.gradient(traced.activation, keep=True), request.segmenter)[0].double()
@@ -61,5 +61,4 @@ class GuidedGradCam(GradientMethod):
             arrays(score=magnitude(product, str(request.settings["channels"])), signed=product.sum(0)),
             facts,
             (*logit_note(request, traced, of_layer, name), *guided_notes(guided)),
-            passes=self.passes(request.settings),
         )

@@ -12,7 +12,7 @@ from torch import Tensor
 from perturb.core.settings import Setting, Value
 from perturb.engine.autograd import finite, in_batches
 from perturb.methods.base import Outcome, Request
-from perturb.methods.gradient import GradientMethod, arrays, baseline, path_facts, score_of
+from perturb.methods.gradient import GradientMethod, arrays, path_facts
 from perturb.perturbations.fills.registry import FILL_SETTINGS
 
 BASELINE = tuple(
@@ -65,17 +65,15 @@ class IntegratedGradients(GradientMethod):
     def attribute(self, request: Request) -> Outcome:
         from captum.attr import IntegratedGradients as Captum  # takes a second to import
 
-        steps, start_image = int(request.settings["steps"]), baseline(request, request.seed)
+        steps, baseline = int(request.settings["steps"]), self.baseline(request, request.seed)
         with torch.no_grad():
-            start = float(score_of(request, 1)(start_image)[0])
+            start = float(self.score(request, 1)(baseline)[0])
 
         def run(size: int) -> Tensor:
-            integrator = Captum(score_of(request, steps))
-            values: Tensor = integrator.attribute(request.input, start_image, n_steps=steps, internal_batch_size=size)
+            integrator = Captum(self.score(request, steps))
+            values: Tensor = integrator.attribute(request.input, baseline, n_steps=steps, internal_batch_size=size)
             return values
 
         values = finite(in_batches(request.segmenter, request.batch, run), request.segmenter)[0]
         facts, notes = path_facts(request, start, float(values.double().sum()), "Take more steps, or another baseline.")
-        return Outcome(
-            arrays(score=values.sum(0)), {"steps": steps, **facts}, notes, passes=self.passes(request.settings)
-        )
+        return Outcome(arrays(score=values.sum(0)), {"steps": steps, **facts}, notes)

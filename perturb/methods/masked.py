@@ -57,21 +57,14 @@ class MaskedMethod(Method):
         return len(self.masks(request))
 
     def run(self, request: Request) -> tuple[Readings, Outcome]:
-        masks, show = self.masks(request), request.preview
-        chosen = runner.route(
-            request.image, masks, request.segmenter, request.frozen, mode=request.mode, logits=request.logits
-        )
+        image, segmenter, frozen, show = request.image, request.segmenter, request.frozen, request.preview
+        masks, fill = self.masks(request), self.fill(request)
+        preview = None if show is None else lambda readings: show(self.read(request, masks, readings))
+        chosen = runner.route(image, masks, segmenter, frozen, request.mode, request.logits)
         readings = runner.run(
-            request.image,
-            masks,
-            self.fill(request),
-            request.segmenter,
-            request.frozen,
-            batch=request.batch,
-            progress=request.progress,
-            preview=None if show is None else lambda readings: show(self.read(request, masks, readings)),
-            chosen=chosen,
-        )
+            image, masks, fill, segmenter, frozen,
+            batch=request.batch, progress=request.progress, preview=preview, chosen=chosen,
+        )  # fmt: skip
         return readings, replace(self.read(request, masks, readings), execution=chosen.execution)
 
 

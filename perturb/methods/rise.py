@@ -76,14 +76,8 @@ class Rise(MaskedMethod):
                 f"The grid is finer than the image: got {grid} × {grid} cells for {image.width} × {image.height} px. "
                 "Choose a smaller grid."
             )
-        return SoftGrids(
-            image.height,
-            image.width,
-            grid=grid,
-            keep=float(settings["keep"]),
-            count=int(settings["masks"]),
-            seed=request.seed,
-        )
+        keep, count = float(settings["keep"]), int(settings["masks"])
+        return SoftGrids(image.height, image.width, grid=grid, keep=keep, count=count, seed=request.seed)
 
     def read(self, request: Request, masks: Masks, readings: Readings) -> Outcome:
         assert isinstance(masks, SoftGrids)

@@ -5,17 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from perturb.core.settings import Setting, Value
+from perturb.core.settings import Setting
 from perturb.methods.base import Outcome, Request
-from perturb.methods.gradient import (
-    CHANNELS,
-    PLAIN_CAPTIONS,
-    GradientMethod,
-    gradient_unit,
-    gradients,
-    plain_maps,
-    score_of,
-)
+from perturb.methods.gradient import CHANNELS, PLAIN_CAPTIONS, GradientMethod, gradient_unit, plain_maps
 
 
 class Saliency(GradientMethod):
@@ -32,9 +24,6 @@ class Saliency(GradientMethod):
     captions: ClassVar[Mapping[str, str]] = PLAIN_CAPTIONS
     magnitudes: ClassVar[frozenset[str]] = frozenset({"score"})
 
-    def passes(self, settings: Mapping[str, Value]) -> int:  # noqa: ARG002 — whatever they are
-        return 2
-
     def attribute(self, request: Request) -> Outcome:
-        gradient = gradients(request, score_of(request, 1), request.input)[0]
-        return Outcome(plain_maps(request, gradient), gradient_unit(request), passes=self.passes(request.settings))
+        gradient = self.gradients(request, self.score(request, 1), request.input)[0]
+        return Outcome(plain_maps(request, gradient), gradient_unit(request))

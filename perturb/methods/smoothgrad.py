@@ -11,18 +11,7 @@ from torch import Tensor
 from perturb.core.settings import Setting, Value
 from perturb.engine.autograd import in_batches
 from perturb.methods.base import Outcome, Request
-from perturb.methods.gradient import (
-    CHANNELS,
-    NOISE,
-    PLAIN_CAPTIONS,
-    GradientMethod,
-    generator,
-    gradient_unit,
-    gradients,
-    noise,
-    plain_maps,
-    score_of,
-)
+from perturb.methods.gradient import CHANNELS, NOISE, PLAIN_CAPTIONS, GradientMethod, gradient_unit, plain_maps
 
 
 class SmoothGrad(GradientMethod):
@@ -60,13 +49,13 @@ class SmoothGrad(GradientMethod):
         samples = int(request.settings["samples"])
 
         def run(size: int) -> Tensor:
-            score, total = score_of(request, samples), torch.zeros_like(request.input[0], dtype=torch.float64)
+            score, total = self.score(request, samples), torch.zeros_like(request.input[0], dtype=torch.float64)
             for start in range(0, samples, size):
-                draws = [generator(request, index) for index in range(start, min(start + size, samples))]
-                noisy = request.input + torch.stack([noise(request, draw) for draw in draws])
-                total += gradients(request, score, noisy).double().sum(0)
+                draws = [self.generator(request, index) for index in range(start, min(start + size, samples))]
+                noisy = request.input + torch.stack([self.noise(request, draw) for draw in draws])
+                total += self.gradients(request, score, noisy).double().sum(0)
             return total / samples
 
         gradient = in_batches(request.segmenter, request.batch, run)
         facts = {"draws": samples, **gradient_unit(request)}
-        return Outcome(plain_maps(request, gradient), facts, passes=self.passes(request.settings))
+        return Outcome(plain_maps(request, gradient), facts)

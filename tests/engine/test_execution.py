@@ -16,7 +16,7 @@ import perturb.export
 from perturb.core.settings import check_settings
 from perturb.engine import runner
 from perturb.images.image import image_from_pixels
-from perturb.methods.occlusion import windows
+from perturb.methods.occlusion import Occlusion, windows
 from perturb.segmenters.torch_module import TorchSegmenter
 from tests.analytic import DarkIsObject, picture
 
@@ -267,6 +267,34 @@ def test_identical_calls_give_identical_bytes(asked, plain):
     for other in results[1:]:
         assert_array_equal(results[0].heatmap, other.heatmap)
         assert_array_equal(readings_of(results[0]), readings_of(other))
+
+
+@pytest.mark.parametrize("asked", EXPLAINED)
+def test_the_clean_image_is_run_once(asked, monkeypatch):
+    segmenter, target, images = network(), perturb.Target("a", region="all"), []
+    perturb.explain(dim(), segmenter, target, **EXPLAINED[asked])  # reads off the operations
+    whole = TorchSegmenter.logits
+    monkeypatch.setattr(TorchSegmenter, "logits", lambda self, batch: images.append(len(batch)) or whole(self, batch))
+    assert perturb.explain(dim(), segmenter, target, **EXPLAINED[asked]).execution.passes == "incremental"
+    assert images == [1], "everything else is incremental"
+
+
+@pytest.mark.parametrize("asked", [{}, {"plain": True}, {"precision": "bfloat16"}])
+def test_a_method_is_given_the_very_segmenter_in_every_mode(asked, monkeypatch):
+    given = []
+
+    class Spy(Occlusion):
+        def run(self, request):
+            given.append(request)
+            return super().run(request)
+
+    monkeypatch.setitem(perturb.METHODS, "occlusion", Spy())
+    segmenter = network()
+    before = set(vars(segmenter))
+    result = perturb.explain(dim(), segmenter, perturb.Target("a", region="all"), size=6, stride=3, **asked)
+    assert given[0].segmenter is segmenter is result.segmenter
+    assert set(vars(segmenter)) == before
+    assert result.execution.passes == ("whole" if asked.get("plain") else "incremental")
 
 
 def test_a_result_keeps_the_digest_of_the_network_that_made_it(tmp_path):

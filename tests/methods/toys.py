@@ -1,9 +1,11 @@
 """Two methods that are not built in, as somebody would add them: one that hides pixels and one that takes gradients."""
 
+from typing import ClassVar
+
 import numpy as np
 
 from perturb.methods.base import Outcome
-from perturb.methods.gradient import GradientMethod, arrays, gradients, score_of
+from perturb.methods.gradient import GradientMethod, arrays
 from perturb.methods.masked import MaskedMethod, drops
 from perturb.perturbations.fills.registry import FILL_SETTINGS
 from perturb.perturbations.segments import Coalitions
@@ -17,7 +19,7 @@ class Quadrants(MaskedMethod):
     summary = "Each quarter of the image is hidden alone."
     citation = "Toy 2024"
     settings = FILL_SETTINGS
-    captions = {"score": "How much the score drops without a quarter."}
+    captions: ClassVar = {"score": "How much the score drops without a quarter."}
 
     def masks(self, request):
         image = request.image
@@ -36,14 +38,11 @@ class SignedGradient(GradientMethod):
     summary = "The gradient of the score by each pixel."
     citation = "Toy 2024"
     settings = ()
-    captions = {"score": "How much the score rises with a pixel."}
-
-    def passes(self, settings):  # noqa: ARG002 — there are none
-        return 2
+    captions: ClassVar = {"score": "How much the score rises with a pixel."}
 
     def attribute(self, request):
-        gradient = gradients(request, score_of(request, 1), request.input)[0]
-        return Outcome(arrays(score=gradient.sum(0)), {"unit": "logit a step"}, passes=2)
+        gradient = self.gradients(request, self.score(request, 1), request.input)[0]
+        return Outcome(arrays(score=gradient.sum(0)), {"unit": "logit a step"})
 
 
 TOYS = (Quadrants(), SignedGradient())

@@ -44,13 +44,7 @@ Hole = tuple[Span, Span]
 
 
 def passes(
-    segmenter: Segmenter,
-    picture: Tensor,
-    frozen: Frozen,
-    masks: Masks,
-    *,
-    dtype: torch.dtype = torch.float32,
-    logits: Tensor | None = None,
+    segmenter: Segmenter, picture: Tensor, frozen: Frozen, masks: Masks, dtype: torch.dtype, logits: Tensor | None
 ) -> Passes:
     """Incremental passes of a segmenter, where they are known to cost less than whole ones.
 
@@ -101,12 +95,7 @@ class Passes:
     """
 
     def __init__(
-        self,
-        network: Network,
-        segmenter: TorchSegmenter,
-        picture: Tensor,
-        frozen: Frozen,
-        logits: Tensor | None = None,
+        self, network: Network, segmenter: TorchSegmenter, picture: Tensor, frozen: Frozen, logits: Tensor | None = None
     ) -> None:
         self._segmenter, self._dtype = segmenter, network.dtype
         # Boxes have grown to whole maps in the later half.

@@ -11,11 +11,12 @@ import torch
 from lime.lime_image import LimeImageExplainer
 from torch import Tensor
 
-import perturb
 from benchmarks.contest import Answer, Side, Work
 from benchmarks.subjects import Subject
 from perturb.core.settings import check_settings
 from perturb.images.image import to_tensor
+from perturb.methods.base import Request
+from perturb.methods.lime import Lime
 from perturb.perturbations.fills.registry import make_fill
 from perturb.perturbations.segments import Coalitions
 from perturb.targets.readings import COLUMNS, Readings
@@ -27,11 +28,12 @@ GREY = 0.5
 
 def sampling(subject: Subject, segments: int, samples: int, floor: float | None) -> Work:
     """The same coalitions of the same segments, scored by a plane laid on every sixteenth pixel in place of a network."""
-    method = perturb.METHODS["lime"]
+    method = Lime()
     settings = check_settings(
         method.settings, {"segments": "slic", "count": segments, "samples": samples, "fill": "grey"}, "lime"
     )
-    drawn = method.masks(subject.image, subject.frozen, settings, 0)
+    request = Request(subject.image, subject.segmenter, subject.frozen, settings)
+    drawn = method.masks(request)
     assert isinstance(drawn, Coalitions)
     height, width = drawn.height, drawn.width
     plane = np.random.default_rng(0).standard_normal((-(-height // STEP), -(-width // STEP))).astype(np.float32)
@@ -43,7 +45,7 @@ def sampling(subject: Subject, segments: int, samples: int, floor: float | None)
 
     first = np.unique(drawn.labels, return_index=True)[1]  # a pixel of each segment, to read its value from the map
     picture = to_tensor(subject.image, torch.device("cpu"))
-    clean = _readings(score(picture[None]))
+    vars(request)["clean"] = _readings(score(picture[None]))  # in place of what the segmenter would give
 
     def peer() -> Answer:
         def classify(pictures: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
@@ -66,7 +68,7 @@ def sampling(subject: Subject, segments: int, samples: int, floor: float | None)
         return Answer(np.array([weights[index] for index in range(len(weights))]), 0)
 
     def ours() -> Answer:
-        masks = method.masks(subject.image, subject.frozen, settings, 0)
+        masks = method.masks(request)
         assert isinstance(masks, Coalitions)
         fill = make_fill(subject.image, settings, 0)
         parts = []
@@ -74,7 +76,7 @@ def sampling(subject: Subject, segments: int, samples: int, floor: float | None)
             for start in range(0, len(masks), BATCH):
                 hidden = masks.hidden(start, min(start + BATCH, len(masks)))
                 parts.append(_readings(score(fill.paint(picture, hidden, start))))
-        heatmap = method.read(masks, Readings.concatenate(parts), clean, settings).maps["score"]
+        heatmap = method.read(request, masks, Readings.concatenate(parts)).maps["score"]
         return Answer(heatmap.ravel()[first].astype(np.float64), 0)
 
     name = f"LIME without the model, {width}×{height}, {drawn.kept.shape[1]} segments, {samples} samples"

@@ -34,8 +34,8 @@ from perturb.core.colour import outline, tint, to_uint8
 from perturb.core.settings import check_settings
 from perturb.engine import runner
 from perturb.images.image import Image
+from perturb.methods.attribution import Attribution
 from perturb.methods.explain import masks_and_fill
-from perturb.methods.result import Result
 from perturb.perturbations.fills.base import Backdrop
 from perturb.perturbations.fills.registry import FILL_SETTINGS, make_fill
 from perturb.perturbations.masks import Chain, Ranked, order_by
@@ -85,7 +85,7 @@ def measure(image: Image, segmenter: Segmenter, name: str) -> dict[str, Any]:
     }
 
 
-def occluder(result: Result) -> dict[str, float]:
+def occluder(result: Attribution) -> dict[str, float]:
     """The windows of one occluder. Pixels are means over the windows; drops are in logits."""
     readings, clean = result.readings, float(result.clean.score[0])
     drop = clean - readings.score
@@ -109,13 +109,13 @@ def occluder(result: Result) -> dict[str, float]:
     }
 
 
-def _covered(result: Result, mask: np.ndarray) -> np.ndarray:
+def _covered(result: Attribution, mask: np.ndarray) -> np.ndarray:
     """How many pixels of a mask each window hides, int `(N,)`."""
     masks, _ = masks_and_fill(result)
     return np.array([int(np.count_nonzero(masks.hidden(i, i + 1)[0].numpy() & mask)) for i in range(len(masks))])
 
 
-def agreement(results: dict[str, Result]) -> dict[str, float]:
+def agreement(results: dict[str, Attribution]) -> dict[str, float]:
     """Spearman's correlation of two occluders' maps, for each pair of them."""
     ranks = {key: rankdata(result.heatmap) for key, result in results.items()}
     return {
@@ -124,7 +124,7 @@ def agreement(results: dict[str, Result]) -> dict[str, float]:
     }
 
 
-def nearness(results: dict[str, Result], size: int) -> float | None:
+def nearness(results: dict[str, Attribution], size: int) -> float | None:
     """Is a window changed most by the colour that is furthest from what it hides?
 
     Spearman's correlation, over the flat colours of one window, of the mean distance to the hidden pixels with the
@@ -146,7 +146,7 @@ def nearness(results: dict[str, Result], size: int) -> float | None:
     return float(np.mean(found)) if found else None
 
 
-def pixel_sets(result: Result, name: str) -> dict[str, dict[str, float]]:
+def pixel_sets(result: Attribution, name: str) -> dict[str, dict[str, float]]:
     """As many pixels hidden inside the object, right around it and anywhere outside; and all of it, and all but it.
 
     A set is half as large as the object, drawn from the object, from the equally many pixels nearest to it, or from
@@ -175,7 +175,7 @@ def pixel_sets(result: Result, name: str) -> dict[str, dict[str, float]]:
 
 
 def activations(
-    image: Image, segmenter: Segmenter, target: perturb.Target, result: Result, layer: str
+    image: Image, segmenter: Segmenter, target: perturb.Target, result: Attribution, layer: str
 ) -> dict[str, Any]:
     """Seg-Ablation-CAM's readings with each channel silenced inside the object, or outside it; means over channels."""
     shape = next(found.shape for found in layers(segmenter, image) if found.name == layer)

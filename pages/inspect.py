@@ -8,7 +8,7 @@ shell.require_entrypoint()
 
 from pages.parts import channels, errors_view, experiment, grounds, pixel, scores, views, walk  # noqa: E402 — the page may have to start over first
 from perturb.methods.ablation_cam import AblationCam  # noqa: E402
-from perturb.methods.registry import INSIDE  # noqa: E402
+from perturb.methods.registry import methods_on  # noqa: E402
 
 PREFIX = "ins_"
 EXPLAIN_PREFIX = "cam_"  # as in the links from when Seg-Ablation-CAM had a page of its own
@@ -36,7 +36,7 @@ view = st.segmented_control(
 view = view if view in VIEWS else "explain"
 st.caption(VIEWS[view])
 if view == "explain":
-    asked, made = experiment.explain(INSIDE, EXPLAIN_PREFIX)
+    asked, made = experiment.explain(methods_on("inspect"), EXPLAIN_PREFIX)
     layered = asked.method == AblationCam.name
     if layered and made is not None and made.result.method == asked.method:
         with experiment.rest(asked, "channels"):

@@ -7,6 +7,7 @@ from pages.parts import shell
 shell.require_entrypoint()
 
 from pages.parts import experiment, probe, studies, views  # noqa: E402 — the page may have to start over first
+from perturb.methods.registry import methods_on  # noqa: E402
 
 PREFIX = "occ_"
 
@@ -15,7 +16,7 @@ st.caption(
     "A window slides over the picture. Where it hides something the segmenter needs, the score of the class drops and the "
     "map turns red; where hiding helps, it turns blue."
 )
-asked, made = experiment.explain(("occlusion",), PREFIX)
+asked, made = experiment.explain(methods_on("occlusion"), PREFIX)
 if made is not None:
     with experiment.rest(asked):
         probe.show(made.result, PREFIX)

@@ -7,6 +7,7 @@ from pages.parts import shell
 shell.require_entrypoint()
 
 from pages.parts import experiment, probe, views  # noqa: E402 — the page may have to start over first
+from perturb.methods.registry import methods_on  # noqa: E402
 
 PREFIX = "per_"
 
@@ -15,7 +16,7 @@ st.caption(
     "Hide segments that follow the picture, alone or in random company, and read what each is worth to the class: red "
     "segments are needed, blue ones stand in the way."
 )
-asked, made = experiment.explain(("feature-ablation", "lime", "kernel-shap", "rise"), PREFIX)
+asked, made = experiment.explain(methods_on("perturbation"), PREFIX)
 if made is not None:
     with experiment.rest(asked):
         probe.show(made.result, PREFIX)

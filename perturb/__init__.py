@@ -13,10 +13,10 @@ from perturb.engine.runner import Probe
 from perturb.export.writer import save
 from perturb.images.image import Image, load_image
 from perturb.images.samples import SAMPLES, sample
+from perturb.methods.attribution import Attribution
 from perturb.methods.base import Method
 from perturb.methods.explain import explain, probe
 from perturb.methods.registry import METHODS
-from perturb.methods.result import Result
 from perturb.metrics.curves import Curve, Curves, curves
 from perturb.metrics.randomization import randomise, reseed
 from perturb.metrics.registry import METRICS
@@ -37,6 +37,7 @@ __all__ = [
     "METRICS",
     "SAMPLES",
     "SEGMENTERS",
+    "Attribution",
     "Curve",
     "Curves",
     "ExportError",
@@ -47,7 +48,6 @@ __all__ = [
     "PerturbError",
     "Probe",
     "Readings",
-    "Result",
     "Segmenter",
     "SegmenterError",
     "SettingError",

@@ -17,7 +17,7 @@ SHOWN = 12
 
 
 @address.fragment
-def show(result: perturb.Result, prefix: str) -> None:
+def show(result: perturb.Attribution, prefix: str) -> None:
     """A table of all channels to sort, and the activations of those with the largest weights."""
     worth, plain = weights(result.clean, result.readings)
     order = np.argsort(-np.abs(worth), kind="stable")

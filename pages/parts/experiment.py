@@ -18,7 +18,7 @@ from perturb.core.quoting import markdown_text
 from perturb.core.settings import Value
 from perturb.engine.runner import Progress
 from perturb.experiments.estimates import HEAVY, remedies
-from perturb.methods.base import Outcome
+from perturb.methods.base import Outcome, Request
 from perturb.methods.registry import METHODS
 from perturb.metrics.curves import curve_forwards
 from perturb.targets.target import Frozen
@@ -34,7 +34,7 @@ SOON = 180
 class Explained(NamedTuple):
     """What a run makes: the map, and the curves that test it."""
 
-    result: perturb.Result
+    result: perturb.Attribution
     curves: perturb.Curves
 
 
@@ -88,7 +88,7 @@ def plan(
         else:
             what.append(region.digest())
             frozen = region.moved_to(scene.labels, segmenter.classes)
-        forwards = METHODS[method].forwards(image, segmenter, frozen, settings)
+        forwards = METHODS[method].forwards(Request(image, segmenter, frozen, settings))
     except perturb.PerturbError as problem:
         error = str(problem)
     shorter = isinstance(segmenter, perturb.TorchSegmenter) and not _backward(method)
@@ -163,7 +163,7 @@ def show(plan: Plan) -> Explained | None:
     note, map_place = middle.empty(), middle.container(key=f"{plan.prefix}map_{look}")
     curves_place = right.container(key=f"{plan.prefix}curves_{look}")
 
-    def draw(result: perturb.Result) -> None:
+    def draw(result: perturb.Attribution) -> None:
         with map_place:
             views.heat_map(result, plan.prefix, _cell(result))
 
@@ -232,7 +232,7 @@ def _advise(plan: Plan) -> None:
     )
 
 
-def _cell(result: perturb.Result) -> tuple[int, int]:
+def _cell(result: perturb.Attribution) -> tuple[int, int]:
     """The cells that a click on the map picks, in pixels: the steps of a sliding window, else single pixels."""
     stride = int(result.settings.get("stride", 1))
     return stride, stride
@@ -241,8 +241,8 @@ def _cell(result: perturb.Result) -> tuple[int, int]:
 def _run(
     plan: Plan,
     task: jobs.Task[Explained],
-    known: perturb.Result | None,
-    draw: Callable[[perturb.Result], None],
+    known: perturb.Attribution | None,
+    draw: Callable[[perturb.Attribution], None],
     draft: DeltaGenerator,
 ) -> NoReturn:
     """Run the map, unless it is known, and then its curves; the map is drawn as soon as it is there, roughly before."""
@@ -270,7 +270,9 @@ def _run(
     task.run(jobs.Part("Map", plan.forwards, plan.map_seconds, make_map), curves)
 
 
-def compute_map(plan: Plan, progress: Progress, preview: Callable[[Outcome], None] | None = None) -> perturb.Result:
+def compute_map(
+    plan: Plan, progress: Progress, preview: Callable[[Outcome], None] | None = None
+) -> perturb.Attribution:
     """The map of a plan, known from now on to all visitors; to be called as a part of a job."""
     scene, shop = plan.scene, jobs.workshop()
     known = shop.results.get(plan.key)
@@ -291,7 +293,7 @@ def compute_map(plan: Plan, progress: Progress, preview: Callable[[Outcome], Non
     return result
 
 
-def compute_curves(key: str, result: perturb.Result, progress: Progress) -> perturb.Curves:
+def compute_curves(key: str, result: perturb.Attribution, progress: Progress) -> perturb.Curves:
     """The curves of a plan's result, known from now on to all visitors; to be called as a part of a job.
 
     Args:

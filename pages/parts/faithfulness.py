@@ -63,7 +63,7 @@ def section(scene: Scene, target: perturb.Target, methods: list[str], prefix: st
         at_once=st.session_state["just_entered"] and experiment.soon(forwards, total) and not task.stopped,
     )
     if running:
-        made: dict[str, perturb.Result] = {p.key: shop.results[p.key] for p in plans if p.key in shop.results}
+        made: dict[str, perturb.Attribution] = {p.key: shop.results[p.key] for p in plans if p.key in shop.results}
 
         def explain(plan: experiment.Plan) -> Callable[[Progress], None]:
             def compute(progress: Progress) -> None:

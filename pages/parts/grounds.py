@@ -20,7 +20,7 @@ GROUNDS = {
     "foreground": ("Inside the region", "Foreground: channels silenced inside the region"),
     "background": ("Outside the region", "Background: channels silenced outside it"),
 }
-Pair = tuple[perturb.Result, perturb.Result]
+Pair = tuple[perturb.Attribution, perturb.Attribution]
 
 
 def section(asked: experiment.Plan, prefix: str) -> None:
@@ -90,12 +90,12 @@ def _show(pair: Pair) -> None:
         st.info(markdown_text(note), icon=":material/info:")
 
 
-def drops(result: perturb.Result) -> npt.NDArray[np.float64]:
+def drops(result: perturb.Attribution) -> npt.NDArray[np.float64]:
     """How much the score drops without each channel, float64 `(C,)`."""
     return np.asarray(result.clean.score[0] - result.readings.score)
 
 
-def _row(result: perturb.Result) -> dict[str, str]:
+def _row(result: perturb.Attribution) -> dict[str, str]:
     drop, readings = drops(result), result.readings
     return {
         "Drop of the score": figures.number(float(drop.mean()), signed=True),

@@ -32,11 +32,11 @@ class Workshop:
     """What all visitors share: the lock, finished results, curves of them, and how long a forward pass took."""
 
     busy: Lock = field(default_factory=Lock)
-    results: OrderedDict[str, perturb.Result] = field(default_factory=OrderedDict)
+    results: OrderedDict[str, perturb.Attribution] = field(default_factory=OrderedDict)
     curves: dict[str, perturb.Curves] = field(default_factory=dict)
     seconds: dict[tuple[str, int, int, str], float] = field(default_factory=dict)
 
-    def keep(self, key: str, result: perturb.Result) -> None:
+    def keep(self, key: str, result: perturb.Attribution) -> None:
         """Remember a finished result."""
         self.results[key] = result
         self.results.move_to_end(key)

@@ -71,7 +71,7 @@ def _task(shown: Sequence[Shown], prefix: str) -> jobs.Task[dict[str, perturb.Cu
     return jobs.Task(f"{prefix}curves", json.dumps([[pane.number, pane.key] for pane in shown]))
 
 
-def _seconds(result: perturb.Result) -> float:
+def _seconds(result: perturb.Attribution) -> float:
     """How long the curves of a result are expected to take."""
     _, guess = network.segment(result.segmenter, result.image)
     return curve_forwards() * jobs.workshop().pass_seconds(

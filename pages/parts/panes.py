@@ -48,7 +48,7 @@ class Shown:
 
     number: int
     key: str
-    result: perturb.Result
+    result: perturb.Attribution
 
     @property
     def title(self) -> str:

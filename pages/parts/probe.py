@@ -117,7 +117,7 @@ class _ByNumber(_Chooser):
 
 
 @address.fragment
-def show(result: perturb.Result, prefix: str) -> None:
+def show(result: perturb.Attribution, prefix: str) -> None:
     """Choose a perturbation by its place or its rank; see the picture, its segmentation, and what changed."""
     state = st.session_state
     order = ranking(result)
@@ -148,7 +148,7 @@ def show(result: perturb.Result, prefix: str) -> None:
     _look(result, index, order, chooser.words(index))
 
 
-def _look(result: perturb.Result, index: int, order: npt.NDArray[np.int64], words: str) -> None:
+def _look(result: perturb.Attribution, index: int, order: npt.NDArray[np.int64], words: str) -> None:
     seen = perturb.probe(result, index)  # one forward pass, which need not wait for another visitor's run
     reading = seen.reading
     left, middle, right = st.columns(3, gap="medium")
@@ -173,7 +173,7 @@ def _look(result: perturb.Result, index: int, order: npt.NDArray[np.int64], word
     )
 
 
-def ranking(result: perturb.Result) -> npt.NDArray[np.int64]:
+def ranking(result: perturb.Attribution) -> npt.NDArray[np.int64]:
     """Perturbations by the size of their change of the score, largest first."""
     return np.argsort(-np.abs(result.readings.score - result.clean.score[0]), kind="stable")
 
@@ -184,7 +184,7 @@ def _change(before: float, after: float) -> str:
 
 
 def _changes(
-    result: perturb.Result, lost: npt.NDArray[np.bool_], gained: npt.NDArray[np.bool_]
+    result: perturb.Attribution, lost: npt.NDArray[np.bool_], gained: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.uint8]:
     grey = np.repeat(result.image.pixels.mean(2, keepdims=True), 3, axis=2) * np.float32(0.6) + np.float32(0.3)
     canvas = tint(tint(to_uint8(grey), lost, LOST), gained, GAINED)

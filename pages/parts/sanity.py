@@ -29,7 +29,7 @@ ALIKE = 0.5
 class Checked:
     """What both checks made of one result."""
 
-    result: perturb.Result
+    result: perturb.Attribution
     stages: tuple[Stage, ...]
     seeds: tuple[Stage, ...]
 
@@ -98,9 +98,9 @@ def section(scene: Scene, target: perturb.Target, method: str, stages: int, pref
             _show(task.made)
 
 
-def _result(made: dict[str, object]) -> perturb.Result:
+def _result(made: dict[str, object]) -> perturb.Attribution:
     result = made["result"]
-    assert isinstance(result, perturb.Result)
+    assert isinstance(result, perturb.Attribution)
     return result
 
 
@@ -174,7 +174,7 @@ def _chart(checked: Checked) -> Any:
     )
 
 
-def _tiles(result: perturb.Result, maps: list[tuple[str, np.ndarray]]) -> None:
+def _tiles(result: perturb.Attribution, maps: list[tuple[str, np.ndarray]]) -> None:
     with st.container(horizontal=True):
         for name, heatmap in maps:
             with st.container(width=150, gap="xsmall"):

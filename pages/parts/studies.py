@@ -64,7 +64,8 @@ def section(scene: Scene, target: perturb.Target, prefix: str) -> None:
     task: jobs.Task[Study] = jobs.Task(f"{prefix}study", json.dumps(what))
     try:
         plans = plan(fills, colours, sizes, 12.0)
-        passes = sum(study_forwards(image, target.freeze(image, scene.labels, segmenter.classes), plans))
+        target.freeze(image, scene.labels, segmenter.classes)  # or says why not
+        passes = sum(study_forwards(image, plans))
     except perturb.PerturbError as error:
         st.error(markdown_text(str(error)), icon=":material/error:")
         return

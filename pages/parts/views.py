@@ -16,6 +16,7 @@ from perturb.export.report.items import item_of
 from perturb.export.writer import command_line, python_lines, to_zip
 from perturb.methods.base import Outcome
 from perturb.methods.lime import POOR_FIT
+from perturb.methods.masked import MaskedMethod
 from perturb.metrics.registry import METRICS
 from perturb.metrics.verdict import REQUIREMENTS, verdict_on
 from perturb.targets.target import Frozen
@@ -105,13 +106,15 @@ def draft(outcome: Outcome, scene: Scene, frozen: Frozen) -> None:
 
 
 @address.fragment
-def heat_map(result: perturb.Result, prefix: str, cell: tuple[int, int]) -> None:
+def heat_map(result: perturb.Attribution, prefix: str, cell: tuple[int, int]) -> None:
     """The map over the picture, with its numeric colour bar. A fragment: its controls compute nothing again.
 
     A click picks a cell of `cell` pixels (width, height) for the probe.
     """
     method = perturb.METHODS[result.method]
-    st.markdown("**Heat map**" + (" — click it to probe what hides that place" if method.hides else ""))
+    st.markdown(
+        "**Heat map**" + (" — click it to probe what hides that place" if isinstance(method, MaskedMethod) else "")
+    )
     texts = {name: text for name, text in method.captions.items() if name in result.maps}
     kind = None
     if len(texts) > 1:
@@ -160,7 +163,7 @@ def heat_map(result: perturb.Result, prefix: str, cell: tuple[int, int]) -> None
     text = f"Heat map of {kind} for {result.frozen.name}, from {values.min():.3g} to {values.max():.3g} {raw}"
     pick = None
     with place:
-        if method.hides:
+        if isinstance(method, MaskedMethod):
             pick = picture_picker(
                 png(canvas),
                 width=result.image.width,
@@ -191,14 +194,14 @@ def heat_map(result: perturb.Result, prefix: str, cell: tuple[int, int]) -> None
         st.rerun(scope="app")  # the probe stands outside this fragment
 
 
-def _facts(result: perturb.Result) -> None:
+def _facts(result: perturb.Attribution) -> None:
     """What the method says about its run, in one line."""
     told = {name: value for name, value in result.facts.items() if name != "unit"}
     words = []
     for name, value in told.items():
         fact = markdown_text(figures.fact(value))
         text = FACTS[name][0].format(fact) if name in FACTS else f"{name}: {fact}"
-        if name == "segments" and result.settings["segments"] in ("grid", "slic"):
+        if name == "segments" and result.settings.get("segments") in ("grid", "slic"):
             text += f" (asked for about {result.settings['count']})"
         words.append(text)
     words.append(f"{result.forwards:,} passes, {result.execution.passes}")
@@ -235,7 +238,7 @@ def curves(made: perturb.Curves, prefix: str) -> None:
     )
 
 
-def downloads(result: perturb.Result, curves: perturb.Curves, prefix: str) -> None:
+def downloads(result: perturb.Attribution, curves: perturb.Curves, prefix: str) -> None:
     """The zip with what the command line writes, and the lines that make the result again."""
     st.subheader("Take it with you")
     shown = str(st.session_state.get(f"{prefix}map") or "score")

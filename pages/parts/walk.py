@@ -18,7 +18,7 @@ from pages.parts.shell import Scene
 from perturb.core.colour import limit_of, overlay
 from perturb.core.quoting import markdown_text
 from perturb.engine.runner import Progress
-from perturb.methods.registry import INSIDE, METHODS
+from perturb.methods.registry import METHODS, methods_on
 from perturb.segmenters.channels import SIGNS, Sign, part, share_inside, stops
 from perturb.segmenters.layers import Layer, layers
 
@@ -77,7 +77,7 @@ def section(scene: Scene, label: str, prefix: str) -> None:
 def _widgets(scene: Scene, found: Mapping[str, Layer], prefix: str) -> tuple[str, list[str], Sign]:
     offered = [
         name
-        for name in INSIDE
+        for name in methods_on("inspect")
         if any(s.kind == "layer" for s in METHODS[name].settings) and not METHODS[name].lacking(scene.segmenter)
     ]
     first, second, third = st.columns((1, 1.6, 1))
@@ -125,7 +125,9 @@ def _run(scene: Scene, label: str, method: str, names: list[str], sign: Sign, pr
     if errors := [plan.error for plan in plans if plan.error]:
         st.error(markdown_text(errors[0]), icon=":material/error:")
         return
-    task: jobs.Task[list[perturb.Result]] = jobs.Task(f"{prefix}walk_maps", json.dumps([plan.key for plan in plans]))
+    task: jobs.Task[list[perturb.Attribution]] = jobs.Task(
+        f"{prefix}walk_maps", json.dumps([plan.key for plan in plans])
+    )
     missing = [plan for plan in plans if plan.key not in shop.results]
     if not missing:
         task.keep([shop.results[plan.key] for plan in plans])
@@ -143,10 +145,10 @@ def _run(scene: Scene, label: str, method: str, names: list[str], sign: Sign, pr
         and not task.stopped,
     )
     if running:
-        made: list[perturb.Result] = []
+        made: list[perturb.Attribution] = []
 
-        def compute(plan: experiment.Plan) -> Callable[[Progress], list[perturb.Result]]:
-            def run(progress: Progress) -> list[perturb.Result]:
+        def compute(plan: experiment.Plan) -> Callable[[Progress], list[perturb.Attribution]]:
+            def run(progress: Progress) -> list[perturb.Attribution]:
                 made.append(experiment.compute_map(plan, progress))
                 return made
 
@@ -162,7 +164,7 @@ def _run(scene: Scene, label: str, method: str, names: list[str], sign: Sign, pr
         _offer({str(r.settings["layer"]): r.heatmap for r in task.made}, scene, label, prefix)
 
 
-def _stop(result: perturb.Result) -> Stop:
+def _stop(result: perturb.Attribution) -> Stop:
     # All from the result: a stale one may belong to another picture or segmenter than the page shows by now.
     known = {layer.name: layer for layer in layers(result.segmenter, result.image)}
     return Stop(

@@ -91,7 +91,7 @@ def _run(options: argparse.Namespace) -> None:
         print(curves.verdict())
 
 
-def _curves(result: perturb.Result, options: argparse.Namespace) -> perturb.Curves:
+def _curves(result: perturb.Attribution, options: argparse.Namespace) -> perturb.Curves:
     """Compute the curves of a result that is written already, and write it again with them."""
     try:
         with Bar("curves") as bar:

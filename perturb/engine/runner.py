@@ -1,19 +1,21 @@
-"""Runs (picture, masks, fill, segmenter, target) in batches and yields readings; knows nothing of methods."""
+"""Run a segmenter on masked images in batches and read the target; knows nothing of methods."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from perturb.core.memory import kept
 from perturb.core.threads import undivided
 from perturb.engine.incremental.known import ASKED, Stale, Unknown
 from perturb.engine.incremental.passes import Passes, passes
+from perturb.engine.preview import Preview, Previews
 from perturb.images.image import Image, to_tensor
 from perturb.perturbations.fills.base import Fill
 from perturb.perturbations.masks import Masks
@@ -24,28 +26,26 @@ from perturb.targets.target import Frozen
 Progress = Callable[[float], None]
 """Called once a batch with the fraction done in [0, 1]. What it raises ends the run and leaves nothing behind."""
 
+Mode = Literal["exact", "whole", "bfloat16"]
+"""How perturbations are run: only what a mask can change where that gives the numbers of whole passes (exact), all of the
+network every time (whole), or as exact but in 16 bits where its operations are known (bfloat16: quicker and rougher)."""
+
 
 def span(progress: Progress | None, start: float, share: float) -> Progress | None:
     """A callback for the part of a run that begins at `start` and is `share` of the whole; None where nobody listens."""
     return None if progress is None else lambda fraction: progress(min(1.0, start + share * fraction))
 
 
-Preview = Callable[[Readings], None]
-"""Called now and then in a long run with readings for *all* masks: their own where they were run, a neighbour's elsewhere."""
-
-PREVIEWS = 1.0
-"""Seconds between two previews, at least; longer after one that took longer than a tenth of a second."""
-
 MEMORY = 512_000_000
-"""Bytes that one batch may take for its pictures, logits and readings."""
+"""Bytes that one batch may take for its images, logits and readings."""
 CPU_PIXELS, CPU_BATCH = 350_000, 4
-"""Pixels and pictures that one batch has at most on a processor: more of them leave its cache. Measured on five networks of
-480 × 360 px, four pictures take up to a third more time each than one or two, and eight up to 1.8 times as much."""
+"""Pixels and images that one batch has at most on a processor: more of them leave its cache. Measured on five networks of
+480 × 360 px, four images take up to a third more time each than one or two, and eight up to 1.8 times as much."""
 ACCELERATOR_BATCH = 64
 
 
-def clean_logits(image: Image, segmenter: Segmenter) -> torch.Tensor:
-    """The segmenter's logits of the clean picture, `(K, H, W)` on its device."""
+def clean_logits(image: Image, segmenter: Segmenter) -> Tensor:
+    """The segmenter's logits of the clean image, `(K, H, W)` on its device. One forward pass."""
     with torch.inference_mode():
         return segmenter(to_tensor(image, segmenter.device)[None])[0]
 
@@ -63,20 +63,26 @@ class Route:
     execution: Execution
 
 
-def route(image: Image, masks: Masks, segmenter: Segmenter, frozen: Frozen, *, plain: bool = False) -> Route:
-    """Whether only what a mask can change is run (`perturb.fast`), which gives the same readings but for float32 rounding.
+def route(
+    image: Image, masks: Masks, segmenter: Segmenter, frozen: Frozen, mode: Mode = "exact", logits: Tensor | None = None
+) -> Route:
+    """Decide whether only what a mask can change is run (`perturb.engine.incremental`), which gives the same readings up to
+    float32 rounding.
 
     The incremental passes' clean logits are compared with a pass of the segmenter itself; where they differ whole passes
     are taken. What is decided depends on the arguments alone, not on what was run before.
 
     Args:
         image, masks, segmenter, frozen: as for `run`.
-        plain: take whole passes.
+        mode: how to run them.
+        logits: the segmenter's for the clean image, from a pass of this very run, `(K, H, W)`; None to run one.
     """
     try:
-        if plain:
+        if mode == "whole":
             raise Unknown(ASKED)
-        return Route(passes(segmenter, to_tensor(image, segmenter.device), frozen, masks), Execution("incremental"))
+        dtype = torch.bfloat16 if mode == "bfloat16" else torch.float32
+        quick = passes(segmenter, to_tensor(image, segmenter.device), frozen, masks, dtype, logits)
+        return Route(quick, Execution("incremental"))
     except Unknown as reason:
         return Route(None, Execution("whole", str(reason), isinstance(reason, Stale)))
 
@@ -92,44 +98,43 @@ def run(
     memory: int = MEMORY,
     progress: Progress | None = None,
     preview: Preview | None = None,
-    plain: bool = False,
+    mode: Mode = "exact",
     chosen: Route | None = None,
 ) -> Readings:
     """Hide, run the segmenter, read; once for each mask.
 
     Args:
-        image: the clean picture.
+        image: the clean image.
         masks: what to hide.
         fill: what to put there.
         segmenter: what to run.
         frozen: what to read.
-        batch: pictures a forward pass; by default as many as are fast on this machine and fit `memory`.
+        batch: images a forward pass; by default as many as are fast on this machine and fit `memory`.
             The readings do not depend on it.
         memory: bytes one batch may take.
         progress: called once a batch.
         preview: called now and then, if the masks have an order from coarse to fine, in which they are then run. The
             readings do not depend on it.
-        plain: run all of the segmenter for every mask, as it is.
-        chosen: from `route`, for whoever wants to know; by default it is made here.
+        mode: how to run them; of no effect beside `chosen`.
+        chosen: from `route`, for callers that record it; by default it is decided here.
 
     Returns:
-        Readings of all masks, in their order. `len(masks)` forward passes of one picture each.
+        Readings of all masks, in their order. `len(masks)` forward passes of one image each.
 
     Raises:
         SegmenterError: the segmenter broke its contract.
-        torch.OutOfMemoryError: one single picture does not fit the accelerator.
+        torch.OutOfMemoryError: one single image does not fit the accelerator.
     """
-    picture = to_tensor(image, segmenter.device)
-
-    quick = (chosen or route(image, masks, segmenter, frozen, plain=plain)).quick
+    clean = to_tensor(image, segmenter.device)
+    quick = (chosen or route(image, masks, segmenter, frozen, mode=mode)).quick
     reader = frozen.reader(segmenter.device)
 
-    def answer(painted: torch.Tensor, hidden: torch.Tensor) -> Readings:
+    def answer(painted: Tensor, hidden: Tensor) -> Readings:
         return reader.read(segmenter(painted), hidden) if quick is None else quick.read(painted, hidden)
 
     def read(start: int, stop: int) -> Readings:
         hidden = masks.hidden(start, stop).to(segmenter.device)
-        return answer(fill.paint(picture, hidden, start), hidden)
+        return answer(fill.paint(clean, hidden, start), hidden)
 
     order = None if preview is None else masks.coarse_to_fine()
     if batch is None and quick is not None:
@@ -137,69 +142,36 @@ def run(
     if preview is None or order is None:
         return sweep(len(masks), read, segmenter, frozen, batch=batch, memory=memory, progress=progress)
 
-    watched = Watched(masks, order, preview)
+    previews = Previews(masks, order, preview)
 
     def read_some(start: int, stop: int) -> Readings:
-        return watched.note(answer(*_painted(picture, masks, fill, order[start:stop].tolist())))
+        return previews.note(answer(*_painted(clean, masks, fill, order[start:stop].tolist())))
 
-    def tell(fraction: float) -> None:
+    def report(fraction: float) -> None:
         if progress is not None:
             progress(fraction)
-        watched.show()
+        previews.show()
 
-    found = sweep(len(masks), read_some, segmenter, frozen, batch=batch, memory=memory, progress=tell)
-    return found[np.argsort(order)]
+    readings = sweep(len(masks), read_some, segmenter, frozen, batch=batch, memory=memory, progress=report)
+    return readings[np.argsort(order)]
 
 
 def check(
     image: Image, masks: Masks, fill: Fill, segmenter: Segmenter, frozen: Frozen, rows: npt.NDArray[np.int64]
 ) -> Readings:
     """Readings of some masks of a stream, each by one whole pass of the segmenter as it is."""
-    picture, reader = to_tensor(image, segmenter.device), frozen.reader(segmenter.device)
+    clean, reader = to_tensor(image, segmenter.device), frozen.reader(segmenter.device)
     with torch.inference_mode():
-        found = [_painted(picture, masks, fill, [row]) for row in rows.tolist()]
-        return Readings.concatenate([reader.read(segmenter(painted), hidden) for painted, hidden in found])
+        painted = [_painted(clean, masks, fill, [row]) for row in rows.tolist()]
+        return Readings.concatenate([reader.read(segmenter(images), hidden) for images, hidden in painted])
 
 
-def _painted(picture: torch.Tensor, masks: Masks, fill: Fill, rows: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Pictures with some masks' holes filled, `(N, 3, H, W)`, and the holes `(N, H, W)`."""
-    holes = [masks.hidden(row, row + 1).to(picture.device) for row in rows]
-    # One by one: what a fill draws by chance belongs to the mask's own place.
-    painted = [fill.paint(picture, hole, row) for hole, row in zip(holes, rows, strict=True)]
+def _painted(clean: Tensor, masks: Masks, fill: Fill, rows: list[int]) -> tuple[Tensor, Tensor]:
+    """The image with each of some masks filled, `(N, 3, H, W)`, and the masks `(N, H, W)`."""
+    holes = [masks.hidden(row, row + 1).to(clean.device) for row in rows]
+    # One by one: what a fill draws at random belongs to the mask's own index.
+    painted = [fill.paint(clean, hole, row) for hole, row in zip(holes, rows, strict=True)]
     return torch.cat(painted), torch.cat(holes)
-
-
-class Watched:
-    """A run from coarse to fine that somebody watches.
-
-    Args:
-        masks, order: what is run, and in which order.
-        preview: is shown what is known so far.
-    """
-
-    def __init__(self, masks: Masks, order: npt.NDArray[np.int64], preview: Preview) -> None:
-        self._masks, self._order, self._preview = masks, order, preview
-        self._parts: list[Readings] = []
-        self._due = time.monotonic() + PREVIEWS
-
-    def note(self, readings: Readings) -> Readings:
-        """Keep the readings of one more batch."""
-        self._parts.append(readings)
-        return readings
-
-    def show(self) -> None:
-        """Show what is known, if it is time."""
-        began = time.monotonic()
-        if began < self._due:
-            return
-        known = Readings.concatenate(self._parts)
-        if len(known) == len(self._masks):
-            return
-        place = np.empty(len(self._order), dtype=np.int64)
-        place[self._order] = np.arange(len(self._order))
-        self._preview(known[place[self._masks.stand_ins(len(known))]])
-        took = time.monotonic() - began
-        self._due = began + took + PREVIEWS * max(1.0, 10 * took)
 
 
 def sweep(
@@ -212,7 +184,7 @@ def sweep(
     memory: int = MEMORY,
     progress: Progress | None = None,
 ) -> Readings:
-    """Read any sequence of perturbations in batches, whether the picture or a layer is perturbed.
+    """Read any sequence of perturbations in batches, whether the image or a layer is perturbed.
 
     Args:
         total: how many perturbations there are.
@@ -222,7 +194,7 @@ def sweep(
         frozen: what is read.
         batch, memory, progress: as in `run`.
     """
-    # Input, perturbed copy and softmax in float32, masks in bool: what the lab itself holds of one picture.
+    # Input, perturbed copy and softmax in float32, masks in bool: what the lab itself holds of one image.
     each = frozen.region.size * 4 * (6 + 2 * len(segmenter.classes))
     size = batch or min(batch_size(segmenter.device, *frozen.region.shape), memory // each)
     size = max(1, size)
@@ -245,7 +217,7 @@ def sweep(
 
 
 def batch_size(device: torch.device, height: int, width: int) -> int:
-    """Pictures of a size that are run at once by default.
+    """Images of a size that are run at once by default.
 
     No clock decides: the sums of a convolution depend on the batch in their last bits, and identical calls give identical
     bytes.
@@ -260,7 +232,7 @@ class Probe:
     """One perturbation, looked at closely.
 
     Attributes:
-        pixels: the perturbed picture, float32 `(H, W, 3)` in [0, 1].
+        pixels: the perturbed image, float32 `(H, W, 3)` in [0, 1].
         hidden: what was hidden, bool `(H, W)`.
         labels: the new segmentation, int64 `(H, W)`.
         lost: pixels of the region that were the class and are no longer, bool `(H, W)`.

@@ -14,7 +14,7 @@ from perturb.core.errors import SettingError
 from perturb.core.ranks import spearman
 from perturb.engine.runner import clean_logits
 from perturb.images.image import Image
-from perturb.methods.result import Result
+from perturb.methods.attribution import Attribution
 from perturb.metrics.measures import inverse_distance, is_constant, normalise, top_overlap
 from perturb.segmenters.base import Segmenter
 from perturb.targets.quality import iou_by_class
@@ -45,7 +45,7 @@ def difference(a: Map, b: Map, how: str = "none") -> Floats:
     return normalise(a, how) - normalise(b, how)
 
 
-def difference_of(a: Result, b: Result, how: str = "none") -> tuple[Floats, str]:
+def difference_of(a: Attribution, b: Attribution, how: str = "none") -> tuple[Floats, str]:
     """The difference of two results' maps, each about its neutral value, and what it is measured in.
 
     Raises:
@@ -64,7 +64,7 @@ def difference_of(a: Result, b: Result, how: str = "none") -> tuple[Floats, str]
     return difference(a.centred, b.centred, how), UNITS.get(how, units[0])
 
 
-def mismatches(a: Result, b: Result) -> list[str]:
+def mismatches(a: Attribution, b: Attribution) -> list[str]:
     """What two results do not have in common, so that their difference could mislead; a sentence each, none if all is shared."""
     told = []
     if a.image.digest != b.image.digest:
@@ -243,7 +243,7 @@ class Scale(NamedTuple):
     shared: bool
 
 
-def scales(results: Sequence[Result], *, common: bool) -> list[Scale]:
+def scales(results: Sequence[Attribution], *, common: bool) -> list[Scale]:
     """A colour scale for each map, about its neutral value.
 
     Args:

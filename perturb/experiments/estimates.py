@@ -10,6 +10,7 @@ import torch
 
 from perturb.engine import runner
 from perturb.images.image import Image
+from perturb.methods.base import Request
 from perturb.methods.explain import PRECISIONS, check_run
 from perturb.methods.registry import METHODS
 from perturb.metrics.curves import curve_forwards
@@ -83,7 +84,8 @@ def estimate(
     chosen, checked = check_run(segmenter, method, settings, seed, precision)
     logits, seconds = timed_pass(image, segmenter)
     frozen = target.freeze(image, logits.argmax(0).cpu().numpy(), segmenter.classes)
-    return Estimate(seconds, chosen.forwards(image, segmenter, frozen, checked), curve_forwards() if curves else 0)
+    forwards = chosen.forwards(Request(image, segmenter, frozen, checked, seed))
+    return Estimate(seconds, forwards, curve_forwards() if curves else 0)
 
 
 def timed_pass(image: Image, segmenter: Segmenter) -> tuple[torch.Tensor, float]:

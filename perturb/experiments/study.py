@@ -22,15 +22,15 @@ from perturb.core.files import check_directory, csv_bytes, png, write_folder
 from perturb.core.quoting import json_file
 from perturb.core.ranks import spearman
 from perturb.core.settings import Value, check_settings, lookup
-from perturb.engine.runner import Progress, clean_logits, span
+from perturb.engine.runner import Progress, span
 from perturb.images.image import Image
+from perturb.methods.attribution import Attribution
 from perturb.methods.explain import explain
-from perturb.methods.registry import METHODS
-from perturb.methods.result import Result
+from perturb.methods.occlusion import Occlusion, windows
 from perturb.metrics.curves import Curves, curve_forwards, curves, record_of
 from perturb.perturbations.fills.registry import FILLS
 from perturb.segmenters.base import Segmenter
-from perturb.targets.target import Frozen, Target
+from perturb.targets.target import Target
 
 FILL_NAMES = ("black", "white", "grey", "mean", "blur")
 SIZES = (48, 96)
@@ -68,7 +68,7 @@ class Trial:
     """
 
     name: str
-    result: Result
+    result: Attribution
     curves: Curves
 
 
@@ -156,8 +156,7 @@ def study(
         TargetError, SegmenterError: as `explain`.
     """
     plans = plan(fills, colours, sizes, sigma)
-    labels = clean_logits(image, segmenter).argmax(0).cpu().numpy()
-    costs = study_forwards(image, target.freeze(image, labels, segmenter.classes), plans, seed)
+    costs = study_forwards(image, plans)
     done, total = 0, sum(costs)
 
     trials, passes = [], curve_forwards(STEPS, DRAWS)
@@ -233,7 +232,7 @@ def plan(
     for name, look in occluders:
         for size in dict.fromkeys(sizes):
             settings: dict[str, object] = {**look, "size": size, "stride": 1, "sigma": sigma}
-            checked: dict[str, Value] = check_settings(METHODS["occlusion"].settings, settings, "occlusion")
+            checked: dict[str, Value] = check_settings(Occlusion.settings, settings, "occlusion")
             checked["stride"] = max(1, int(checked["size"]) // 2)  # each window half overlaps the next
             plans.append((f"{name} {size}", checked))
     if len(plans) < 2:
@@ -243,9 +242,6 @@ def plan(
     return plans
 
 
-def study_forwards(
-    image: Image, frozen: Frozen, plans: Sequence[tuple[str, dict[str, Any]]], seed: int = 0
-) -> list[int]:
+def study_forwards(image: Image, plans: Sequence[tuple[str, dict[str, Any]]]) -> list[int]:
     """Forward passes of each occluder's map and curves."""
-    method = METHODS["occlusion"]
-    return [len(method.masks(image, frozen, s, seed)) + curve_forwards(STEPS, DRAWS) for _, s in plans]
+    return [len(windows(image, settings)) + curve_forwards(STEPS, DRAWS) for _, settings in plans]

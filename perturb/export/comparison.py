@@ -13,11 +13,11 @@ from perturb.core.files import csv_bytes, npz
 from perturb.core.quoting import json_file, python_literal
 from perturb.experiments.comparison import agreement, difference_of, disagreement, mismatches
 from perturb.export.writer import picture_lines, segmenter_lines, settings_of, target_line
-from perturb.methods.result import Result
+from perturb.methods.attribution import Attribution
 from perturb.metrics.curves import Curves, record_of
 from perturb.segmenters.base import Segmenter
 
-Panes = Mapping[int, Result]
+Panes = Mapping[int, Attribution]
 PaneCurves = Mapping[int, Curves]
 NO_CURVES: PaneCurves = MappingProxyType({})
 AUCS = (
@@ -99,7 +99,7 @@ def auc_rows(panes: Panes, curves: PaneCurves) -> list[tuple[Any, ...]]:
 
 def python_lines(panes: Panes, pair: tuple[int, int] | None, how: str, curves: PaneCurves = NO_CURVES) -> str:
     """The Python lines that make a comparison again; arguments as in `contents`."""
-    results: Sequence[Result] = tuple(panes.values())
+    results: Sequence[Attribution] = tuple(panes.values())
     used: dict[str, Segmenter] = {}
     for result in results:
         used.setdefault(result.segmenter_digest, result.segmenter)

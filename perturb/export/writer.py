@@ -14,8 +14,8 @@ from perturb.core.quoting import json_file, python_literal, shell_line, shell_op
 from perturb.core.settings import Value, shown
 from perturb.images.image import MAX_SIDE, Image
 from perturb.images.samples import is_sample
+from perturb.methods.attribution import Attribution
 from perturb.methods.registry import METHODS
-from perturb.methods.result import Result
 from perturb.metrics.curves import FILL, Curves, record_of
 from perturb.segmenters.base import Segmenter
 from perturb.segmenters.registry import SEGMENTERS
@@ -44,7 +44,7 @@ def check(directory: str | Path) -> Path:
     return check_directory(directory, "result.json", lambda name: name in FILES or name.endswith(".npy"))
 
 
-def save(result: Result, directory: str | Path, *, curves: Curves | None = None) -> Path:
+def save(result: Attribution, directory: str | Path, *, curves: Curves | None = None) -> Path:
     """Write the heat map, overlay, curves, readings and record of a result into a folder; all of them or nothing.
 
     Args:
@@ -61,12 +61,12 @@ def save(result: Result, directory: str | Path, *, curves: Curves | None = None)
     return write_folder(check(directory), lambda: contents(result, curves))
 
 
-def to_zip(result: Result, curves: Curves | None = None) -> bytes:
+def to_zip(result: Attribution, curves: Curves | None = None) -> bytes:
     """The same files as one zip archive."""
     return zip_of(contents(result, curves))
 
 
-def contents(result: Result, curves: Curves | None = None) -> dict[str, bytes]:
+def contents(result: Attribution, curves: Curves | None = None) -> dict[str, bytes]:
     """All files of a result by name.
 
     Args:
@@ -98,14 +98,14 @@ def contents(result: Result, curves: Curves | None = None) -> dict[str, bytes]:
     }
 
 
-def readings_csv(result: Result) -> str:
+def readings_csv(result: Attribution) -> str:
     """Every perturbation's readings, a row each."""
     columns = [getattr(result.readings, column) for column in COLUMNS]
     rows = [(index, *row) for index, row in enumerate(zip(*columns, strict=True))]
     return csv_bytes(("index", *COLUMNS), rows, digits=9).decode()
 
 
-def python_lines(result: Result, curves: Curves | None = None) -> str:
+def python_lines(result: Attribution, curves: Curves | None = None) -> str:
     """The Python lines that make this result again, and its curves if they are given."""
     settings = "".join(f"    {name}={python_literal(value)},\n" for name, value in settings_of(result).items())
     if "precision" in result.facts:
@@ -162,14 +162,14 @@ def segmenter_lines(segmenter: Segmenter, digest: str, name: str = "segmenter") 
     ]
 
 
-def target_line(result: Result) -> str:
+def target_line(result: Attribution) -> str:
     """The line that says what was explained, as `target`."""
     target = result.frozen.target
     label, region, score = map(python_literal, (result.frozen.name, target.region, target.score))
     return f"target = perturb.Target({label}, region={region}, score={score})"
 
 
-def settings_of(result: Result) -> dict[str, Value]:
+def settings_of(result: Attribution) -> dict[str, Value]:
     """Method, seed and the settings that mattered, by their names in `explain`."""
     matter = shown(METHODS[result.method].settings, result.settings)
     return {"method": result.method, "seed": result.seed, **{s.name: result.settings[s.name] for s in matter}}
@@ -187,7 +187,7 @@ def _last_lines(curves: Curves | None) -> list[str]:
     ]
 
 
-def command_line(result: Result, curves: Curves | None = None) -> str:
+def command_line(result: Attribution, curves: Curves | None = None) -> str:
     """The shell command that makes this result again, with its curves if they are given.
 
     Where none can, a comment for the shell that says why.

@@ -1,8 +1,8 @@
-"""Seg-Ablation-CAM: silence one channel of a layer after the other, and add the channels up by what each was worth."""
+"""Seg-Ablation-CAM: ablate the channels of a layer one by one, and add them up weighted by the drop of the score."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -11,26 +11,24 @@ import torch
 from torch import Tensor
 
 from perturb.core.errors import SettingError
-from perturb.core.settings import Setting, Value
-from perturb.engine import runner
+from perturb.core.settings import Setting
 from perturb.engine.incremental.channels import Channels, channels
-from perturb.engine.incremental.known import Stale, Unknown
-from perturb.engine.runner import Progress
-from perturb.images.image import Image, to_tensor
-from perturb.methods.base import Outcome, Unmasked
-from perturb.methods.result import Result
+from perturb.engine.incremental.known import ASKED, Stale, Unknown
+from perturb.engine.runner import sweep
+from perturb.images.image import Image
+from perturb.methods.attribution import Attribution
+from perturb.methods.base import Maps, Method, Outcome, Request
 from perturb.segmenters.base import Segmenter
 from perturb.segmenters.downstream import Tail, split
 from perturb.segmenters.layers import activations, inside, layers, require, stretch
 from perturb.segmenters.onnx.layers import OnnxRest
 from perturb.targets.readings import COLUMNS, Execution, Fact, Readings
-from perturb.targets.target import Frozen
 
 NEAR_ZERO = 0.01
-"""A clean score smaller than this part of the largest change is no measure to divide by."""
+"""A clean score smaller than this part of the largest change is too small to divide by."""
 
 FEWEST = 64
-"""Channels that the layer chosen by default has at least: fewer of them are little more than the logits, mixed."""
+"""Channels that the layer chosen by default has at least: fewer of them are little more than mixed logits."""
 
 LAYER = Setting(
     "layer",
@@ -42,8 +40,8 @@ LAYER = Setting(
 """Which layer's channels are added up; for all methods that add up channels."""
 
 
-class AblationCam(Unmasked):
-    """w_k = (S − S_k) / |S| with S_k the score when channel k is ablated; the map is Σ w_k A_k, stretched to the picture.
+class AblationCam(Method):
+    """w_k = (S − S_k) / |S| with S_k the score when channel k is ablated; the map is Σ w_k A_k, stretched to the image.
 
     `score` is that sum with its sign, `positive` is ReLU(Σ w_k A_k), stretched afterwards. Both are in units of
     the layer's activation A, weighted by the part of the score that each channel is worth: how they compare with each
@@ -97,33 +95,21 @@ class AblationCam(Unmasked):
         "positive": "Only what speaks for the class: the same sum where it is above zero.",
     }
 
-    def forwards(self, image: Image, segmenter: Segmenter, frozen: Frozen, settings: Mapping[str, Value]) -> int:  # noqa: ARG002
-        """The layer's channels: each takes at most one pass of what follows the layer."""
-        name = choose(segmenter, image, str(settings["layer"]))
-        found = {layer.name: layer.shape[0] for layer in layers(segmenter, image)}
-        # One that is not listed is refused, in words, as soon as it is run.
-        return found.get(name, 0)
+    def forwards(self, request: Request) -> int:
+        """The layer's channels: each takes at most one pass of the sub-network downstream of the layer."""
+        segmenter, image = request.segmenter, request.image
+        channels_of = {layer.name: layer.shape[0] for layer in layers(segmenter, image)}
+        # A layer that is not listed is refused, in words, as soon as it is run.
+        return channels_of.get(layer_of(request), 0)
 
-    def run(
-        self,
-        image: Image,
-        segmenter: Segmenter,
-        frozen: Frozen,
-        settings: Mapping[str, Value],
-        seed: int,  # noqa: ARG002 — nothing is drawn by chance
-        clean: Readings,
-        *,
-        batch: int | None = None,
-        progress: Progress | None = None,
-        preview: Callable[[Outcome], None] | None = None,  # noqa: ARG002 — its map is made at the end
-    ) -> tuple[Readings, Outcome]:
-        name = choose(segmenter, image, str(settings["layer"]))
-        tail, execution = _downstream(segmenter, image, name, frozen)
-        share, note = _ablated(segmenter, settings, frozen, name, tail.activation)
+    def run(self, request: Request) -> tuple[Readings, Outcome]:
+        clean, name = request.clean, layer_of(request)
+        tail, execution = _downstream(request, name)
+        share, note = _ablated(request, name, tail.activation)
         live = ((tail.activation * share)[0] != 0).flatten(1).any(1).nonzero().flatten()
-        readings = _ablate(tail, share, live, segmenter, frozen, clean, batch=batch, progress=progress)
+        readings = _ablate(request, tail, share, live)
         worth, plain = weights(clean, readings)
-        maps = _maps(segmenter, tail.activation[0], worth, image)
+        maps = _maps(request, tail.activation[0], worth)
         notes = [note, tail.note if isinstance(tail, Tail) else ""]
         if plain:
             notes.append(
@@ -139,21 +125,26 @@ class AblationCam(Unmasked):
         return readings, Outcome(maps, facts, tuple(note for note in notes if note), execution=execution)
 
 
-def _downstream(
-    segmenter: Segmenter, image: Image, name: str, frozen: Frozen
-) -> tuple[Channels | Tail | OnnxRest, Execution]:
-    """What follows a layer, run in the shortest way that is known to give the network's own numbers."""
+def _downstream(request: Request, name: str) -> tuple[Channels | Tail | OnnxRest, Execution]:
+    """The sub-network downstream of a layer, run incrementally where that gives the network's own numbers."""
+    segmenter, image = request.segmenter, request.image
     try:
-        quick = channels(segmenter, to_tensor(image, segmenter.device), name, frozen)
-        return quick, Execution("incremental")
+        if request.mode == "whole":
+            raise Unknown(ASKED)
+        return channels(segmenter, request.input[0], name, request.frozen, request.logits), Execution("incremental")
     except Unknown as reason:
         tail = split(segmenter, image, name)
         passes: Literal["downstream", "whole"] = "whole" if tail.note else "downstream"
         return tail, Execution(passes, str(reason), isinstance(reason, Stale))
 
 
+def layer_of(request: Request) -> str:
+    """Name of the layer that a request's settings ask for; errors as `choose`."""
+    return choose(request.segmenter, request.image, str(request.settings["layer"]))
+
+
 def choose(segmenter: Segmenter, image: Image, name: str = "") -> str:
-    """The layer that is meant: the one named, or the last before the logits with at least `FEWEST` channels.
+    """Name of a layer: the one given, or the last before the logits with at least `FEWEST` channels.
 
     A layer with as many channels as there are classes is taken for logits. In a network whose layers are all narrow the
     widest of them is taken, the last of several.
@@ -175,10 +166,10 @@ def choose(segmenter: Segmenter, image: Image, name: str = "") -> str:
 
 
 def weights(clean: Readings, readings: Readings) -> tuple[npt.NDArray[np.float64], bool]:
-    """What each channel is worth, from the readings with it ablated.
+    """The weight of each channel, from the readings with it ablated.
 
     Args:
-        clean: of the clean picture; one entry.
+        clean: of the clean image; one entry.
         readings: of each channel.
 
     Returns:
@@ -190,8 +181,8 @@ def weights(clean: Readings, readings: Readings) -> tuple[npt.NDArray[np.float64
     return (drop if plain else drop / size), plain
 
 
-def activation(result: Result, channel: int) -> npt.NDArray[np.float32]:
-    """What one channel of a result's layer gives for the clean picture, float32 `(h, w)`. One forward pass.
+def activation(result: Attribution, channel: int) -> npt.NDArray[np.float32]:
+    """The activation of one channel of a result's layer on the clean image, float32 `(h, w)`. One forward pass.
 
     Args:
         result: of `ablation-cam`.
@@ -207,15 +198,14 @@ def activation(result: Result, channel: int) -> npt.NDArray[np.float32]:
     return chosen
 
 
-def _ablated(
-    segmenter: Segmenter, settings: Mapping[str, Value], frozen: Frozen, name: str, values: Tensor
-) -> tuple[Tensor, str]:
-    """Which part of an activation is taken away, in [0, 1], for each cell or for all of them; and a note."""
+def _ablated(request: Request, name: str, values: Tensor) -> tuple[Tensor, str]:
+    """Which share of an activation is ablated, in [0, 1], for each cell or for all of them; and a note."""
+    settings, region = request.settings, request.frozen.region
     ablation = str(settings["ablation"])
     if ablation in ("full", "strength"):
         return torch.tensor(1.0 if ablation == "full" else float(settings["strength"]), device=values.device), ""
     height, width = values.shape[2:]
-    cells = inside(segmenter, frozen.region, height, width)
+    cells = inside(request.segmenter, region, height, width)
     note = ""
     if ablation == "background":
         cells = ~cells
@@ -224,29 +214,18 @@ def _ablated(
                 f"The region covers all {height} × {width} cells of layer '{name}', so there is no background to ablate. "
                 "Choose another ablation, or a smaller region."
             )
-    elif cells.sum() * frozen.region.size > 2 * frozen.region.sum() * cells.size:
+    elif cells.sum() * region.size > 2 * region.sum() * cells.size:
         note = (
             f"The region is smaller than the cells of layer '{name}' ({height} × {width} of them): what was ablated "
-            "inside it covers more than it. A layer nearer the picture has smaller cells."
+            "inside it covers more than it. A layer nearer the image has smaller cells."
         )
     return torch.from_numpy(cells.astype(np.float32)).to(values.device), note
 
 
-def _ablate(
-    tail: Channels | Tail | OnnxRest,
-    share: Tensor,
-    live: Tensor,
-    segmenter: Segmenter,
-    frozen: Frozen,
-    clean: Readings,
-    *,
-    batch: int | None,
-    progress: Progress | None,
-) -> Readings:
-    """Readings of every channel; channels that are not live change nothing and are read as the clean picture."""
-    height, width = frozen.region.shape
-
-    reader = frozen.reader(live.device)
+def _ablate(request: Request, tail: Channels | Tail | OnnxRest, share: Tensor, live: Tensor) -> Readings:
+    """Readings of every channel; channels that are not live change nothing and are read as the clean image."""
+    height, width = request.frozen.region.shape
+    reader, batch, progress = request.frozen.reader(live.device), request.batch, request.progress
 
     def read(start: int, stop: int) -> Readings:
         index = live[start:stop]
@@ -257,11 +236,11 @@ def _ablate(
         changed[torch.arange(stop - start, device=live.device), index] *= 1 - share
         return reader.read(tail(changed.contiguous(memory_format=torch.channels_last)), hidden)
 
-    columns = {name: np.repeat(getattr(clean, name)[:1], tail.activation.shape[1]) for name in COLUMNS}
+    columns = {name: np.repeat(getattr(request.clean, name)[:1], tail.activation.shape[1]) for name in COLUMNS}
     if len(live):
         if batch is None and isinstance(tail, Channels):
             batch = tail.together
-        run = runner.sweep(len(live), read, segmenter, frozen, batch=batch, progress=progress)
+        run = sweep(len(live), read, request.segmenter, request.frozen, batch=batch, progress=progress)
         for name in COLUMNS:
             columns[name][live.cpu().numpy()] = getattr(run, name)
     elif progress is not None:
@@ -269,12 +248,10 @@ def _ablate(
     return Readings(**columns)
 
 
-def _maps(
-    segmenter: Segmenter, values: Tensor, worth: npt.NDArray[np.float64], image: Image
-) -> dict[str, npt.NDArray[np.float32]]:
+def _maps(request: Request, values: Tensor, worth: npt.NDArray[np.float64]) -> Maps:
     total = torch.einsum("k,kyx->yx", torch.from_numpy(worth), values.cpu().double())
     maps = {"score": total, "positive": total.relu()}
     return {
-        name: stretch(segmenter, cells, image.height, image.width).numpy().astype(np.float32)
+        name: stretch(request.segmenter, cells, request.image.height, request.image.width).numpy().astype(np.float32)
         for name, cells in maps.items()
     }

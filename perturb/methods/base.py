@@ -1,22 +1,22 @@
-"""The contract of a method, and how to add one."""
+"""The contract of a method: what it is asked, what it answers, and how to add one."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
-from perturb.core.errors import SettingError
 from perturb.core.settings import Setting, Value
 from perturb.engine import runner
-from perturb.engine.runner import Progress
-from perturb.images.image import Image
-from perturb.perturbations.fills.registry import make_fill
-from perturb.perturbations.masks import Masks
+from perturb.engine.runner import Mode, Progress
+from perturb.images.image import Image, to_tensor
 from perturb.perturbations.segments import segment_libraries
 from perturb.segmenters.base import Segmenter, lacking
 from perturb.targets.readings import Execution, Fact, Readings
@@ -24,19 +24,22 @@ from perturb.targets.target import Frozen
 
 Maps = dict[str, npt.NDArray[np.float32]]
 
+Page = Literal["occlusion", "perturbation", "inspect"]
+"""A page of the app that offers methods."""
+
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What a method makes of its readings.
+    """What a method computes from its readings or gradients.
 
     Attributes:
         maps: by name, float32 `(H, W)` each; `score` is among them: signed, in units of the target's score.
         facts: numbers about the run that belong beside the map, by name, such as a fit's `r2`.
         notes: what a reader should know, in sentences.
-        segments: the parts that were hidden as one, int32 `(H, W)` in 0 … M − 1; None for methods without.
+        segments: the segments that were hidden as one, int32 `(H, W)` in 0 … M − 1; None for methods without.
         neutral: the value of `score` that neither helps nor hinders, in its units: 0 for a drop. Views colour by the
             distance from it.
-        passes: what the run took in passes of one picture, where that is not one for each reading; a backward pass
+        passes: the cost of the run in passes of one image, where that is not one for each reading; a backward pass
             counts as one.
         execution: how the perturbations were run; None for a method without perturbations.
     """
@@ -50,12 +53,55 @@ class Outcome:
     execution: Execution | None = None
 
 
-class Method(ABC):
-    """Masks to draw, and a way to turn their readings into signed maps.
+@dataclass(frozen=True, eq=False)
+class Request:
+    """What a method is asked to explain, and how to run it. `explain` makes one for each run.
 
-    To add one: a file in `perturb/methods/`, a subclass with the attributes below and the two functions, and its name in
-    `METHODS`. The engine, the command line and the pages take the rest from here; the fills come from `perturb.perturbations.fills.registry`,
-    segments from `perturb.perturbations.segments`. A method that hides no pixels is an `Unmasked` instead.
+    The first four are enough to draw masks and to count the passes of a run.
+
+    Attributes:
+        image: the clean image.
+        segmenter: the network to explain.
+        frozen: the target on the clean image.
+        settings: of the method, checked and complete.
+        seed: of everything drawn at random, 0 or more.
+        logits: the segmenter's for the clean image, `(K, H, W)`, where they are known already.
+        mode: how perturbations are run, see `perturb.engine.runner.Mode`.
+        batch: images a forward pass; None for what is fast on this machine. Results do not depend on it.
+        progress: called once a batch with the fraction done in [0, 1]; what it raises ends the run.
+        preview: called now and then with the outcome as far as it is known, by methods whose masks go from coarse to fine.
+    """
+
+    image: Image
+    segmenter: Segmenter
+    frozen: Frozen
+    settings: Mapping[str, Value]
+    seed: int = 0
+    logits: Tensor | None = None
+    mode: Mode = "exact"
+    batch: int | None = None
+    progress: Progress | None = None
+    preview: Callable[[Outcome], None] | None = None
+
+    @property
+    def input(self) -> Tensor:
+        """The clean image as the segmenter takes it, float32 `(1, 3, H, W)` on its device; a new tensor each time."""
+        return to_tensor(self.image, self.segmenter.device)[None]
+
+    @cached_property
+    def clean(self) -> Readings:
+        """Readings of the clean image; one entry. One forward pass unless `logits` are given."""
+        logits = runner.clean_logits(self.image, self.segmenter) if self.logits is None else self.logits
+        nothing = torch.zeros((1, self.image.height, self.image.width), dtype=torch.bool, device=logits.device)
+        return self.frozen.reader(logits.device).read(logits[None], nothing)
+
+
+class Method(ABC):
+    """An attribution method: computes signed maps of one target on one image.
+
+    To add one, write a file in `perturb/methods/` with a subclass of `MaskedMethod` (hides pixels), `GradientMethod`
+    (takes gradients) or this class (anything else, such as changes of a layer), and add it to `METHODS`. The command
+    line and the pages take everything else from the attributes below.
 
     Attributes:
         name: as on the command line.
@@ -63,8 +109,8 @@ class Method(ABC):
         summary: one plain sentence: what the map shows.
         citation: paper, and section or equation.
         settings: what can be set, the fill's settings included.
-        needs: which of a segmenter's `abilities` it takes; most methods only look at logits and take none.
-        hides: whether it hides pixels, so that single perturbations can be looked at.
+        needs: which of a segmenter's `abilities` it requires; methods that only look at logits require none.
+        page: the page of the app that offers it.
         captions: what each of its maps shows, in a sentence or two, `score` first.
         magnitudes: names of the maps that are sizes without a sign.
         libraries: packages that compute a part of its maps, by the names of their distributions; a result records their
@@ -77,13 +123,8 @@ class Method(ABC):
     citation: ClassVar[str]
     settings: ClassVar[tuple[Setting, ...]]
     needs: ClassVar[tuple[str, ...]] = ()
-    hides: ClassVar[bool] = True
-    captions: ClassVar[Mapping[str, str]] = {
-        "score": "How much the score drops without a pixel. Red speaks for the class, blue stands in its way.",
-        "lost": "How many pixels of the region stop being the class when a pixel is hidden.",
-        "gained": "How many other pixels turn into the class when a pixel is hidden. A score inside the region cannot "
-        "see these.",
-    }
+    page: ClassVar[Page] = "inspect"
+    captions: ClassVar[Mapping[str, str]]
     magnitudes: ClassVar[frozenset[str]] = frozenset({"lost", "gained", "positive"})
     libraries: ClassVar[tuple[str, ...]] = ()
 
@@ -96,128 +137,20 @@ class Method(ABC):
         return lacking(segmenter, self.needs, self.title)
 
     @abstractmethod
-    def masks(self, image: Image, frozen: Frozen, settings: Mapping[str, Value], seed: int) -> Masks:
-        """The masks, one for each forward pass. Also called only to count them, so it should be quick the second time.
-
-        Args:
-            image: the clean picture.
-            frozen: the target on it, with the clean segmentation.
-            settings: checked, complete.
-            seed: of everything drawn by chance.
+    def forwards(self, request: Request) -> int:
+        """Passes of one image that a run takes, without running it; a backward pass counts as one.
 
         Raises:
-            SettingError: settings that do not fit this picture.
+            PerturbError: settings, an image, a segmenter or a target that do not fit the method.
         """
 
     @abstractmethod
-    def read(self, masks: Masks, readings: Readings, clean: Readings, settings: Mapping[str, Value]) -> Outcome:
-        """What the readings say.
-
-        Args:
-            masks: as drawn by `masks`.
-            readings: of each of them, in order.
-            clean: of the clean picture; one entry.
-            settings: the same as for `masks`.
-        """
-
-    def forwards(self, image: Image, segmenter: Segmenter, frozen: Frozen, settings: Mapping[str, Value]) -> int:  # noqa: ARG002 — a method of layers needs the segmenter
-        """How many readings a run takes, before it is run: one for each mask.
-
-        Raises:
-            SettingError: settings that do not fit this picture or segmenter.
-        """
-        return len(self.masks(image, frozen, settings, 0))
-
-    def run(
-        self,
-        image: Image,
-        segmenter: Segmenter,
-        frozen: Frozen,
-        settings: Mapping[str, Value],
-        seed: int,
-        clean: Readings,
-        *,
-        batch: int | None = None,
-        progress: Progress | None = None,
-        preview: Callable[[Outcome], None] | None = None,
-    ) -> tuple[Readings, Outcome]:
-        """Run every perturbation and read what it did: by default each mask, with the fill that the settings ask for.
-
-        Args:
-            image, segmenter, frozen: what is explained.
-            settings, seed: as for `masks`.
-            clean: readings of the clean picture; one entry.
-            batch, progress: as in `perturb.engine.runner.run`.
-            preview: called now and then with what a long run would say if it ended now; by methods whose masks go from
-                coarse to fine.
+    def run(self, request: Request) -> tuple[Readings, Outcome]:
+        """Compute the maps.
 
         Returns:
-            Readings of all perturbations, in their order, and what the method makes of them.
+            Readings of every perturbation in order, which may be none, and the outcome.
 
         Raises:
-            SettingError: settings that do not fit this picture or segmenter.
-            SegmenterError: the segmenter broke its contract.
+            PerturbError: settings, an image or a target that do not fit the method, or a segmenter that broke its contract.
         """
-        masks = self.masks(image, frozen, settings, seed)
-        fill = make_fill(image, settings, seed)
-        show: runner.Preview | None = None
-        if preview is not None:
-            look = preview
-
-            def show(readings: Readings) -> None:
-                look(self.read(masks, readings, clean, settings))
-
-        chosen = runner.route(image, masks, segmenter, frozen)
-        readings = runner.run(
-            image, masks, fill, segmenter, frozen, batch=batch, progress=progress, preview=show, chosen=chosen
-        )
-        return readings, replace(self.read(masks, readings, clean, settings), execution=chosen.execution)
-
-
-class Unmasked(Method):
-    """A method that hides no pixels: it changes a layer, or takes gradients. It overrides `run` and `forwards`."""
-
-    hides: ClassVar[bool] = False
-
-    def masks(self, image: Image, frozen: Frozen, settings: Mapping[str, Value], seed: int) -> Masks:  # noqa: ARG002
-        raise SettingError(
-            f"{self.title} hides no pixels, so it has no perturbed pictures to look at; choose a method that does, such as "
-            "occlusion."
-        )
-
-    def read(self, masks: Masks, readings: Readings, clean: Readings, settings: Mapping[str, Value]) -> Outcome:
-        raise NotImplementedError  # there are no masks, so `run` never gets here
-
-    @abstractmethod
-    def forwards(self, image: Image, segmenter: Segmenter, frozen: Frozen, settings: Mapping[str, Value]) -> int:
-        """Passes of one picture that a run takes, before it is run; a backward pass counts as one.
-
-        Raises:
-            PerturbError: settings or a target that do not fit.
-        """
-
-    @abstractmethod
-    def run(
-        self,
-        image: Image,
-        segmenter: Segmenter,
-        frozen: Frozen,
-        settings: Mapping[str, Value],
-        seed: int,
-        clean: Readings,
-        *,
-        batch: int | None = None,
-        progress: Progress | None = None,
-        preview: Callable[[Outcome], None] | None = None,
-    ) -> tuple[Readings, Outcome]:
-        """As for any method; the readings may be none."""
-
-
-def drops(masks: Masks, readings: Readings, clean: Readings) -> Maps:
-    """The maps `score`, `lost` and `gained`: a pixel's value is the mean of what the masks that hide it changed."""
-    values = np.stack(
-        [clean.score[0] - readings.score, readings.lost.astype(np.float64), readings.gained.astype(np.float64)],
-        axis=1,
-    )
-    score, lost, gained = masks.spread(values)
-    return {"score": score, "lost": lost, "gained": gained}

@@ -1,4 +1,4 @@
-"""Feature ablation: hide one segment at a time and see what its absence changes."""
+"""Feature ablation: hide one segment at a time and measure what changes without it."""
 
 from __future__ import annotations
 
@@ -7,17 +7,16 @@ from typing import ClassVar
 
 import numpy as np
 
-from perturb.core.settings import Setting, Value
-from perturb.images.image import Image
-from perturb.methods.base import Method, Outcome, drops
+from perturb.core.settings import Setting
+from perturb.methods.base import Outcome, Request
+from perturb.methods.masked import MaskedMethod, drops
 from perturb.perturbations.fills.registry import FILL_SETTINGS
 from perturb.perturbations.masks import Masks
 from perturb.perturbations.segments import SEGMENT_SETTINGS, Coalitions, partition
 from perturb.targets.readings import Readings
-from perturb.targets.target import Frozen
 
 
-class FeatureAblation(Method):
+class FeatureAblation(MaskedMethod):
     """A segment's value is S(x) − S(x without it).
 
     On an additive model S = Σ w·x with fill b it is Σ_segment w·(x − b).
@@ -35,10 +34,10 @@ class FeatureAblation(Method):
         "see these.",
     }
 
-    def masks(self, image: Image, frozen: Frozen, settings: Mapping[str, Value], seed: int) -> Masks:  # noqa: ARG002
-        labels = partition(image, frozen, settings)
+    def masks(self, request: Request) -> Masks:
+        labels = partition(request.image, request.frozen, request.settings)
         return Coalitions(labels, ~np.eye(int(labels.max()) + 1, dtype=np.bool_))
 
-    def read(self, masks: Masks, readings: Readings, clean: Readings, settings: Mapping[str, Value]) -> Outcome:  # noqa: ARG002
+    def read(self, request: Request, masks: Masks, readings: Readings) -> Outcome:
         assert isinstance(masks, Coalitions)
-        return Outcome(drops(masks, readings, clean), facts={"segments": len(masks)}, segments=masks.labels)
+        return Outcome(drops(request, masks, readings), facts={"segments": len(masks)}, segments=masks.labels)

@@ -1,4 +1,4 @@
-"""Seg-Grad-CAM: the channels of a layer added up by how steeply the score rises with each."""
+"""Seg-Grad-CAM: the channels of a layer, weighted by the gradient of the score and added up."""
 
 from __future__ import annotations
 
@@ -8,23 +8,20 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from perturb.core.settings import Setting, Value
+from perturb.core.settings import Setting
 from perturb.engine.autograd import Traced, finite, trace
-from perturb.images.image import Image
-from perturb.methods.ablation_cam import LAYER, choose
-from perturb.methods.base import Outcome
-from perturb.methods.gradient import Asked, Gradient, arrays
-from perturb.segmenters.base import Segmenter
+from perturb.methods.ablation_cam import LAYER, layer_of
+from perturb.methods.base import Outcome, Request
+from perturb.methods.gradient import GradientMethod, arrays
 from perturb.segmenters.layers import stretch
 from perturb.targets.readings import Fact
-from perturb.targets.target import Frozen
 
 
-class GradCam(Gradient):
-    """α_k = mean over the cells of ∂S/∂A_k; the map is Σ α_k A_k, stretched to the picture.
+class GradCam(GradientMethod):
+    """α_k = mean over the cells of ∂S/∂A_k; the map is Σ α_k A_k, stretched to the image.
 
     `score` is that sum with its sign, `positive` is ReLU(Σ α_k A_k), the map of the paper, stretched afterwards. Both are in
-    units of the layer's activation A times the score's slope by it. S is the mean over the region, as everywhere in the lab;
+    units of the layer's activation A times the gradient of the score with respect to it. S is the mean over the region, as everywhere in the lab;
     the paper's sum over it gives the same map, larger by the region's size.
     """
 
@@ -42,63 +39,56 @@ class GradCam(Gradient):
         "positive": "Only what speaks for the class, as in the paper: the same sum where it is above zero.",
     }
 
-    def passes(self, settings: Mapping[str, Value]) -> int:  # noqa: ARG002 — whatever they are
-        return 2
-
-    def forwards(self, image: Image, segmenter: Segmenter, frozen: Frozen, settings: Mapping[str, Value]) -> int:
-        choose(segmenter, image, str(settings["layer"]))
-        return super().forwards(image, segmenter, frozen, settings)
-
-    def weights(self, activation: Tensor, slope: Tensor) -> Tensor:  # noqa: ARG002 — for methods that weigh cells
-        """What each channel is worth, float64 `(C,)`.
+    def weights(self, activation: Tensor, gradient: Tensor) -> Tensor:  # noqa: ARG002 — for methods that weight cells
+        """The weight of each channel, float64 `(C,)`.
 
         Args:
             activation: A, float64 `(C, h, w)`.
-            slope: ∂S/∂A, of the same shape.
+            gradient: ∂S/∂A, of the same shape.
         """
-        return slope.mean((1, 2))
+        return gradient.mean((1, 2))
 
-    def attribute(self, asked: Asked) -> Outcome:
-        name = choose(asked.segmenter, asked.image, str(asked.settings["layer"]))
-        traced = trace(asked.score(1), asked.segmenter, asked.image, name)
+    def attribute(self, request: Request) -> Outcome:
+        name = layer_of(request)
+        traced = trace(self.score(request, 1), request.segmenter, request.image, name)
         assert traced.activation is not None
-        slope = finite(traced.slope(traced.activation), asked.segmenter)[0].double()
+        gradient = finite(traced.gradient(traced.activation), request.segmenter)[0].double()
         activation = traced.activation[0].detach().double()
-        worth = self.weights(activation, slope)
-        total = torch.einsum("k,kyx->yx", worth, activation)
+        total = torch.einsum("k,kyx->yx", self.weights(activation, gradient), activation)
         facts: dict[str, Fact] = {
             "layer": name,
             "channels": len(activation),
-            "unit": f"activation × slope of the {asked.frozen.target.score}",
+            "unit": f"activation × slope of the {request.frozen.target.score}",
         }
         return Outcome(
             arrays(
-                score=stretch(asked.segmenter, total, asked.image.height, asked.image.width),
-                positive=stretch(asked.segmenter, total.relu(), asked.image.height, asked.image.width),
+                score=stretch(request.segmenter, total, request.image.height, request.image.width),
+                positive=stretch(request.segmenter, total.relu(), request.image.height, request.image.width),
             ),
             facts,
-            logit_note(asked, traced, slope, name),
-            passes=self.passes(asked.settings),
+            logit_note(request, traced, gradient, name),
         )
 
 
-def logit_note(asked: Asked, traced: Traced, slope: Tensor, name: str) -> tuple[str, ...]:
+def logit_note(request: Request, traced: Traced, gradient: Tensor, name: str) -> tuple[str, ...]:
     """A note where the layer gives the logits themselves, so that the map is only the score map of the class again.
 
     So it is where, of as many channels as classes, the score depends on that of the class alone; or where the channel of
-    the class, stretched to the picture, is its logit.
+    the class, stretched to the image, is its logit.
     """
     assert traced.activation is not None
-    index, own = asked.frozen.index, traced.activation[0].detach()
-    if len(own) != len(asked.segmenter.classes):
+    index, own = request.frozen.index, traced.activation[0].detach()
+    if len(own) != len(request.segmenter.classes):
         return ()
-    others = slope.abs().amax((1, 2))
+    others = gradient.abs().amax((1, 2))
     alone = bool(others[index] > 0) and int((others > 0).sum()) == 1
     logit = traced.logits[0, index].detach()
-    off = (stretch(asked.segmenter, own[index], asked.image.height, asked.image.width) - logit).abs().max()
+    off = (stretch(request.segmenter, own[index], request.image.height, request.image.width) - logit).abs().max()
     if not alone and float(off) > 0.01 * float(logit.max() - logit.min()):
         return ()
-    what = f"the score map of '{asked.frozen.name}' again, scaled" if alone else "the classes' score maps again, mixed"
+    what = (
+        f"the score map of '{request.frozen.name}' again, scaled" if alone else "the classes' score maps again, mixed"
+    )
     return (
         f"The layer '{name}' gives the logits themselves, so its channels add up to {what}, and say nothing about what the "
         "logits come from. Choose an earlier layer.",

@@ -25,7 +25,7 @@ class GradCamPlusPlus(GradCam):
     )
     citation: ClassVar[str] = "Chattopadhay et al. 2018, sec. 3.2, eq. 10 and 19"
 
-    def weights(self, activation: Tensor, slope: Tensor) -> Tensor:
-        below = 2 * slope**2 + slope**3 * activation.sum((1, 2), keepdim=True)
-        alpha = torch.where(below != 0, slope**2 / torch.where(below == 0, 1.0, below), 0.0)
-        return (alpha * slope.relu()).sum((1, 2))
+    def weights(self, activation: Tensor, gradient: Tensor) -> Tensor:
+        below = 2 * gradient**2 + gradient**3 * activation.sum((1, 2), keepdim=True)
+        alpha = torch.where(below != 0, gradient**2 / torch.where(below == 0, 1.0, below), 0.0)
+        return (alpha * gradient.relu()).sum((1, 2))

@@ -1,4 +1,4 @@
-"""Gradient SHAP: integrated gradients with places on the way, noise and baselines drawn by chance."""
+"""Gradient SHAP: integrated gradients at random positions on the path, with random noise and baselines."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from torch import Tensor
 
 from perturb.core.settings import Setting, Value
 from perturb.engine.autograd import in_batches
-from perturb.methods.base import Outcome
-from perturb.methods.gradient import NOISE, Asked, Gradient, arrays, path_facts
+from perturb.methods.base import Outcome, Request
+from perturb.methods.gradient import NOISE, GradientMethod, arrays, path_facts
 from perturb.methods.integrated_gradients import BASELINE, PATH_CAPTIONS
 
 
-class GradientShap(Gradient):
+class GradientShap(GradientMethod):
     """The mean over draws of (x' − b) · ∂S/∂x (b + α (x' − b)), with x' = x + noise and α uniform in [0, 1].
 
-    b is the picture that the fill puts behind everything; with the fill `noise` every draw has its own. The values add up
-    to S(x) − E S(b) but for chance and what the noise changes, the fact `gap`. On a linear score without noise they are
+    b is the image with every pixel hidden by the fill; with the fill `noise` every draw has its own. The values add up
+    to S(x) − E S(b) up to sampling error and the effect of the noise, the fact `gap`. On a linear score without noise they are
     w · (x − b), with any number of samples.
     """
 
     name: ClassVar[str] = "gradient-shap"
     title: ClassVar[str] = "Gradient SHAP"
     summary: ClassVar[str] = (
-        "The rise of the score from a baseline to this picture, shared out by gradients at random places on the way."
+        "The rise of the score from a baseline to this image, shared out by gradients at random positions on the path."
     )
     citation: ClassVar[str] = "Lundberg & Lee 2017; as expected gradients Erion et al. 2021, eq. 2"
     libraries: ClassVar[tuple[str, ...]] = ("captum",)
@@ -36,7 +36,8 @@ class GradientShap(Gradient):
             "samples",
             "int",
             32,
-            "Random places, one forward and one backward pass each. Chance halves with four times as many; compare seeds.",
+            "Random positions on the path, one forward and one backward pass each. The sampling error halves with four "
+            "times as many; compare seeds.",
             low=1,
             high=1000,
             step=4,
@@ -44,8 +45,8 @@ class GradientShap(Gradient):
         replace(
             NOISE,
             default=0.05,
-            help="Standard deviation of the normal noise on the picture, on the scale from black 0 to white 1. It smooths "
-            "the map; without it only the places on the way are drawn by chance.",
+            help="Standard deviation of the normal noise on the image, on the scale from black 0 to white 1. It smooths "
+            "the map; without it only the positions on the path are random.",
         ),
         *BASELINE,
     )
@@ -55,31 +56,33 @@ class GradientShap(Gradient):
         samples = int(settings["samples"])
         return 2 * samples + (samples if settings["fill"] == "noise" else 1)
 
-    def attribute(self, asked: Asked) -> Outcome:
-        samples = int(asked.settings["samples"])
-        several = asked.settings["fill"] == "noise"
-        same = asked.baseline(asked.seed)
+    def attribute(self, request: Request) -> Outcome:
+        samples = int(request.settings["samples"])
+        several = request.settings["fill"] == "noise"
+        same = self.baseline(request, request.seed)
 
         def run(size: int) -> tuple[Tensor, float]:
-            score, total = asked.score(2 * samples if several else samples + 1), torch.zeros_like(same[0]).double()
+            score = self.score(request, 2 * samples if several else samples + 1)
+            total = torch.zeros_like(same[0]).double()
             starts: list[float] = []
             for begin in range(0, samples, size):
                 indices = range(begin, min(begin + size, samples))
-                draws = [asked.draw(index) for index in indices]
-                places = torch.tensor([draw.random() for draw in draws], device=same.device).float().view(-1, 1, 1, 1)
-                noisy = asked.picture + torch.stack([asked.noise(draw) for draw in draws])
-                base = torch.cat([asked.baseline(asked.seed + index) for index in indices]) if several else same
+                draws = [self.generator(request, index) for index in indices]
+                positions = torch.tensor([draw.random() for draw in draws], device=same.device).float()
+                noisy = request.input + torch.stack([self.noise(request, draw) for draw in draws])
+                base = same
+                if several:
+                    base = torch.cat([self.baseline(request, request.seed + index) for index in indices])
                 if several or not starts:
                     with torch.no_grad():
                         starts += score(base).tolist()
-                way = noisy - base
-                total += (way * asked.slopes(score, base + places * way)).double().sum(0)
+                step = noisy - base
+                at = base + positions.view(-1, 1, 1, 1) * step
+                total += (step * self.gradients(request, score, at)).double().sum(0)
             return total / samples, sum(starts) / len(starts)
 
-        values, start = in_batches(asked.segmenter, asked.batch, run)
+        values, start = in_batches(request.segmenter, request.batch, run)
         facts, notes = path_facts(
-            asked, start, float(values.sum()), "Take more samples, less noise, or another baseline."
+            request, start, float(values.sum()), "Take more samples, less noise, or another baseline."
         )
-        return Outcome(
-            arrays(score=values.sum(0)), {"draws": samples, **facts}, notes, passes=self.passes(asked.settings)
-        )
+        return Outcome(arrays(score=values.sum(0)), {"draws": samples, **facts}, notes)

@@ -1,14 +1,15 @@
-"""Guided backpropagation: the gradient, of which every ReLU lets only what is positive go back."""
+"""Guided backpropagation: the gradient, with negative values set to zero at every ReLU on the backward pass."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import ClassVar
 
-from perturb.core.settings import Setting, Value
-from perturb.engine.autograd import Guided, finite, guide, trace
-from perturb.methods.base import Outcome
-from perturb.methods.gradient import CHANNELS, Asked, Gradient, arrays, magnitude, slope_unit
+from perturb.core.settings import Setting
+from perturb.engine.autograd import finite, trace
+from perturb.engine.guided import Guided, guide
+from perturb.methods.base import Outcome, Request
+from perturb.methods.gradient import CHANNELS, GradientMethod, arrays, gradient_unit, magnitude
 
 EDGES = (
     "Guided maps act much like edge detectors: they hardly change when the network's weights are drawn anew (Adebayo et al. "
@@ -22,7 +23,7 @@ GUIDED_CAPTIONS = {
 }
 
 
-class GuidedBackprop(Gradient):
+class GuidedBackprop(GradientMethod):
     """∂S/∂x with each ReLU passing back only what is positive and came from a positive input; sizes as for saliency.
 
     ReLUs are found in the recorded graph of the pass, so it does not matter whether they are modules, functions, in place
@@ -40,18 +41,14 @@ class GuidedBackprop(Gradient):
     captions: ClassVar[Mapping[str, str]] = GUIDED_CAPTIONS
     magnitudes: ClassVar[frozenset[str]] = frozenset({"score"})
 
-    def passes(self, settings: Mapping[str, Value]) -> int:  # noqa: ARG002 — whatever they are
-        return 2
-
-    def attribute(self, asked: Asked) -> Outcome:
-        traced = trace(asked.score(1), asked.segmenter, asked.image)
-        guided = guide(traced.score, asked.segmenter)
-        slope = finite(traced.slope(traced.picture), asked.segmenter)[0]
+    def attribute(self, request: Request) -> Outcome:
+        traced = trace(self.score(request, 1), request.segmenter, request.image)
+        guided = guide(traced.score, request.segmenter)
+        gradient = finite(traced.gradient(traced.image), request.segmenter)[0]
         return Outcome(
-            arrays(score=magnitude(slope, str(asked.settings["channels"])), signed=slope.sum(0)),
-            {"relus": guided.relus, **slope_unit(asked)},
+            arrays(score=magnitude(gradient, str(request.settings["channels"])), signed=gradient.sum(0)),
+            {"relus": guided.relus, **gradient_unit(request)},
             guided_notes(guided),
-            passes=self.passes(asked.settings),
         )
 
 

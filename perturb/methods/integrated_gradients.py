@@ -1,4 +1,4 @@
-"""Integrated gradients: the score's rise from a baseline to the picture, shared out along the straight line between."""
+"""Integrated gradients: the score's rise from a baseline to the image, attributed along the straight path."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from torch import Tensor
 
 from perturb.core.settings import Setting, Value
 from perturb.engine.autograd import finite, in_batches
-from perturb.methods.base import Outcome
-from perturb.methods.gradient import Asked, Gradient, arrays, path_facts
+from perturb.methods.base import Outcome, Request
+from perturb.methods.gradient import GradientMethod, arrays, path_facts
 from perturb.perturbations.fills.registry import FILL_SETTINGS
 
 BASELINE = tuple(
     replace(
         setting,
-        help="The baseline: the picture that the path starts from, as if every pixel were hidden. Pixels that look like "
+        help="The baseline: the image that the path starts from, as if every pixel were hidden. Pixels that look like "
         "it get nothing.",
     )
     if setting.name == "fill"
@@ -26,22 +26,22 @@ BASELINE = tuple(
     for setting in FILL_SETTINGS
 )
 PATH_CAPTIONS = {
-    "score": "What each pixel adds to the score on the way from the baseline to the picture, the colour channels added up. Red "
+    "score": "What each pixel adds to the score on the path from the baseline to the image, the colour channels added up. Red "
     "raises the score, blue lowers it; all of it adds up to the whole rise.",
 }
 
 
-class IntegratedGradients(Gradient):
+class IntegratedGradients(GradientMethod):
     """(x − b) · ∫ ∂S/∂x (b + α (x − b)) dα over α in [0, 1], by Gauss-Legendre quadrature; channels added up with their sign.
 
-    The baseline b is the picture that the fill puts behind everything. The values add up to S(x) − S(b) (completeness,
-    proposition 1) but for the error of the sum, the fact `gap`. On a linear score they are w · (x − b), with any steps.
+    The baseline b is the image with every pixel hidden by the fill. The values add up to S(x) − S(b) (completeness,
+    proposition 1) up to the error of the quadrature, the fact `gap`. On a linear score they are w · (x − b), with any steps.
     """
 
     name: ClassVar[str] = "integrated-gradients"
     title: ClassVar[str] = "Integrated gradients"
     summary: ClassVar[str] = (
-        "The rise of the score from a baseline picture to this one, shared out over the pixels by gradients along the way."
+        "The rise of the score from a baseline image to this one, shared out over the pixels by gradients along the path."
     )
     citation: ClassVar[str] = "Sundararajan et al. 2017, sec. 3"
     libraries: ClassVar[tuple[str, ...]] = ("captum",)
@@ -50,7 +50,7 @@ class IntegratedGradients(Gradient):
             "steps",
             "int",
             32,
-            "Places on the way at which the gradient is taken, one forward and one backward pass each. The gap that is "
+            "Positions on the path at which the gradient is taken, one forward and one backward pass each. The gap that is "
             "reported says whether they are enough; the paper takes 20 to 300.",
             low=1,
             high=1000,
@@ -63,20 +63,18 @@ class IntegratedGradients(Gradient):
     def passes(self, settings: Mapping[str, Value]) -> int:
         return 2 * int(settings["steps"]) + 1
 
-    def attribute(self, asked: Asked) -> Outcome:
+    def attribute(self, request: Request) -> Outcome:
         from captum.attr import IntegratedGradients as Captum  # takes a second to import
 
-        steps, baseline = int(asked.settings["steps"]), asked.baseline(asked.seed)
+        steps, baseline = int(request.settings["steps"]), self.baseline(request, request.seed)
         with torch.no_grad():
-            start = float(asked.score(1)(baseline)[0])
+            start = float(self.score(request, 1)(baseline)[0])
 
         def run(size: int) -> Tensor:
-            integrator = Captum(asked.score(steps))
-            values: Tensor = integrator.attribute(asked.picture, baseline, n_steps=steps, internal_batch_size=size)
+            integrator = Captum(self.score(request, steps))
+            values: Tensor = integrator.attribute(request.input, baseline, n_steps=steps, internal_batch_size=size)
             return values
 
-        values = finite(in_batches(asked.segmenter, asked.batch, run), asked.segmenter)[0]
-        facts, notes = path_facts(asked, start, float(values.double().sum()), "Take more steps, or another baseline.")
-        return Outcome(
-            arrays(score=values.sum(0)), {"steps": steps, **facts}, notes, passes=self.passes(asked.settings)
-        )
+        values = finite(in_batches(request.segmenter, request.batch, run), request.segmenter)[0]
+        facts, notes = path_facts(request, start, float(values.double().sum()), "Take more steps, or another baseline.")
+        return Outcome(arrays(score=values.sum(0)), {"steps": steps, **facts}, notes)

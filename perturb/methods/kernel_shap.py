@@ -1,4 +1,4 @@
-"""KernelSHAP: share the whole drop of the score fairly among the segments."""
+"""KernelSHAP: share the whole drop of the score among the segments by their Shapley values."""
 
 from __future__ import annotations
 
@@ -9,22 +9,21 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from perturb.core.settings import Setting, Value
-from perturb.images.image import Image
-from perturb.methods.base import Method, Outcome
+from perturb.core.settings import Setting
+from perturb.methods.base import Outcome, Request
+from perturb.methods.masked import MaskedMethod
 from perturb.perturbations.fills.registry import FILL_SETTINGS
 from perturb.perturbations.masks import Masks
 from perturb.perturbations.segments import SEGMENT_SETTINGS, Coalitions, all_coalitions, few_samples, partition, several
 from perturb.targets.readings import Fact, Readings
-from perturb.targets.target import Frozen
 
 Floats = npt.NDArray[np.float64]
 
 
-class KernelShap(Method):
+class KernelShap(MaskedMethod):
     """A segment's value is its Shapley value φ in the game of which segments are kept; Σφ = S(x) − S(b), exactly.
 
-    b is the picture with everything filled. Where all coalitions fit into the samples they are run once each and φ is
+    b is the image with everything filled. Where all coalitions fit into the samples they are run once each and φ is
     exact; otherwise coalitions are drawn by the Shapley kernel, each beside its complement (Covert & Lee 2021), which
     keeps the distribution and steadies the fit. On an additive model S = Σ w·x a segment's value is Σ_segment w·(x − b).
     """
@@ -54,22 +53,22 @@ class KernelShap(Method):
         "all orders of hiding. Red speaks for the class, blue stands in its way.",
     }
 
-    def masks(self, image: Image, frozen: Frozen, settings: Mapping[str, Value], seed: int) -> Masks:
-        labels = partition(image, frozen, settings)
-        count, samples = several(labels, self.title), int(settings["samples"])
-        kept = all_coalitions(count) if 2**count - 2 <= samples else draw(count, samples, seed)
-        # Everything hidden comes first; nothing hidden is the clean picture.
+    def masks(self, request: Request) -> Masks:
+        labels = partition(request.image, request.frozen, request.settings)
+        count, samples = several(labels, self.title), int(request.settings["samples"])
+        kept = all_coalitions(count) if 2**count - 2 <= samples else draw(count, samples, request.seed)
+        # Everything hidden comes first; nothing hidden is the clean image.
         return Coalitions(labels, np.vstack([np.zeros((1, count), dtype=np.bool_), kept]))
 
-    def read(self, masks: Masks, readings: Readings, clean: Readings, settings: Mapping[str, Value]) -> Outcome:
+    def read(self, request: Request, masks: Masks, readings: Readings) -> Outcome:
         assert isinstance(masks, Coalitions)
-        kept, samples = masks.kept[1:], int(settings["samples"])
+        kept, samples = masks.kept[1:], int(request.settings["samples"])
         rows, count = kept.shape
         exact = 2**count - 2 <= samples
         # Drawn coalitions are as frequent as the kernel says, so each counts once.
         weights = kernel(kept) if exact else np.ones(rows)
         worth = readings.score - readings.score[0]
-        whole = float(clean.score[0] - readings.score[0])
+        whole = float(request.clean.score[0] - readings.score[0])
         values = solve(kept, worth[1:], weights, whole)
         facts: dict[str, Fact] = {"segments": count, "samples": rows, "whole": whole}
         notes = () if exact else few_samples(samples, count)

@@ -1,4 +1,4 @@
-"""LIME: a linear model of the segmenter around one picture, fitted to random coalitions of its segments."""
+"""LIME: a linear model of the segmenter around one image, fitted to random coalitions of its segments."""
 
 from __future__ import annotations
 
@@ -8,24 +8,23 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from perturb.core.settings import Setting, Value
-from perturb.images.image import Image
-from perturb.methods.base import Method, Outcome
+from perturb.core.settings import Setting
+from perturb.methods.base import Outcome, Request
+from perturb.methods.masked import MaskedMethod
 from perturb.perturbations.fills.registry import FILL_SETTINGS
 from perturb.perturbations.masks import Masks
 from perturb.perturbations.segments import SEGMENT_SETTINGS, Coalitions, all_coalitions, few_samples, partition, several
 from perturb.targets.readings import Fact, Readings
-from perturb.targets.target import Frozen
 
 KERNEL_WIDTH = 0.25
 """Of the package's image explainer, on cosine distances."""
 POOR_FIT = 0.3
 
 
-class Lime(Method):
+class Lime(MaskedMethod):
     """A segment's value is its coefficient in a ridge regression of S on which segments are kept.
 
-    The coalitions are Bernoulli(½) draws after the clean picture, as the package draws them, and the package's own
+    The coalitions are Bernoulli(½) draws after the clean image, as the package draws them, and the package's own
     regression fits them. On an additive model S = Σ w·x with fill b and a penalty that goes to 0, a segment's value is
     Σ_segment w·(x − b).
     """
@@ -43,7 +42,7 @@ class Lime(Method):
             "samples",
             "int",
             500,
-            "Coalitions to fit, the clean picture included: one forward pass each. Take at least 10 a segment.",
+            "Coalitions to fit, the clean image included: one forward pass each. Take at least 10 a segment.",
             low=10,
             high=20_000,
             step=100,
@@ -65,23 +64,23 @@ class Lime(Method):
         "when the segment is hidden. Red speaks for the class, blue stands in its way.",
     }
 
-    def masks(self, image: Image, frozen: Frozen, settings: Mapping[str, Value], seed: int) -> Masks:
-        labels = partition(image, frozen, settings)
-        count, samples = several(labels, self.title), int(settings["samples"])
-        # The clean picture, which every run looks at anyway, is the first sample; the masks are the others.
+    def masks(self, request: Request) -> Masks:
+        labels = partition(request.image, request.frozen, request.settings)
+        count, samples = several(labels, self.title), int(request.settings["samples"])
+        # The clean image, which every run looks at anyway, is the first sample; the masks are the others.
         if 2**count <= samples:
             return Coalitions(labels, np.vstack([np.zeros((1, count), dtype=np.bool_), all_coalitions(count)]))
-        draw = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0,)))
+        draw = np.random.default_rng(np.random.SeedSequence(request.seed, spawn_key=(0,)))
         return Coalitions(labels, draw.integers(0, 2, (samples - 1, count)).astype(np.bool_))
 
-    def read(self, masks: Masks, readings: Readings, clean: Readings, settings: Mapping[str, Value]) -> Outcome:
+    def read(self, request: Request, masks: Masks, readings: Readings) -> Outcome:
         assert isinstance(masks, Coalitions)
         kept = np.vstack([np.ones_like(masks.kept[:1]), masks.kept]).astype(np.float64)
         # Against the clean score: the weights stay the same, and a score that never changes gives exact zeros.
-        change = np.concatenate([[0.0], readings.score - clean.score[0]])
-        (rows, count), samples = kept.shape, int(settings["samples"])
+        change = np.concatenate([[0.0], readings.score - request.clean.score[0]])
+        (rows, count), samples = kept.shape, int(request.settings["samples"])
         # Where all coalitions were run in place of more samples, the penalty keeps the share it has beside the samples.
-        asked = float(settings["alpha"])
+        asked = float(request.settings["alpha"])
         alpha = asked * rows / samples
         weights, r2 = fit(kept, change, alpha)
         facts: dict[str, Fact] = {"segments": count, "samples": rows, "alpha": alpha}
@@ -108,10 +107,10 @@ def fit(
 ) -> tuple[npt.NDArray[np.float64], float]:
     """Ridge regression through the `lime` package's `LimeBase`, all segments used.
 
-    Samples are weighted by √exp(−d²/0.25²) of their cosine distance d to the clean picture, as the package weights them.
+    Samples are weighted by √exp(−d²/0.25²) of their cosine distance d to the clean image, as the package weights them.
 
     Args:
-        kept: 1 for kept and 0 for hidden segments, float64 `(N, M)`; the first row is the clean picture.
+        kept: 1 for kept and 0 for hidden segments, float64 `(N, M)`; the first row is the clean image.
         scores: of the samples, float64 `(N,)`.
         alpha: the penalty.
 

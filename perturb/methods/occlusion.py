@@ -1,4 +1,4 @@
-"""Occlusion: slide a window over the picture and see what its absence changes."""
+"""Occlusion: slide a window over the image and measure what changes without it."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import ClassVar
 
 from perturb.core.settings import Setting, Value
 from perturb.images.image import Image
-from perturb.methods.base import Method, Outcome, drops
+from perturb.methods.base import Outcome, Page, Request
+from perturb.methods.masked import MaskedMethod, drops
 from perturb.perturbations.fills.registry import FILL_SETTINGS
 from perturb.perturbations.masks import Masks, Windows
 from perturb.targets.readings import Readings
-from perturb.targets.target import Frozen
 
 
-class Occlusion(Method):
+class Occlusion(MaskedMethod):
     """A pixel's value is the mean of S(x) − S(x') over the windows that cover it.
 
     On an additive model S = Σ w·x with fill b it is the mean over covering windows of Σ_window w·(x − b).
@@ -23,9 +23,10 @@ class Occlusion(Method):
     name: ClassVar[str] = "occlusion"
     title: ClassVar[str] = "Occlusion"
     summary: ClassVar[str] = (
-        "A window slides over the picture; a pixel's value is how much the score drops when it is hidden."
+        "A window slides over the image; a pixel's value is how much the score drops when it is hidden."
     )
     citation: ClassVar[str] = "Zeiler & Fergus 2014, sec. 3.2; for segmenters Gipiškis & Kurasova 2023"
+    page: ClassVar[Page] = "occlusion"
     settings: ClassVar[tuple[Setting, ...]] = (
         Setting(
             "size",
@@ -70,18 +71,18 @@ class Occlusion(Method):
         *FILL_SETTINGS,
     )
 
-    def masks(self, image: Image, frozen: Frozen, settings: Mapping[str, Value], seed: int) -> Masks:  # noqa: ARG002
-        return windows(image, settings)
+    def masks(self, request: Request) -> Masks:
+        return windows(request.image, request.settings)
 
-    def read(self, masks: Masks, readings: Readings, clean: Readings, settings: Mapping[str, Value]) -> Outcome:  # noqa: ARG002
-        return Outcome(drops(masks, readings, clean))
+    def read(self, request: Request, masks: Masks, readings: Readings) -> Outcome:
+        return Outcome(drops(request, masks, readings))
 
 
 def windows(image: Image, settings: Mapping[str, Value]) -> Windows:
-    """The windows that checked settings ask for on a picture.
+    """The windows that checked settings ask for on an image.
 
     Raises:
-        SettingError: a window that does not fit the picture, or a stride larger than the window.
+        SettingError: a window that does not fit the image, or a stride larger than the window.
     """
     return Windows(
         image.height,

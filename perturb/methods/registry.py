@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from perturb.methods.ablation_cam import AblationCam
-from perturb.methods.base import Maps, Method, Outcome
+from perturb.methods.base import Method, Page
 from perturb.methods.feature_ablation import FeatureAblation
 from perturb.methods.grad_cam import GradCam
 from perturb.methods.grad_cam_plus_plus import GradCamPlusPlus
@@ -38,7 +38,7 @@ METHODS: dict[str, Method] = {
     )
 }
 
-INSIDE: tuple[str, ...] = tuple(name for name, method in METHODS.items() if not method.hides)
-"""Methods that look inside the network instead of hiding pixels; the Inspect page offers these, the first by default."""
 
-__all__ = ["INSIDE", "METHODS", "Maps", "Method", "Outcome"]
+def methods_on(page: Page) -> tuple[str, ...]:
+    """Names of the methods that a page of the app offers, in order; the first is its default."""
+    return tuple(name for name, method in METHODS.items() if method.page == page)

@@ -1,4 +1,4 @@
-"""RISE: show random soft parts of the picture and see which ones go with a high score."""
+"""RISE: show random soft parts of the image and average the scores with them shown."""
 
 from __future__ import annotations
 
@@ -12,26 +12,25 @@ import torch
 from torch import Tensor
 
 from perturb.core.errors import SettingError
-from perturb.core.settings import Setting, Value
-from perturb.images.image import Image
-from perturb.methods.base import Method, Outcome
+from perturb.core.settings import Setting
+from perturb.methods.base import Outcome, Request
+from perturb.methods.masked import MaskedMethod
 from perturb.perturbations.fills.registry import FILL_SETTINGS
 from perturb.perturbations.masks import Masks
 from perturb.targets.readings import Readings
-from perturb.targets.target import Frozen
 
 
-class Rise(Method):
+class Rise(MaskedMethod):
     """A pixel's value is the mean score over the masks, weighted by how much each keeps of it: Σ S(x ⊙ M)·M / Σ M.
 
-    x ⊙ M is the picture blended with the fill: M·x + (1 − M)·b, black in the paper. The division is by the masks' own
+    x ⊙ M is the image blended with the fill: M·x + (1 − M)·b, black in the paper. The division is by the masks' own
     sum, not by the expected N·p, so that a constant model gives a constant map.
     """
 
     name: ClassVar[str] = "rise"
     title: ClassVar[str] = "RISE"
     summary: ClassVar[str] = (
-        "Random soft grids show parts of the picture; a pixel's value is the mean score with it shown."
+        "Random soft grids show parts of the image; a pixel's value is the mean score with it shown."
     )
     citation: ClassVar[str] = "Petsiuk et al. 2018, sec. 3.1 and 3.2, eq. 6"
     settings: ClassVar[tuple[Setting, ...]] = (
@@ -69,30 +68,31 @@ class Rise(Method):
         "pixels lie above the mean over all masks and speak for the class; blue pixels lie below it and stand in its way.",
     }
 
-    def masks(self, image: Image, frozen: Frozen, settings: Mapping[str, Value], seed: int) -> Masks:  # noqa: ARG002
+    def masks(self, request: Request) -> Masks:
+        image, settings = request.image, request.settings
         grid = int(settings["grid"])
         if grid > min(image.height, image.width):
             raise SettingError(
-                f"The grid is finer than the picture: got {grid} × {grid} cells for {image.width} × {image.height} px. "
+                f"The grid is finer than the image: got {grid} × {grid} cells for {image.width} × {image.height} px. "
                 "Choose a smaller grid."
             )
-        return SoftGrids(
-            image.height, image.width, grid=grid, keep=float(settings["keep"]), count=int(settings["masks"]), seed=seed
-        )
+        keep, count = float(settings["keep"]), int(settings["masks"])
+        return SoftGrids(image.height, image.width, grid=grid, keep=keep, count=count, seed=request.seed)
 
-    def read(self, masks: Masks, readings: Readings, clean: Readings, settings: Mapping[str, Value]) -> Outcome:  # noqa: ARG002
+    def read(self, request: Request, masks: Masks, readings: Readings) -> Outcome:
         assert isinstance(masks, SoftGrids)
+        clean = request.clean.score[0]
         # As changes of the clean score, which a constant model leaves at exactly zero.
-        change = readings.score - clean.score[0]
+        change = readings.score - clean
         total, kept = np.zeros((masks.height, masks.width)), np.zeros((masks.height, masks.width))
         for index in range(len(masks)):
             mask = masks.kept(index)
             total += change[index] * mask
             kept += mask
         mean, never = float(change.mean()), kept == 0
-        score = clean.score[0] + np.where(never, mean, total / np.where(never, 1.0, kept))
+        score = clean + np.where(never, mean, total / np.where(never, 1.0, kept))
         # Rounded as the map is, so that a constant map lies exactly on it.
-        neutral = float(np.float32(clean.score[0] + mean))
+        neutral = float(np.float32(clean + mean))
         notes = [
             f"RISE's map is a mean score, not a drop: it lies around the mean over all masks ({neutral:.4g}), not around 0. "
             "Pixels above that are needed, pixels below it stand in the way."
@@ -106,10 +106,10 @@ class SoftGrids(Masks):
     """Random coarse grids, enlarged bilinearly and cropped at random: masks with soft edges.
 
     Each grid has s × s cells, kept with probability p, enlarged to (s + 1)·⌈H/s⌉ by (s + 1)·⌈W/s⌉ pixels; a crop of the
-    picture's size is taken at a place drawn anew for each mask. A mask depends on the seed and its index only.
+    image's size is taken at a position drawn anew for each mask. A mask depends on the seed and its index only.
 
     Args:
-        height, width: the picture's size.
+        height, width: the image's size.
         grid: s, at most the shorter side.
         keep: p, in (0, 1).
         count: how many masks.
@@ -125,7 +125,7 @@ class SoftGrids(Masks):
         return self._count
 
     def draw(self, index: int) -> tuple[npt.NDArray[np.bool_], int, int]:
-        """What makes a mask: the grid, True where kept, bool `(s, s)`, and the crop's top and left in pixels."""
+        """The random part of a mask: the grid, True where kept, bool `(s, s)`, and the crop's top and left in pixels."""
         generator = np.random.default_rng(np.random.SeedSequence(self._seed, spawn_key=(index,)))
         grid = generator.random((self._grid, self._grid)) < self._keep
         top, left = (int(generator.integers(cell)) for cell in self._cell)

@@ -1,16 +1,16 @@
-"""Saliency: the gradient of the score with respect to the picture."""
+"""Saliency: the gradient of the score with respect to the image."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import ClassVar
 
-from perturb.core.settings import Setting, Value
-from perturb.methods.base import Outcome
-from perturb.methods.gradient import CHANNELS, PLAIN_CAPTIONS, Asked, Gradient, plain_maps, slope_unit
+from perturb.core.settings import Setting
+from perturb.methods.base import Outcome, Request
+from perturb.methods.gradient import CHANNELS, PLAIN_CAPTIONS, GradientMethod, gradient_unit, plain_maps
 
 
-class Saliency(Gradient):
+class Saliency(GradientMethod):
     """|∂S/∂x|, one number a pixel by `channels`; `signed` is Σ_c ∂S/∂x_c, `input` is Σ_c x_c ∂S/∂x_c.
 
     On a linear score S = Σ w·x it is |w|, and `input` adds up to S. One forward and one backward pass.
@@ -25,9 +25,6 @@ class Saliency(Gradient):
     captions: ClassVar[Mapping[str, str]] = PLAIN_CAPTIONS
     magnitudes: ClassVar[frozenset[str]] = frozenset({"score"})
 
-    def passes(self, settings: Mapping[str, Value]) -> int:  # noqa: ARG002 — whatever they are
-        return 2
-
-    def attribute(self, asked: Asked) -> Outcome:
-        slope = asked.slopes(asked.score(1), asked.picture)[0]
-        return Outcome(plain_maps(asked, slope), slope_unit(asked), passes=self.passes(asked.settings))
+    def attribute(self, request: Request) -> Outcome:
+        gradient = self.gradients(request, self.score(request, 1), request.input)[0]
+        return Outcome(plain_maps(request, gradient), gradient_unit(request))

@@ -1,4 +1,4 @@
-"""SmoothGrad: the gradient averaged over noisy copies of the picture."""
+"""SmoothGrad: the gradient averaged over noisy copies of the image."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from torch import Tensor
 
 from perturb.core.settings import Setting, Value
 from perturb.engine.autograd import in_batches
-from perturb.methods.base import Outcome
-from perturb.methods.gradient import CHANNELS, NOISE, PLAIN_CAPTIONS, Asked, Gradient, plain_maps, slope_unit
+from perturb.methods.base import Outcome, Request
+from perturb.methods.gradient import CHANNELS, NOISE, PLAIN_CAPTIONS, GradientMethod, gradient_unit, plain_maps
 
 
-class SmoothGrad(Gradient):
-    """The mean of ∂S/∂x at x + noise over many draws; then its size, as for saliency. The noisy pictures are not clipped.
+class SmoothGrad(GradientMethod):
+    """The mean of ∂S/∂x at x + noise over many draws; then its size, as for saliency. The noisy images are not clipped.
 
     With one sample and no noise it is the gradient. The noise of a sample depends on the seed and its number alone.
     """
@@ -23,7 +23,7 @@ class SmoothGrad(Gradient):
     name: ClassVar[str] = "smoothgrad"
     title: ClassVar[str] = "SmoothGrad"
     summary: ClassVar[str] = (
-        "The gradient averaged over noisy copies of the picture: what stays is less speckled than one gradient alone."
+        "The gradient averaged over noisy copies of the image: what stays is less speckled than one gradient alone."
     )
     citation: ClassVar[str] = "Smilkov et al. 2017, sec. 3"
     libraries: ClassVar[tuple[str, ...]] = ("captum",)
@@ -32,7 +32,7 @@ class SmoothGrad(Gradient):
             "samples",
             "int",
             25,
-            "Noisy pictures, one forward and one backward pass each. The paper finds little gain beyond 50.",
+            "Noisy images, one forward and one backward pass each. The paper finds little gain beyond 50.",
             low=1,
             high=1000,
             step=5,
@@ -46,16 +46,17 @@ class SmoothGrad(Gradient):
     def passes(self, settings: Mapping[str, Value]) -> int:
         return 2 * int(settings["samples"])
 
-    def attribute(self, asked: Asked) -> Outcome:
-        samples = int(asked.settings["samples"])
+    def attribute(self, request: Request) -> Outcome:
+        samples = int(request.settings["samples"])
 
         def run(size: int) -> Tensor:
-            score, total = asked.score(samples), torch.zeros_like(asked.picture[0], dtype=torch.float64)
+            score, total = self.score(request, samples), torch.zeros_like(request.input[0], dtype=torch.float64)
             for start in range(0, samples, size):
-                noise = [asked.noise(asked.draw(index)) for index in range(start, min(start + size, samples))]
-                total += asked.slopes(score, asked.picture + torch.stack(noise)).double().sum(0)
+                draws = [self.generator(request, index) for index in range(start, min(start + size, samples))]
+                noisy = request.input + torch.stack([self.noise(request, draw) for draw in draws])
+                total += self.gradients(request, score, noisy).double().sum(0)
             return total / samples
 
-        slope = in_batches(asked.segmenter, asked.batch, run)
-        facts = {"draws": samples, **slope_unit(asked)}
-        return Outcome(plain_maps(asked, slope), facts, passes=self.passes(asked.settings))
+        gradient = in_batches(request.segmenter, request.batch, run)
+        facts = {"draws": samples, **gradient_unit(request)}
+        return Outcome(plain_maps(request, gradient), facts)

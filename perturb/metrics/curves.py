@@ -20,7 +20,7 @@ from perturb.core.notebook import curves_html
 from perturb.core.settings import check_settings
 from perturb.engine import runner
 from perturb.engine.runner import Progress
-from perturb.methods.result import Result
+from perturb.methods.attribution import Attribution
 from perturb.metrics.measures import auc
 from perturb.metrics.verdict import Measure, verdict_on
 from perturb.perturbations.fills.registry import FILL_SETTINGS, make_fill
@@ -203,7 +203,7 @@ class Curves:
         }
 
 
-def record_of(result: Result, curves: Curves | None = None) -> dict[str, Any]:
+def record_of(result: Attribution, curves: Curves | None = None) -> dict[str, Any]:
     """What `result.json` holds: the result without its arrays, and how its curves were made with the areas under them.
 
     Passes and seconds are those of the map and the curves together.
@@ -224,7 +224,7 @@ def curve_forwards(steps: int = STEPS, draws: int = DRAWS) -> int:
 
 
 def curves(
-    result: Result,
+    result: Attribution,
     *,
     steps: int = STEPS,
     draws: int = DRAWS,

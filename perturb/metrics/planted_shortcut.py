@@ -25,9 +25,10 @@ from perturb.core.settings import check_settings
 from perturb.engine.runner import Progress, clean_logits, span
 from perturb.images.image import Image, image_from_pixels
 from perturb.images.planted import Planted
+from perturb.methods.attribution import Attribution
+from perturb.methods.base import Request
 from perturb.methods.explain import explain
 from perturb.methods.registry import METHODS
-from perturb.methods.result import Result
 from perturb.segmenters.base import Segmenter
 from perturb.targets.target import Frozen, Target
 
@@ -138,7 +139,7 @@ class Search:
     """
 
     case: Case
-    result: Result
+    result: Attribution
     found: float
 
     @property
@@ -157,7 +158,7 @@ def search_forwards(cases: Iterable[Case], method: str) -> int:
     """Forward passes that `search` takes, the clean ones included."""
     chosen = METHODS[method]
     settings = check_settings(chosen.settings, SETTINGS[method], method)
-    return sum(1 + chosen.forwards(one.image, one.segmenter, one.frozen, settings) for one in cases)
+    return sum(1 + chosen.forwards(Request(one.image, one.segmenter, one.frozen, settings)) for one in cases)
 
 
 def search(

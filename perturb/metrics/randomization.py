@@ -16,8 +16,8 @@ from perturb.core.errors import SegmenterError, SettingError
 from perturb.core.ranks import spearman
 from perturb.engine import runner
 from perturb.engine.runner import Progress, span
+from perturb.methods.attribution import Attribution
 from perturb.methods.explain import explain
-from perturb.methods.result import Result
 from perturb.metrics.measures import ssim
 from perturb.segmenters.base import Segmenter
 from perturb.segmenters.torch_module import TorchSegmenter
@@ -46,7 +46,7 @@ class Stage:
 
 
 def randomise(
-    result: Result, *, stages: int = STAGES, seed: int = 0, progress: Progress | None = None
+    result: Attribution, *, stages: int = STAGES, seed: int = 0, progress: Progress | None = None
 ) -> tuple[Stage, ...]:
     """The same explanation of a segmenter whose weights are drawn anew, from the logits back to the input.
 
@@ -89,7 +89,7 @@ def randomise(
     return tuple(made)
 
 
-def reseed(result: Result, *, seeds: int = SEEDS, progress: Progress | None = None) -> tuple[Stage, ...]:
+def reseed(result: Attribution, *, seeds: int = SEEDS, progress: Progress | None = None) -> tuple[Stage, ...]:
     """The same explanation under other seeds: what differs is chance, not the segmenter.
 
     Args:
@@ -123,7 +123,7 @@ def _network(segmenter: Segmenter) -> TorchSegmenter:
     return segmenter
 
 
-def _trained(segmenter: TorchSegmenter, result: Result) -> list[str]:
+def _trained(segmenter: TorchSegmenter, result: Attribution) -> list[str]:
     """Names of the modules that hold weights of their own, in the order in which the picture passes them."""
     seen: dict[str, None] = {}
 
@@ -150,7 +150,7 @@ def _redraw(module: nn.Module, generator: torch.Generator) -> None:
         parameter.copy_(drawn * spread + parameter.mean())
 
 
-def _again(result: Result, segmenter: Segmenter, seed: int, progress: Progress | None) -> npt.NDArray[np.float32]:
+def _again(result: Attribution, segmenter: Segmenter, seed: int, progress: Progress | None) -> npt.NDArray[np.float32]:
     settings: dict[str, Any] = result.settings
     again = explain(
         result.image, segmenter, result.frozen.target, method=result.method, seed=seed, progress=progress,
@@ -159,7 +159,7 @@ def _again(result: Result, segmenter: Segmenter, seed: int, progress: Progress |
     return again.heatmap
 
 
-def _stage(result: Result, name: str, layers: int, heatmap: npt.NDArray[np.float32]) -> Stage:
+def _stage(result: Attribution, name: str, layers: int, heatmap: npt.NDArray[np.float32]) -> Stage:
     rank = float(spearman([result.heatmap, heatmap])[0, 1])
     return Stage(name, layers, heatmap, rank if np.isfinite(rank) else None, ssim(result.heatmap, heatmap))
 

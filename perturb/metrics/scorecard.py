@@ -15,7 +15,7 @@ from perturb.core.files import csv_bytes
 from perturb.core.quoting import json_file
 from perturb.core.ranks import ranks, spearman
 from perturb.engine.runner import Progress, span
-from perturb.methods.result import Result
+from perturb.methods.attribution import Attribution
 from perturb.metrics.base import MapScores
 from perturb.metrics.baselines import CONTROLS
 from perturb.metrics.evaluator import MapEvaluator, forwards_of
@@ -115,7 +115,7 @@ class Faithfulness:
 
 
 def compare(
-    results: Sequence[Result],
+    results: Sequence[Attribution],
     *,
     metrics: Iterable[str] | None = None,
     seed: int = 0,

@@ -71,14 +71,11 @@ class Segmenter(ABC):
         recipe: the Python expression that loads it again, for a result's record; empty for one of the registry.
         options: the words that load it again on the command line, such as `("--segmenter", "model.onnx")`; empty for one of
             the registry, and where no command can.
-        pace: how it is run many times: "exact" (less of it where that gives the same numbers), "plain" (all of it every
-            time), or "bfloat16" (quicker, and rougher).
     """
 
     abilities: ClassVar[frozenset[str]] = frozenset()
     recipe: str = ""
     options: tuple[str, ...] = ()
-    pace: str = "exact"
 
     def __init__(
         self,

@@ -8,6 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import perturb
 from perturb.core.settings import Setting, check_settings, shown
+from perturb.methods.masked import MaskedMethod
 from perturb.perturbations.fills.base import Backdrop
 from perturb.perturbations.fills.registry import FILL_SETTINGS, make_fill
 from tests.analytic import Constant, dark_square, picture
@@ -99,10 +100,10 @@ def test_every_method_says_what_it_is(method):
     assert method.summary.endswith(".")
     assert any(character.isdigit() for character in method.citation), "a citation has a year"
     names = {setting.name for setting in method.settings}
-    if method.hides or "fill" in names:
+    if isinstance(method, MaskedMethod) or "fill" in names:
         assert {setting.name for setting in FILL_SETTINGS} <= names, "fills work the same everywhere"
     assert "score" in method.captions
-    if method.hides:
+    if isinstance(method, MaskedMethod):
         same = [other.name for other in perturb.METHODS.values() if other.captions["score"] == method.captions["score"]]
         assert same == [method.name], "each map is of something else"
     assert all(caption.endswith(".") for caption in method.captions.values())
@@ -125,7 +126,7 @@ def test_names_in_registries_are_their_keys():
 
 PUBLIC = """
     FILLS METHODS METRICS SAMPLES SEGMENTERS
-    Curve Curves ExportError Faithfulness Image ImageError Method PerturbError Probe Readings Result Segmenter SegmenterError
+    Attribution Curve Curves ExportError Faithfulness Image ImageError Method PerturbError Probe Readings Segmenter SegmenterError
     SettingError Target TargetError TorchSegmenter
     __version__ compare curves explain load_factory load_image load_onnx load_segmenter load_weights probe randomise register reseed sample save
 """

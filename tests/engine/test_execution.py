@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,8 +13,10 @@ from torch import nn
 
 import perturb
 import perturb.export
+from perturb.core.settings import check_settings
 from perturb.engine import runner
 from perturb.images.image import image_from_pixels
+from perturb.methods.occlusion import Occlusion, windows
 from perturb.segmenters.torch_module import TorchSegmenter
 from tests.analytic import DarkIsObject, picture
 
@@ -139,9 +142,10 @@ def test_a_changed_network_gives_the_numbers_of_whole_passes(change, asked, seen
         # A replaced forward method cannot be traced.
         assert (got.execution.passes == "incremental") == (change != "forward")
     if asked == "map":
-        segmenter.pace = "plain"
-        whole = perturb.curves(expected, steps=10)
-        segmenter.pace = "exact"
+        with monkeypatch.context() as patch:
+            patch.setattr(runner, "route", partial(runner.route, mode="whole"))
+            whole = perturb.curves(expected, steps=10)
+        assert whole.execution.passes == "whole"
         for (_, one), (_, other) in zip(whole.items(), perturb.curves(got, steps=10).items(), strict=True):
             assert_allclose(one.score, other.score, atol=2e-3)  # equal values of the two maps may be ordered otherwise
 
@@ -247,8 +251,7 @@ def test_few_passes_of_a_small_network_are_not_worth_preparing_for(asked, passes
     torch.manual_seed(0)
     conv = nn.Conv2d(3, 3, 3, 1, 1)
     segmenter = perturb.TorchSegmenter(nn.Sequential(conv), classes=CLASSES)
-    masks = perturb.METHODS["occlusion"].masks(image, None, perturb.core.settings.check_settings(
-        perturb.METHODS["occlusion"].settings, asked, "occlusion"), 0)  # fmt: skip
+    masks = windows(image, check_settings(perturb.METHODS["occlusion"].settings, asked, "occlusion"))
     labels = runner.clean_logits(image, segmenter).argmax(0).numpy()
     frozen = perturb.Target("a", region="all").freeze(image, labels, segmenter.classes)
     found = runner.route(image, masks, segmenter, frozen).execution
@@ -264,6 +267,34 @@ def test_identical_calls_give_identical_bytes(asked, plain):
     for other in results[1:]:
         assert_array_equal(results[0].heatmap, other.heatmap)
         assert_array_equal(readings_of(results[0]), readings_of(other))
+
+
+@pytest.mark.parametrize("asked", EXPLAINED)
+def test_the_clean_image_is_run_once(asked, monkeypatch):
+    segmenter, target, images = network(), perturb.Target("a", region="all"), []
+    perturb.explain(dim(), segmenter, target, **EXPLAINED[asked])  # reads off the operations
+    whole = TorchSegmenter.logits
+    monkeypatch.setattr(TorchSegmenter, "logits", lambda self, batch: images.append(len(batch)) or whole(self, batch))
+    assert perturb.explain(dim(), segmenter, target, **EXPLAINED[asked]).execution.passes == "incremental"
+    assert images == [1], "everything else is incremental"
+
+
+@pytest.mark.parametrize("asked", [{}, {"plain": True}, {"precision": "bfloat16"}])
+def test_a_method_is_given_the_very_segmenter_in_every_mode(asked, monkeypatch):
+    given = []
+
+    class Spy(Occlusion):
+        def run(self, request):
+            given.append(request)
+            return super().run(request)
+
+    monkeypatch.setitem(perturb.METHODS, "occlusion", Spy())
+    segmenter = network()
+    before = set(vars(segmenter))
+    result = perturb.explain(dim(), segmenter, perturb.Target("a", region="all"), size=6, stride=3, **asked)
+    assert given[0].segmenter is segmenter is result.segmenter
+    assert set(vars(segmenter)) == before
+    assert result.execution.passes == ("whole" if asked.get("plain") else "incremental")
 
 
 def test_a_result_keeps_the_digest_of_the_network_that_made_it(tmp_path):

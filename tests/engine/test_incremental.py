@@ -151,7 +151,7 @@ def test_readings_are_those_of_whole_passes(kind, region, score):
     masks = Windows(37, 47, size=9, stride=7)  # the last of each row and column are clipped at the border
     assert runner.route(image, masks, segmenter, frozen).execution.passes == "incremental"
     got = runner.run(image, masks, filled(image), segmenter, frozen)
-    expected = runner.run(image, masks, filled(image), segmenter, frozen, plain=True)
+    expected = runner.run(image, masks, filled(image), segmenter, frozen, mode="whole")
     assert len(masks) >= 16
     assert expected.gained.max() > 0
     assert_same(got, expected)
@@ -168,7 +168,7 @@ def test_masks_of_every_kind(kind, fill):
         Windows(26, 31, size=6, stride=6, shape="disc"),
         Ranked(rank, np.array([0, 1, 2, 100, total])),  # nothing, two single pixels, scattered ones, everything
     )
-    expected = runner.run(image, masks, filled(image, fill), segmenter, frozen, plain=True)
+    expected = runner.run(image, masks, filled(image, fill), segmenter, frozen, mode="whole")
     for batch in (1, 4, None):
         got = runner.run(image, masks, filled(image, fill), segmenter, frozen, batch=batch)
         assert_same(got, expected)
@@ -200,7 +200,7 @@ def test_enlarged_maps_are_added_to_large_ones(size):
     assert len(enlarged_sums(compiled(segmenter, 40, 56))) == 2
     frozen = frozen_on(segmenter, image, "d", "all", "logit")
     masks = Windows(40, 56, size=size, stride=5)
-    expected = runner.run(image, masks, filled(image), segmenter, frozen, plain=True)
+    expected = runner.run(image, masks, filled(image), segmenter, frozen, mode="whole")
     assert expected.gained.max() + expected.lost.max() > 0
     assert_same(runner.run(image, masks, filled(image), segmenter, frozen), expected, flips=1)
 
@@ -211,7 +211,7 @@ def test_wide_networks_take_winograds_products():
     assert sum(getattr(step.op, "quick", None) is not None for step in network.steps) == 2
     frozen = frozen_on(segmenter, image, "c", "all", "logit")
     masks = Windows(40, 52, size=10, stride=9)
-    expected = runner.run(image, masks, filled(image), segmenter, frozen, plain=True)
+    expected = runner.run(image, masks, filled(image), segmenter, frozen, mode="whole")
     assert len(masks) >= 16
     assert_same(runner.run(image, masks, filled(image), segmenter, frozen), expected, flips=1)
 
@@ -228,7 +228,7 @@ def test_torchvision_networks(name):
     frozen = frozen_on(segmenter, image, "b", "box:20,10,70,60", "logit")
     masks = Windows(66, 90, size=24, stride=17)
     got = runner.run(image, masks, filled(image), segmenter, frozen)
-    plain = runner.run(image, masks, filled(image), segmenter, frozen, plain=True)
+    plain = runner.run(image, masks, filled(image), segmenter, frozen, mode="whole")
     # Random weights blow rounding up, in whole passes in float32 as well: in float64 there is next to none.
     hidden = masks.hidden(0, len(masks))
     painted = filled(image).paint(to_tensor(image, segmenter.device), hidden, 0).double()
@@ -479,7 +479,7 @@ def test_of_several_outputs_only_the_logits_are_run():
     assert [step.shape[0] for step in network.steps] == [3, 8, 5]
     frozen = frozen_on(segmenter, image, "b", "all", "logit")
     masks = Windows(37, 47, size=9, stride=7)
-    expected = runner.run(image, masks, filled(image), segmenter, frozen, plain=True)
+    expected = runner.run(image, masks, filled(image), segmenter, frozen, mode="whole")
     assert_same(runner.run(image, masks, filled(image), segmenter, frozen), expected)
 
 
@@ -500,7 +500,7 @@ def test_joined_branches_are_mixed_without_the_join():
     assert [type(step.op) for step in network.steps].count(Cat) == 1
     frozen = frozen_on(segmenter, image, "b", "all", "logit")
     masks = Windows(37, 47, size=9, stride=7)
-    expected = runner.run(image, masks, filled(image), segmenter, frozen, plain=True)
+    expected = runner.run(image, masks, filled(image), segmenter, frozen, mode="whole")
     assert_same(runner.run(image, masks, filled(image), segmenter, frozen), expected)
 
 
@@ -560,7 +560,6 @@ def test_bfloat16_says_how_well_it_agrees():
     assert rough.facts["precision_spearman"] > 0.9
     assert "Run in bfloat16. On 6 of its 30 masks" in rough.notes[-1]
     assert rough.segmenter is segmenter
-    assert segmenter.pace == "exact"
     with pytest.raises(perturb.SettingError, match="no precision 'float8'"):
         perturb.explain(image, segmenter, target, precision="float8")
 
@@ -569,8 +568,8 @@ def test_bfloat16_loses_nothing_where_nothing_is_hidden():
     segmenter, image = seeded(Local), picture(30, 41)
     frozen = frozen_on(segmenter, image, "b", "all", "logit")
     rank = order_by(np.random.default_rng(1).random((30, 41)), 0)
-    segmenter.pace = "bfloat16"
-    readings = runner.run(image, Ranked(rank, np.array([0, 5])), filled(image), segmenter, frozen)
+    masks = Ranked(rank, np.array([0, 5]))
+    readings = runner.run(image, masks, filled(image), segmenter, frozen, mode="bfloat16")
     clean = frozen.reader(segmenter.device).mean(runner.clean_logits(image, segmenter)[None])
     assert readings.lost[0] == readings.gained[0] == 0
     assert_allclose(readings.score[0], clean[0], rtol=1e-6)

@@ -306,7 +306,7 @@ def test_the_window_at_its_own_centre_is_itself(size, stride):
 
 @pytest.mark.parametrize("batch", [1, 5])
 def test_a_watched_run_goes_from_coarse_to_fine_and_ends_with_the_same_readings(batch, monkeypatch):
-    monkeypatch.setattr(runner, "PREVIEWS", 0.0)
+    monkeypatch.setattr("perturb.engine.preview.INTERVAL", 0.0)
     image, seen = picture(37, 53), []
     weights = np.random.default_rng(5).normal(size=(37, 53, 3))
     asked = {"size": 6, "stride": 3, "fill": "noise", "seed": 4, "batch": batch}  # noise: drawn for each window anew

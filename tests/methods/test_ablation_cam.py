@@ -13,6 +13,7 @@ from torchvision.models import segmentation
 import perturb
 from perturb.core.settings import check_settings
 from perturb.methods.ablation_cam import AblationCam, activation, choose, weights
+from perturb.methods.base import Request
 from perturb.segmenters.downstream import Tail
 from perturb.segmenters.layers import Layer, activations, inside, layers, stretch
 from tests.analytic import Constant, picture
@@ -535,9 +536,9 @@ def test_the_batch_does_not_matter(streets, scene):
 
 def test_the_cost_is_known_before(streets, scene):
     result = explained(scene, streets, "car", layer="decoder1")
-    assert AblationCam().forwards(scene, streets, result.frozen, result.settings) == 16 == len(result.readings)
+    assert AblationCam().forwards(Request(scene, streets, result.frozen, result.settings)) == 16 == len(result.readings)
     default = {**result.settings, "layer": ""}
-    assert AblationCam().forwards(scene, streets, result.frozen, default) == 96
+    assert AblationCam().forwards(Request(scene, streets, result.frozen, default)) == 96
 
 
 def test_curves_probe_and_export_know_what_to_do(tmp_path):

@@ -17,8 +17,9 @@ import perturb
 from perturb.core.colour import limit_of, readable_limit
 from perturb.engine.autograd import Score, trace
 from perturb.images.image import to_tensor
+from perturb.methods.base import Request
 from perturb.methods.explain import masks_and_fill
-from perturb.methods.registry import INSIDE, METHODS
+from perturb.methods.registry import METHODS, methods_on
 from perturb.metrics.randomization import randomise, reseed
 from perturb.perturbations.fills.registry import make_fill
 from perturb.segmenters.layers import stretch
@@ -28,7 +29,7 @@ from tests.onnx_files import pixelwise, save
 
 H, W = 13, 18
 CLASSES = ["thing", "rest", "other"]
-GRADIENTS = tuple(name for name in INSIDE if "gradients" in METHODS[name].needs)
+GRADIENTS = tuple(name for name in methods_on("inspect") if "gradients" in METHODS[name].needs)
 CAMS = ("grad-cam", "grad-cam-plus-plus", "guided-grad-cam")
 QUICK = {
     "smoothgrad": {"samples": 3},
@@ -124,7 +125,7 @@ def test_an_iou_is_refused_in_words(method):
     frozen = explained("saliency").frozen.with_score("iou")
     settings = explained(method).settings
     with pytest.raises(perturb.TargetError, match="no gradient"):  # before anything runs
-        METHODS[method].forwards(picture(H, W), segmenter_of(), frozen, settings)
+        METHODS[method].forwards(Request(picture(H, W), segmenter_of(), frozen, settings))
 
 
 # --- By hand ---
@@ -403,7 +404,7 @@ def test_a_layers_gradient_is_that_of_its_output_alone():
         first = segmenter.module.first(tensor(picture(H, W)))
     weight = segmenter.module.head.weight[0, :, 0, 0].detach()
     assert_allclose(traced.activation.detach(), first, rtol=1e-6)
-    slope = traced.slope(traced.activation)
+    slope = traced.gradient(traced.activation)
     assert_allclose(slope, (3 * weight / (H * W))[None, :, None, None].expand_as(slope), rtol=1e-4)
 
 
@@ -672,7 +673,7 @@ def test_passes_are_counted_and_progress_told(method):
     backward_to_layer = method in CAMS  # it does not come to the picture, and counts all the same
     assert sum(pictures) + backward_to_layer == result.forwards
     image = picture(H, W)
-    assert result.forwards == 1 + method_.forwards(image, segmenter, result.frozen, result.settings)
+    assert result.forwards == 1 + method_.forwards(Request(image, segmenter, result.frozen, result.settings))
     assert len(result.readings) == 0
     assert told == sorted(told)
     assert told[0] == 0

@@ -12,6 +12,7 @@ from torch.nn import functional
 import perturb
 from perturb.core.settings import check_settings, shown
 from perturb.images.image import to_tensor
+from perturb.methods.occlusion import windows
 from perturb.perturbations.fills import imputation, multigrid
 from perturb.perturbations.fills.imputation import impute
 from perturb.perturbations.fills.registry import FILL_SETTINGS, FILLS, make_fill
@@ -385,7 +386,7 @@ def test_a_fill_is_seeded_and_the_batch_changes_nothing(name):
     assert_array_equal(results[0].readings.lost, results[1].readings.lost)
     probe = perturb.probe(results[1], 10)
     image = picture(31, 45)
-    masks = perturb.METHODS["occlusion"].masks(image, None, results[1].settings, 5)
+    masks = windows(image, results[1].settings)
     clean, fill = to_tensor(image, torch.device("cpu")), make_fill(image, results[1].settings, 5)
     batch = fill.paint(clean, masks.hidden(7, 14), 7)
     assert_array_equal(probe.pixels, batch[3].permute(1, 2, 0))

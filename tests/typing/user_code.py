@@ -23,7 +23,7 @@ def explained(folder: Path) -> Path:
     segmenter = assert_type(perturb.load_segmenter("typed-redness", device="cpu"), perturb.Segmenter)
     target = perturb.Target("red", region="class", score="probability")
     result = assert_type(
-        perturb.explain(image, segmenter, target, method="occlusion", seed=3, size=180, stride=180), perturb.Result
+        perturb.explain(image, segmenter, target, method="occlusion", seed=3, size=180, stride=180), perturb.Attribution
     )
     assert_type(result.heatmap, npt.NDArray[np.float32])
     assert_type(result.readings, perturb.Readings)

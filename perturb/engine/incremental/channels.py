@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from perturb.core.threads import cores, spread
 from perturb.engine.incremental.graph import check_clean, compiled
-from perturb.engine.incremental.known import ASKED, Unknown
+from perturb.engine.incremental.known import Unknown
 from perturb.engine.incremental.lowering import Network
 from perturb.engine.incremental.ops import Channel, Conv, Op, Step
 from perturb.engine.incremental.reading import LowReader
@@ -31,28 +31,28 @@ Value = Channel | Tensor | None
 """What became of a map: one channel of it changed, all of it changed `(N, C, h, w)`, or nothing."""
 
 
-def channels(segmenter: Segmenter, picture: Tensor, layer: str, frozen: Frozen) -> Channels:
+def channels(
+    segmenter: Segmenter, picture: Tensor, layer: str, frozen: Frozen, logits: Tensor | None = None
+) -> Channels:
     """What follows a layer, run with one channel changed.
 
     Args:
-        segmenter: in use. Its `pace` says whether shorter ways are wanted.
+        segmenter: in use.
         picture: the clean one, `(3, H, W)`.
         layer: its name.
         frozen: what will be read.
+        logits: the segmenter's for the clean image, from a pass of this very run, `(K, H, W)`; None to run one.
 
     Raises:
         Unknown: why the network is not known well enough.
     """
-    if segmenter.pace == "plain":
-        raise Unknown(ASKED)
-    dtype = torch.bfloat16 if segmenter.pace == "bfloat16" else torch.float32
-    network = compiled(segmenter, *picture.shape[1:], keep=layer, dtype=dtype)
+    network = compiled(segmenter, *picture.shape[1:], keep=layer)
     if not 0 < network.places.get(layer, 0) < len(network.steps):
         raise Unknown(f"the layer '{layer}' is no step of its own")
     assert isinstance(segmenter, TorchSegmenter)
     with torch.inference_mode():
         made = Channels(network, segmenter.normalise(picture[None]), network.places[layer], frozen)
-        check_clean(network, made.logits, segmenter(picture[None]))
+        check_clean(network, made.logits, segmenter(picture[None]) if logits is None else logits[None])
         return made
 
 

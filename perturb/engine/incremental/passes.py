@@ -14,7 +14,7 @@ from perturb.core.threads import cores, spread
 from perturb.engine.incremental.boxes import WHOLE, Boxes, Patch, Value
 from perturb.engine.incremental.cost import dearer
 from perturb.engine.incremental.graph import check_clean, compiled
-from perturb.engine.incremental.known import ASKED, Unknown
+from perturb.engine.incremental.known import Unknown
 from perturb.engine.incremental.lowering import Network
 from perturb.engine.incremental.ops import Span
 from perturb.engine.incremental.reading import LowReader
@@ -43,26 +43,27 @@ Hole = tuple[Span, Span]
 """Rows and columns."""
 
 
-def passes(segmenter: Segmenter, picture: Tensor, frozen: Frozen, masks: Masks) -> Passes:
+def passes(
+    segmenter: Segmenter, picture: Tensor, frozen: Frozen, masks: Masks, dtype: torch.dtype, logits: Tensor | None
+) -> Passes:
     """Incremental passes of a segmenter, where they are known to cost less than whole ones.
 
     Args:
-        segmenter: in use. Its `pace` says whether shorter ways are wanted.
+        segmenter: in use.
         picture: the clean one, `(3, H, W)`.
         frozen: what will be read.
         masks: the perturbations.
+        dtype: to run the network in. In bfloat16 incremental passes are taken whatever they cost.
+        logits: as for `Passes`.
 
     Raises:
         Unknown: why whole passes are taken, as a clause.
     """
-    half = segmenter.pace == "bfloat16"
-    if segmenter.pace == "plain":
-        raise Unknown(ASKED)
+    half = dtype == torch.bfloat16
     if segmenter.device.type != "cpu":
         raise Unknown("parts of a network are run on processors only")
     if len(masks) < FEWEST and not half:
         raise Unknown(f"{len(masks)} perturbations are too few to repay the preparation")
-    dtype = torch.bfloat16 if half else torch.float32
     network = compiled(segmenter, *picture.shape[1:], dtype=dtype)
     if (size := sum(c * h * w for c, h, w in (s.shape for s in network.steps)) * dtype.itemsize) > MEMORY:
         raise Unknown(f"the clean maps would take {size / 1e9:.1f} GB")
@@ -73,7 +74,7 @@ def passes(segmenter: Segmenter, picture: Tensor, frozen: Frozen, masks: Masks) 
             raise Unknown(reason)
     assert isinstance(segmenter, TorchSegmenter)
     with torch.inference_mode():
-        return Passes(network, segmenter, picture, frozen)
+        return Passes(network, segmenter, picture, frozen, logits)
 
 
 class Passes:
@@ -84,6 +85,7 @@ class Passes:
         segmenter: in use.
         picture: the clean one, `(3, H, W)`.
         frozen: what to read.
+        logits: the segmenter's for the clean image, from a pass of this very run, `(K, H, W)`; None to run one.
 
     Attributes:
         together: perturbations that are best read at once.
@@ -92,7 +94,9 @@ class Passes:
         Stale: the network is not the segmenter's (any more).
     """
 
-    def __init__(self, network: Network, segmenter: TorchSegmenter, picture: Tensor, frozen: Frozen) -> None:
+    def __init__(
+        self, network: Network, segmenter: TorchSegmenter, picture: Tensor, frozen: Frozen, logits: Tensor | None = None
+    ) -> None:
         self._segmenter, self._dtype = segmenter, network.dtype
         # Boxes have grown to whole maps in the later half.
         sizes = [channels * height * width for channels, height, width in (step.shape for step in network.steps)]
@@ -100,10 +104,10 @@ class Passes:
         self._each = max(1, min(EACH, CACHE // largest))
         self.together = EACH * cores()
         self._boxes = Boxes(network, self._prepare(picture[None]))
-        logits = segmenter(picture[None])
-        check_clean(network, self._boxes.clean[-1], logits)
+        given = segmenter(picture[None]) if logits is None else logits[None]
+        check_clean(network, self._boxes.clean[-1], given)
         self._reader = LowReader(
-            frozen, network, self._boxes.clean[-1], None if self._dtype == torch.float32 else logits
+            frozen, network, self._boxes.clean[-1], None if self._dtype == torch.float32 else given
         )
 
     def read(self, painted: Tensor, hidden: Tensor) -> Readings:

@@ -28,8 +28,8 @@ from perturb.experiments.study import Study, study_contents
 from perturb.export import writer
 from perturb.export.report.document import Chart, Item, Plate, Table
 from perturb.images.image import Image
+from perturb.methods.attribution import Attribution
 from perturb.methods.registry import METHODS
-from perturb.methods.result import Result
 from perturb.metrics.curves import Curves, record_of
 from perturb.metrics.fill_ranks import FILL_TITLES, FILLS
 from perturb.metrics.registry import METRICS
@@ -40,7 +40,7 @@ from perturb.targets.target import shares
 WHITE, DARK, MASK_COLOUR = (255, 255, 255), (20, 20, 20), (255, 0, 200)
 
 
-def item_of(result: Result, link: str = "", shown: str = "score", curves: Curves | None = None) -> Item:
+def item_of(result: Attribution, link: str = "", shown: str = "score", curves: Curves | None = None) -> Item:
     """A run for a report: the picture with its region, the segmentation, the map, its curves, and how to make it again.
 
     Args:
@@ -211,7 +211,7 @@ def _cell(value: object) -> str:
     return "n/a" if value is None else number(value) if isinstance(value, float) else str(value)
 
 
-def _map_of(result: Result, name: str) -> Plate:
+def _map_of(result: Attribution, name: str) -> Plate:
     values = result.maps[name] - np.float32(result.neutral) if name == "score" else result.maps[name]
     limit, signed, unit = readable_limit(values), result.signed(name), result.unit(name)
     canvas = outline(overlay(result.image.pixels, values, limit=limit, signed=signed), result.frozen.region, DARK)

@@ -1,4 +1,4 @@
-"""What comes out: the result of a whole explanation."""
+"""`Attribution`: the result of an explanation, with everything it takes to reproduce it."""
 
 from __future__ import annotations
 
@@ -26,12 +26,14 @@ UNITS = {"logit": "drop in logit", "probability": "drop in probability", "iou": 
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Result:
-    """An explanation, with all it takes to make it again. `perturb.save` writes it to a folder.
+class Attribution:
+    """An attribution map of one class of one image, with everything it takes to reproduce it.
+
+    Immutable: curves and metrics of it are other objects. `perturb.save` writes it to a folder.
 
     Attributes:
         image, segmenter: what was explained.
-        frozen: the target, fixed on the clean picture.
+        frozen: the target, fixed on the clean image.
         method: the method's name.
         settings: all of its settings, the defaults too.
         seed: of everything drawn by chance.
@@ -40,9 +42,9 @@ class Result:
             drop, to be read from `neutral`; what a gradient method's map is in, its `facts["unit"]` says.
         maps: all maps of the method by name, float32 `(H, W)` each; `score` is the heat map, `lost` and `gained` are
             in pixels.
-        clean: the readings of the clean picture; one entry.
+        clean: the readings of the clean image; one entry.
         readings: of every perturbation; none for a method that perturbs nothing.
-        forwards: pictures the segmenter was run on, the clean one included; a backward pass counts as one more.
+        forwards: images that the segmenter was run on, the clean one included; a backward pass counts as one more.
         seconds: wall time of the run.
         notes: what a reader should know, in sentences.
         facts: the method's own numbers about the run, by name, such as how well LIME's linear model fits (`r2`).
@@ -78,7 +80,7 @@ class Result:
     def __repr__(self) -> str:
         low, high = float(self.heatmap.min()), float(self.heatmap.max())
         return (
-            f"<Result: {self.method} for {self.frozen.name!r} on {self.image.name!r} by {self.segmenter.name!r}, map from "
+            f"<Attribution: {self.method} for {self.frozen.name!r} on {self.image.name!r} by {self.segmenter.name!r}, map from "
             f"{low:+.4g} to {high:+.4g} {self.unit()}, {self.forwards} passes, {self.execution.passes}>"
         )
 

@@ -139,9 +139,15 @@ def rest(plan: Plan, name: str = "rest") -> DeltaGenerator:
     return st.container(key=f"{plan.prefix}{name}_{'fresh' if task_of(plan).fresh else 'stale'}")
 
 
-def soon(forwards: int, seconds: float) -> bool:
-    """Whether so long a run may start by itself when a visitor comes to its page; one of a heavy network never does."""
-    return forwards <= AT_ONCE and seconds <= SOON and seconds <= HEAVY * forwards
+def soon(forwards: int, seconds: float, *, curves: int = 0) -> bool:
+    """Whether so long a run may start by itself when a visitor comes to its page; one of a heavy network never does.
+
+    Args:
+        forwards: passes of the maps.
+        seconds: of the whole run, its curves included.
+        curves: passes of the curves.
+    """
+    return forwards <= AT_ONCE and seconds <= SOON and seconds <= HEAVY * (forwards + curves)
 
 
 def show(plan: Plan) -> Explained | None:
@@ -198,12 +204,13 @@ def _status(plan: Plan, task: jobs.Task[Explained]) -> bool:
         arrived = st.session_state["just_entered"] or (
             task.made is not None and task.made.result.image.key != plan.scene.image.key
         )
-        at_once = arrived and soon(plan.forwards, plan.map_seconds + plan.curves_seconds) and not task.stopped
+        seconds = plan.map_seconds + plan.curves_seconds
+        at_once = arrived and soon(plan.forwards, seconds, curves=curve_forwards()) and not task.stopped
         running = not task.fresh and (pressed or task.interrupted or at_once)
         passes = "forward and backward passes" if _backward(plan.method) else "forward passes"
         cost = (
             f"{plan.forwards} {passes} for the map and {curve_forwards()} for its curves, "
-            f"about {jobs.duration(plan.map_seconds + plan.curves_seconds)}"
+            f"about {jobs.duration(seconds)}"
         )
         if task.fresh:
             st.caption(f"Up to date: the result below belongs to these settings ({cost}).")

@@ -1,6 +1,8 @@
 """Gradient methods on the Inspect page, without a browser: what is said of a map that has no sign, and of a refusal."""
 
+from pages.parts import experiment
 from pages.parts.charts import HUES
+from perturb.experiments.estimates import HEAVY
 from perturb.methods.registry import METHODS
 from tests.pages.test_pages import visit, words
 
@@ -33,3 +35,10 @@ def test_a_gradient_map_is_shown_for_what_it_is():
     assert any("An IoU counts pixels, so it has no gradient" in error.value for error in app.error)
     assert app.button(key="cam_run").disabled
     assert "Raw range:" in words(app), "the earlier result is still there"
+
+
+def test_the_passes_of_the_curves_do_not_make_a_network_heavy():
+    """Two passes for a map and 97 for its curves, 0.1 s each, are 9.9 s: more than 3 s a pass of the map, but not of the run."""
+    assert experiment.soon(2, 99 * 0.1, curves=97)
+    assert not experiment.soon(2, 99 * (HEAVY + 0.1), curves=97)
+    assert not experiment.soon(2, 2 * (HEAVY + 0.1))

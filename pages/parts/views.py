@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import streamlit as st
 
@@ -11,7 +9,6 @@ import perturb
 from pages.parts import address, controls, figures, report
 from pages.parts.picker import Pick, picture_picker
 from pages.parts.shell import Scene
-from perturb.cli.arguments import names_in
 from perturb.core.colour import blend, edges, label_colours, limit_of, outline, overlay, readable_limit, to_uint8
 from perturb.core.files import png
 from perturb.core.quoting import file_name, markdown_text, shell_line
@@ -23,7 +20,6 @@ from perturb.methods.lime import POOR_FIT
 from perturb.metrics.cards import METRICS
 from perturb.metrics.curves import FILL
 from perturb.metrics.verdict import REQUIREMENTS, verdict_on
-from perturb.segmenters.onnx.segmenter import OnnxSegmenter
 from perturb.targets.target import Frozen
 
 REGION_COLOUR = (255, 255, 255)
@@ -279,9 +275,7 @@ def command_line(result: perturb.Result, curves: perturb.Curves | None = None) -
         parts += ["--truth", "PATH_OF_ITS_MASK"]
         if result.image.truth_ignored:
             parts += ["--ignore-index", ",".join(map(str, result.image.truth_ignored))]
-    if isinstance(result.segmenter, OnnxSegmenter):
-        parts += _option("--classes", _joined(result.segmenter.classes))
-        parts += [part for name, value in result.segmenter.given.items() for part in ("--onnx", f"{name}={value}")]
+    parts += [word for option in result.segmenter.command_options for word in _option(*option)]
     # A name that cannot stand in a terminal is a class all the same; its number can.
     label = result.frozen.name if result.frozen.name.isprintable() else str(result.frozen.index)
     parts += [*_option("--target", label), "--method", result.method]
@@ -304,9 +298,3 @@ def command_line(result: perturb.Result, curves: perturb.Curves | None = None) -
 def _option(option: str, value: str) -> list[str]:
     """An option and its value; as one word where the value would be taken for another option."""
     return [f"{option}={value}"] if value.startswith("-") else [option, value]
-
-
-def _joined(names: tuple[str, ...]) -> str:
-    """Class names as `--classes` reads them back: with commas, or as JSON where these would not do."""
-    text = ",".join(names)
-    return text if text.isprintable() and names_in(text) == names else json.dumps(names)

@@ -11,7 +11,7 @@ from perturb.cli.arguments import Bar, Parser, add_ignore_index, ignored_in, nam
 from perturb.core.errors import SettingError
 from perturb.images.image import MAX_SIDE, Image
 from perturb.images.samples import EVERY
-from perturb.segmenters.onnx.segmenter import OnnxSegmenter, load_as_told
+from perturb.segmenters.onnx.segmenter import load_onnx_options
 from perturb.segmenters.registry import DEFAULT, default_device
 from perturb.targets.target import REGIONS, SCORES
 
@@ -85,7 +85,7 @@ def segmenter_of(options: argparse.Namespace) -> perturb.Segmenter:
         return perturb.load_weights(name, options.weights, names_in(options.classes), device=default_device())
     if name not in perturb.SEGMENTERS and (Path(name).is_file() or Path(name).suffix == ".onnx"):
         given = settings_in(options.onnx, "--onnx", "scale=imagenet")
-        return load_as_told(name, given, names_in(options.classes))
+        return load_onnx_options(name, given, names_in(options.classes))
     if options.classes or options.onnx:
         raise SettingError(f"'--classes' and '--onnx' describe an ONNX file, and '{name}' is none; leave them out.")
     with Bar("download") as bar:
@@ -94,6 +94,6 @@ def segmenter_of(options: argparse.Namespace) -> perturb.Segmenter:
 
 def announce(segmenter: perturb.Segmenter, *lines: str) -> None:
     """Before the work: what an ONNX network is given, so that a wrong guess of the range of the values is seen; and more."""
-    given = [f"{segmenter.name} is given {segmenter.spec}"] if isinstance(segmenter, OnnxSegmenter) else []
+    given = [f"{segmenter.name} is given {segmenter.input_note}"] if segmenter.input_note else []
     for line in (*given, *lines):
         print(line, file=sys.stderr)

@@ -12,7 +12,7 @@ import math
 import re
 import shlex
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 FILE_NAME_BYTES = 120
@@ -58,6 +58,13 @@ def shell_line(words: Iterable[str]) -> str:
     Unprintable characters become U+FFFD: a terminal acts on them while they are pasted, whatever quotes surround them.
     """
     return shlex.join("".join(letter if letter.isprintable() else "\ufffd" for letter in word) for word in words)
+
+
+def join_names(names: Sequence[str]) -> str:
+    """Class names as `--classes` reads them back: with commas between them, or as JSON where these would not do."""
+    text = ",".join(names)
+    plain = all(name and name == name.strip() and "," not in name for name in names)
+    return text if plain and text.isprintable() and not text.startswith("[") else json.dumps(names)
 
 
 def html_text(text: str) -> str:

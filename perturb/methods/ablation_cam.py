@@ -20,9 +20,7 @@ from perturb.images.image import Image, to_tensor
 from perturb.methods.base import Outcome, Unmasked
 from perturb.methods.result import Result
 from perturb.segmenters.base import Segmenter
-from perturb.segmenters.downstream import Tail, split
-from perturb.segmenters.layers import activations, inside, layers, require, stretch
-from perturb.segmenters.onnx.layers import OnnxRest
+from perturb.segmenters.layers import Downstream, inside, layer_access, stretch
 from perturb.targets.readings import COLUMNS, Execution, Fact, Readings
 from perturb.targets.target import Frozen
 
@@ -100,7 +98,7 @@ class AblationCam(Unmasked):
     def forwards(self, image: Image, segmenter: Segmenter, frozen: Frozen, settings: Mapping[str, Value]) -> int:  # noqa: ARG002
         """The layer's channels: each takes at most one pass of what follows the layer."""
         name = choose(segmenter, image, str(settings["layer"]))
-        found = {layer.name: layer.shape[0] for layer in layers(segmenter, image)}
+        found = {layer.name: layer.shape[0] for layer in layer_access(segmenter).layers(image)}
         # One that is not listed is refused, in words, as soon as it is run.
         return found.get(name, 0)
 
@@ -124,7 +122,7 @@ class AblationCam(Unmasked):
         readings = _ablate(tail, share, live, segmenter, frozen, clean, batch=batch, progress=progress)
         worth, plain = weights(clean, readings)
         maps = _maps(segmenter, tail.activation[0], worth, image)
-        notes = [note, tail.note if isinstance(tail, Tail) else ""]
+        notes = [note, "" if isinstance(tail, Channels) else tail.note]
         if plain:
             notes.append(
                 f"The clean score ({clean.score[0]:.3g}) is near zero, so the channels are weighted by how much it drops, "
@@ -141,13 +139,13 @@ class AblationCam(Unmasked):
 
 def _downstream(
     segmenter: Segmenter, image: Image, name: str, frozen: Frozen
-) -> tuple[Channels | Tail | OnnxRest, Execution]:
+) -> tuple[Channels | Downstream, Execution]:
     """What follows a layer, run in the shortest way that is known to give the network's own numbers."""
     try:
         quick = channels(segmenter, to_tensor(image, segmenter.device), name, frozen)
         return quick, Execution("incremental")
     except Unknown as reason:
-        tail = split(segmenter, image, name)
+        tail = layer_access(segmenter).downstream(image, name)
         passes: Literal["downstream", "whole"] = "whole" if tail.note else "downstream"
         return tail, Execution(passes, str(reason), isinstance(reason, Stale))
 
@@ -163,9 +161,9 @@ def choose(segmenter: Segmenter, image: Image, name: str = "") -> str:
         SegmenterError: the segmenter is no torch network.
     """
     if name:
-        require(segmenter, image, name)
+        layer_access(segmenter).check_layer(image, name)
         return name
-    found = [layer for layer in layers(segmenter, image) if layer.shape[0] != len(segmenter.classes)]
+    found = [layer for layer in layer_access(segmenter).layers(image) if layer.shape[0] != len(segmenter.classes)]
     if not found:
         raise SettingError(
             f"The segmenter '{segmenter.name}' has no layer of maps before its logits, so there is no channel to look at. "
@@ -203,7 +201,7 @@ def activation(result: Result, channel: int) -> npt.NDArray[np.float32]:
     if not 0 <= channel < len(result.readings):
         raise IndexError(f"There is no channel {channel}; expected 0 to {len(result.readings) - 1}.")
     name = choose(result.segmenter, result.image, str(result.settings["layer"]))
-    chosen: npt.NDArray[np.float32] = activations(result.unchanged(), result.image, name)[channel]
+    chosen: npt.NDArray[np.float32] = layer_access(result.unchanged()).activations(result.image, name)[channel]
     return chosen
 
 
@@ -233,7 +231,7 @@ def _ablated(
 
 
 def _ablate(
-    tail: Channels | Tail | OnnxRest,
+    tail: Channels | Downstream,
     share: Tensor,
     live: Tensor,
     segmenter: Segmenter,

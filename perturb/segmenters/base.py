@@ -13,6 +13,7 @@ from torch import Tensor
 
 from perturb.core.colour import class_palette
 from perturb.core.errors import SegmenterError
+from perturb.segmenters.card import Card
 
 
 class Frame(NamedTuple):
@@ -103,6 +104,20 @@ class Segmenter(ABC):
     def frame(self, height: int, width: int) -> Frame:
         """The area that the maps of its layers cover, for pictures of a size: the picture, and padding around it."""
         return Frame(0, 0, height, width)
+
+    @property
+    def input_note(self) -> str:
+        """What the network is given, such as the scaling of its values, for people to check; empty for nothing to say."""
+        return ""
+
+    @property
+    def command_options(self) -> tuple[tuple[str, str], ...]:
+        """Options of the command line, with their values, that load it again beside `--segmenter` and its name."""
+        return ()
+
+    def card(self) -> Card:
+        """Facts about it, for people who choose one."""
+        return Card(classes=self.classes, abilities=("logits", *sorted(self.abilities)))
 
     def refresh(self) -> None:  # noqa: B027 — most segmenters cannot tell
         """Bring `digest` up to date if what it stands for was changed."""

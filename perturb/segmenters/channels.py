@@ -36,7 +36,7 @@ def stops(found: Sequence[Layer], classes: int, count: int = 3) -> tuple[str, ..
     A layer with as many channels as there are classes is taken for logits and left out.
 
     Args:
-        found: from `perturb.segmenters.layers.layers`.
+        found: from `LayerAccess.layers`.
         classes: K.
         count: how many are wanted.
 
@@ -68,7 +68,7 @@ def share_inside(values: npt.NDArray[np.float32], region: npt.NDArray[np.bool_])
 
 
 @dataclass(frozen=True, eq=False)
-class Channels:
+class ChannelStatistics:
     """What each channel of a layer does on one picture; float64 `(C,)` each, in the layer's own units.
 
     Attributes:
@@ -95,7 +95,7 @@ class Channels:
         return np.argsort(-np.asarray(getattr(self, by)), kind="stable")
 
 
-def channels(values: npt.NDArray[np.float32], cells: npt.NDArray[np.bool_]) -> Channels:
+def channel_statistics(values: npt.NDArray[np.float32], cells: npt.NDArray[np.bool_]) -> ChannelStatistics:
     """Sum up the channels of a layer.
 
     Args:
@@ -109,4 +109,4 @@ def channels(values: npt.NDArray[np.float32], cells: npt.NDArray[np.bool_]) -> C
     if region.any() and not region.all():
         apart = flat[:, region].mean(1) - flat[:, ~region].mean(1)
         inside = np.divide(apart, largest, out=inside, where=largest > 0)
-    return Channels(flat.mean(1), flat.min(1), flat.max(1), inside)
+    return ChannelStatistics(flat.mean(1), flat.min(1), flat.max(1), inside)

@@ -12,12 +12,15 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from perturb.core.errors import SegmenterError
-from perturb.segmenters.base import Frame, Segmenter, two_channels
+from perturb.images.image import Image
+from perturb.segmenters.base import Frame, two_channels
+from perturb.segmenters.downstream import TorchDownstream
 from perturb.segmenters.identity import network_digest, operations_mark, weights_mark
 from perturb.segmenters.padding import own_padding
+from perturb.segmenters.torch_layers import TorchLayers
 
 
-class TorchSegmenter(Segmenter):
+class TorchSegmenter(TorchLayers):
     """Any torch module that takes `(N, 3, H, W)` and returns logits at that size, or one logit of a binary segmentation.
 
     Args:
@@ -102,11 +105,9 @@ class TorchSegmenter(Segmenter):
         return batch.contiguous(memory_format=torch.channels_last)
 
     def prepare(self, batch: Tensor) -> Tensor:
-        """What the module itself is given for pictures `(N, 3, H, W)` in [0, 1]: normalised, padded, channels last."""
         return padded(self.normalise(batch), self._multiple(*batch.shape[2:]))
 
     def finish(self, output: Any, height: int, width: int) -> Any:
-        """Logits `(N, K, H, W)` from what the module gives for `prepare`d pictures of a size, not checked yet."""
         if _size(output) == _multiples(height, width, self._multiple(height, width)):
             output = output[..., :height, :width]
         return two_channels(output, len(self.classes))
@@ -123,8 +124,6 @@ class TorchSegmenter(Segmenter):
     def fit(self, height: int, width: int) -> None:
         """Find out how pictures of a size must be padded: one pass, unless a picture of that size was run before.
 
-        To be called before hooks are set, which would see passes that fail as well.
-
         Raises:
             SegmenterError: the module cannot be run on that size.
         """
@@ -139,6 +138,9 @@ class TorchSegmenter(Segmenter):
             left, right, top, bottom = own_padding(self.module, given)
             self._frames[height, width] = Frame(top, left, given.shape[2] + top + bottom, given.shape[3] + left + right)
         return self._frames[height, width]
+
+    def downstream(self, image: Image, name: str) -> TorchDownstream:
+        return TorchDownstream(self, image, name)
 
     def _multiple(self, height: int, width: int) -> int:
         return self._fits.get((height, width), self.pads_to)

@@ -13,7 +13,7 @@ _TRACING = threading.Lock()
 """Tracing patches `nn.Module` itself; two at once would leave it patched."""
 
 
-def trace(module: nn.Module) -> tuple[fx.GraphModule, dict[str, fx.Node]]:
+def trace_module(module: nn.Module) -> tuple[fx.GraphModule, dict[str, fx.Node]]:
     """A network's operations in order, and which of them gives each of its modules' output, by the module's name.
 
     A module that is used several times has no one output.

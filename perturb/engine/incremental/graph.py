@@ -16,7 +16,7 @@ from perturb.engine.incremental.known import Stale, Unknown
 from perturb.engine.incremental.lowering import Builder, Network, Recorder
 from perturb.segmenters.base import Segmenter
 from perturb.segmenters.torch_module import TorchSegmenter
-from perturb.segmenters.tracing import trace
+from perturb.segmenters.tracing import trace_module
 
 TOLERANCE = 1e-4
 """The list must give the network's own logits within this part of their range; float32 sums in another order differ by
@@ -103,7 +103,7 @@ def _require_plain(segmenter: Segmenter) -> None:
 
 def _compile(segmenter: TorchSegmenter, height: int, width: int, keep: str, dtype: torch.dtype) -> Network:
     try:
-        traced, outputs = trace(segmenter.module)
+        traced, outputs = trace_module(segmenter.module)
     except Exception as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")[:120]
         raise Unknown(f"the network cannot be traced ({reason})") from error

@@ -18,7 +18,7 @@ import perturb
 from pages.parts.views import command_line
 from perturb.cli.main import main
 from perturb.segmenters.onnx import checks
-from perturb.segmenters.onnx.segmenter import _SESSIONS, LOADED
+from perturb.segmenters.onnx.segmenter import LOADED, SESSIONS
 from perturb.segmenters.onnx.session import rehearse
 from perturb.segmenters.onnx.spec import read_spec
 from tests import onnx_files as files
@@ -233,10 +233,10 @@ def test_at_most_a_few_networks_stay_loaded():
     batch = torch.rand(1, 3, 8, 9)
     made = [load(files.pixelwise(kernel=PIXELWISE + index)) for index in range(LOADED + 2)]
     answers = [segmenter(batch) for segmenter in made]
-    assert len(_SESSIONS) == LOADED
-    assert made[0].file_digest not in _SESSIONS
+    assert len(SESSIONS) == LOADED
+    assert made[0].file_digest not in SESSIONS
     assert_array_equal(made[0](batch), answers[0])  # loaded again when it is wanted
-    assert len(_SESSIONS) == LOADED
+    assert len(SESSIONS) == LOADED
 
 
 class Bomb:

@@ -7,7 +7,7 @@ from tests.segmenters.onnx.test_layers import Net, exported
 
 
 def visit(page, **query):
-    app = AppTest.from_file("../streamlit_app.py", default_timeout=120)
+    app = AppTest.from_file("../../streamlit_app.py", default_timeout=120)
     app.session_state["own_segmenter"] = exported(Net().eval())
     app.query_params["segmenter"] = "model"
     for name, value in query.items():

@@ -12,7 +12,7 @@ FAST = {"occ_size": "180", "occ_stride": "180"}
 
 
 def visit(page="", **query):
-    app = AppTest.from_file("../streamlit_app.py", default_timeout=120)
+    app = AppTest.from_file("../../streamlit_app.py", default_timeout=120)
     for name, value in query.items():
         app.query_params[name] = value
     if page:
@@ -218,7 +218,7 @@ def test_the_perturbation_page_runs_every_method(method, extra, told):
 
 
 def test_a_link_that_a_page_does_not_understand_is_said_to_be():
-    app = AppTest.from_file("../streamlit_app.py", default_timeout=120)
+    app = AppTest.from_file("../../streamlit_app.py", default_timeout=120)
     app.query_params["seg_view"], app.query_params["sample"] = "zzz", "quiet-street"
     app.switch_page("pages/segmenters.py").run()
     told = [toast.value for toast in app.toast]

@@ -210,7 +210,7 @@ def test_the_architecture_is_a_tree_with_a_part_to_look_at():
 
 
 def test_a_visitors_graph_has_parts_too():
-    app = AppTest.from_file("../streamlit_app.py", default_timeout=120)
+    app = AppTest.from_file("../../streamlit_app.py", default_timeout=120)
     app.session_state["own_segmenter"] = exported(Net().eval())
     for name, value in {"segmenter": "model", "seg_view": "architecture"}.items():
         app.query_params[name] = value

@@ -173,7 +173,7 @@ def _agreement(
     masks, fill = method.masks(image, frozen, settings, seed), make_fill(image, settings, seed)
     count = int(np.clip(len(readings) // 10, *SAMPLE))
     chosen = np.unique(np.linspace(0, len(readings) - 1, count).astype(int))
-    exact = runner.check(image, masks, fill, segmenter, frozen, chosen).score
+    exact = runner.exact_readings(image, masks, fill, segmenter, frozen, chosen).score
     off = float(np.abs(readings.score[chosen] - exact).max())
     rank = float(spearman([readings.score[chosen], exact])[0, 1])
     spread = float(np.ptp(readings.score))
@@ -211,4 +211,4 @@ def probe(result: Result, index: int) -> Probe:
         SettingError: the method hides no pixels.
     """
     masks, fill = masks_and_fill(result)
-    return runner.probe(result.image, masks, fill, result.unchanged(), result.frozen, index)
+    return runner.rerun_mask(result.image, masks, fill, result.unchanged(), result.frozen, index)

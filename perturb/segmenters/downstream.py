@@ -84,7 +84,7 @@ class TorchDownstream:
         try:
             with torch.inference_mode():
                 given = self._segmenter.prepare(self._batch)
-            traced, outputs = trace_module(self._segmenter.module)
+            traced, outputs = trace_module(self._segmenter.module, given)
         except Exception as error:
             return f"tracing it fails: {_first_line(error)}"
         node = outputs.get(self._name)

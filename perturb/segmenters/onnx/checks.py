@@ -43,7 +43,7 @@ _SMALL = 4096
 """Constants up to this many bytes may be shapes, and stay where shapes are worked out."""
 
 
-def check(data: bytes, name: str = "the file") -> onnx.ModelProto:
+def check_file(data: bytes, name: str = "the file") -> onnx.ModelProto:
     """Parse an ONNX file, if it is one that can be run safely.
 
     Args:

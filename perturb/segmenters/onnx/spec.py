@@ -12,7 +12,7 @@ import onnx
 
 from perturb.core.errors import PerturbError, SegmenterError
 from perturb.images.image import MAX_SIDE
-from perturb.segmenters.onnx.checks import HOW, check, check_memory, first_line
+from perturb.segmenters.onnx.checks import HOW, check_file, check_memory, first_line
 from perturb.segmenters.onnx.scaling import ORDERS, SCALES, Order, Scale, Scaling, scaling_of, settle
 from perturb.segmenters.onnx.shapes import (
     Layout,
@@ -145,7 +145,7 @@ def read_spec(data: bytes, name: str = "the file", *, output: str = "", layout: 
 
 
 def _read_spec(data: bytes, name: str, output: str, layout: str) -> OnnxGraph:
-    model = check(data, name)
+    model = check_file(data, name)
     value = input_of(model, name)
     dims = [dim.dim_value for dim in value.type.tensor_type.shape.dim]
     unknown: list[str] = []

@@ -17,10 +17,10 @@ from perturb.segmenters.card import Card
 
 
 class Frame(NamedTuple):
-    """A picture in the middle of its padding, in pixels.
+    """An image in the middle of its padding, in pixels.
 
     Attributes:
-        top, left: padding above the picture and on its left.
+        top, left: padding above the image and on its left.
         height, width: of all of it.
     """
 
@@ -31,7 +31,7 @@ class Frame(NamedTuple):
 
 
 class Segmenter(ABC):
-    """A picture in, a logit for every class and pixel out.
+    """An image in, a logit for every class and pixel out.
 
     To add one, subclass it and write `logits`; everything else has a default:
 
@@ -54,7 +54,7 @@ class Segmenter(ABC):
     lab knows need no code at all: `perturb.load_weights(architecture, file, classes)`.
 
     The contract, checked on every call: finite float logits (not probabilities, not labels) of exactly
-    `(N, K, H, W)` at the picture's size; the same picture gives the same logits whatever stands beside it in the
+    `(N, K, H, W)` at the image's size; the same image gives the same logits whatever stands beside it in the
     batch; normalisation happens inside.
 
     A binary segmenter may give one channel z in place of two: the logit of a sigmoid. Its classes are then background and
@@ -99,10 +99,10 @@ class Segmenter(ABC):
 
     @abstractmethod
     def logits(self, batch: Tensor) -> Tensor:
-        """Logits `(N, K, H, W)` of pictures `(N, 3, H, W)`, float32 RGB in [0, 1], on `self.device`."""
+        """Logits `(N, K, H, W)` of images `(N, 3, H, W)`, float32 RGB in [0, 1], on `self.device`."""
 
     def frame(self, height: int, width: int) -> Frame:
-        """The area that the maps of its layers cover, for pictures of a size: the picture, and padding around it."""
+        """The area that the maps of its layers cover, for images of a size: the image, and padding around it."""
         return Frame(0, 0, height, width)
 
     @property
@@ -179,7 +179,7 @@ def check_logits(logits: Any, batch: Tensor, classes: int | None, name: str) -> 
         raise SegmenterError(f"Segmenter '{name}' returned shape {tuple(logits.shape)}, expected logits {expected}.")
     if tuple(logits.shape[2:]) != (height, width):
         raise SegmenterError(
-            f"Segmenter '{name}' returned {logits.shape[3]} × {logits.shape[2]} px for a picture of {width} × {height} px, "
+            f"Segmenter '{name}' returned {logits.shape[3]} × {logits.shape[2]} px for an image of {width} × {height} px, "
             "expected the same size. Upsample the logits in `Segmenter.logits`, for instance with "
             "`torch.nn.functional.interpolate(…, mode='bilinear')`."
         )

@@ -1,4 +1,4 @@
-"""A walk through a network: layers from the picture to the logits, and what their channels respond to."""
+"""Layers to visit from the image to the logits, and summary statistics of their channels."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SIGNS: dict[str, str] = {
 }
 """Which part of a map is looked at."""
 ORDERS: dict[str, str] = {
-    "mean": "by the mean over the picture",
+    "mean": "by the mean over the image",
     "maximum": "by the largest value",
     "inside": "by how much larger the mean inside the region is than the mean outside it, as a part of the channel's "
     "largest magnitude",
@@ -69,7 +69,7 @@ def share_inside(values: npt.NDArray[np.float32], region: npt.NDArray[np.bool_])
 
 @dataclass(frozen=True, eq=False)
 class ChannelStatistics:
-    """What each channel of a layer does on one picture; float64 `(C,)` each, in the layer's own units.
+    """What each channel of a layer does on one image; float64 `(C,)` each, in the layer's own units.
 
     Attributes:
         mean, minimum, maximum: over the layer's cells.

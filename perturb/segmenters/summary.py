@@ -22,7 +22,7 @@ class Part:
     Attributes:
         name: its dotted path, such as `decoder3.mix`; empty for the whole network.
         kind: the module's class name, or the node's operator; `GROUP` for nodes that belong together.
-        calls: how often it was called for one picture. 0 for one that only holds others, or that is not used.
+        calls: how often it was called for one image. 0 for one that only holds others, or that is not used.
         shapes: of what it gives, without the axis of the batch, each once, in the order in which they come; of a group, of
             what its last node gives.
         own: weights of its own, without those of its parts; a weight that several parts share counts for the first.
@@ -86,9 +86,9 @@ def why_not(part: Part) -> str:
     if part.same_as:
         return f"It is the same module as {part.same_as}, which is used in several places."
     if part.calls == 0:
-        return "It is not run by itself for this picture: it only holds other parts, or is not used at all."
+        return "It is not run by itself for this image: it only holds other parts, or is not used at all."
     if part.calls > 1:
-        return f"It is used {part.calls} times for one picture, so which of its outputs is meant cannot be said."
+        return f"It is used {part.calls} times for one image, so which of its outputs is meant cannot be said."
     if not any(len(shape) == 3 and shape[1] * shape[2] > 1 for shape in part.shapes):
         return "It gives no map: nothing with channels, rows and columns."
     return "It is no layer of its own: it is an identity operation, groups others, gives several maps, or is the output itself."

@@ -27,11 +27,11 @@ class TorchSegmenter(TorchLayers):
         module: is put in evaluation mode and moved to the device.
         classes: names of its K classes; for one logit its name, or those of background and class.
         name: the module's class name by default.
-        mean, std: per-channel normalisation applied to pictures in [0, 1] first; none by default. Three values each.
+        mean, std: per-channel normalisation applied to images in [0, 1] first; none by default. Three values each.
         palette: uint8 `(K, 3)`.
         digest: of the module as it is; by default of its weights and operations, and `mean` and `std`.
         device: where to run it.
-        pads_to: pictures are padded, below and on the right, with copies of their edge, to sides that are multiples of
+        pads_to: images are padded, below and on the right, with copies of their edge, to sides that are multiples of
             this; the logits are cropped again. A size that the module cannot be run on is padded to multiples of the
             smallest power of two with which it can, so this need not be known.
 
@@ -78,7 +78,7 @@ class TorchSegmenter(TorchLayers):
             None if values is None else torch.tensor(values, device=self.device).view(1, -1, 1, 1)
             for values in self._normalization
         )
-        self._fits: dict[tuple[int, int], int] = {}  # the multiple that pictures of a size are padded to
+        self._fits: dict[tuple[int, int], int] = {}  # the multiple that images of a size are padded to
         self._frames: dict[tuple[int, int], Frame] = {}
         self._marked = (self.digest, self.marks())
 
@@ -97,7 +97,7 @@ class TorchSegmenter(TorchLayers):
         self._marked = (self.digest, marks)
 
     def normalise(self, batch: Tensor) -> Tensor:
-        """Pictures `(N, 3, H, W)` in [0, 1] with the module's mean and standard deviation; the same for every pixel."""
+        """Images `(N, 3, H, W)` in [0, 1] with the module's mean and standard deviation; the same for every pixel."""
         if self._mean is not None:
             batch = batch - self._mean
         if self._std is not None:
@@ -122,7 +122,7 @@ class TorchSegmenter(TorchLayers):
         return logits
 
     def fit(self, height: int, width: int) -> None:
-        """Find out how pictures of a size must be padded: one pass, unless a picture of that size was run before.
+        """Find out how images of a size must be padded: one pass, unless an image of that size was run before.
 
         Raises:
             SegmenterError: the module cannot be run on that size.

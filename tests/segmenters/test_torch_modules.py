@@ -235,7 +235,7 @@ def test_networks_of_segmentation_models_pytorch_take_any_size(kind, needs):
         (lambda: perturb.TorchSegmenter(nn.Conv2d(3, 4, 1), classes=["a", "b"]), r"returned shape \(1, 4, 9, 11\)"),
         (lambda: perturb.TorchSegmenter(nn.Conv2d(3, 2, 1), classes=["a", "b"], mean=(0.5,)), "mean .* has 1 values, expected 3"),
         (lambda: perturb.TorchSegmenter(nn.Conv2d(3, 2, 1), classes=["a", "b"], std=(1, 1, 1, 1)), "std .* has 4 values"),
-        (lambda: perturb.TorchSegmenter(nn.Conv2d(3, 2, 1, 4), classes=["a", "b"]), "returned 3 × 3 px for a picture of 11 × 9"),
+        (lambda: perturb.TorchSegmenter(nn.Conv2d(3, 2, 1, 4), classes=["a", "b"]), "returned 3 × 3 px for an image of 11 × 9"),
     ],
 )  # fmt: skip
 def test_channels_that_do_not_fit_are_said_in_a_sentence(make, message):

@@ -39,9 +39,9 @@ LOADED = 3
 class OnnxSegmenter(OnnxLayers):
     """A network in an ONNX file, run by onnxruntime on the processor.
 
-    Pictures in [0, 1] are scaled as the spec says. A graph of a fixed size gets the picture resized to it (bilinear, with
+    Images in [0, 1] are scaled as the spec says. A graph of a fixed size gets the image resized to it (bilinear, with
     antialiasing where it shrinks; proportions are not kept), one that takes any size gets it as it is, or padded to a
-    multiple. What comes back is brought to the picture's size bilinearly, as logits: probabilities become
+    multiple. What comes back is brought to the image's size bilinearly, as logits: probabilities become
     log max(p, 1e-7), so that their softmax gives them back. One channel z (or a probability p, z = log p − log (1 − p))
     becomes two classes with the logits (0, z).
 
@@ -94,7 +94,7 @@ class OnnxSegmenter(OnnxLayers):
         self.recipe = f"perturb.load_onnx({python_literal(name)}{literals})"
 
     def load(self) -> None:
-        """Load the network now, not at the first picture.
+        """Load the network now, not at the first image.
 
         Raises:
             SegmenterError: onnxruntime cannot load it.
@@ -169,7 +169,7 @@ class OnnxSegmenter(OnnxLayers):
 
     @property
     def pads_to(self) -> int:
-        """Pictures are padded, below and on the right, to sides that are multiples of this."""
+        """Images are padded, below and on the right, to sides that are multiples of this."""
         return 1 if self.spec.size is not None else self.spec.multiple
 
     def frame(self, height: int, width: int) -> Frame:
@@ -210,7 +210,7 @@ class OnnxSegmenter(OnnxLayers):
             ) from error
         if scores.ndim != 4 or scores.shape[0] != len(given) or not scores.size:
             raise SegmenterError(
-                f"'{self.name}' gave scores of shape {scores.shape} for {len(given)} pictures, expected four axes, none of them empty: "
+                f"'{self.name}' gave scores of shape {scores.shape} for {len(given)} images, expected four axes, none of them empty: "
                 f"{self.spec.output_layout}. Choose another output, or export it without what comes after the scores."
             )
         return np.asarray(scores, dtype=np.float32)

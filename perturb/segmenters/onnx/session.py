@@ -64,11 +64,11 @@ def open_session(data: bytes, name: str, threads: int) -> onnxruntime.InferenceS
 def rehearse(data: bytes, height: int, width: int, name: str = "the file", *, memory: int = MEMORY) -> float | None:
     """Check a file, load it and run it once, in another process.
 
-    A run that merely fails is no reason to refuse: a picture of other sides may be what the graph needs.
+    A run that merely fails is no reason to refuse: an image of other sides may be what the graph needs.
 
     Args:
         data: the file.
-        height, width: of the picture to run it on, unless the graph has a size of its own.
+        height, width: of the image to run it on, unless the graph has a size of its own.
         name: what messages call it.
         memory: bytes it may take.
 
@@ -90,7 +90,7 @@ def rehearse(data: bytes, height: int, width: int, name: str = "the file", *, me
     if code != 0:
         raise SegmenterError(
             f"'{name}' could not be loaded and run once within {memory / 1e9:g} GB of memory and {SECONDS} s of processor "
-            "time; it was not loaded here. Export a smaller network, or one for a smaller picture."
+            "time; it was not loaded here. Export a smaller network, or one for a smaller image."
         )
     return float(words) if words else None
 

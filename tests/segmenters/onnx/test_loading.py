@@ -56,7 +56,7 @@ def test_sorting_leaves_what_is_sorted_and_refuses_a_circle():
 
 
 def test_order_hides_nothing_from_the_checks():
-    with pytest.raises(perturb.SegmenterError, match="the content of the picture decides how large"):
+    with pytest.raises(perturb.SegmenterError, match="the content of the image decides how large"):
         perturb.load_onnx(shuffled(files.save(files.hidden_swelling()), 3), scale="unit")
 
 

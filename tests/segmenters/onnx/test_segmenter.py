@@ -354,12 +354,12 @@ def local_function():
         ),
         (files.pixelwise(size=(1, 10**9)), "expected sides of at most 2048 px"),
         (files.swelling(), "would need 10,000,000,000 values for its tensor 'huge'"),
-        (files.hidden_swelling(), "content of the picture decides how large the result of 'ConstantOfShape'"),
+        (files.hidden_swelling(), "content of the image decides how large the result of 'ConstantOfShape'"),
         (damaged(), "the file is damaged"),
         (enormous(), "the file has no room for them"),
         (files.simple("ArgMax", axis=1), "a map of class numbers: it holds no scores.*without its last argmax"),
         (files.simple("Flatten"), "gives no scores: 'scores' is float with 2 axes"),
-        (files.simple("GlobalMaxPool"), "one score a class for the whole picture"),
+        (files.simple("GlobalMaxPool"), "one score a class for the whole image"),
     ],
 )
 def test_hostile_graphs_are_refused_before_they_are_loaded(made, words):
@@ -374,7 +374,7 @@ def test_a_graph_with_two_inputs_or_grey_pictures_is_refused():
         load(files.model([helper.make_node("Add", ["left", "right"], ["scores"])], inputs=pair))
     for shape, words in (
         (["N", 1, "H", 1], "expected 3 colour channels"),
-        (["N", 3, "H"], "expected colour pictures"),
+        (["N", 3, "H"], "expected colour images"),
         ([4, 3, "H", "W"], "takes exactly 4 pictures at once"),
     ):
         made = files.model(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import threading
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,17 +21,14 @@ from perturb.segmenters.base import Frame
 from perturb.segmenters.card import Card
 from perturb.segmenters.onnx.checks import MAX_BYTES, first_line
 from perturb.segmenters.onnx.layers import OnnxLayers
-from perturb.segmenters.onnx.runtime import onnxruntime
 from perturb.segmenters.onnx.scaling import in_order, text_of
-from perturb.segmenters.onnx.session import TYPES, open_session
+from perturb.segmenters.onnx.session import TYPES, shared_session
 from perturb.segmenters.onnx.spec import OnnxGraph, OnnxSpec, complete, read_spec
 from perturb.segmenters.onnx.summary import graph_summary
 from perturb.segmenters.summary import Part
 
 FLOOR = 1e-7
 """Probabilities are taken for at least this much before their logarithm; it is what float32 tells from 0 beside 1."""
-LOADED = 3
-"""Networks that stay loaded; the one that was not used for longest is let go, and loaded again when it is needed."""
 
 
 class OnnxSegmenter(OnnxLayers):
@@ -99,7 +94,7 @@ class OnnxSegmenter(OnnxLayers):
         Raises:
             SegmenterError: onnxruntime cannot load it.
         """
-        _session(self.file_digest, self.data, self.name)
+        shared_session(self.file_digest, self.data, self.name, torch.get_num_threads())
 
     @property
     def input_note(self) -> str:
@@ -199,7 +194,7 @@ class OnnxSegmenter(OnnxLayers):
         Raises:
             SegmenterError: it cannot run on them, or gives something else.
         """
-        session = _session(self.file_digest, self.data, self.name)
+        session = shared_session(self.file_digest, self.data, self.name, torch.get_num_threads())
         try:
             (scores,) = session.run([self.spec.output], {self.spec.input: given})
         except Exception as error:  # of whatever kind: the graph's fault, not the lab's
@@ -283,19 +278,3 @@ def _read(path: Path) -> tuple[bytes, str]:
     except (OSError, ValueError) as error:  # a path with a zero byte is a ValueError
         why = getattr(error, "strerror", None) or error
         raise SegmenterError(f"The ONNX file '{path}' cannot be read ({why}). Check the path.") from error
-
-
-SESSIONS: OrderedDict[str, onnxruntime.InferenceSession] = OrderedDict()
-"""The loaded networks by the digest of their file, the one that was not used for longest first."""
-_LOADING = threading.Lock()
-
-
-def _session(digest: str, data: bytes, name: str) -> onnxruntime.InferenceSession:
-    """The network, loaded; at most `LOADED` of them are at a time."""
-    with _LOADING:
-        if digest not in SESSIONS:
-            while len(SESSIONS) >= LOADED:
-                SESSIONS.popitem(last=False)
-            SESSIONS[digest] = open_session(data, name, torch.get_num_threads())
-        SESSIONS.move_to_end(digest)
-        return SESSIONS[digest]

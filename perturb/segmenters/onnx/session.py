@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,8 @@ MEMORY = 4_000_000_000
 """Bytes that loading and one run may take."""
 SECONDS = 60
 """Processor time that they may take."""
+LOADED = 3
+"""Networks that stay loaded; the one that was not used for longest is let go, and loaded again when it is needed."""
 TYPES = {"FLOAT": np.float32, "FLOAT16": np.float16, "DOUBLE": np.float64, "UINT8": np.uint8}
 
 _ONE_AT_A_TIME = threading.Lock()
@@ -59,6 +62,27 @@ def open_session(data: bytes, name: str, threads: int) -> onnxruntime.InferenceS
         raise SegmenterError(f"'{name}' needs more memory than there is. Export a smaller network.") from error
     except Exception as error:  # onnxruntime has several kinds, and all of them are the file's fault
         raise SegmenterError(f"onnxruntime cannot load '{name}': {first_line(error)}. {HOW}") from error
+
+
+SESSIONS: OrderedDict[str, onnxruntime.InferenceSession] = OrderedDict()
+"""The loaded networks by the digest of their file, the one that was not used for longest first."""
+_LOADING = threading.Lock()
+
+
+def shared_session(digest: str, data: bytes, name: str, threads: int) -> onnxruntime.InferenceSession:
+    """The network, loaded once for all who use the same file; at most `LOADED` of them are at a time.
+
+    Args:
+        digest: of the file.
+        data, name, threads: as in `open_session`, with its errors.
+    """
+    with _LOADING:
+        if digest not in SESSIONS:
+            while len(SESSIONS) >= LOADED:
+                SESSIONS.popitem(last=False)
+            SESSIONS[digest] = open_session(data, name, threads)
+        SESSIONS.move_to_end(digest)
+        return SESSIONS[digest]
 
 
 def rehearse(data: bytes, height: int, width: int, name: str = "the file", *, memory: int = MEMORY) -> float | None:

@@ -18,8 +18,7 @@ import perturb
 from pages.parts.views import command_line
 from perturb.cli.main import main
 from perturb.segmenters.onnx import checks
-from perturb.segmenters.onnx.segmenter import LOADED, SESSIONS
-from perturb.segmenters.onnx.session import rehearse
+from perturb.segmenters.onnx.session import LOADED, SESSIONS, rehearse
 from perturb.segmenters.onnx.spec import read_spec
 from tests import onnx_files as files
 from tests.analytic import DarkIsObject, dark_square, picture
@@ -375,7 +374,7 @@ def test_a_graph_with_two_inputs_or_grey_pictures_is_refused():
     for shape, words in (
         (["N", 1, "H", 1], "expected 3 colour channels"),
         (["N", 3, "H"], "expected colour images"),
-        ([4, 3, "H", "W"], "takes exactly 4 pictures at once"),
+        ([4, 3, "H", "W"], "takes exactly 4 images at once"),
     ):
         made = files.model(
             [helper.make_node("Relu", ["picture"], ["scores"])],

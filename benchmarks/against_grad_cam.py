@@ -21,6 +21,7 @@ from perturb.core.settings import check_settings
 from perturb.images.image import to_tensor
 from perturb.perturbations.fills.registry import FILL_SETTINGS, make_fill
 from perturb.perturbations.masks import Ranked, order_by
+from perturb.segmenters.layers import layer_access
 
 PEER = "pytorch-grad-cam"
 BATCHES = (1, 2, 4, 8, 16)
@@ -98,9 +99,7 @@ def imputation(height: int, width: int, floor: float | None) -> Work:
 
 def _channels(subject: Subject, layer: str) -> int:
     return next(
-        found.shape[0]
-        for found in perturb.segmenters.layers.layers(subject.segmenter, subject.image)
-        if found.name == layer
+        found.shape[0] for found in layer_access(subject.segmenter).layers(subject.image) if found.name == layer
     )
 
 

@@ -40,7 +40,7 @@ from perturb.perturbations.fills.base import Backdrop
 from perturb.perturbations.fills.registry import FILL_SETTINGS, make_fill
 from perturb.perturbations.masks import Chain, Ranked, order_by
 from perturb.segmenters.base import Segmenter
-from perturb.segmenters.layers import inside, layers
+from perturb.segmenters.layers import inside, layer_access
 from perturb.targets.readings import Readings
 
 CLASSES = ("car", "pedestrian", "bicyclist")
@@ -178,7 +178,7 @@ def activations(
     image: Image, segmenter: Segmenter, target: perturb.Target, result: Attribution, layer: str
 ) -> dict[str, Any]:
     """Seg-Ablation-CAM's readings with each channel silenced inside the object, or outside it; means over channels."""
-    shape = next(found.shape for found in layers(segmenter, image) if found.name == layer)
+    shape = next(found.shape for found in layer_access(segmenter).layers(image) if found.name == layer)
     cells = inside(segmenter, result.frozen.region, *shape[1:])
     found: dict[str, Any] = {"cells": int(cells.sum()), "all_cells": int(cells.size), "channels": shape[0]}
     for part in ("foreground", "background"):

@@ -14,8 +14,8 @@ from pages.parts import address, arrays, figures
 from pages.parts.shell import Scene
 from perturb.core.colour import colour_map, limit_of
 from perturb.core.quoting import markdown_text
-from perturb.segmenters.channels import ORDERS, SIGNS, Sign, channels, part
-from perturb.segmenters.layers import Layer, activations, inside, stretch
+from perturb.segmenters.channels import ORDERS, SIGNS, Sign, channel_statistics, part
+from perturb.segmenters.layers import Layer, inside, layer_access, stretch
 
 PAGE = 12
 KEPT = 7
@@ -61,7 +61,7 @@ def show(
     layer = found[name if name in found else last]
     values = remembered(scene, layer.name)
     cells = inside(scene.segmenter, region, *values.shape[1:]) if region.any() else np.zeros(values.shape[1:], np.bool_)
-    seen = channels(values, cells)
+    seen = channel_statistics(values, cells)
     pages = -(-len(values) // PAGE)
     with third:
         if int(st.session_state.get(f"{prefix}page", 1)) > pages:  # another layer has fewer
@@ -128,4 +128,4 @@ def _of_layer(
     _segmenter: perturb.Segmenter,
     _image: perturb.Image,
 ) -> Map:
-    return activations(_segmenter, _image, layer)
+    return layer_access(_segmenter).activations(_image, layer)

@@ -10,8 +10,8 @@ from pages.parts import figures
 from pages.parts.shell import Scene
 from perturb.core.quoting import html_text, markdown_text
 from perturb.methods.ablation_cam import choose
-from perturb.segmenters.onnx.segmenter import OnnxSegmenter
-from perturb.segmenters.summary import GROUP, Part, architecture, by_kind, why_not
+from perturb.segmenters.layers import LayerAccess, layer_access
+from perturb.segmenters.summary import GROUP, Part, by_kind, why_not
 
 SHOWN = 1500
 """Parts that the tree shows; a page of more takes seconds to draw."""
@@ -24,11 +24,12 @@ _NUMBER = "opacity:.75;font-variant-numeric:tabular-nums;white-space:nowrap"
 def section(scene: Scene, prefix: str) -> None:
     """The whole network in a sentence, its tree, its types, and a part chosen by name."""
     try:
-        whole = _read(scene.segmenter.name, scene.segmenter.digest, scene.image.digest, scene.segmenter, scene.image)
+        access = layer_access(scene.segmenter)
+        whole = _read(access.name, access.digest, scene.image.digest, access, scene.image)
     except perturb.SegmenterError as error:
         st.info(markdown_text(str(error)), icon=":material/info:")
         return
-    st.markdown(_sentence(whole, scene))
+    st.markdown(_sentence(whole, access))
     left, right = st.columns((1.5, 1), gap="medium")
     with left:
         _tree(whole, scene)
@@ -43,34 +44,26 @@ def _read(
     name: str,  # noqa: ARG001 — the key
     weights: str,  # noqa: ARG001 — the key
     picture: str,  # noqa: ARG001 — the key
-    _segmenter: perturb.Segmenter,
+    _segmenter: LayerAccess,
     _image: perturb.Image,
 ) -> Part:
-    return architecture(_segmenter, _image)
+    return _segmenter.summary(_image)
 
 
-def _sentence(whole: Part, scene: Scene) -> str:
+def _sentence(whole: Part, segmenter: LayerAccess) -> str:
     parts = sum(1 for part in whole.walk() if not part.parts)
-    graph = isinstance(scene.segmenter, OnnxSegmenter)
     words = (
-        f"**{markdown_text(scene.segmenter.name)}**: {parts:,} {'nodes' if graph else 'innermost modules'} with **{whole.parameters:,} "
-        f"parameters**; for this picture it gives {_shapes(whole)}."
+        f"**{markdown_text(segmenter.name)}**: {parts:,} {segmenter.part_noun} with **{whole.parameters:,} parameters**; "
+        f"for this image it gives {_shapes(whole)}."
     )
-    if graph:
-        return (
-            f"{words} A graph holds every step of the computation. Groups are made of the names that the exporter left."
-        )
-    entry = perturb.SEGMENTERS.get(scene.segmenter.name)
+    entry = perturb.SEGMENTERS.get(segmenter.name)
     published = entry.card().parameters if entry is not None else None
     if published and published != whole.parameters:
         words += (
             f" The catalogue counts {published:,}: left out here is batch normalisation that was folded into the convolution "
             "before it (an Identity stands in its place), or a head that serves training alone."
         )
-    return (
-        f"{words} Steps between modules, such as additions or functions without weights of their own, are no modules and do "
-        "not stand here."
-    )
+    return f"{words} {segmenter.summary_note}".rstrip()
 
 
 def _tree(whole: Part, scene: Scene) -> None:

@@ -11,7 +11,6 @@ import streamlit as st
 import perturb
 from pages.parts import network
 from perturb.segmenters.card import ABILITIES, Card
-from perturb.segmenters.onnx.segmenter import OnnxSegmenter
 
 
 def section() -> None:
@@ -19,7 +18,7 @@ def section() -> None:
     cards = [(entry.name, entry.summary, entry.card(), entry.ready()) for entry in perturb.SEGMENTERS.values()]
     own = network.own_segmenter()
     if own is not None:
-        cards.append((own.name, "Your own network; it goes when you leave.", _of_own(own), True))
+        cards.append((own.name, "Your own network; it goes when you leave.", own.card(), True))
     _table(cards)
     offers = "; ".join(f"**{name}**: {words}" for name, words in ABILITIES.items())
     st.caption(
@@ -125,13 +124,3 @@ def _facts(card: Card) -> Iterator[tuple[str, str]]:
         yield "Learned from", card.data
     if card.licence:
         yield "Terms", card.licence
-
-
-def _of_own(segmenter: OnnxSegmenter) -> Card:
-    return Card(
-        architecture="ONNX graph; " + ", ".join(f"{what} {words}" for what, words in segmenter.graph.facts.items()),
-        classes=segmenter.classes,
-        megabytes=len(segmenter.data) / 1e6,
-        input=str(segmenter.spec),
-        abilities=("logits", *sorted(segmenter.abilities)),
-    )

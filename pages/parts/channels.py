@@ -11,7 +11,7 @@ from pages.parts import address, figures
 from perturb.core.colour import colour_map
 from perturb.core.quoting import markdown_text
 from perturb.methods.ablation_cam import weights
-from perturb.segmenters.layers import activations
+from perturb.segmenters.layers import layer_access
 
 SHOWN = 12
 
@@ -28,7 +28,7 @@ def show(result: perturb.Attribution, prefix: str) -> None:
         f"Layer {markdown_text(str(result.facts['layer']))}: {len(worth)} channels, {result.facts['silent_channels']} of them silent on this "
         "picture. Below, what the strongest respond to: dark is nothing, bright is the channel's maximum."
     )
-    maps = activations(result.segmenter, result.image, str(result.facts["layer"]))
+    maps = layer_access(result.segmenter).activations(result.image, str(result.facts["layer"]))
     with st.container(horizontal=True):
         for channel in order[:SHOWN]:
             values = maps[int(channel)]

@@ -17,7 +17,7 @@ from perturb.core.quoting import markdown_text
 from perturb.core.settings import Setting, Value, check_settings
 from perturb.methods.ablation_cam import choose
 from perturb.methods.registry import METHODS
-from perturb.segmenters.layers import layers
+from perturb.segmenters.layers import layer_access
 from perturb.targets.target import SCORES, Score, shares
 
 REGION_KINDS = ("class", "component", "pixel", "box", "all", "truth")
@@ -107,7 +107,7 @@ def method_settings(settings: Iterable[Setting], prefix: str, scene: Scene, acro
 
 def _widget(setting: Setting, key: str, scene: Scene) -> Value:
     if setting.kind == "layer":
-        found = [layer.name for layer in layers(scene.segmenter, scene.image)]
+        found = [layer.name for layer in layer_access(scene.segmenter).layers(scene.image)]
         default = found.index(choose(scene.segmenter, scene.image))
         layer = st.selectbox(setting.title, found, index=default, key=key, bind="query-params", help=setting.help)
         return str(layer)

@@ -14,8 +14,8 @@ from perturb.core.colour import blend, label_colours
 from perturb.core.quoting import markdown_text
 from perturb.experiments.estimates import HEAVY, duration
 from perturb.segmenters.onnx.checks import MAX_BYTES
-from perturb.segmenters.onnx.segmenter import LOADED, OnnxSegmenter
-from perturb.segmenters.onnx.session import rehearse
+from perturb.segmenters.onnx.segmenter import OnnxSegmenter
+from perturb.segmenters.onnx.session import LOADED, rehearse
 from perturb.segmenters.onnx.spec import KINDS, LAYOUTS, MAX_MULTIPLE, OnnxGraph, OnnxSpec, complete, read_spec
 from perturb.targets.target import shares
 

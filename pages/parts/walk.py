@@ -20,7 +20,7 @@ from perturb.core.quoting import markdown_text
 from perturb.engine.runner import Progress
 from perturb.methods.registry import METHODS, methods_on
 from perturb.segmenters.channels import SIGNS, Sign, part, share_inside, stops
-from perturb.segmenters.layers import Layer, layers
+from perturb.segmenters.layers import Layer, layer_access
 
 PLAIN = "activations"
 FIRST = "grad-cam"
@@ -47,7 +47,7 @@ class Stop:
 def section(scene: Scene, label: str, prefix: str) -> None:
     """Choose what to ask and where; the maps beside each other; the channels of one layer."""
     try:
-        found = {layer.name: layer for layer in layers(scene.segmenter, scene.image)}
+        found = {layer.name: layer for layer in layer_access(scene.segmenter).layers(scene.image)}
     except perturb.SegmenterError as problem:
         st.info(markdown_text(str(problem)), icon=":material/info:")
         return
@@ -166,7 +166,7 @@ def _run(scene: Scene, label: str, method: str, names: list[str], sign: Sign, pr
 
 def _stop(result: perturb.Attribution) -> Stop:
     # All from the result: a stale one may belong to another picture or segmenter than the page shows by now.
-    known = {layer.name: layer for layer in layers(result.segmenter, result.image)}
+    known = {layer.name: layer for layer in layer_access(result.segmenter).layers(result.image)}
     return Stop(
         known[str(result.settings["layer"])],
         result.centred,

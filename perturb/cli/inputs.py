@@ -12,7 +12,6 @@ from perturb.cli.segmenter import segmenter_named
 from perturb.core.errors import SettingError
 from perturb.images.image import MAX_SIDE, Image
 from perturb.images.samples import EVERY
-from perturb.segmenters.onnx.segmenter import OnnxSegmenter
 from perturb.segmenters.registry import DEFAULT
 from perturb.targets.target import REGIONS, SCORES
 
@@ -89,6 +88,6 @@ def segmenter_of(options: argparse.Namespace) -> perturb.Segmenter:
 
 def announce(segmenter: perturb.Segmenter, *lines: str) -> None:
     """Before the work: what an ONNX network is given, so that a wrong guess of the range of the values is seen; and more."""
-    given = [f"{segmenter.name} is given {segmenter.spec}"] if isinstance(segmenter, OnnxSegmenter) else []
+    given = [f"{segmenter.name} is given {segmenter.input_note}"] if segmenter.input_note else []
     for line in (*given, *lines):
         print(line, file=sys.stderr)

@@ -9,7 +9,7 @@ from perturb.cli.arguments import Bar
 from perturb.core.errors import SettingError
 from perturb.segmenters.base import Segmenter
 from perturb.segmenters.factory import is_factory, load_factory, search_working_directory
-from perturb.segmenters.onnx.segmenter import load_as_told
+from perturb.segmenters.onnx.segmenter import load_onnx_options
 from perturb.segmenters.own_weights import load_weights
 from perturb.segmenters.registry import SEGMENTERS, default_device, load_segmenter
 
@@ -34,7 +34,7 @@ def segmenter_named(
             raise SettingError("'--weights' and '--onnx' describe two kinds of files; leave one of them out.")
         return load_weights(word, weights, classes, device=default_device())
     if word not in SEGMENTERS and (Path(word).is_file() or Path(word).suffix == ".onnx"):
-        return load_as_told(word, onnx, classes)
+        return load_onnx_options(word, onnx, classes)
     if classes or onnx:
         raise SettingError(f"'--classes' and '--onnx' describe an ONNX file, and '{word}' is none; leave them out.")
     if word not in SEGMENTERS and is_factory(word):

@@ -20,7 +20,7 @@ from perturb.core.errors import SegmenterError, TargetError
 from perturb.engine.runner import Progress
 from perturb.images.image import Image, to_tensor
 from perturb.segmenters.base import Segmenter
-from perturb.segmenters.layers import find, hooks, sole_map
+from perturb.segmenters.torch_layers import find_module, hooks, sole_map
 from perturb.targets.target import Frozen
 
 T = TypeVar("T")
@@ -216,7 +216,7 @@ def trace(score: Score, segmenter: Segmenter, image: Image, layer: str = "") -> 
         outputs.append(output.clone())  # so that its gradient is not that of its other names
         return outputs[-1].clone()  # so that an operation in place cannot change what is kept
 
-    with hooks((find(segmenter, layer), keep)) if layer else nullcontext():
+    with hooks((find_module(segmenter, layer), keep)) if layer else nullcontext():
         logits = score.logits(clean)
     activation = sole_map(outputs, layer) if layer else None
     return Traced(score.of(logits)[0], clean, logits, activation)

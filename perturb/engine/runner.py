@@ -156,7 +156,7 @@ def run(
     return readings[np.argsort(order)]
 
 
-def check(
+def exact_readings(
     image: Image, masks: Masks, fill: Fill, segmenter: Segmenter, frozen: Frozen, rows: npt.NDArray[np.int64]
 ) -> Readings:
     """Readings of some masks of a stream, each by one whole pass of the segmenter as it is."""
@@ -248,7 +248,7 @@ class Probe:
     reading: Readings
 
 
-def probe(image: Image, masks: Masks, fill: Fill, segmenter: Segmenter, frozen: Frozen, index: int) -> Probe:
+def rerun_mask(image: Image, masks: Masks, fill: Fill, segmenter: Segmenter, frozen: Frozen, index: int) -> Probe:
     """Run one mask of a stream again and keep everything. One forward pass.
 
     Raises:

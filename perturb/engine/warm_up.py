@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional
 
 from perturb.core.settings import check_settings
-from perturb.engine.incremental.graph import compiled
+from perturb.engine.incremental.graph import lower_network
 from perturb.engine.incremental.passes import Passes
 from perturb.engine.runner import Route, clean_logits, run
 from perturb.images.image import load_image, to_tensor
@@ -42,7 +42,7 @@ def warm_up() -> None:
     labels = clean_logits(image, segmenter).argmax(0).numpy()
     frozen = Target("a", region="all").freeze(image, labels, segmenter.classes)
     with torch.inference_mode():
-        quick = Passes(compiled(segmenter, 48, 48), segmenter, to_tensor(image, segmenter.device), frozen)
+        quick = Passes(lower_network(segmenter, 48, 48), segmenter, to_tensor(image, segmenter.device), frozen)
     fill = make_fill(image, check_settings(FILL_SETTINGS, {}, "warm-up"), 0)
     for size in (24, 46):  # some maps change in a box, others all over
         masks = Windows(48, 48, size=size, stride=6)

@@ -137,7 +137,7 @@ class Pair(NamedTuple):
     share: float
 
 
-class Overlap(NamedTuple):
+class ClassOverlap(NamedTuple):
     """A class that both segmenters know: its pixels in each, and their IoU in [0, 1]; None where it is in neither."""
 
     name: str
@@ -163,7 +163,7 @@ class Disagreement:
     mask: npt.NDArray[np.bool_]
     share: float
     pairs: tuple[Pair, ...]
-    overlaps: tuple[Overlap, ...]
+    overlaps: tuple[ClassOverlap, ...]
     mean_iou: float | None
     only_a: tuple[str, ...]
     only_b: tuple[str, ...]
@@ -198,7 +198,9 @@ def disagreement(a: Labels, a_classes: tuple[str, ...], b: Labels, b_classes: tu
     ]
     ious = iou_by_class(matrix)
     overlaps = tuple(
-        Overlap(name, int(matrix[i].sum()), int(matrix[:, i].sum()), float(ious[i]) if np.isfinite(ious[i]) else None)
+        ClassOverlap(
+            name, int(matrix[i].sum()), int(matrix[:, i].sum()), float(ious[i]) if np.isfinite(ious[i]) else None
+        )
         for i, name in enumerate(names)
         if name in known_a and name in known_b
     )

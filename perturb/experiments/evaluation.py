@@ -23,7 +23,7 @@ from perturb.metrics.baselines import CONTROLS
 from perturb.metrics.evaluator import MapEvaluator
 from perturb.metrics.registry import METRICS, default_metrics
 from perturb.segmenters.base import Segmenter
-from perturb.segmenters.onnx.segmenter import load_as_told
+from perturb.segmenters.onnx.segmenter import load_onnx_options
 from perturb.segmenters.registry import DEFAULT, SEGMENTERS, load_segmenter
 from perturb.targets.target import Target, shares
 
@@ -207,7 +207,7 @@ def _rows(
 
 
 def _segmenters(plan: Plan) -> list[Segmenter]:
-    made = [load_as_told(name, plan.onnx) if _is_file(name) else load_segmenter(name) for name in plan.segmenters]
+    made = [load_onnx_options(name, plan.onnx) if _is_file(name) else load_segmenter(name) for name in plan.segmenters]
     names = [segmenter.name for segmenter in made]
     if twice := [name for name in names if names.count(name) > 1]:
         raise SettingError(

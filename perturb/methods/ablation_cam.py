@@ -19,9 +19,7 @@ from perturb.images.image import Image
 from perturb.methods.attribution import Attribution
 from perturb.methods.base import Maps, Method, Outcome, Request
 from perturb.segmenters.base import Segmenter
-from perturb.segmenters.downstream import Tail, split
-from perturb.segmenters.layers import activations, inside, layers, require, stretch
-from perturb.segmenters.onnx.layers import OnnxRest
+from perturb.segmenters.layers import Downstream, inside, layer_access, stretch
 from perturb.targets.readings import COLUMNS, Execution, Fact, Readings
 
 NEAR_ZERO = 0.01
@@ -98,7 +96,7 @@ class AblationCam(Method):
     def forwards(self, request: Request) -> int:
         """The layer's channels: each takes at most one pass of the sub-network downstream of the layer."""
         segmenter, image = request.segmenter, request.image
-        channels_of = {layer.name: layer.shape[0] for layer in layers(segmenter, image)}
+        channels_of = {layer.name: layer.shape[0] for layer in layer_access(segmenter).layers(image)}
         # A layer that is not listed is refused, in words, as soon as it is run.
         return channels_of.get(layer_of(request), 0)
 
@@ -110,7 +108,7 @@ class AblationCam(Method):
         readings = _ablate(request, tail, share, live)
         worth, plain = weights(clean, readings)
         maps = _maps(request, tail.activation[0], worth)
-        notes = [note, tail.note if isinstance(tail, Tail) else ""]
+        notes = [note, "" if isinstance(tail, Channels) else tail.note]
         if plain:
             notes.append(
                 f"The clean score ({clean.score[0]:.3g}) is near zero, so the channels are weighted by how much it drops, "
@@ -125,7 +123,7 @@ class AblationCam(Method):
         return readings, Outcome(maps, facts, tuple(note for note in notes if note), execution=execution)
 
 
-def _downstream(request: Request, name: str) -> tuple[Channels | Tail | OnnxRest, Execution]:
+def _downstream(request: Request, name: str) -> tuple[Channels | Downstream, Execution]:
     """The sub-network downstream of a layer, run incrementally where that gives the network's own numbers."""
     segmenter, image = request.segmenter, request.image
     try:
@@ -133,7 +131,7 @@ def _downstream(request: Request, name: str) -> tuple[Channels | Tail | OnnxRest
             raise Unknown(ASKED)
         return channels(segmenter, request.input[0], name, request.frozen, request.logits), Execution("incremental")
     except Unknown as reason:
-        tail = split(segmenter, image, name)
+        tail = layer_access(segmenter).downstream(image, name)
         passes: Literal["downstream", "whole"] = "whole" if tail.note else "downstream"
         return tail, Execution(passes, str(reason), isinstance(reason, Stale))
 
@@ -154,9 +152,9 @@ def choose(segmenter: Segmenter, image: Image, name: str = "") -> str:
         SegmenterError: the segmenter is no torch network.
     """
     if name:
-        require(segmenter, image, name)
+        layer_access(segmenter).check_layer(image, name)
         return name
-    found = [layer for layer in layers(segmenter, image) if layer.shape[0] != len(segmenter.classes)]
+    found = [layer for layer in layer_access(segmenter).layers(image) if layer.shape[0] != len(segmenter.classes)]
     if not found:
         raise SettingError(
             f"The segmenter '{segmenter.name}' has no layer of maps before its logits, so there is no channel to look at. "
@@ -194,7 +192,7 @@ def activation(result: Attribution, channel: int) -> npt.NDArray[np.float32]:
     if not 0 <= channel < len(result.readings):
         raise IndexError(f"There is no channel {channel}; expected 0 to {len(result.readings) - 1}.")
     name = choose(result.segmenter, result.image, str(result.settings["layer"]))
-    chosen: npt.NDArray[np.float32] = activations(result.unchanged(), result.image, name)[channel]
+    chosen: npt.NDArray[np.float32] = layer_access(result.unchanged()).activations(result.image, name)[channel]
     return chosen
 
 
@@ -222,7 +220,7 @@ def _ablated(request: Request, name: str, values: Tensor) -> tuple[Tensor, str]:
     return torch.from_numpy(cells.astype(np.float32)).to(values.device), note
 
 
-def _ablate(request: Request, tail: Channels | Tail | OnnxRest, share: Tensor, live: Tensor) -> Readings:
+def _ablate(request: Request, tail: Channels | Downstream, share: Tensor, live: Tensor) -> Readings:
     """Readings of every channel; channels that are not live change nothing and are read as the clean image."""
     height, width = request.frozen.region.shape
     reader, batch, progress = request.frozen.reader(live.device), request.batch, request.progress

@@ -153,7 +153,7 @@ def _agreement(
         return {}, f"Run in float32, because {execution.reason}."
     count = int(np.clip(len(readings) // 10, *SAMPLE))
     chosen = np.unique(np.linspace(0, len(readings) - 1, count).astype(int))
-    exact = runner.check(
+    exact = runner.exact_readings(
         request.image, method.masks(request), method.fill(request), request.segmenter, request.frozen, chosen
     ).score
     off = float(np.abs(readings.score[chosen] - exact).max())
@@ -199,4 +199,4 @@ def probe(result: Attribution, index: int) -> Probe:
         SegmenterError: the network was changed since it made the map.
     """
     masks, fill = masks_and_fill(result)
-    return runner.probe(result.image, masks, fill, result.unchanged(), result.frozen, index)
+    return runner.rerun_mask(result.image, masks, fill, result.unchanged(), result.frozen, index)

@@ -13,13 +13,14 @@ from torch import Tensor
 
 from perturb.core.colour import class_palette
 from perturb.core.errors import SegmenterError
+from perturb.segmenters.card import Card
 
 
 class Frame(NamedTuple):
-    """A picture in the middle of its padding, in pixels.
+    """An image in the middle of its padding, in pixels.
 
     Attributes:
-        top, left: padding above the picture and on its left.
+        top, left: padding above the image and on its left.
         height, width: of all of it.
     """
 
@@ -30,7 +31,7 @@ class Frame(NamedTuple):
 
 
 class Segmenter(ABC):
-    """A picture in, a logit for every class and pixel out.
+    """An image in, a logit for every class and pixel out.
 
     To add one, subclass it and write `logits`; everything else has a default:
 
@@ -53,7 +54,7 @@ class Segmenter(ABC):
     lab knows need no code at all: `perturb.load_weights(architecture, file, classes)`.
 
     The contract, checked on every call: finite float logits (not probabilities, not labels) of exactly
-    `(N, K, H, W)` at the picture's size; the same picture gives the same logits whatever stands beside it in the
+    `(N, K, H, W)` at the image's size; the same image gives the same logits whatever stands beside it in the
     batch; normalisation happens inside.
 
     A binary segmenter may give one channel z in place of two: the logit of a sigmoid. Its classes are then background and
@@ -98,11 +99,20 @@ class Segmenter(ABC):
 
     @abstractmethod
     def logits(self, batch: Tensor) -> Tensor:
-        """Logits `(N, K, H, W)` of pictures `(N, 3, H, W)`, float32 RGB in [0, 1], on `self.device`."""
+        """Logits `(N, K, H, W)` of images `(N, 3, H, W)`, float32 RGB in [0, 1], on `self.device`."""
 
     def frame(self, height: int, width: int) -> Frame:
-        """The area that the maps of its layers cover, for pictures of a size: the picture, and padding around it."""
+        """The area that the maps of its layers cover, for images of a size: the image, and padding around it."""
         return Frame(0, 0, height, width)
+
+    @property
+    def input_note(self) -> str:
+        """What the network is given, such as the scaling of its values, for people to check; empty for nothing to say."""
+        return ""
+
+    def card(self) -> Card:
+        """Facts about it, for people who choose one."""
+        return Card(classes=self.classes, abilities=("logits", *sorted(self.abilities)))
 
     def refresh(self) -> None:  # noqa: B027 — most segmenters cannot tell
         """Bring `digest` up to date if what it stands for was changed."""
@@ -164,7 +174,7 @@ def check_logits(logits: Any, batch: Tensor, classes: int | None, name: str) -> 
         raise SegmenterError(f"Segmenter '{name}' returned shape {tuple(logits.shape)}, expected logits {expected}.")
     if tuple(logits.shape[2:]) != (height, width):
         raise SegmenterError(
-            f"Segmenter '{name}' returned {logits.shape[3]} × {logits.shape[2]} px for a picture of {width} × {height} px, "
+            f"Segmenter '{name}' returned {logits.shape[3]} × {logits.shape[2]} px for an image of {width} × {height} px, "
             "expected the same size. Upsample the logits in `Segmenter.logits`, for instance with "
             "`torch.nn.functional.interpolate(…, mode='bilinear')`."
         )

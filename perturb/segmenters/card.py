@@ -20,11 +20,11 @@ TORCH = tuple(ABILITIES)
 
 @dataclass(frozen=True)
 class Figure:
-    """How good a segmenter is, measured on some pictures.
+    """How good a segmenter is, measured on some images.
 
     Attributes:
         miou: intersection over union, the mean over the classes, in [0, 1].
-        where: the pictures, in words.
+        where: the images, in words.
         by: who measured it.
     """
 
@@ -42,7 +42,7 @@ class Card:
         classes: their names, in the order of the logits.
         parameters: trained numbers, as published.
         megabytes: of the file of weights.
-        input: what pictures it takes, in words.
+        input: what images it takes, in words.
         abilities: of `ABILITIES`.
         data: what it was trained on.
         licence: of its code and its weights, in words.
@@ -82,7 +82,7 @@ def streets(record: Path, *, architecture: str, use: str, licence: str, data: st
         ("miou_camvid_val", f"CamVid val, {facts['camvid_val_frames']} photographs of streets"),
         ("miou_scenes", f"{facts['unseen_scenes']} drawn streets with seeds of their own"),
     )
-    # One picture at a time is what a visitor waits for.
+    # One image at a time is what a visitor waits for.
     milliseconds = facts["milliseconds_per_picture_360x480"]["batch 1"]
     text = record.with_suffix(".md")
     return Card(

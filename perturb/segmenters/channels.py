@@ -1,4 +1,4 @@
-"""A walk through a network: layers from the picture to the logits, and what their channels respond to."""
+"""Layers to visit from the image to the logits, and summary statistics of their channels."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SIGNS: dict[str, str] = {
 }
 """Which part of a map is looked at."""
 ORDERS: dict[str, str] = {
-    "mean": "by the mean over the picture",
+    "mean": "by the mean over the image",
     "maximum": "by the largest value",
     "inside": "by how much larger the mean inside the region is than the mean outside it, as a part of the channel's "
     "largest magnitude",
@@ -36,7 +36,7 @@ def stops(found: Sequence[Layer], classes: int, count: int = 3) -> tuple[str, ..
     A layer with as many channels as there are classes is taken for logits and left out.
 
     Args:
-        found: from `perturb.segmenters.layers.layers`.
+        found: from `LayerAccess.layers`.
         classes: K.
         count: how many are wanted.
 
@@ -68,8 +68,8 @@ def share_inside(values: npt.NDArray[np.float32], region: npt.NDArray[np.bool_])
 
 
 @dataclass(frozen=True, eq=False)
-class Channels:
-    """What each channel of a layer does on one picture; float64 `(C,)` each, in the layer's own units.
+class ChannelStatistics:
+    """What each channel of a layer does on one image; float64 `(C,)` each, in the layer's own units.
 
     Attributes:
         mean, minimum, maximum: over the layer's cells.
@@ -95,7 +95,7 @@ class Channels:
         return np.argsort(-np.asarray(getattr(self, by)), kind="stable")
 
 
-def channels(values: npt.NDArray[np.float32], cells: npt.NDArray[np.bool_]) -> Channels:
+def channel_statistics(values: npt.NDArray[np.float32], cells: npt.NDArray[np.bool_]) -> ChannelStatistics:
     """Sum up the channels of a layer.
 
     Args:
@@ -109,4 +109,4 @@ def channels(values: npt.NDArray[np.float32], cells: npt.NDArray[np.bool_]) -> C
     if region.any() and not region.all():
         apart = flat[:, region].mean(1) - flat[:, ~region].mean(1)
         inside = np.divide(apart, largest, out=inside, where=largest > 0)
-    return Channels(flat.mean(1), flat.min(1), flat.max(1), inside)
+    return ChannelStatistics(flat.mean(1), flat.min(1), flat.max(1), inside)

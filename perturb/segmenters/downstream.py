@@ -1,76 +1,63 @@
-"""What a network makes of a changed layer, without running what comes before that layer again.
+"""Re-run the sub-network downstream of a layer.
 
-Channel ablation asks what a network answers when one of its own activations is changed. Everything before the layer
-stays as it was, so it is run once; only what follows is run for every change, and exactly: skip connections around the
-layer keep their clean values.
+Channel ablation needs the network's output when one of its own activations is changed. Everything upstream of the layer
+stays as it was, so it is run once; only what is downstream is run for every change, and exactly: skip connections around
+the layer keep their clean values.
 """
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, fx
 
 from perturb.images.image import Image, to_tensor
-from perturb.segmenters.base import Segmenter, check_logits
-from perturb.segmenters.layers import find, hooks, network, observe, onnx_rest
-from perturb.segmenters.onnx.layers import OnnxRest
-from perturb.segmenters.onnx.segmenter import OnnxSegmenter
-from perturb.segmenters.torch_module import TorchSegmenter
-from perturb.segmenters.tracing import trace
+from perturb.segmenters.base import check_logits
+from perturb.segmenters.torch_layers import TorchLayers, find_module, hooks
+from perturb.segmenters.tracing import trace_module
 
-TOLERANCE = 1e-4
-"""The tail must give the whole network's clean logits within this part of their range; float32 sums in another order
-differ by some 1e-6."""
+CLEAN_TOLERANCE = 1e-4
+"""The traced sub-network must give the whole network's clean logits within this part of their range; float32 sums in
+another order differ by some 1e-6."""
 
 
-def split(segmenter: Segmenter, image: Image, name: str) -> Tail | OnnxRest:
-    """What follows a layer, for whatever kind of segmenter; see `Tail` for the arguments and errors."""
-    if isinstance(segmenter, OnnxSegmenter):
-        return onnx_rest(segmenter, to_tensor(image, segmenter.device)[None], name)
-    return Tail(segmenter, image, name)
-
-
-class Tail:
-    """The part of a network after one layer.
+class TorchDownstream:
+    """The sub-network downstream of one layer of a torch module.
 
     The network is traced with `torch.fx`; the values of all nodes that do not depend on the layer's output are computed
-    once, and those that the rest needs are kept. A call then runs only the nodes that do depend on it. The clean
+    once, and those that the sub-network needs are kept. A call then runs only the nodes that do depend on it. The clean
     activation must lead to the clean logits of the whole network, or the trace is not trusted.
 
     Where a network cannot be traced (its control flow depends on values) or its trace does not hold, each call runs the
-    whole network with the layer's output replaced by a hook: the same answer, at the price of a whole forward pass;
+    whole network with the layer's output replaced by a hook: the same numbers, at the price of a whole forward pass;
     `note` says so.
 
     A layer that is used several times in one pass is refused: its activation would be several ones.
 
     Args:
-        segmenter: a `TorchSegmenter`.
-        image: the picture.
-        name: of the layer, as in `perturb.segmenters.layers.layers`.
+        segmenter: whose module it is.
+        image: the clean one.
+        name: of the layer.
 
-    Attributes:
-        activation: the clean output of the layer, `(1, C, h, w)`, on the segmenter's device. Not to be written to.
-        clean: the whole network's clean logits, `(1, K, H, W)`.
-        note: why every call runs the whole network, in a sentence; empty when it does not.
+    Attributes: as in `perturb.segmenters.layers.Downstream`.
 
     Raises:
         SettingError: no such layer, it gives no map, or it is used several times.
-        SegmenterError: the segmenter is no torch network, or broke its contract.
+        SegmenterError: the segmenter broke its contract.
     """
 
-    def __init__(self, segmenter: Segmenter, image: Image, name: str) -> None:
+    def __init__(self, segmenter: TorchLayers, image: Image, name: str) -> None:
         self._segmenter = segmenter
-        self._picture = to_tensor(image, segmenter.device)[None]
+        self._batch = to_tensor(image, segmenter.device)[None]
         self._name = name
-        self._module = find(segmenter, name)
-        self.clean, self.activation = observe(segmenter, self._picture, name)
-        self._rest: _Rest | None = None
+        self._module = find_module(segmenter, name)
+        self.clean, self.activation = segmenter.observe(image, name)
+        self._dependent: _DependentNodes | None = None
         self.note = ""
         reason = self._split()
         if reason:
-            self._rest = None
+            self._dependent = None
             self.note = (
                 f"The network could not be split at layer '{name}' ({reason}), so each ablation ran all of it: "
                 "the same numbers, more slowly."
@@ -82,20 +69,22 @@ class Tail:
         Raises:
             SegmenterError: the segmenter broke its contract.
         """
-        batch = self._picture.expand(len(activation), -1, -1, -1)
+        batch = self._batch.expand(len(activation), -1, -1, -1)
+        segmenter = self._segmenter
         with torch.inference_mode():
-            if self._rest is not None:
-                segmenter = cast(TorchSegmenter, self._segmenter)
-                output = segmenter.finish(self._rest(activation), *batch.shape[2:])
+            if self._dependent is not None:
+                output = segmenter.finish(self._dependent(activation), *batch.shape[2:])
                 return check_logits(output, batch, len(segmenter.classes), segmenter.name)
             with hooks((self._module, lambda output: activation)):
-                return self._segmenter(batch)
+                return segmenter(batch)
 
     def _split(self) -> str:
-        """Trace the network and run what comes before the layer; an empty string, or why that cannot be done."""
+        """Trace the network and run what is upstream of the layer; an empty string, or why that cannot be done."""
         # Whatever a network does that tracing does not stand is a reason to run all of it, and no error.
         try:
-            traced, outputs = trace(network(self._segmenter))
+            with torch.inference_mode():
+                given = self._segmenter.prepare(self._batch)
+            traced, outputs = trace_module(self._segmenter.module, given)
         except Exception as error:
             return f"tracing it fails: {_first_line(error)}"
         node = outputs.get(self._name)
@@ -103,29 +92,28 @@ class Tail:
             return "its trace has no value of that name"
         try:
             with torch.inference_mode():
-                given = cast(TorchSegmenter, self._segmenter).prepare(self._picture)
-                self._rest = _Rest(traced, node, given)
-                if not self._rest.matters:
+                self._dependent = _DependentNodes(traced, node, given)
+                if not self._dependent.reach_output:
                     return "the logits do not depend on it"
                 # Two at once: whatever took the size of the first batch for a constant shows here.
                 twice = self(self.activation.repeat(2, 1, 1, 1))
         except Exception as error:
             return f"running its trace fails: {_first_line(error)}"
-        allowed = TOLERANCE * float(self.clean.max() - self.clean.min()) + 1e-6
+        allowed = CLEAN_TOLERANCE * float(self.clean.max() - self.clean.min()) + 1e-6
         off = float((twice - self.clean).abs().max())
         return "" if off <= allowed else f"its trace gives logits that differ by {off:.2g}"
 
 
-class _Rest(fx.Interpreter):
+class _DependentNodes(fx.Interpreter):
     """The nodes that depend on one node, run with that node's value replaced and all others kept from one clean run.
 
     Args:
         traced: the network.
         node: whose value is replaced.
-        given: the network's input for one picture.
+        given: the network's input for one image.
 
     Attributes:
-        matters: whether the network's output depends on that node.
+        reach_output: whether the network's output depends on that node.
     """
 
     def __init__(self, traced: fx.GraphModule, node: fx.Node, given: Tensor) -> None:
@@ -136,19 +124,19 @@ class _Rest(fx.Interpreter):
         for other in traced.graph.nodes:  # in order, so every input of a node was met before it
             if any(source is node or source in self._dependent for source in other.all_input_nodes):
                 self._dependent.add(other)
-        self.matters = any(other.op == "output" for other in self._dependent)
+        self.reach_output = any(other.op == "output" for other in self._dependent)
         self._kept: dict[fx.Node, Any] = {}
-        self._whole = False
+        self._upstream_done = False
         self.run(given)
-        self._whole = True
+        self._upstream_done = True
 
     def run_node(self, n: fx.Node) -> Any:
-        if self._whole:
+        if self._upstream_done:
             return super().run_node(n)
         if n in self._dependent:
             return None
         value = super().run_node(n)
-        # Of what comes before only what crosses over to the rest is kept: skip connections, sizes, weights.
+        # Of what is upstream only what crosses over is kept: skip connections, sizes, weights.
         crosses = n is not self._node and any(user in self._dependent for user in n.users)
         self._kept[n] = value if crosses else None
         return value
@@ -160,7 +148,7 @@ class _Rest(fx.Interpreter):
 
 
 def _repeat(value: Any, count: int) -> Any:
-    """A kept value for a batch: one picture's maps become `count` of them, everything else stays.
+    """A kept value for a batch: the maps of one image become `count` of them, everything else stays.
 
     Copies, so that an operation in place cannot change what is kept.
     """

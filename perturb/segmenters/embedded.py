@@ -58,7 +58,7 @@ def streets_shortcut(device: torch.device) -> Segmenter:
 
 
 def streets_lraspp(device: torch.device) -> Segmenter:
-    """`streets-lraspp`: the same classes from a network of another family, in which every logit sees the whole picture.
+    """`streets-lraspp`: the same classes from a network of another family, in which every logit sees the whole image.
 
     Raises:
         SegmenterError: the weights file is missing or does not fit.

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from perturb.segmenters.tracing import trace
+from perturb.segmenters.tracing import trace_module
 
 _OF_EVERY_MODULE = frozenset(vars(nn.Module()))
 """Attributes that say nothing of what one module computes: hooks, and containers of weights and modules."""
@@ -68,7 +68,7 @@ def _graph(module: nn.Module) -> str:
     `forward` shows in it, and what takes no part in the computation does not.
     """
     try:
-        traced, _ = trace(module)
+        traced, _ = trace_module(module)
     except Exception:  # tracing runs the network's own code, which may not stand it
         return ""
     called = sorted({str(node.target) for node in traced.graph.nodes if node.op == "call_module"})

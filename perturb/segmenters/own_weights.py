@@ -27,7 +27,7 @@ class Architecture:
     """A network that weights can be loaded into.
 
     Attributes:
-        make: with a number of classes, returns the module with logits at the picture's size.
+        make: with a number of classes, returns the module with logits at the image's size.
         mean, std: normalisation in front of it; None where it is inside.
     """
 

@@ -171,7 +171,7 @@ register(
 register(
     "streets-lraspp",
     _streets_lraspp,
-    "The same 11 street classes from another family: LR-ASPP on MobileNetV3, in which every pixel sees the whole picture.",
+    "The same 11 street classes from another family: LR-ASPP on MobileNetV3, in which every pixel sees the whole image.",
     card=lambda: streets(
         _WEIGHTS / "streets-lraspp.json",
         architecture="LR-ASPP on MobileNetV3-Large with the reduced tail (Howard et al. 2019), with global pooling",

@@ -1,8 +1,8 @@
 """`streets-lraspp`: street scenes by a network of another family than `streets-unet`.
 
 torchvision's LR-ASPP head on its MobileNetV3-Large backbone with the reduced tail: depthwise convolutions, squeeze and
-excitation, and in the head a gate from the mean over the whole picture. So every logit depends on every pixel: there is
-no bounded receptive field, and a crop of a picture does not give the logits of the picture.
+excitation, and in the head a gate from the mean over the whole image. So every logit depends on every pixel: there is
+no bounded receptive field, and a crop of an image does not give the logits of the image.
 
 Sources: Howard et al. 2019, *Searching for MobileNetV3*, sec. 5 and 6.4 (the head), table 1 (the backbone).
 """
@@ -23,16 +23,16 @@ STRIDE = 16
 """Of the deepest maps; the backbone's last stages are dilated instead of strided."""
 
 _LOW = 4
-"""The backbone's stage whose maps, at 1/8 of the picture's size, carry the outlines to the head."""
+"""The backbone's stage whose maps, at 1/8 of the image's size, carry the outlines to the head."""
 
 _MEAN = (0.42, 0.43, 0.44)
 _STD = (0.29, 0.29, 0.29)
 
 
 class StreetsLRASPP(nn.Module):
-    """Pictures to the logits of the street classes, see `STREET_CLASSES`.
+    """Images to the logits of the street classes, see `STREET_CLASSES`.
 
-    The stages, by the names under which hooks find them: `backbone.0` (1/2 of the picture's size), … `backbone.4` (1/8),
+    The stages, by the names under which hooks find them: `backbone.0` (1/2 of the image's size), … `backbone.4` (1/8),
     … `backbone.16` (1/16), and `head`.
     """
 
@@ -55,7 +55,7 @@ class StreetsLRASPP(nn.Module):
         self.head = LRASPPHead(low, high, classes, 128)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """RGB pictures (N, 3, H, W), float in 0..1, any H and W from 1 -> logits (N, classes, H, W) float."""
+        """RGB images (N, 3, H, W), float in 0..1, any H and W from 1 -> logits (N, classes, H, W) float."""
         x = (pictures - self.mean) / self.std
         low = x
         for index, stage in enumerate(self.backbone):

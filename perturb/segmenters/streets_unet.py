@@ -1,10 +1,10 @@
 """`streets-unet`: the lab's own small segmenter of street scenes.
 
-A U-Net whose context comes from convolutions alone: no pooling of the whole picture, no attention, no statistic of
-the picture. So every logit depends on a bounded neighbourhood of its pixel (the receptive field), which makes the
-network a fair subject for "what does it need to see?", and makes crops of a picture give the logits of the picture.
+A U-Net whose context comes from convolutions alone: no pooling of the whole image, no attention, no statistic of
+the image. So every logit depends on a bounded neighbourhood of its pixel (the receptive field), which makes the
+network a fair subject for "what does it need to see?", and makes crops of an image give the logits of the image.
 
-Most of the work is done at 1/8 and 1/16 of the picture's size, where a convolution is cheap; thin things (poles,
+Most of the work is done at 1/8 and 1/16 of the image's size, where a convolution is cheap; thin things (poles,
 signs) reach the output through the skip connection at 1/2.
 """
 
@@ -19,10 +19,10 @@ from perturb.images.class_names import STREET_CLASSES
 __all__ = ["STRIDE", "StreetsUNet"]
 
 STRIDE = 16
-"""The picture is padded to a multiple of this; crops aligned to it see the same grid."""
+"""The image is padded to a multiple of this; crops aligned to it see the same grid."""
 
 _WIDTHS = (16, 48, 96, 128)
-"""Channels at 1/2, 1/4, 1/8 and 1/16 of the picture's size."""
+"""Channels at 1/2, 1/4, 1/8 and 1/16 of the image's size."""
 
 _DILATIONS = (1, 2, 4, 1)
 """Dilation of the first convolution of each residual block of the context, at 1/16."""
@@ -92,9 +92,9 @@ class Decoder(nn.Module):
 
 
 class StreetsUNet(nn.Module):
-    """Pictures to the logits of the street classes, see `STREET_CLASSES`.
+    """Images to the logits of the street classes, see `STREET_CLASSES`.
 
-    The stages, by the names under which hooks find them: `stem` (1/2 of the picture's size), `encoder1` (1/4),
+    The stages, by the names under which hooks find them: `stem` (1/2 of the image's size), `encoder1` (1/4),
     `encoder2` (1/8), `encoder3` and `context` (1/16), `decoder3` (1/8), `decoder2` (1/4), `decoder1` and `head` (1/2).
     """
 
@@ -118,7 +118,7 @@ class StreetsUNet(nn.Module):
         self.enlarge = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """RGB pictures (N, 3, H, W), float in 0..1, any H and W from 1 -> logits (N, classes, H, W) float."""
+        """RGB images (N, 3, H, W), float in 0..1, any H and W from 1 -> logits (N, classes, H, W) float."""
         height, width = pictures.shape[-2:]
         x = (pictures - self.mean) / self.std
         # Pad below and on the right, and always (by 0 too), so that tracing finds no branch and crops keep their grid.

@@ -12,23 +12,26 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from perturb.core.errors import SegmenterError
-from perturb.segmenters.base import Frame, Segmenter, two_channels
+from perturb.images.image import Image
+from perturb.segmenters.base import Frame, two_channels
+from perturb.segmenters.downstream import TorchDownstream
 from perturb.segmenters.identity import network_digest, operations_mark, weights_mark
 from perturb.segmenters.padding import own_padding
+from perturb.segmenters.torch_layers import TorchLayers
 
 
-class TorchSegmenter(Segmenter):
+class TorchSegmenter(TorchLayers):
     """Any torch module that takes `(N, 3, H, W)` and returns logits at that size, or one logit of a binary segmentation.
 
     Args:
         module: is put in evaluation mode and moved to the device.
         classes: names of its K classes; for one logit its name, or those of background and class.
         name: the module's class name by default.
-        mean, std: per-channel normalisation applied to pictures in [0, 1] first; none by default. Three values each.
+        mean, std: per-channel normalisation applied to images in [0, 1] first; none by default. Three values each.
         palette: uint8 `(K, 3)`.
         digest: of the module as it is; by default of its weights and operations, and `mean` and `std`.
         device: where to run it.
-        pads_to: pictures are padded, below and on the right, with copies of their edge, to sides that are multiples of
+        pads_to: images are padded, below and on the right, with copies of their edge, to sides that are multiples of
             this; the logits are cropped again. A size that the module cannot be run on is padded to multiples of the
             smallest power of two with which it can, so this need not be known.
 
@@ -75,7 +78,7 @@ class TorchSegmenter(Segmenter):
             None if values is None else torch.tensor(values, device=self.device).view(1, -1, 1, 1)
             for values in self._normalization
         )
-        self._fits: dict[tuple[int, int], int] = {}  # the multiple that pictures of a size are padded to
+        self._fits: dict[tuple[int, int], int] = {}  # the multiple that images of a size are padded to
         self._frames: dict[tuple[int, int], Frame] = {}
         self._marked = (self.digest, self.marks())
 
@@ -94,7 +97,7 @@ class TorchSegmenter(Segmenter):
         self._marked = (self.digest, marks)
 
     def normalise(self, batch: Tensor) -> Tensor:
-        """Pictures `(N, 3, H, W)` in [0, 1] with the module's mean and standard deviation; the same for every pixel."""
+        """Images `(N, 3, H, W)` in [0, 1] with the module's mean and standard deviation; the same for every pixel."""
         if self._mean is not None:
             batch = batch - self._mean
         if self._std is not None:
@@ -102,11 +105,9 @@ class TorchSegmenter(Segmenter):
         return batch.contiguous(memory_format=torch.channels_last)
 
     def prepare(self, batch: Tensor) -> Tensor:
-        """What the module itself is given for pictures `(N, 3, H, W)` in [0, 1]: normalised, padded, channels last."""
         return padded(self.normalise(batch), self._multiple(*batch.shape[2:]))
 
     def finish(self, output: Any, height: int, width: int) -> Any:
-        """Logits `(N, K, H, W)` from the output of the module for pictures that `prepare` has padded, not checked yet."""
         if _size(output) == _multiples(height, width, self._multiple(height, width)):
             output = output[..., :height, :width]
         return two_channels(output, len(self.classes))
@@ -121,9 +122,7 @@ class TorchSegmenter(Segmenter):
         return logits
 
     def fit(self, height: int, width: int) -> None:
-        """Find out how pictures of a size must be padded: one pass, unless a picture of that size was run before.
-
-        To be called before hooks are set, which would see passes that fail as well.
+        """Find out how images of a size must be padded: one pass, unless an image of that size was run before.
 
         Raises:
             SegmenterError: the module cannot be run on that size.
@@ -139,6 +138,9 @@ class TorchSegmenter(Segmenter):
             left, right, top, bottom = own_padding(self.module, given)
             self._frames[height, width] = Frame(top, left, given.shape[2] + top + bottom, given.shape[3] + left + right)
         return self._frames[height, width]
+
+    def downstream(self, image: Image, name: str) -> TorchDownstream:
+        return TorchDownstream(self, image, name)
 
     def _multiple(self, height: int, width: int) -> int:
         return self._fits.get((height, width), self.pads_to)

@@ -63,7 +63,7 @@ STD = (0.229, 0.224, 0.225)
 
 
 class LogitsOnly(nn.Module):
-    """A torchvision segmenter that gives its logits alone, at the picture's size, without the auxiliary head.
+    """A torchvision segmenter that gives its logits alone, at the image's size, without the auxiliary head.
 
     Its parts keep their names, `backbone` and `classifier`, and so do the tensors in a checkpoint.
     """
@@ -75,7 +75,7 @@ class LogitsOnly(nn.Module):
         self._two_scales = type(model).__name__ == "LRASPP"  # whose head takes both of the backbone's maps
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Normalised pictures (N, 3, H, W) -> logits (N, K, H, W)."""
+        """Normalised images (N, 3, H, W) -> logits (N, K, H, W)."""
         features = self.backbone(pictures)
         logits = self.classifier(features if self._two_scales else features["out"])
         return nn.functional.interpolate(logits, size=pictures.shape[-2:], mode="bilinear", align_corners=False)
@@ -128,7 +128,7 @@ def card(name: str) -> Card:
         figures=(Figure(found["miou"] / 100, f"{where}: COCO val2017, labelled as in Pascal VOC", "torchvision"),),
         use=f"Photographs of people, animals, vehicles and furniture; {_USES[name]} Of a street it knows only the vehicles and "
         "the people, everything else is background to it.",
-        speed=f"{meta['_ops']:.0f} thousand million operations a picture, by torchvision's count",
+        speed=f"{meta['_ops']:.0f} thousand million operations an image, by torchvision's count",
     )
 
 

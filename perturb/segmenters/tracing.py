@@ -1,29 +1,37 @@
-"""A network's own operations, read off by `torch.fx`."""
+"""The operations of a torch module, traced by `torch.fx`."""
 
 from __future__ import annotations
 
+import operator
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
-from torch import fx, nn
+from torch import Tensor, fx, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 _TRACING = threading.Lock()
 """Tracing patches `nn.Module` itself; two at once would leave it patched."""
 
 
-def trace(module: nn.Module) -> tuple[fx.GraphModule, dict[str, fx.Node]]:
+def trace_module(module: nn.Module, given: Tensor | None = None) -> tuple[fx.GraphModule, dict[str, fx.Node]]:
     """A network's operations in order, and which of them gives each of its modules' output, by the module's name.
 
-    A module that is used several times has no one output.
+    A module that is used several times has no single output.
+
+    Args:
+        module: in evaluation mode.
+        given: an input, `(1, C, H, W)`. With it control flow that depends on the shapes of tensors is followed, and the
+            operations are those for inputs of this height and width. Its values are not looked at: control flow that
+            depends on values cannot be traced.
 
     Raises:
         Exception: whatever a network does that tracing does not stand, such as control flow that depends on values.
     """
     if "forward" in vars(module):
         raise TypeError("its forward method was replaced")  # torch.fx would trace that of its class
-    tracer = _Tracer()
+    tracer = _Tracer(given)
     with _TRACING:
         graph = tracer.trace(module)
     return fx.GraphModule(tracer.root, graph), tracer.outputs
@@ -35,19 +43,23 @@ class _Tracer(fx.Tracer):
     Tracing replaces functions of `nn.Module` for all threads; whatever another thread runs meanwhile is passed through.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, given: Tensor | None) -> None:
         super().__init__()
         self.outputs: dict[str, fx.Node] = {}
         self._used: set[str] = set()
         self._own = threading.get_ident()
+        self._shapes = None if given is None else _ShapePropagation(given)
+
+    def _passes_through(self) -> bool:
+        return threading.get_ident() != self._own or (self._shapes is not None and self._shapes.running)
 
     def call_module(
         self, m: torch.nn.Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        if threading.get_ident() != self._own:
+        if self._passes_through():
             return forward(*args, **kwargs)
         output = super().call_module(m, forward, args, kwargs)
-        # A module that hands its input on has no node of its own, and replacing the input would change more than it.
+        # An identity operation has no node of its own, and replacing its input would change more than it.
         given = {id(value.node) for value in (*args, *kwargs.values()) if isinstance(value, fx.Proxy)}
         name = self.path_of_module(m)
         if name in self._used:  # which of its outputs is meant cannot be said
@@ -58,6 +70,58 @@ class _Tracer(fx.Tracer):
         return output
 
     def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
-        if threading.get_ident() != self._own:
+        if self._passes_through():
             return attr_val
         return super().getattr(attr, attr_val, parameter_proxy_cache)
+
+    def to_bool(self, obj: fx.Proxy) -> bool:
+        known, value = self._from_shapes(obj)
+        return bool(value) if known else super().to_bool(obj)
+
+    def iter(self, obj: fx.Proxy) -> Iterator[Any]:
+        known, value = self._from_shapes(obj)
+        return (operator.getitem(obj, index) for index in range(len(value))) if known else super().iter(obj)
+
+    def _from_shapes(self, obj: fx.Proxy) -> tuple[bool, Any]:
+        """Whether the value of a truth, number or sequence follows from shapes alone, and the value."""
+        if self._shapes is None:
+            return False, None
+        try:
+            value = self._shapes.value(self.root, obj.node)
+            return not isinstance(value, Tensor), value
+        except Exception:  # it depends on values, or the operation has no rule for shapes
+            return False, None
+
+
+class _ShapePropagation:
+    """Values of nodes for an input whose shape is known and whose values are not.
+
+    Its tensors hold no data: shapes and what follows from them are exact, and asking for a value raises.
+
+    Args:
+        given: the input.
+
+    Attributes:
+        running: whether it is running a part of the module at this moment.
+    """
+
+    def __init__(self, given: Tensor) -> None:
+        self._mode = FakeTensorMode(allow_non_fake_inputs=True)
+        self._given = given
+        self._known: dict[fx.Node, Any] = {}
+        self.running = False
+
+    def value(self, root: nn.Module, node: fx.Node) -> Any:
+        """The value of a node of the graph that is being traced."""
+        self.running = True
+        try:
+            with torch.inference_mode(False), torch.no_grad(), self._mode:
+                like = torch.empty(self._given.shape, dtype=self._given.dtype, device=self._given.device)
+                run = fx.Interpreter(root, garbage_collect_values=False, graph=node.graph)
+                run.extra_traceback, run.env, run.args_iter = False, self._known, iter([like])
+                for each in node.graph.nodes:
+                    if each not in self._known:
+                        self._known[each] = run.run_node(each)
+        finally:
+            self.running = False
+        return self._known[node]

@@ -16,8 +16,8 @@ from perturb.core.memory import _library, kept
 from perturb.core.settings import check_settings
 from perturb.core.threads import undivided
 from perturb.engine import runner
-from perturb.engine.incremental.boxes import Boxes, Patch, whole
-from perturb.engine.incremental.graph import compiled
+from perturb.engine.incremental.boxes import Boxes, ChangedBoxes, whole
+from perturb.engine.incremental.graph import lower_network
 from perturb.engine.incremental.known import Unknown
 from perturb.engine.incremental.mix import Mix
 from perturb.engine.incremental.moves import Cat
@@ -197,7 +197,7 @@ class Lateral(nn.Module):
 @pytest.mark.parametrize("size", [6, 12, 30])
 def test_enlarged_maps_are_added_to_large_ones(size):
     segmenter, image = seeded(Lateral), picture(40, 56)
-    assert len(enlarged_sums(compiled(segmenter, 40, 56))) == 2
+    assert len(enlarged_sums(lower_network(segmenter, 40, 56))) == 2
     frozen = frozen_on(segmenter, image, "d", "all", "logit")
     masks = Windows(40, 56, size=size, stride=5)
     expected = runner.run(image, masks, filled(image), segmenter, frozen, mode="whole")
@@ -207,7 +207,7 @@ def test_enlarged_maps_are_added_to_large_ones(size):
 
 def test_wide_networks_take_winograds_products():
     segmenter, image = seeded(Wide), picture(40, 52)
-    network = compiled(segmenter, 40, 52)
+    network = lower_network(segmenter, 40, 52)
     assert sum(getattr(step.op, "quick", None) is not None for step in network.steps) == 2
     frozen = frozen_on(segmenter, image, "c", "all", "logit")
     masks = Windows(40, 52, size=10, stride=9)
@@ -255,15 +255,15 @@ def test_streets_unet_with_its_trained_weights():
 
 def test_only_what_a_window_can_change_is_run():
     segmenter, image = seeded(Local), picture(96, 128)
-    network = compiled(segmenter, 96, 128)
+    network = lower_network(segmenter, 96, 128)
     given = torch.rand(1, 3, 96, 128)
     with torch.inference_mode():
         boxes = Boxes(network, given)
         changed = given.clone()
         changed[..., 40:48, 60:70] = 0
-        value = boxes(Patch(changed[..., 40:48, 60:70], ((40,), (60,))))
+        value = boxes(ChangedBoxes(changed[..., 40:48, 60:70], ((40,), (60,))))
         expected = network.clean(changed)[-1]
-    assert isinstance(value, Patch)
+    assert isinstance(value, ChangedBoxes)
     assert value.values.numel() < 0.6 * expected.numel()
     assert_allclose(whole(boxes.clean[-1], value), expected, atol=1e-5)
     (y0, y1), (x0, x1) = value.span(0, 0), value.span(1, 0)
@@ -313,7 +313,7 @@ def unknown(case):
 def test_what_is_not_known_is_run_whole(case):
     segmenter, image = unknown(case), picture(20, 24)
     with pytest.raises(Unknown):
-        compiled(segmenter, 20, 24)
+        lower_network(segmenter, 20, 24)
     got = perturb.explain(image, segmenter, perturb.Target("a", region="all"), size=6, stride=4, batch=2)
     plain = perturb.explain(image, segmenter, perturb.Target("a", region="all"), size=6, stride=4, batch=2, plain=True)
     assert_array_equal(got.heatmap, plain.heatmap)
@@ -323,7 +323,7 @@ def test_dropout_that_is_on_is_not_left_out():
     segmenter = seeded(Pooled)
     segmenter.module.train()
     with pytest.raises(Unknown, match="training mode"):
-        compiled(segmenter, 20, 24)
+        lower_network(segmenter, 20, 24)
 
 
 def test_weights_that_change_are_seen():
@@ -385,7 +385,7 @@ def test_winograd_does_not_hide_what_is_no_number():
 @pytest.mark.parametrize("kind", [Local, Pooled, Flat])
 def test_weights_pulled_back_add_up_the_enlarged_logits(kind):
     segmenter = seeded(kind)
-    network = compiled(segmenter, 37, 47)
+    network = lower_network(segmenter, 37, 47)
     with torch.inference_mode():
         low = network.clean(torch.rand(1, 3, 37, 47))[-1].double()
         large = network.logits(low)
@@ -406,7 +406,7 @@ def read_both_ways(network, low, frozen):
 def test_pixels_are_settled_as_by_argmax(noise):
     """Noisy logits leave much open, equal ones everything."""
     segmenter, image = seeded(Pooled), picture(37, 47)
-    network = compiled(segmenter, 37, 47)
+    network = lower_network(segmenter, 37, 47)
     low = torch.randn(2, 5, 7, 8, generator=torch.Generator().manual_seed(1)) * noise
     assert_same(*read_both_ways(network, low, frozen_on(segmenter, image, "c", "all", "logit")))
 
@@ -415,7 +415,7 @@ def test_pixels_are_settled_as_by_argmax(noise):
 def test_pixels_between_smooth_logits_are_settled_as_by_argmax(kind):
     """Planes meet in lines: a few cells are open, at the border of the picture as well."""
     segmenter, image = seeded(kind), picture(90, 121)
-    network = compiled(segmenter, 90, 121)
+    network = lower_network(segmenter, 90, 121)
     seed = torch.Generator().manual_seed(5)
     shape = network.steps[-1].shape
     y, x = torch.meshgrid(*(torch.linspace(-1, 1, side) for side in shape[1:]), indexing="ij")
@@ -429,7 +429,7 @@ def test_pixels_between_smooth_logits_are_settled_as_by_argmax(kind):
 @pytest.mark.parametrize("label", CLASSES)
 def test_equal_logits_go_to_the_first_class(label):
     segmenter, image = seeded(Flat), picture(20, 24)
-    network = compiled(segmenter, 20, 24)
+    network = lower_network(segmenter, 20, 24)
     low = torch.randint(0, 2, (3, *network.steps[-1].shape), generator=torch.Generator().manual_seed(2)).float()
     got, expected = read_both_ways(network, low, frozen_on(segmenter, image, label, "all", "logit"))
     assert expected.gained.sum() + expected.lost.sum() > 0
@@ -475,7 +475,7 @@ class Several(nn.Module):
 
 def test_of_several_outputs_only_the_logits_are_run():
     segmenter, image = seeded(Several), picture(37, 47)
-    network = compiled(segmenter, 37, 47)
+    network = lower_network(segmenter, 37, 47)
     assert [step.shape[0] for step in network.steps] == [3, 8, 5]
     frozen = frozen_on(segmenter, image, "b", "all", "logit")
     masks = Windows(37, 47, size=9, stride=7)
@@ -495,7 +495,7 @@ def test_ablating_a_layer_that_the_logits_do_not_need_changes_nothing():
 
 def test_joined_branches_are_mixed_without_the_join():
     segmenter, image = seeded(Mixing), picture(37, 47)
-    network = compiled(segmenter, 37, 47)
+    network = lower_network(segmenter, 37, 47)
     assert [type(step.op) for step in network.steps].count(Mix) == 2
     assert [type(step.op) for step in network.steps].count(Cat) == 1
     frozen = frozen_on(segmenter, image, "b", "all", "logit")

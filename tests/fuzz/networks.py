@@ -8,7 +8,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 import perturb
-from perturb.segmenters.onnx.layers import maps
+from perturb.images.image import image_from_pixels
 from perturb.segmenters.onnx.spec import read_spec
 from tests import onnx_files as files
 from tests.fuzz.mutations import EDGES, blind, generator, sentence
@@ -223,6 +223,7 @@ def check(seed):
     """Load one, run it, and look into it: each step gives what it promises, or says in words why not. The outcome, in a word."""
     data = mutant(seed)
     batch = torch.rand(2, 3, 16, 24, generator=torch.Generator().manual_seed(seed))
+    image = image_from_pixels(batch[0].permute(1, 2, 0).numpy(), name="random")
     try:
         graph = read_spec(data)
         told = {field: str(getattr(graph.spec, field)) for field in graph.unknown}
@@ -234,7 +235,7 @@ def check(seed):
     try:
         logits = segmenter(batch)
         assert tuple(logits.shape) == (2, len(segmenter.classes), 16, 24)
-        assert all(layer.name for layer in maps(segmenter, batch[:1]))
+        assert all(layer.name for layer in segmenter.layers(image))
     except perturb.PerturbError as error:
         sentence(error)
         return "cannot_run"

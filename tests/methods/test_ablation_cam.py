@@ -14,8 +14,7 @@ import perturb
 from perturb.core.settings import check_settings
 from perturb.methods.ablation_cam import AblationCam, activation, choose, weights
 from perturb.methods.base import Request
-from perturb.segmenters.downstream import Tail
-from perturb.segmenters.layers import Layer, activations, inside, layers, stretch
+from perturb.segmenters.layers import Layer, inside, stretch
 from tests.analytic import Constant, picture
 
 CLASSES = ["thing", "rest", "other"]
@@ -172,7 +171,7 @@ def dense(segmenter, image, layer, channels, factor=0.0):
 
 
 def tailed(segmenter, image, layer, channels):
-    tail = Tail(segmenter, image, layer)
+    tail = segmenter.downstream(image, layer)
     changed = tail.activation.repeat(len(channels), 1, 1, 1)
     changed[torch.arange(len(channels)), channels] = 0
     return tail, tail(changed).clone()
@@ -198,7 +197,7 @@ def scene():
 
 
 def test_layers_come_in_order_with_their_shapes(streets, scene):
-    found = layers(streets, scene)
+    found = streets.layers(scene)
     names = [layer.name for layer in found]
     stages = ["stem", "encoder1", "encoder2", "encoder3", "context", "decoder3", "decoder2", "decoder1", "head"]
     assert [name for name in names if name in stages] == stages
@@ -209,14 +208,14 @@ def test_layers_come_in_order_with_their_shapes(streets, scene):
     assert by_name["head"] == Layer("head", "Conv2d", (11, 56, 80), 16 * 11 + 11, by_name["head"].depth)
     assert by_name["encoder3"].parameters == by_name["encoder3.conv"].parameters > 0
     assert not any(layer.kind == "Identity" for layer in found)
-    assert layers(streets, scene) is found
-    values = activations(streets, scene, "decoder3")
+    assert streets.layers(scene) is found
+    values = streets.activations(scene, "decoder3")
     assert values.shape == (96, 14, 20)
     assert values.dtype == np.float32
 
 
 def test_only_layers_that_give_one_map_are_listed():
-    found = layers(segmenter_of(seeded(Odd)), picture(8, 10))
+    found = segmenter_of(seeded(Odd)).layers(picture(8, 10))
     assert [layer.name for layer in found] == ["first", "head"]
 
 
@@ -251,7 +250,7 @@ def test_the_tail_of_torchvision_networks_gives_what_whole_passes_give(builder):
     settle(net)
     segmenter = segmenter_of(Out(net), mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
     image = picture(64, 96)
-    names = [layer.name for layer in layers(segmenter, image)]
+    names = [layer.name for layer in segmenter.layers(image)]
     backbone = [name for name in names if name.count(".") == 2 and name.startswith("net.backbone")]
     for layer in (backbone[2], backbone[-1], choose(segmenter, image)):
         channels = [0, 7]
@@ -279,7 +278,7 @@ def test_what_comes_before_the_layer_is_not_run_again(streets, scene):
 
         handles.append(dict(streets.module.named_modules())[name].register_forward_hook(count))
     try:
-        tail = Tail(streets, scene, "decoder3")
+        tail = streets.downstream(scene, "decoder3")
         before = dict(calls)
         assert before["encoder1.0.conv"] == 2, "once in the whole network, to compare with, and once for the tail"
         for _ in range(5):
@@ -296,7 +295,7 @@ def test_what_comes_before_the_layer_is_not_run_again(streets, scene):
 def test_an_explanation_runs_what_comes_before_the_layer_as_often_for_many_channels_as_for_few(ablation):
     module = Linear()
     segmenter, image = segmenter_of(module), picture(12, 16)
-    layers(segmenter, image)  # looked at once a segmenter
+    segmenter.layers(image)  # looked at once a segmenter
     passes = {"body": 0, "head": 0}
     handles = []
     for name in passes:
@@ -328,7 +327,7 @@ def test_a_network_whose_answer_never_changes_gives_a_zero_map_and_says_so():
 
 def test_operations_in_place_do_not_spoil_what_is_kept():
     segmenter, image = segmenter_of(seeded(InPlace)), picture(6, 7)
-    tail = Tail(segmenter, image, "layer")
+    tail = segmenter.downstream(image, "layer")
     assert tail.note == ""
     for _ in range(2):
         for channels in ([1], [1, 2]):
@@ -384,7 +383,7 @@ def test_tracing_leaves_other_threads_alone(streets, scene):
     thread.start()
     try:
         for _ in range(5):
-            assert Tail(streets, scene, "decoder1").note == ""
+            assert streets.downstream(scene, "decoder1").note == ""
     finally:
         stop.set()
         thread.join()
@@ -397,7 +396,7 @@ def test_tracing_leaves_other_threads_alone(streets, scene):
 def test_a_linear_head_gives_back_its_weights():
     module, image = Linear(), picture(12, 16)
     result = explained(image, segmenter_of(module))
-    A = activations(result.segmenter, image, "act").astype(np.float64)
+    A = result.segmenter.activations(image, "act").astype(np.float64)
     head = module.head.weight[0, :, 0, 0].detach().numpy().astype(np.float64)
     drop = result.clean.score[0] - result.readings.score
     assert_allclose(drop[:5] / A.mean((1, 2))[:5], head[:5], atol=1e-5)
@@ -412,7 +411,7 @@ def test_a_linear_head_gives_back_its_weights():
     assert_array_equal(result.heatmap, result.maps["score"])
     assert result.heatmap.min() < 0 < result.heatmap.max(), "the sign is kept"
     assert result.maps["positive"].min() == 0
-    assert_array_equal(activation(result, 2), activations(result.segmenter, image, "act")[2])
+    assert_array_equal(activation(result, 2), result.segmenter.activations(image, "act")[2])
     with pytest.raises(IndexError, match="no channel 6"):
         activation(result, 6)
 
@@ -430,7 +429,7 @@ def test_readings_and_maps_are_those_of_whole_passes(streets, scene, score):
     assert result.readings.lost.max() > 0
     assert_array_equal(result.readings.hidden, 0)
     worth = (result.clean.score[0] - expected.score) / abs(result.clean.score[0])
-    cells = torch.from_numpy(np.einsum("k,kyx->yx", worth, activations(streets, scene, "decoder1")))
+    cells = torch.from_numpy(np.einsum("k,kyx->yx", worth, streets.activations(scene, "decoder1")))
     stretched = interpolate(cells[None, None], (112, 160), mode="bilinear")[0, 0, :105, :145].numpy()
     assert_allclose(result.heatmap, stretched, atol=1e-4 * np.ptp(stretched))
     assert result.facts["layer"] == "decoder1"
@@ -575,7 +574,7 @@ def test_hooks_are_gone_and_modes_kept_after_an_error(module, error):
 
     # And when the network itself breaks off, while hooks are in place.
     handle = segmenter.module.head.register_forward_pre_hook(stop)
-    for run in (lambda: layers(segmenter, picture(14, 16)), lambda: Tail(segmenter, image, layer)):
+    for run in (lambda: segmenter.layers(picture(14, 16)), lambda: segmenter.downstream(image, layer)):
         with pytest.raises(error if error is Cancel else perturb.SegmenterError):
             run()
         assert hook_count(segmenter) == 0

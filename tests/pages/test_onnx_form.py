@@ -63,13 +63,13 @@ def test_a_preset_sets_the_numbers_and_numbers_choose_their_preset():
     app.selectbox(key=key(app, "order")).select("BGR").run()
     app.selectbox(key=key(app, "scale")).select("imagenet").run()
     assert numbers(app)[2:] == ("0.406,0.456,0.485", "0.225,0.224,0.229"), "the numbers belong to the colours"
-    assert use(app).given == {"order": "BGR", "scale": "imagenet"}
+    assert use(app).load_options == {"order": "BGR", "scale": "imagenet"}
     app.text_input(key=key(app, "mean")).set_value("103.53, 116.28, 123.675").run()
     assert numbers(app)[0] == "own"
     app.text_input(key=key(app, "std")).set_value("1").run()
     app.selectbox(key=key(app, "range")).select(255.0).run()
     own = use(app)
-    assert own.given == {"order": "BGR", "scale": "bytes", "mean": "103.53,116.28,123.675", "std": "1"}
+    assert own.load_options == {"order": "BGR", "scale": "bytes", "mean": "103.53,116.28,123.675", "std": "1"}
     assert "(x − (103.53, 116.28, 123.675)) of values x in 0 … 255" in str(own.spec)
     app.text_input(key=key(app, "mean")).set_value("0").run()
     assert numbers(app)[0] == "bytes"
@@ -122,9 +122,9 @@ def test_a_heavy_network_runs_nothing_before_it_is_asked_to(monkeypatch):
     monkeypatch.setattr(onnx_form, "HEAVY", 0.0)
     monkeypatch.setattr(onnx_scales, "BUDGET", -1.0)
     runs = []
-    original = perturb.load_onnx.__globals__["OnnxSegmenter"]._run
+    original = perturb.load_onnx.__globals__["OnnxSegmenter"].run
     monkeypatch.setattr(
-        "perturb.segmenters.onnx.segmenter.OnnxSegmenter._run",
+        "perturb.segmenters.onnx.segmenter.OnnxSegmenter.run",
         lambda self, given: runs.append(1) or original(self, given),
     )
     app = upload(linear(metadata={"note": "another file"}))
@@ -172,7 +172,7 @@ def test_no_answer_for_one_file_is_taken_for_the_next():
         assert drawn <= set(classes)
         used = use(app)
         assert used.classes == classes
-        assert used.given["scale"] == "imagenet"
+        assert used.load_options["scale"] == "imagenet"
         # Answers of every kind, which the next file must not have.
         app.selectbox(key=key(app, "order")).select("BGR").run()
         app.number_input(key=key(app, "multiple")).set_value(8).run()

@@ -219,7 +219,7 @@ def test_a_visitors_graph_has_parts_too():
     app.run()
     assert not app.exception
     weights = sum(weights.numel() for weights in Net().parameters())
-    assert f"**model**: 8 nodes with **{weights} parameters**; for this picture it gives 3 × 360 × 480" in words(app)
+    assert f"**model**: 8 nodes with **{weights} parameters**; for this image it gives 3 × 360 × 480" in words(app)
     app.segmented_control(key="seg_view").set_value("catalogue").run()
     assert not app.exception
     assert "Your own network; it goes when you leave." in words(app)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import perturb
-from perturb.segmenters.channels import channels, part, stops
+from perturb.segmenters.channels import channel_statistics, part, stops
 from perturb.segmenters.layers import Layer
 from perturb.targets.quality import IGNORED, overlap
 
@@ -50,7 +50,7 @@ def test_channels_are_ordered_by_what_is_asked():
         ],
         dtype=np.float32,
     )
-    seen = channels(values, region)
+    seen = channel_statistics(values, region)
     np.testing.assert_allclose(seen.mean, [4, 1, 0, 5, 0.5])
     np.testing.assert_allclose(seen.maximum, [8, 3, 0, 5, 9])
     np.testing.assert_allclose(seen.minimum, [0, 0, 0, 5, -9])
@@ -61,7 +61,7 @@ def test_channels_are_ordered_by_what_is_asked():
     assert seen.order("number").tolist() == [0, 1, 2, 3, 4]
     with pytest.raises(perturb.SettingError, match="cannot be ordered by 'beauty'; expected one of mean, maximum"):
         seen.order("beauty")
-    np.testing.assert_array_equal(channels(values, np.ones((2, 2), bool)).inside, 0)
+    np.testing.assert_array_equal(channel_statistics(values, np.ones((2, 2), bool)).inside, 0)
 
 
 def test_overlap_of_a_class():

@@ -36,7 +36,7 @@ class Hostile(perturb.Segmenter):
         (lambda x: None, "returned a NoneType"),
         (lambda x: x[:, :2] * float("nan"), "not finite"),
         (lambda x: x[:, :2] / 0, "not finite"),
-        (lambda x: x[:, :2, ::2, ::2], "returned 27 × 19 px for a picture of 53 × 37 px.*Upsample"),
+        (lambda x: x[:, :2, ::2, ::2], "returned 27 × 19 px for an image of 53 × 37 px.*Upsample"),
         (lambda x: x, r"returned shape \(1, 3, 37, 53\), expected logits \(N=1, K=2"),
         (lambda x: x[0, :2], "returned shape"),
         (lambda x: x[:, :2].argmax(1), "returned shape"),

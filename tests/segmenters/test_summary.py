@@ -7,7 +7,8 @@ from onnx import TensorProto, helper
 from torch import nn
 
 import perturb
-from perturb.segmenters.summary import GROUP, Kind, architecture, by_kind
+from perturb.segmenters.layers import layer_access
+from perturb.segmenters.summary import GROUP, KindCount, by_kind
 from tests import onnx_files as files
 from tests.analytic import Constant, picture
 from tests.segmenters.onnx.test_layers import Net, exported
@@ -41,7 +42,7 @@ class Both(nn.Module):
 
 @pytest.fixture(scope="module")
 def odd():
-    return architecture(perturb.TorchSegmenter(Odd(), classes=["a", "b"]), picture(20, 30))
+    return perturb.TorchSegmenter(Odd(), classes=["a", "b"]).summary(picture(20, 30))
 
 
 def test_the_tree_its_shapes_and_its_weights(odd):
@@ -74,16 +75,16 @@ def test_a_part_says_by_which_name_methods_of_layers_know_it(odd):
 
 def test_kinds_are_counted_once_where_they_stand_in_two_places(odd):
     assert by_kind(odd) == (
-        Kind("Conv2d", 3, 3 * 4 * 9 + 4 + 16),
-        Kind("Linear", 1, 12),
-        Kind("BatchNorm2d", 1, 8),
-        Kind("Both", 1, 0),
-        Kind("ReLU", 1, 0),
+        KindCount("Conv2d", 3, 3 * 4 * 9 + 4 + 16),
+        KindCount("Linear", 1, 12),
+        KindCount("BatchNorm2d", 1, 8),
+        KindCount("Both", 1, 0),
+        KindCount("ReLU", 1, 0),
     )
 
 
 def test_a_graph_is_read_node_by_node():
-    whole = architecture(exported(Net().eval()), picture(20, 30))
+    whole = exported(Net().eval()).summary(picture(20, 30))
     assert [(part.kind, part.shapes[0], part.parameters) for part in whole.parts] == [
         ("Conv", (4, 10, 15), 3 * 4 * 9 + 4),
         ("Relu", (4, 10, 15), 0),
@@ -126,7 +127,7 @@ def test_the_names_of_nodes_make_the_tree_whatever_they_are(names, tree):
     ]
     segmenter = perturb.load_onnx(files.save(files.model([*nodes, last], held)), scale="unit", classes=["a", "b"],
                                   kind="logits")  # fmt: skip
-    whole = architecture(segmenter, picture(8, 9))
+    whole = segmenter.summary(picture(8, 9))
     found = [part.name for part in whole.walk()]
     assert len(found) == len(set(found))
     assert whole.parameters == 9, "one tensor of weights, used three times; the ends of the slice are no weights"
@@ -147,7 +148,7 @@ def test_the_modules_that_an_exporter_notes_make_the_tree():
         outputs=[helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["N", 3, "H", "W"])],
     )
     segmenter = perturb.load_onnx(files.save(made), scale="unit", classes=list("abc"))
-    found = [(part.name, part.kind) for part in architecture(segmenter, picture(8, 9)).walk()]
+    found = [(part.name, part.kind) for part in segmenter.summary(picture(8, 9)).walk()]
     assert found == [
         ("", "ONNX graph"),
         ("stem", GROUP),
@@ -162,4 +163,4 @@ def test_the_modules_that_an_exporter_notes_make_the_tree():
 
 def test_what_has_no_parts_is_answered_in_words():
     with pytest.raises(perturb.SegmenterError, match="'constant' is no torch network, so its layers cannot be reached"):
-        architecture(Constant(), picture(8, 9))
+        layer_access(Constant())

@@ -11,7 +11,7 @@ from torch.nn import functional
 import perturb
 from perturb.engine import runner
 from perturb.images.image import to_tensor
-from perturb.segmenters.layers import activations, layers, stretch
+from perturb.segmenters.layers import stretch
 from tests.analytic import picture
 
 
@@ -157,7 +157,7 @@ def test_padded_passes_are_incremental_too(method):
     assert np.ptp(expected.readings.score) > 0.01
     assert_allclose(got.readings.score, expected.readings.score, atol=1e-5)
     assert_allclose(got.heatmap, expected.heatmap, atol=1e-4 * np.ptp(expected.heatmap))
-    assert {layer.name: layer.shape for layer in layers(segmenter, image)}["second"] == (6, 18, 22)
+    assert {layer.name: layer.shape for layer in segmenter.layers(image)}["second"] == (6, 18, 22)
 
 
 class Padding(nn.Module):
@@ -188,7 +188,7 @@ def test_padding_that_is_not_declared_does_not_shift_the_maps(left, top, multipl
     # Logits are channels of a layer, enlarged and cropped as its maps should be.
     with torch.inference_mode():
         logits = segmenter(to_tensor(image, segmenter.device)[None])[0]
-    cells = activations(segmenter, image, "head")
+    cells = segmenter.activations(image, "head")
     for channel in range(3):
         assert_allclose(stretch(segmenter, torch.from_numpy(cells[channel]), 36, 44), logits[channel], atol=1e-6)
     # The same network in a segmenter that need not pad, on the image padded by hand.
@@ -235,7 +235,7 @@ def test_networks_of_segmentation_models_pytorch_take_any_size(kind, needs):
         (lambda: perturb.TorchSegmenter(nn.Conv2d(3, 4, 1), classes=["a", "b"]), r"returned shape \(1, 4, 9, 11\)"),
         (lambda: perturb.TorchSegmenter(nn.Conv2d(3, 2, 1), classes=["a", "b"], mean=(0.5,)), "mean .* has 1 values, expected 3"),
         (lambda: perturb.TorchSegmenter(nn.Conv2d(3, 2, 1), classes=["a", "b"], std=(1, 1, 1, 1)), "std .* has 4 values"),
-        (lambda: perturb.TorchSegmenter(nn.Conv2d(3, 2, 1, 4), classes=["a", "b"]), "returned 3 × 3 px for a picture of 11 × 9"),
+        (lambda: perturb.TorchSegmenter(nn.Conv2d(3, 2, 1, 4), classes=["a", "b"]), "returned 3 × 3 px for an image of 11 × 9"),
     ],
 )  # fmt: skip
 def test_channels_that_do_not_fit_are_said_in_a_sentence(make, message):

@@ -32,7 +32,7 @@ Corners = tuple[tuple[int, ...], tuple[int, ...]]
 
 
 @dataclass(frozen=True)
-class Patch:
+class ChangedBoxes:
     """Maps that are the clean one but for a box each.
 
     Attributes:
@@ -48,12 +48,12 @@ class Patch:
         first = self.corners[axis][row]
         return first, first + self.values.shape[2 + axis]
 
-    def one(self, row: int) -> Patch:
+    def one(self, row: int) -> ChangedBoxes:
         """One of the maps."""
-        return Patch(self.values[row : row + 1], ((self.corners[0][row],), (self.corners[1][row],)))
+        return ChangedBoxes(self.values[row : row + 1], ((self.corners[0][row],), (self.corners[1][row],)))
 
 
-Value = Patch | Tensor | None
+Value = ChangedBoxes | Tensor | None
 """What became of a map: changed in a box, changed all over `(N, C, h, w)`, or not at all."""
 
 
@@ -94,7 +94,7 @@ class Boxes:
     def _step(self, step: Step, given: Sequence[Value], at: int) -> Value:
         op = step.op
         assert op is not None
-        if isinstance(op, Mean) and isinstance(given[0], Patch):
+        if isinstance(op, Mean) and isinstance(given[0], ChangedBoxes):
             return self._mean(given[0], step.inputs[0], at)
         if at in self._sums:
             low = given[self._sums[at].enlarged]
@@ -108,7 +108,7 @@ class Boxes:
         spread = any(value is not None and alone for value, alone in zip(given, single, strict=True))
         if not op.local or spread or any(isinstance(value, Tensor) for value in given):
             return self._whole(op, given, step)
-        corners, size = _touched(op, [value for value in given if isinstance(value, Patch)], step.shape[1:])
+        corners, size = _touched(op, [value for value in given if isinstance(value, ChangedBoxes)], step.shape[1:])
         if not size[0] * size[1]:
             return None
         if size[0] * size[1] > WHOLE * step.shape[1] * step.shape[2]:
@@ -122,7 +122,7 @@ class Boxes:
             else:
                 assert not isinstance(value, Tensor)
                 patches.append(extract(self.clean[place], value, (needed[0], needed[1]), op.outside))
-        return Patch(op.part(patches, (boxes[0][0], boxes[1][0])), corners)
+        return ChangedBoxes(op.part(patches, (boxes[0][0], boxes[1][0])), corners)
 
     def _whole(self, op: Op, given: Sequence[Value], step: Step) -> Tensor:
         maps = [whole(self.clean[place], value) for value, place in zip(given, step.inputs, strict=True)]
@@ -131,13 +131,13 @@ class Boxes:
 
     def _sum(self, made: EnlargedSum, low: Tensor, given: Sequence[Value], step: Step) -> Tensor:
         other, boxes = given[made.other], []
-        if isinstance(other, Patch):
+        if isinstance(other, ChangedBoxes):
             boxes = [
                 (*corner, other.values[row : row + 1]) for row, corner in enumerate(zip(*other.corners, strict=True))
             ]
         return made(low, other if isinstance(other, Tensor) else self.clean[step.inputs[made.other]], boxes)
 
-    def _mean(self, patch: Patch, place: int, at: int) -> Tensor:
+    def _mean(self, patch: ChangedBoxes, place: int, at: int) -> Tensor:
         """Only the boxes count anew."""
         clean = self.clean[place]
         rows, columns = ([patch.span(axis, row) for row in range(len(patch.values))] for axis in (0, 1))
@@ -145,7 +145,7 @@ class Boxes:
         return self.clean[at] + change / (clean.shape[2] * clean.shape[3])
 
 
-def _touched(op: Op, given: Sequence[Patch], size: Sequence[int]) -> tuple[Corners, tuple[int, int]]:
+def _touched(op: Op, given: Sequence[ChangedBoxes], size: Sequence[int]) -> tuple[Corners, tuple[int, int]]:
     """The boxes of an operation's output that its inputs' boxes can change: corners, and the size of all of them.
 
     A box that nothing inside the map is changed in takes one cell; where that is so for all of them the size is 0.
@@ -183,7 +183,7 @@ def whole(clean: Tensor, value: Value) -> Tensor:
 
 
 def extract(
-    clean: Tensor, value: Patch | None, spans: tuple[Sequence[Span], Sequence[Span]], outside: Outside
+    clean: Tensor, value: ChangedBoxes | None, spans: tuple[Sequence[Span], Sequence[Span]], outside: Outside
 ) -> Tensor:
     """A piece of each map; pieces may reach beyond the border.
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from perturb.core.threads import cores, spread
-from perturb.engine.incremental.graph import check_clean, compiled
+from perturb.engine.incremental.graph import check_clean, lower_network
 from perturb.engine.incremental.known import Unknown
 from perturb.engine.incremental.lowering import Network
 from perturb.engine.incremental.ops import Channel, Conv, Op, Step
@@ -46,7 +46,7 @@ def channels(
     Raises:
         Unknown: why the network is not known well enough.
     """
-    network = compiled(segmenter, *picture.shape[1:], keep=layer)
+    network = lower_network(segmenter, *picture.shape[1:], keep=layer)
     if not 0 < network.places.get(layer, 0) < len(network.steps):
         raise Unknown(f"the layer '{layer}' is no step of its own")
     assert isinstance(segmenter, TorchSegmenter)

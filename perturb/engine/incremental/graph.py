@@ -16,7 +16,7 @@ from perturb.engine.incremental.known import Stale, Unknown
 from perturb.engine.incremental.lowering import Builder, Network, Recorder
 from perturb.segmenters.base import Segmenter
 from perturb.segmenters.torch_module import TorchSegmenter
-from perturb.segmenters.tracing import trace
+from perturb.segmenters.tracing import trace_module
 
 TOLERANCE = 1e-4
 """The list must give the network's own logits within this part of their range; float32 sums in another order differ by
@@ -26,7 +26,7 @@ ROUGH = 0.1
 """The same for a list that is run in 16 bits."""
 
 
-def compiled(
+def lower_network(
     segmenter: Segmenter, height: int, width: int, *, keep: str = "", dtype: torch.dtype = torch.float32
 ) -> Network:
     """A segmenter's network as known operations, for pictures of one size.
@@ -102,20 +102,22 @@ def _require_plain(segmenter: Segmenter) -> None:
 
 
 def _compile(segmenter: TorchSegmenter, height: int, width: int, keep: str, dtype: torch.dtype) -> Network:
+    seed = torch.Generator().manual_seed(0)
+    sample = torch.rand((1, 3, height, width), generator=seed).to(segmenter.device)
+    with torch.inference_mode():
+        expected = segmenter(sample)
+        given = segmenter.prepare(sample)
     try:
-        traced, outputs = trace(segmenter.module)
+        traced, outputs = trace_module(segmenter.module, given)
     except Exception as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")[:120]
         raise Unknown(f"the network cannot be traced ({reason})") from error
     if keep and keep not in outputs:
         raise Unknown(f"the trace has no value of the layer '{keep}'")
-    seed = torch.Generator().manual_seed(0)
-    sample = torch.rand((1, 3, height, width), generator=seed).to(segmenter.device)
     with torch.inference_mode():
-        expected = segmenter(sample)
         recorder = Recorder(traced)
         try:
-            recorder.run(segmenter.prepare(sample).clone())
+            recorder.run(given.clone())
         except Unknown:
             raise
         except Exception as error:

@@ -156,7 +156,7 @@ class Cat(Op):
         return Channel(one.index + before, one.maps)
 
 
-def neighbours(
+def interpolation_sources(
     size: int, small: int, first: int = 0, count: int | None = None
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     """What the cells of a line of `small` cells, enlarged bilinearly to `size`, are made of.

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from perturb.core.threads import cores, spread
-from perturb.engine.incremental.boxes import WHOLE, Boxes, Patch, Value
+from perturb.engine.incremental.boxes import WHOLE, Boxes, ChangedBoxes, Value
 from perturb.engine.incremental.cost import dearer
-from perturb.engine.incremental.graph import check_clean, compiled
+from perturb.engine.incremental.graph import check_clean, lower_network
 from perturb.engine.incremental.known import Unknown
 from perturb.engine.incremental.lowering import Network
 from perturb.engine.incremental.ops import Span
@@ -64,7 +64,7 @@ def passes(
         raise Unknown("parts of a network are run on processors only")
     if len(masks) < FEWEST and not half:
         raise Unknown(f"{len(masks)} perturbations are too few to repay the preparation")
-    network = compiled(segmenter, *picture.shape[1:], dtype=dtype)
+    network = lower_network(segmenter, *picture.shape[1:], dtype=dtype)
     if (size := sum(c * h * w for c, h, w in (s.shape for s in network.steps)) * dtype.itemsize) > MEMORY:
         raise Unknown(f"the clean maps would take {size / 1e9:.1f} GB")
     if not half:
@@ -135,7 +135,7 @@ class Passes:
         )
         corners = zip(group, rows, columns, strict=True)
         pieces = [painted[row : row + 1, :, y : y + height, x : x + width] for row, y, x in corners]
-        return Patch(self._prepare(torch.cat(pieces)), (rows, columns))
+        return ChangedBoxes(self._prepare(torch.cat(pieces)), (rows, columns))
 
     def _prepare(self, pictures: Tensor) -> Tensor:
         # Normalisation is the same for every pixel, so a piece of a picture can be normalised alone.

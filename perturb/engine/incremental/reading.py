@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from perturb.engine.incremental.boxes import Patch, Value, extract
+from perturb.engine.incremental.boxes import ChangedBoxes, Value, extract
 from perturb.engine.incremental.lowering import Network
-from perturb.engine.incremental.moves import Crop, Resize, neighbours
+from perturb.engine.incremental.moves import Crop, Resize, interpolation_sources
 from perturb.engine.incremental.ops import Span
 from perturb.targets.readings import Readings
 from perturb.targets.target import Frozen, Reader
@@ -76,7 +76,7 @@ class LowReader:
         one_by_one = [self._read(value.one(row), hidden[row : row + 1]) for row in range(len(hidden))]
         return Readings.concatenate(one_by_one)
 
-    def _read(self, value: Patch, hidden: Tensor) -> Readings:
+    def _read(self, value: ChangedBoxes, hidden: Tensor) -> Readings:
         """Readings of one picture that changed in a box."""
         spans = self._enlarge.touched((value.span(0, 0), value.span(1, 0)))
         now = self._now
@@ -97,7 +97,7 @@ class LowReader:
             return self._probability(low, self._around).sum((1, 2)) / self._pixels
         return None
 
-    def _moved(self, value: Patch, spans: tuple[Span, Span] | None) -> Tensor | None:
+    def _moved(self, value: ChangedBoxes, spans: tuple[Span, Span] | None) -> Tensor | None:
         """The same from what changed."""
         if self._score == "iou":
             return None
@@ -113,12 +113,12 @@ class LowReader:
                 change = float((self._probability(value, box)[0] - self._sure[_slices(box)]).sum()) / self._pixels
         return torch.tensor([self._clean_score + change], dtype=torch.float64)
 
-    def _probability(self, value: Patch | Tensor, spans: tuple[Span, Span]) -> Tensor:
+    def _probability(self, value: ChangedBoxes | Tensor, spans: tuple[Span, Span]) -> Tensor:
         """Softmax of the class in a box, zero outside the region, `(N, …)`."""
         sure = self._enlarge(self._clean, value, spans).softmax(1)[:, self._frozen.index].double()
         return sure * self._region[_slices(spans)]
 
-    def _mask(self, value: Patch | Tensor, spans: tuple[Span, Span]) -> Tensor:
+    def _mask(self, value: ChangedBoxes | Tensor, spans: tuple[Span, Span]) -> Tensor:
         """Which pixels of a box are the class, bool `(N, …)`."""
         low = self._enlarge.small(self._clean, value, spans)
         if low.device.type != "cpu":
@@ -170,14 +170,14 @@ class Enlargement:
         )
         return rows, columns
 
-    def small(self, clean: Tensor, value: Patch | Tensor, spans: tuple[Span, Span]) -> Tensor:
+    def small(self, clean: Tensor, value: ChangedBoxes | Tensor, spans: tuple[Span, Span]) -> Tensor:
         """The cells that pixels of a box read."""
         rows, columns = self._needed(spans)
         if isinstance(value, Tensor):
             return value[..., slice(*rows), slice(*columns)].float()
         return extract(clean, value, ([rows], [columns]), "edge").float()
 
-    def __call__(self, clean: Tensor, value: Patch | Tensor, spans: tuple[Span, Span]) -> Tensor:
+    def __call__(self, clean: Tensor, value: ChangedBoxes | Tensor, spans: tuple[Span, Span]) -> Tensor:
         """Enlarged logits of a box, `(N, K, …)`."""
         return self.large(self.small(clean, value, spans), spans)
 
@@ -227,7 +227,7 @@ def _reads(size: int, small: int, first: int, count: int) -> tuple[Ints, npt.NDA
         The half-open span of cells for each, int64 `(count, 2)`; the weight of its last cell, float64 `(count,)`; the
         weights of all cells, float64 `(count, small)`.
     """
-    cells, share = neighbours(size, small, first, count)
+    cells, share = interpolation_sources(size, small, first, count)
     matrix, rows = np.zeros((count, small)), np.arange(count)
     np.add.at(matrix, (rows, cells[:, 0]), 1.0 - share)
     np.add.at(matrix, (rows, cells[:, 1]), share)

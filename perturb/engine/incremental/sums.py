@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from perturb.engine.incremental.lowering import Network
-from perturb.engine.incremental.moves import Resize, neighbours
+from perturb.engine.incremental.moves import Resize, interpolation_sources
 from perturb.engine.incremental.ops import Place, Pointwise
 
 
@@ -25,7 +25,7 @@ class EnlargedSum:
     def __init__(self, resize: Resize, enlarged: int, *, rectified: bool) -> None:
         self.enlarged, self.other = enlarged, 1 - enlarged
         self._size = resize.size
-        lines = [neighbours(to, of) for to, of in zip(resize.size, resize.given, strict=True)]
+        lines = [interpolation_sources(to, of) for to, of in zip(resize.size, resize.given, strict=True)]
         (self._rows, down), (self._columns, right) = lines
         self._down, self._right = down.astype(np.float32), right.astype(np.float32)
         self._lowest = np.float32(0 if rectified else -np.inf)

@@ -24,9 +24,9 @@ MAX_NODES = 20_000
 MAX_INPUT_SIDE = 2048
 """The longest side, in pixels, that a graph may ask for."""
 MAX_ELEMENTS = 250_000_000
-"""Values that one tensor inside the graph may hold for one picture: 1 GB of float32."""
+"""Values that one tensor inside the graph may hold for one image: 1 GB of float32."""
 DOMAINS = ("", "ai.onnx")
-"""The operators that every ONNX runtime has. Classical machine learning (`ai.onnx.ml`) segments no pictures."""
+"""The operators that every ONNX runtime has. Classical machine learning (`ai.onnx.ml`) segments no images."""
 CONTROL_FLOW = ("If", "Loop", "Scan", "SequenceMap")
 RANDOM = ("Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike")
 
@@ -41,7 +41,7 @@ _SMALL = 4096
 """Constants up to this many bytes may be shapes, and stay where shapes are worked out."""
 
 
-def check(data: bytes, name: str = "the file") -> onnx.ModelProto:
+def check_file(data: bytes, name: str = "the file") -> onnx.ModelProto:
     """Parse an ONNX file, if it is one that can be run safely.
 
     Args:
@@ -81,11 +81,11 @@ def check(data: bytes, name: str = "the file") -> onnx.ModelProto:
 
 
 def check_memory(model: onnx.ModelProto, shapes: dict[str, tuple[int, ...]], name: str = "the file") -> onnx.ModelProto:
-    """Refuse a graph one of whose tensors would be too large for one picture.
+    """Refuse a graph one of whose tensors would be too large for one image.
 
     Args:
         model: from `check`.
-        shapes: the inputs' shapes for the picture, by name.
+        shapes: the inputs' shapes for the image, by name.
 
     Returns:
         The graph without its weights, its shapes worked out as far as that can be done without running it.
@@ -110,7 +110,7 @@ def check_memory(model: onnx.ModelProto, shapes: dict[str, tuple[int, ...]], nam
         if size > MAX_ELEMENTS:
             raise SegmenterError(
                 f"'{name}' would need {size:,} values for its tensor '{value.name}' alone, expected at most "
-                f"{MAX_ELEMENTS:,}. Export it for a smaller picture."
+                f"{MAX_ELEMENTS:,}. Export it for a smaller image."
             )
     for value in bare.graph.output:
         tensor, said = value.type.tensor_type, declared[value.name]
@@ -159,7 +159,7 @@ def _check_graph(model: onnx.ModelProto, name: str) -> None:
         live = node.op_type == "Dropout" and len(node.input) > 2 and node.input[2] not in off
         if node.op_type in RANDOM or live:
             raise SegmenterError(
-                f"'{name}' draws random numbers ('{node.op_type}'), so one picture would have many answers; expected a "
+                f"'{name}' draws random numbers ('{node.op_type}'), so one image would have many answers; expected a "
                 "graph without them. Export the network in evaluation mode."
             )
     if graph.sparse_initializer:
@@ -180,19 +180,19 @@ def _check_graph(model: onnx.ModelProto, name: str) -> None:
         ):
             raise SegmenterError(
                 f"'{name}' asks for an input '{value.name}' of {' × '.join(str(side or '?') for side in sides)}, expected "
-                f"sides of at most {MAX_INPUT_SIDE} px (pictures here have at most {MAX_SIDE}). Export it for a smaller one."
+                f"sides of at most {MAX_INPUT_SIDE} px (images here have at most {MAX_SIDE}). Export it for a smaller one."
             )
 
 
 def _check_sizes(graph: onnx.GraphProto, name: str) -> None:
-    """Sizes may depend on the picture's size, never on what is in it: else no trial run says what the next one takes."""
+    """Sizes may depend on the image's size, never on what is in it: else no trial run says what the next one takes."""
     held = {tensor.name for tensor in graph.initializer}
     seen = {value.name for value in graph.input} - held
     for node in graph.node:
         if any(node.input[place] in seen for place in SIZED_BY.get(node.op_type, ()) if place < len(node.input)):
             raise SegmenterError(
-                f"In '{name}' the content of the picture decides how large the result of '{node.op_type}' is, so its memory "
-                f"has no bound; expected sizes that depend on the picture's size alone. {HOW}"
+                f"In '{name}' the content of the image decides how large the result of '{node.op_type}' is, so its memory "
+                f"has no bound; expected sizes that depend on the image's size alone. {HOW}"
             )
         if node.op_type not in ("Shape", "Size") and any(given in seen for given in node.input):
             seen.update(node.output)

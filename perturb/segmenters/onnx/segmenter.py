@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import math
-import threading
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,29 +16,31 @@ from torch.nn.functional import interpolate, pad
 
 from perturb.core.errors import SegmenterError
 from perturb.core.quoting import class_list, python_literal, shell_option
-from perturb.segmenters.base import Frame, Segmenter
+from perturb.images.image import Image
+from perturb.segmenters.base import Frame
+from perturb.segmenters.card import Card
 from perturb.segmenters.onnx.checks import MAX_BYTES, first_line
-from perturb.segmenters.onnx.runtime import onnxruntime
+from perturb.segmenters.onnx.layers import OnnxLayers
 from perturb.segmenters.onnx.scaling import in_order, text_of
-from perturb.segmenters.onnx.session import TYPES, open_session
+from perturb.segmenters.onnx.session import TYPES, shared_session
 from perturb.segmenters.onnx.spec import OnnxGraph, OnnxSpec, complete, read_spec
+from perturb.segmenters.onnx.summary import graph_summary
+from perturb.segmenters.summary import Part
 
 FLOOR = 1e-7
 """Probabilities are taken for at least this much before their logarithm; it is what float32 tells from 0 beside 1."""
-LOADED = 3
-"""Networks that stay loaded; the one that was not used for longest is let go, and loaded again when it is needed."""
 
 
-class OnnxSegmenter(Segmenter):
+class OnnxSegmenter(OnnxLayers):
     """A network in an ONNX file, run by onnxruntime on the processor.
 
-    Pictures in [0, 1] are scaled as the spec says. A graph of a fixed size gets the picture resized to it (bilinear, with
+    Images in [0, 1] are scaled as the spec says. A graph of a fixed size gets the image resized to it (bilinear, with
     antialiasing where it shrinks; proportions are not kept), one that takes any size gets it as it is, or padded to a
-    multiple. What comes back is brought to the picture's size bilinearly, as logits: probabilities become
+    multiple. What comes back is brought to the image's size bilinearly, as logits: probabilities become
     log max(p, 1e-7), so that their softmax gives them back. One channel z (or a probability p, z = log p − log (1 − p))
     becomes two classes with the logits (0, z).
 
-    The maps inside the graph can be read and changed (see `onnx_layers`); there are no gradients.
+    The maps inside the graph can be read and changed; there are no gradients.
 
     Args:
         data: bytes of the file.
@@ -57,8 +57,6 @@ class OnnxSegmenter(Segmenter):
     Raises:
         SegmenterError: names that do not fit the channels.
     """
-
-    abilities: ClassVar[frozenset[str]] = frozenset({"layers"})
 
     def __init__(
         self,
@@ -86,47 +84,63 @@ class OnnxSegmenter(Segmenter):
         settings = hashlib.blake2b(f"({spec.identity}, {words!r})".encode(), digest_size=4).hexdigest()
         super().__init__(name, classes=words, palette=palette, digest=f"{self.file_digest}-{settings}", device="cpu")
         self.data, self.graph, self.spec = data, graph, spec
-        arguments = {"classes": list(words), **self.given}
-        told = "".join(f", {key}={python_literal(value)}" for key, value in arguments.items())
-        self.recipe = f"perturb.load_onnx({python_literal(name)}{told})"
+        arguments = {"classes": list(words), **self.load_options}
+        literals = "".join(f", {key}={python_literal(value)}" for key, value in arguments.items())
+        self.recipe = f"perturb.load_onnx({python_literal(name)}{literals})"
         self.options = (
             *shell_option("--segmenter", name),
             *shell_option("--classes", class_list(words)),
-            *(part for key, value in self.given.items() for part in ("--onnx", f"{key}={value}")),
+            *(part for key, value in self.load_options.items() for part in ("--onnx", f"{key}={value}")),
         )
 
     def load(self) -> None:
-        """Load the network now, not at the first picture.
+        """Load the network now, not at the first image.
 
         Raises:
             SegmenterError: onnxruntime cannot load it.
         """
-        _session(self.file_digest, self.data, self.name)
+        shared_session(self.file_digest, self.data, self.name, torch.get_num_threads())
 
     @property
-    def given(self) -> dict[str, str]:
-        """What `load_onnx` was told beside the file and the class names, to be told again."""
+    def input_note(self) -> str:
+        return str(self.spec)
+
+    def card(self) -> Card:
+        return Card(
+            architecture="ONNX graph; " + ", ".join(f"{name} {value}" for name, value in self.graph.facts.items()),
+            classes=self.classes,
+            megabytes=len(self.data) / 1e6,
+            input=self.input_note,
+            abilities=("logits", *sorted(self.abilities)),
+        )
+
+    def summary(self, image: Image) -> Part:
+        return graph_summary(self, image)
+
+    @property
+    def load_options(self) -> dict[str, str]:
+        """The arguments of `load_onnx` that load it again, beside the file and the class names."""
         spec, said = self.spec, self.graph.spec
-        told = {
+        options = {
             field: str(getattr(spec, field))
             for field in ("layout", "order", "kind", "output_layout")
             if field in self.graph.unknown or getattr(spec, field) != getattr(said, field)
         }
         if "scale" in self.graph.unknown or (spec.scale, spec.mean, spec.std) != (said.scale, said.mean, said.std):
             numbers = {"mean": text_of(spec.mean), "std": text_of(spec.std)} if spec.mean else {}
-            told |= {"scale": spec.scale, **numbers}
+            options |= {"scale": spec.scale, **numbers}
         if len(self.graph.outputs) > 1:
-            told["output"] = spec.output
-        return told | ({"multiple": str(spec.multiple)} if spec.multiple > 1 else {})
+            options["output"] = spec.output
+        return options | ({"multiple": str(spec.multiple)} if spec.multiple > 1 else {})
 
     def logits(self, batch: Tensor) -> Tensor:
         given = self.prepare(batch)
         step = len(given) if self.graph.batch is None else 1
-        parts = [self._run(given[start : start + step]) for start in range(0, len(given), max(1, step))]
+        parts = [self.run(given[start : start + step]) for start in range(0, len(given), max(1, step))]
         return self.read(np.concatenate(parts), *batch.shape[2:])
 
     def read(self, answer: npt.NDArray[np.float32], height: int, width: int) -> Tensor:
-        """Logits `(N, K, H, W)` for pictures of `height` × `width`, from what the graph gives for `prepare`d ones.
+        """Logits `(N, K, H, W)` for images of `height` × `width`, from the graph's output for `prepare`d ones.
 
         Raises:
             SegmenterError: another number of channels than classes, or numbers that are no probabilities.
@@ -150,7 +164,7 @@ class OnnxSegmenter(Segmenter):
 
     @property
     def pads_to(self) -> int:
-        """Pictures are padded, below and on the right, to sides that are multiples of this."""
+        """Images are padded, below and on the right, to sides that are multiples of this."""
         return 1 if self.spec.size is not None else self.spec.multiple
 
     def frame(self, height: int, width: int) -> Frame:
@@ -160,7 +174,6 @@ class OnnxSegmenter(Segmenter):
         return -(-side // self.pads_to) * self.pads_to
 
     def prepare(self, batch: Tensor) -> npt.NDArray[Any]:
-        """What the graph is given for images `(N, 3, H, W)`, RGB in [0, 1]: scaled, in its order, layout and type."""
         height, width = batch.shape[2:]
         if self.spec.size is not None:
             if (height, width) != self.spec.size:
@@ -175,8 +188,13 @@ class OnnxSegmenter(Segmenter):
         values = batch.clamp(0, 255).round() if kind is np.uint8 else batch
         return np.ascontiguousarray(values.numpy(), dtype=kind)
 
-    def _run(self, given: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        session = _session(self.file_digest, self.data, self.name)
+    def run(self, given: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """The graph's output, float32 with four axes, for `prepare`d images.
+
+        Raises:
+            SegmenterError: it cannot run on them, or gives something else.
+        """
+        session = shared_session(self.file_digest, self.data, self.name, torch.get_num_threads())
         try:
             (scores,) = session.run([self.spec.output], {self.spec.input: given})
         except Exception as error:  # of whatever kind: the graph's fault, not the lab's
@@ -187,7 +205,7 @@ class OnnxSegmenter(Segmenter):
             ) from error
         if scores.ndim != 4 or scores.shape[0] != len(given) or not scores.size:
             raise SegmenterError(
-                f"'{self.name}' gave scores of shape {scores.shape} for {len(given)} pictures, expected four axes, none of them empty: "
+                f"'{self.name}' gave scores of shape {scores.shape} for {len(given)} images, expected four axes, none of them empty: "
                 f"{self.spec.output_layout}. Choose another output, or export it without what comes after the scores."
             )
         return np.asarray(scores, dtype=np.float32)
@@ -219,24 +237,24 @@ def load_onnx(source: str | Path | bytes, *, classes: Sequence[str] = (), name: 
         spec: fields of `OnnxSpec`.
 
     Raises:
-        SegmenterError: the file cannot be read, is refused (see `onnx_checks`), is no segmenter, or the spec is not
+        SegmenterError: the file cannot be read, is refused (see `perturb.segmenters.onnx.checks`), is no segmenter, or the spec is not
             complete or does not fit.
     """
     return _load(source, classes, name, spec)
 
 
-def load_as_told(path: str | Path, told: Mapping[str, str], classes: Sequence[str] = ()) -> OnnxSegmenter:
-    """A segmenter from an ONNX file and words, as a command line has them.
+def load_onnx_options(path: str | Path, options: Mapping[str, str], classes: Sequence[str] = ()) -> OnnxSegmenter:
+    """A segmenter from an ONNX file and options as text, as the command line has them.
 
     Args:
         path: of the file.
-        told: fields of `OnnxSpec`, and `classes`: names with commas between them.
-        classes: their names, if they do not stand in `told`.
+        options: fields of `OnnxSpec`, and `classes`: names with commas between them.
+        classes: their names, if they do not stand in `options`.
 
     Raises:
         SegmenterError: as in `load_onnx`.
     """
-    spec = dict(told)
+    spec = dict(options)
     names = [word.strip() for word in spec.pop("classes", "").split(",") if word.strip()]
     return _load(path, names or classes, "", spec)
 
@@ -260,18 +278,3 @@ def _read(path: Path) -> tuple[bytes, str]:
     except (OSError, ValueError) as error:  # a path with a zero byte is a ValueError
         why = getattr(error, "strerror", None) or error
         raise SegmenterError(f"The ONNX file '{path}' cannot be read ({why}). Check the path.") from error
-
-
-_SESSIONS: OrderedDict[str, onnxruntime.InferenceSession] = OrderedDict()
-_LOADING = threading.Lock()
-
-
-def _session(digest: str, data: bytes, name: str) -> onnxruntime.InferenceSession:
-    """The network, loaded; at most `LOADED` of them are at a time."""
-    with _LOADING:
-        if digest not in _SESSIONS:
-            while len(_SESSIONS) >= LOADED:
-                _SESSIONS.popitem(last=False)
-            _SESSIONS[digest] = open_session(data, name, torch.get_num_threads())
-        _SESSIONS.move_to_end(digest)
-        return _SESSIONS[digest]

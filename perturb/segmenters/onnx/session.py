@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,8 @@ MEMORY = 4_000_000_000
 """Bytes that loading and one run may take."""
 SECONDS = 60
 """Processor time that they may take."""
+LOADED = 3
+"""Networks that stay loaded; the one that was not used for longest is let go, and loaded again when it is needed."""
 TYPES = {"FLOAT": np.float32, "FLOAT16": np.float16, "DOUBLE": np.float64, "UINT8": np.uint8}
 
 _ONE_AT_A_TIME = threading.Lock()
@@ -61,14 +64,35 @@ def open_session(data: bytes, name: str, threads: int) -> onnxruntime.InferenceS
         raise SegmenterError(f"onnxruntime cannot load '{name}': {first_line(error)}. {HOW}") from error
 
 
+SESSIONS: OrderedDict[str, onnxruntime.InferenceSession] = OrderedDict()
+"""The loaded networks by the digest of their file, the one that was not used for longest first."""
+_LOADING = threading.Lock()
+
+
+def shared_session(digest: str, data: bytes, name: str, threads: int) -> onnxruntime.InferenceSession:
+    """The network, loaded once for all who use the same file; at most `LOADED` of them are at a time.
+
+    Args:
+        digest: of the file.
+        data, name, threads: as in `open_session`, with its errors.
+    """
+    with _LOADING:
+        if digest not in SESSIONS:
+            while len(SESSIONS) >= LOADED:
+                SESSIONS.popitem(last=False)
+            SESSIONS[digest] = open_session(data, name, threads)
+        SESSIONS.move_to_end(digest)
+        return SESSIONS[digest]
+
+
 def rehearse(data: bytes, height: int, width: int, name: str = "the file", *, memory: int = MEMORY) -> float | None:
     """Check a file, load it and run it once, in another process.
 
-    A run that merely fails is no reason to refuse: a picture of other sides may be what the graph needs.
+    A run that merely fails is no reason to refuse: an image of other sides may be what the graph needs.
 
     Args:
         data: the file.
-        height, width: of the picture to run it on, unless the graph has a size of its own.
+        height, width: of the image to run it on, unless the graph has a size of its own.
         name: what messages call it.
         memory: bytes it may take.
 
@@ -90,7 +114,7 @@ def rehearse(data: bytes, height: int, width: int, name: str = "the file", *, me
     if code != 0:
         raise SegmenterError(
             f"'{name}' could not be loaded and run once within {memory / 1e9:g} GB of memory and {SECONDS} s of processor "
-            "time; it was not loaded here. Export a smaller network, or one for a smaller picture."
+            "time; it was not loaded here. Export a smaller network, or one for a smaller image."
         )
     return float(words) if words else None
 

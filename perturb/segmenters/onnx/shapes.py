@@ -43,7 +43,7 @@ def input_of(model: onnx.ModelProto, name: str) -> onnx.ValueInfoProto:
     if len(inputs) != 1:
         raise SegmenterError(
             f"'{name}' takes {len(inputs)} inputs ({', '.join(value.name for value in inputs[:5])}), expected one: the "
-            f"picture. {HOW}"
+            f"image. {HOW}"
         )
     value: onnx.ValueInfoProto = inputs[0]
     tensor = value.type.tensor_type
@@ -52,12 +52,12 @@ def input_of(model: onnx.ModelProto, name: str) -> onnx.ValueInfoProto:
     words = " × ".join(str(dim or "any") for dim in dims) or "an unknown shape"
     if len(dims) != 4 or kind not in (*_FLOATS, "UINT8"):
         raise SegmenterError(
-            f"The input '{value.name}' of '{name}' is {kind.lower()}, {words}; expected colour pictures, float32 "
+            f"The input '{value.name}' of '{name}' is {kind.lower()}, {words}; expected colour images, float32 "
             f"(N, 3, H, W) or (N, H, W, 3), or grey ones with 1 channel. {HOW}"
         )
     if dims[0] > 1:
         raise SegmenterError(
-            f"'{name}' takes exactly {dims[0]} pictures at once, expected 1 or any number. Export it with a batch of one, "
+            f"'{name}' takes exactly {dims[0]} images at once, expected 1 or any number. Export it with a batch of one, "
             "or with a batch of any size."
         )
     return value
@@ -137,7 +137,7 @@ def _group(node: onnx.NodeProto) -> int:
 
 
 def outputs_of(bare: onnx.ModelProto, name: str) -> dict[str, tuple[int, ...]]:
-    """The outputs that may hold scores, with their shapes for one picture; 0 where unknown, empty where nothing is."""
+    """The outputs that may hold scores, with their shapes for one image; 0 where unknown, empty where nothing is."""
     found: dict[str, tuple[int, ...]] = {}
     refused: list[str] = []
     for value in bare.graph.output:
@@ -146,7 +146,7 @@ def outputs_of(bare: onnx.ModelProto, name: str) -> dict[str, tuple[int, ...]]:
         dims = tuple(dim.dim_value for dim in tensor.shape.dim)
         if kind in _FLOATS and len(dims) == 4 and sum(dim != 1 for dim in dims) < 2:
             refused.append(
-                f"'{value.name}' is {dims[1]} × {dims[2]} × {dims[3]}, one score a class for the whole picture"
+                f"'{value.name}' is {dims[1]} × {dims[2]} × {dims[3]}, one score a class for the whole image"
             )
         elif kind in _FLOATS and (len(dims) == 4 or not tensor.HasField("shape")):
             found[value.name] = dims
@@ -163,7 +163,7 @@ def outputs_of(bare: onnx.ModelProto, name: str) -> dict[str, tuple[int, ...]]:
 
 
 def output_layout(dims: tuple[int, ...], height: int, width: int, default: Layout) -> tuple[Layout, bool]:
-    """Which axes of the output are the picture's: those in its proportions. And whether that is sure."""
+    """Which axes of the output are the image's: those in its proportions. And whether that is sure."""
     if not dims:
         return default, False
     first = _proportional(dims[2], dims[3], height, width)

@@ -1,4 +1,4 @@
-"""What an ONNX graph says about its pictures and its scores, and what has to be asked because it does not say."""
+"""What an ONNX graph says about its images and its scores, and what has to be asked because it does not say."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from perturb.core.errors import PerturbError, SegmenterError
 from perturb.images.image import MAX_SIDE
-from perturb.segmenters.onnx.checks import HOW, check, check_memory, first_line
+from perturb.segmenters.onnx.checks import HOW, check_file, check_memory, first_line
 from perturb.segmenters.onnx.runtime import onnx
 from perturb.segmenters.onnx.scaling import ORDERS, SCALES, Order, Scale, Scaling, scaling_of, settle
 from perturb.segmenters.onnx.shapes import (
@@ -44,14 +44,14 @@ MAX_MULTIPLE = 256
 
 @dataclass(frozen=True)
 class OnnxSpec:
-    """How to give pictures to a graph, and how to read its answer.
+    """How to give images to a graph, and how to read its answer.
 
     Attributes:
         input: name of the input.
         output: name of the output with the scores.
         layout: of the input.
-        size: H, W that the graph is made for: pictures are resized to it, and the logits back. None if it takes any.
-        multiple: pictures are padded (the border repeated) to sides that are multiples of this; 1 for none.
+        size: H, W that the graph is made for: images are resized to it, and the logits back. None if it takes any.
+        multiple: images are padded (the border repeated) to sides that are multiples of this; 1 for none.
         scale: what the graph expects of the values, see `SCALES`.
         kind: what it gives, see `KINDS`.
         output_layout: of the output.
@@ -102,7 +102,7 @@ class OnnxGraph:
         classes: names that the file carries; empty for most.
         colours: channels of the input: 3, or 1 for a grey one.
         dtype: of the input: `FLOAT`, `FLOAT16`, `DOUBLE` or `UINT8`.
-        batch: pictures that one run takes: 1 or any (None).
+        batch: images that one run takes: 1 or any (None).
         facts: nodes, weights, operator set and the program that wrote the file, for people.
     """
 
@@ -131,7 +131,7 @@ def read_spec(data: bytes, name: str = "the file", *, output: str = "", layout: 
         layout: of the input, where the graph does not say.
 
     Raises:
-        SegmenterError: the file is refused (see `onnx_checks`), or the graph is no segmenter of colour pictures.
+        SegmenterError: the file is refused (see `onnx_checks`), or the graph is no segmenter of colour images.
     """
     try:
         return _read_spec(data, name, output, layout)
@@ -144,7 +144,7 @@ def read_spec(data: bytes, name: str = "the file", *, output: str = "", layout: 
 
 
 def _read_spec(data: bytes, name: str, output: str, layout: str) -> OnnxGraph:
-    model = check(data, name)
+    model = check_file(data, name)
     value = input_of(model, name)
     dims = [dim.dim_value for dim in value.type.tensor_type.shape.dim]
     unknown: list[str] = []
@@ -154,7 +154,7 @@ def _read_spec(data: bytes, name: str, output: str, layout: str) -> OnnxGraph:
         read = _choice("layout", layout) if layout else read
     sides = (dims[2], dims[3]) if read == "NCHW" else (dims[1], dims[2])
     size = (sides[0], sides[1]) if all(sides) else None
-    # Sides of a known ratio, so that the output's shape tells which of its axes are the picture's.
+    # Sides of a known ratio, so that the output's shape tells which of its axes are the image's.
     height, width = size or (sides[0] or MAX_SIDE, sides[1] or 3 * MAX_SIDE // 4)
     shape = (1, colours, height, width) if read == "NCHW" else (1, height, width, colours)
     bare = check_memory(model, {value.name: shape}, name)

@@ -18,6 +18,7 @@ from perturb.segmenters.onnx.scaling import ORDERS, PRESETS
 from perturb.segmenters.onnx.session import rehearse
 from perturb.segmenters.onnx.spec import read_spec
 from tests import onnx_files as files
+from tests.analytic import picture
 
 BATCH = torch.rand(2, 3, 8, 9, generator=torch.Generator().manual_seed(0))
 KERNELS = {3: np.array([[1.0, -2.0, 0.5], [0.3, 0.2, -1.0]]), 1: np.array([[2.0], [-0.7]])}
@@ -80,7 +81,7 @@ def test_every_preset_order_and_layout_gives_what_numpy_gives(scale, order, layo
     logits = np.einsum("kc,nchw->nkhw", KERNELS[channels], expected)
     assert_allclose(segmenter(BATCH), logits, rtol=1e-4, atol=1e-4)
     # Told again, it is the same; and so is the same scaling in numbers.
-    assert perturb.load_onnx(segmenter.data, **segmenter.given).digest == segmenter.digest
+    assert perturb.load_onnx(segmenter.data, **segmenter.load_options).digest == segmenter.digest
     made = PRESETS[scale].reversed() if order == "BGR" else PRESETS[scale]
     range_ = {"scale": "unit" if made.full == 1 else "bytes"}
     again = load(linear(channels, layout), mean=made.mean, std=list(made.std), order=order, **range_)
@@ -146,7 +147,7 @@ def test_digests_and_recipes_of_older_results_stay():
     ):
         segmenter = perturb.load_onnx(dark, classes=["background", "object"], name="dark.onnx", **given)
         assert segmenter.digest == f"{segmenter.file_digest}-{digest}"
-        assert segmenter.given == given
+        assert segmenter.load_options == given
 
 
 def test_order_and_numbers_make_another_segmenter():
@@ -189,7 +190,7 @@ def test_numbers_say_which_values_they_speak_of(given, spec, words):
     segmenter = load(linear(), **given)
     assert (segmenter.spec.scale, segmenter.spec.mean, segmenter.spec.std) == spec
     assert words in str(segmenter.spec)
-    assert perturb.load_onnx(segmenter.data, **segmenter.given).digest == segmenter.digest
+    assert perturb.load_onnx(segmenter.data, **segmenter.load_options).digest == segmenter.digest
 
 
 @pytest.mark.parametrize(
@@ -232,11 +233,11 @@ def test_a_file_can_carry_mean_std_and_order_and_is_overruled_by_what_is_given()
     assert str(segmenter.spec).startswith(
         "BGR (blue, green, red) of any size, NCHW, (x − (103.53, 116.28, 123.675)) / 57 of"
     )
-    assert segmenter.given == {}
+    assert segmenter.load_options == {}
     other = load(linear(metadata=carried), scale="bytes", order="RGB")
     assert (other.spec.scale, other.spec.mean, other.spec.std, other.spec.order) == ("bytes", (), (), "RGB")
-    assert other.given == {"order": "RGB", "scale": "bytes"}
-    assert perturb.load_onnx(other.data, **other.given).digest == other.digest
+    assert other.load_options == {"order": "RGB", "scale": "bytes"}
+    assert perturb.load_onnx(other.data, **other.load_options).digest == other.digest
     assert read_spec(files.save(linear(metadata={"mean": "1,2"}))).unknown == ("scale",), (
         "what does not fit is not carried"
     )
@@ -246,7 +247,7 @@ def test_a_grey_network_can_be_rehearsed_looked_into_and_explained():
     data = files.save(linear(1))
     rehearse(data, 8, 9)
     segmenter = perturb.load_onnx(data, scale="unit", classes=["bright", "dark"])
-    assert [layer.name for layer in maps(segmenter, BATCH[:1])] == ["z"]
+    assert [layer.name for layer in segmenter.layers(picture(*BATCH.shape[2:]))] == ["z"]
     image = perturb.load_image(np.random.default_rng(0).random((24, 32, 3)))
     result = perturb.explain(image, segmenter, perturb.Target("bright", region="all"), size=8, stride=8, fill="black")
     assert np.ptp(result.heatmap) > 0

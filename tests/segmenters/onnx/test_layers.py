@@ -1,4 +1,4 @@
-"""Seg-Ablation-CAM inside an ONNX graph: the same layers, tails and maps as the same network in torch."""
+"""Seg-Ablation-CAM inside an ONNX graph: the same layers, downstream sub-networks and maps as the same network in torch."""
 
 import numpy as np
 import pytest
@@ -8,8 +8,6 @@ from onnx import TensorProto, helper
 from torch import nn
 
 import perturb
-from perturb.segmenters.downstream import Tail, split
-from perturb.segmenters.layers import activations, layers
 from tests import onnx_files as files
 from tests.analytic import picture
 
@@ -68,7 +66,7 @@ def net():
 
 
 def test_layers_are_the_maps_of_the_graph_in_their_order(net):
-    found = layers(exported(net), picture(20, 30))
+    found = exported(net).layers(picture(20, 30))
     assert [layer.name for layer in found] == [
         "first_0.out", "first.relu", "second_0.out", "second.relu", "skip.out", "sum", "head.out",
     ]  # fmt: skip
@@ -81,8 +79,8 @@ def test_layers_are_the_maps_of_the_graph_in_their_order(net):
 @pytest.mark.parametrize("batch", ["N", 1])
 def test_what_follows_a_changed_map_is_what_follows_it_in_torch(net, layer, twin, batch):
     image = picture(20, 30)
-    here = split(exported(net, batch), image, layer)
-    there = Tail(perturb.TorchSegmenter(net, classes=CLASSES), image, twin)
+    here = exported(net, batch).downstream(image, layer)
+    there = perturb.TorchSegmenter(net, classes=CLASSES).downstream(image, twin)
     assert_allclose(here.clean, there.clean, atol=1e-5)
     assert_allclose(here.activation, there.activation, atol=1e-5)
     changed = there.activation.repeat(3, 1, 1, 1)
@@ -110,7 +108,7 @@ def test_the_map_is_the_map_of_the_same_network_in_torch(net, ablation):
 def test_cells_cover_the_padding_that_the_lab_adds(net):
     image = picture(19, 29)
     segmenter = exported(net, multiple=2)
-    assert activations(segmenter, image, "second.relu").shape == (6, 10, 15)
+    assert segmenter.activations(image, "second.relu").shape == (6, 10, 15)
     result = perturb.explain(image, segmenter, perturb.Target("thing", region="all"), method="ablation-cam")
     assert result.heatmap.shape == (19, 29)
     assert result.facts["layer"] == "sum", "the last of the widest before the scores"

@@ -9,10 +9,11 @@ from numpy.testing import assert_array_equal
 from onnx import TensorProto, helper
 
 import perturb
-from perturb.segmenters.onnx.layers import OnnxRest, maps
+from perturb.images.image import to_tensor
 from perturb.segmenters.onnx.order import sort_nodes
 from perturb.segmenters.onnx.session import open_session
 from tests import onnx_files as files
+from tests.analytic import picture
 from tests.fuzz.networks import sources
 
 BATCH = torch.rand(2, 3, 16, 24, generator=torch.Generator().manual_seed(0))
@@ -37,11 +38,11 @@ def test_a_file_whose_nodes_are_unsorted_gives_the_numbers_of_the_sorted_one(see
     assert_array_equal(ours(BATCH), perturb.load_onnx(data)(BATCH))
     assert np.abs(ours(BATCH).softmax(1).numpy() - plain).max() < 1e-5
     # What looks inside follows the order as well.
-    found, expected = maps(ours, BATCH[:1]), maps(perturb.load_onnx(data), BATCH[:1])
+    image = picture(16, 24)
+    found, expected = ours.layers(image), perturb.load_onnx(data).layers(image)
     assert {layer.tensor for layer in found} == {layer.tensor for layer in expected}
-    layer = found[0]
-    rest = OnnxRest(ours, BATCH[:1], layer)
-    assert torch.allclose(rest(rest.activation), ours(BATCH[:1]), atol=1e-5)
+    downstream = ours.downstream(image, found[0].name)
+    assert torch.allclose(downstream(downstream.activation), ours(to_tensor(image, "cpu")[None]), atol=1e-5)
 
 
 def test_sorting_leaves_what_is_sorted_and_refuses_a_circle():
@@ -55,7 +56,7 @@ def test_sorting_leaves_what_is_sorted_and_refuses_a_circle():
 
 
 def test_order_hides_nothing_from_the_checks():
-    with pytest.raises(perturb.SegmenterError, match="the content of the picture decides how large"):
+    with pytest.raises(perturb.SegmenterError, match="the content of the image decides how large"):
         perturb.load_onnx(shuffled(files.save(files.hidden_swelling()), 3), scale="unit")
 
 

@@ -18,8 +18,7 @@ import perturb
 from perturb.cli.main import main
 from perturb.export.writer import command_line
 from perturb.segmenters.onnx import checks
-from perturb.segmenters.onnx.segmenter import _SESSIONS, LOADED
-from perturb.segmenters.onnx.session import rehearse
+from perturb.segmenters.onnx.session import LOADED, SESSIONS, rehearse
 from perturb.segmenters.onnx.spec import read_spec
 from tests import onnx_files as files
 from tests.analytic import DarkIsObject, dark_square, picture
@@ -233,10 +232,10 @@ def test_at_most_a_few_networks_stay_loaded():
     batch = torch.rand(1, 3, 8, 9)
     made = [load(files.pixelwise(kernel=PIXELWISE + index)) for index in range(LOADED + 2)]
     answers = [segmenter(batch) for segmenter in made]
-    assert len(_SESSIONS) == LOADED
-    assert made[0].file_digest not in _SESSIONS
+    assert len(SESSIONS) == LOADED
+    assert made[0].file_digest not in SESSIONS
     assert_array_equal(made[0](batch), answers[0])  # loaded again when it is wanted
-    assert len(_SESSIONS) == LOADED
+    assert len(SESSIONS) == LOADED
 
 
 class Bomb:
@@ -354,12 +353,12 @@ def local_function():
         ),
         (files.pixelwise(size=(1, 10**9)), "expected sides of at most 2048 px"),
         (files.swelling(), "would need 10,000,000,000 values for its tensor 'huge'"),
-        (files.hidden_swelling(), "content of the picture decides how large the result of 'ConstantOfShape'"),
+        (files.hidden_swelling(), "content of the image decides how large the result of 'ConstantOfShape'"),
         (damaged(), "the file is damaged"),
         (enormous(), "the file has no room for them"),
         (files.simple("ArgMax", axis=1), "a map of class numbers: it holds no scores.*without its last argmax"),
         (files.simple("Flatten"), "gives no scores: 'scores' is float with 2 axes"),
-        (files.simple("GlobalMaxPool"), "one score a class for the whole picture"),
+        (files.simple("GlobalMaxPool"), "one score a class for the whole image"),
     ],
 )
 def test_hostile_graphs_are_refused_before_they_are_loaded(made, words):
@@ -374,8 +373,8 @@ def test_a_graph_with_two_inputs_or_grey_pictures_is_refused():
         load(files.model([helper.make_node("Add", ["left", "right"], ["scores"])], inputs=pair))
     for shape, words in (
         (["N", 1, "H", 1], "expected 3 colour channels"),
-        (["N", 3, "H"], "expected colour pictures"),
-        ([4, 3, "H", "W"], "takes exactly 4 pictures at once"),
+        (["N", 3, "H"], "expected colour images"),
+        ([4, 3, "H", "W"], "takes exactly 4 images at once"),
     ):
         made = files.model(
             [helper.make_node("Relu", ["picture"], ["scores"])],

@@ -16,7 +16,7 @@ rehearse(data, 8, 8)
 segmenter = perturb.load_onnx(data, scale="unit")
 segmenter(torch.rand(1, 3, 8, 8))
 try:
-    segmenter._run(segmenter.prepare(torch.rand(1, 3, 8, 8))[..., :5])
+    segmenter.run(segmenter.prepare(torch.rand(1, 3, 8, 8))[..., :5])
 except perturb.SegmenterError as error:
     print(error)
 """

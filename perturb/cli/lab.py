@@ -125,10 +125,10 @@ def add(commands: Any) -> None:
     command.add_argument(
         "--port", type=int, default=None, help="where to serve (default: the first that is free from 8501)"
     )
-    command.set_defaults(run=run)
+    command.set_defaults(run=_run)
 
 
-def run(options: argparse.Namespace) -> None:
+def _run(options: argparse.Namespace) -> None:
     """Check everything, then start the app in place of this process.
 
     Raises:

@@ -120,7 +120,7 @@ def started(monkeypatch):
         ("--segmenter lab_nets:module", "gave a Conv2d, expected a perturb.Segmenter. A torch module becomes one by"),
         ("--segmenter lab_nets:broken", "'lab_nets:broken' failed (SystemExit: no weights); expected a function"),
         ("--segmenter lab_nets:taken", "There is already a segmenter 'streets-unet'; choose another name"),
-        ("--segmenter lab_nets:narrow", "Segmenter 'narrow' returned 479 × 360 px for a picture of 480 × 360 px"),
+        ("--segmenter lab_nets:narrow", "Segmenter 'narrow' returned 479 × 360 px for an image of 480 × 360 px"),
         ("--segmenter lab_nets:failing", "cannot run on 'quiet-street', 480 × 360 px (RuntimeError: size mismatch)"),
         ("--images gone", "There is no folder '"),
         ("--images empty", "empty' holds no picture; expected files of .png"),

@@ -10,8 +10,8 @@ from torch import nn
 from torch.nn.functional import avg_pool2d, interpolate
 
 import perturb
-from perturb.export.writer import command_line
 from perturb.cli.arguments import names_in
+from perturb.export.writer import command_line
 from perturb.images.image import to_tensor
 from perturb.methods.ablation_cam import weights
 from perturb.segmenters.layers import Layer, LayerAccess, layer_access

@@ -13,7 +13,6 @@ from onnx import TensorProto, helper
 import perturb
 from perturb.cli.main import main
 from perturb.export.writer import command_line
-from perturb.segmenters.onnx.layers import maps
 from perturb.segmenters.onnx.scaling import ORDERS, PRESETS
 from perturb.segmenters.onnx.session import rehearse
 from perturb.segmenters.onnx.spec import read_spec

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.parts import address, guide, shell
+from pages.parts.app import address, guide, shell
 
 # A file: browsers fetch an icon that goes by a name from somebody else's server.
 ICON = Path(__file__).parent / "pages" / "icon.png"

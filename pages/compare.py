@@ -2,11 +2,11 @@
 
 import streamlit as st
 
-from pages.parts import shell
+from pages.parts.app import shell
 
 shell.require_entrypoint()
 
-from pages.parts import differences, gallery, pane_curves, pane_files, panes  # noqa: E402 — the page may have to start over first
+from pages.parts.compare import differences, gallery, pane_curves, pane_files, panes
 
 PREFIX = "cmp_"
 VIEWS = {

@@ -2,11 +2,13 @@
 
 import streamlit as st
 
-from pages.parts import shell
+from pages.parts.app import shell
 
 shell.require_entrypoint()
 
-from pages.parts import cards, controls, evaluations, faithfulness, sanity, twins  # noqa: E402 — the page may have to start over first
+from pages.parts.figures import metric_cards
+from pages.parts.widgets import controls
+from pages.parts.faithfulness import comparison, evaluations, sanity, twins
 
 PREFIX = "fai_"
 VIEWS = {
@@ -39,11 +41,11 @@ if view in ("methods", "sanity"):
     with st.container(border=True):
         target = controls.target_widgets(scene, PREFIX)
         if view == "methods":
-            chosen = faithfulness.methods_widget(PREFIX)
+            chosen = comparison.methods_widget(PREFIX)
         else:
             method, stages = sanity.widgets(PREFIX)
     if view == "methods":
-        faithfulness.section(scene, target, chosen, PREFIX)
+        comparison.section(scene, target, chosen, PREFIX)
     else:
         sanity.section(scene, target, method, stages, PREFIX)
 elif view == "known-answers":
@@ -51,4 +53,4 @@ elif view == "known-answers":
 elif view == "many-pictures":
     evaluations.section(PREFIX)
 else:
-    cards.section()
+    metric_cards.section()

@@ -2,12 +2,12 @@
 
 import streamlit as st
 
-from pages.parts import shell
+from pages.parts.app import shell
 
 shell.require_entrypoint()
 
-import perturb  # noqa: E402 — the page may have to start over first
-from pages.parts.figures import show  # noqa: E402
+import perturb
+from pages.parts.app.elements import show
 
 QUESTIONS = (
     (

@@ -2,13 +2,15 @@
 
 import streamlit as st
 
-from pages.parts import shell
+from pages.parts.app import shell
 
 shell.require_entrypoint()
 
-from pages.parts import channels, errors_view, experiment, grounds, pixel, scores, views, walk  # noqa: E402 — the page may have to start over first
-from perturb.methods.ablation_cam import AblationCam  # noqa: E402
-from perturb.methods.registry import methods_on  # noqa: E402
+from pages.parts.inspect import channel_table, errors_view, foreground, pixel, layer_maps
+from pages.parts.runs import experiment
+from pages.parts.figures import score_maps, result_view
+from perturb.methods.ablation_cam import AblationCam
+from perturb.methods.registry import methods_on
 
 PREFIX = "ins_"
 EXPLAIN_PREFIX = "cam_"  # as in the links from when Seg-Ablation-CAM had a page of its own
@@ -40,17 +42,17 @@ if view == "explain":
     layered = asked.method == AblationCam.name
     if layered and made is not None and made.result.method == asked.method:
         with experiment.rest(asked, "channels"):
-            channels.show(made.result, EXPLAIN_PREFIX)
+            channel_table.show(made.result, EXPLAIN_PREFIX)
     if layered:
-        grounds.section(asked, EXPLAIN_PREFIX)
+        foreground.section(asked, EXPLAIN_PREFIX)
     if made is not None:
         with experiment.rest(asked):
-            views.downloads(made.result, made.curves, EXPLAIN_PREFIX)
+            result_view.downloads(made.result, made.curves, EXPLAIN_PREFIX)
 else:
     scene = shell.scene()
-    label = scores.class_widget(scene, PREFIX)
+    label = score_maps.class_widget(scene, PREFIX)
     if view == "layers":
-        walk.section(scene, label, PREFIX)
+        layer_maps.section(scene, label, PREFIX)
     else:
-        (scores if view == "scores" else errors_view).section(scene, label, PREFIX)
-        pixel.section(scene, scores.logits(scene), PREFIX)
+        (score_maps if view == "scores" else errors_view).section(scene, label, PREFIX)
+        pixel.section(scene, score_maps.logits(scene), PREFIX)

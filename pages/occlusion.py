@@ -2,12 +2,14 @@
 
 import streamlit as st
 
-from pages.parts import shell
+from pages.parts.app import shell
 
 shell.require_entrypoint()
 
-from pages.parts import experiment, probe, studies, views  # noqa: E402 — the page may have to start over first
-from perturb.methods.registry import methods_on  # noqa: E402
+from pages.parts.runs import experiment
+from pages.parts.figures import probe, result_view
+from pages.parts.occlusion import studies
+from perturb.methods.registry import methods_on
 
 PREFIX = "occ_"
 
@@ -20,5 +22,5 @@ asked, made = experiment.explain(methods_on("occlusion"), PREFIX)
 if made is not None:
     with experiment.rest(asked):
         probe.show(made.result, PREFIX)
-        views.downloads(made.result, made.curves, PREFIX)
+        result_view.downloads(made.result, made.curves, PREFIX)
 studies.section(asked.scene, asked.target, PREFIX)

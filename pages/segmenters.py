@@ -2,11 +2,11 @@
 
 import streamlit as st
 
-from pages.parts import shell
+from pages.parts.app import shell
 
 shell.require_entrypoint()
 
-from pages.parts import architecture, catalogue, onnx_form, prediction, recipes  # noqa: E402 — the page may have to start over first
+from pages.parts.segmenters import architecture, catalogue, onnx_form, prediction, recipes
 
 PREFIX = "seg_"
 VIEWS = {

@@ -7,7 +7,7 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from pages.parts.picker import Pick, picture_picker
+from pages.parts.widgets.region_picker import Pick, region_picker
 
 W, H = 97, 61  # not square, and no multiple of anything
 
@@ -42,7 +42,7 @@ with st.container(horizontal=True):
     x1 = st.number_input("x1", 1, W, key="pick_x1", bind="query-params")
     y1 = st.number_input("y1", 1, H, key="pick_y1", bind="query-params")
 with place:
-    returned = picture_picker(
+    returned = region_picker(
         picture(),
         width=W,
         height=H,

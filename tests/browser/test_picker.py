@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from pages.parts.picker import Pick, _read
+from pages.parts.widgets.region_picker import Pick, _read
 
 from .driver import open_page, screenshot, serve, wait_idle
 

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 import perturb
-from pages.parts.figures import bar_html, legend_html
+from pages.parts.figures.drawing import bar_html, legend_html
 from perturb.cli.main import main
 from perturb.core.files import csv_bytes, npz
 from perturb.core.quoting import (

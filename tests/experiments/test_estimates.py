@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import perturb
-from pages.parts import shell
+from pages.parts.app import shell
 from perturb.cli.main import main
 from perturb.core.files import png
 from perturb.experiments.estimates import HEAVY, duration, estimate, remedies, timed_pass

@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import perturb
-from pages.parts import onnx_form, onnx_scales
+from pages.parts.segmenters import onnx_form, onnx_scales
 from perturb.segmenters.onnx.session import rehearse
 from perturb.segmenters.onnx.spec import read_spec
 from tests import onnx_files as files

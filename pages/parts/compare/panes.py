@@ -1,0 +1,247 @@
+"""The panes of a comparison: what each of them explains and how, what all of them cost, and the one run for all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import streamlit as st
+
+import perturb
+from pages.parts.widgets import controls
+from pages.parts.runs import experiment, jobs
+from pages.parts.app import segmenter_choice, shell
+from pages.parts.app.shell import Scene
+from perturb.core.quoting import markdown_text
+from perturb.core.settings import Value
+from perturb.engine.runner import Progress
+from perturb.methods.registry import METHODS
+from perturb.targets.target import Frozen, Target
+
+COUNTS = ("2", "3", "4")
+SIDEBAR = "as in the sidebar"
+DEFAULTS = ("occlusion", "feature-ablation", "grad-cam", "integrated-gradients")
+"""What the panes show first, each within seconds; the first two can explain every segmenter."""
+REGIONS = {
+    "shared": "All panes explain the same pixels: the region as pane 1's segmenter predicts it.",
+    "own": "Each pane explains the region that its own segmenter predicts.",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Pane:
+    """One pane as its widgets ask for it.
+
+    Attributes:
+        number: 1 to 4, as in its keys in the address.
+        plan: its run; None where its segmenter cannot be used.
+        trouble: why it shows nothing, in words; empty if it can run.
+    """
+
+    number: int
+    plan: experiment.Plan | None
+    trouble: str
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """One pane with its result; two results under one key are the same."""
+
+    number: int
+    key: str
+    result: perturb.Attribution
+
+    @property
+    def title(self) -> str:
+        """Number, method and segmenter."""
+        return f"{self.number} · {self.result.method} · {self.result.segmenter.name}"
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What the last run made.
+
+    Attributes:
+        panes: in their order, those that could run.
+        fresh: whether this belongs to the present settings.
+    """
+
+    panes: tuple[Shown, ...]
+    fresh: bool
+
+
+def choose(prefix: str) -> list[Pane]:
+    """The widgets of the whole page: the target, then each pane's segmenter, method and settings."""
+    with st.container(border=True):
+        goal = st.container()  # stands first, but its classes are those of pane 1's segmenter
+        left, right = st.columns(2)
+    with left:
+        count = st.segmented_control(
+            "Panes",
+            COUNTS,
+            default=COUNTS[0],
+            required=True,
+            key=f"{prefix}panes",
+            bind="query-params",
+            help="How many explanations stand beside each other.",
+        )
+    with right:
+        whose = st.segmented_control(
+            "Whose region",
+            tuple(REGIONS),
+            default="shared",
+            required=True,
+            key=f"{prefix}whose",
+            bind="query-params",
+            help=" ".join(f"**{name}**: {text}" for name, text in REGIONS.items())
+            + " With one segmenter in all panes it makes no difference.",
+        )
+    asked = []
+    places = st.columns(int(count) if count in COUNTS else 2, gap="small")
+    for number, place in enumerate(places, start=1):
+        with place, st.container(border=True):
+            asked.append(_widgets(number, prefix, narrow=len(places) > 2))
+    lead = next((scene for scene, *_ in asked if scene is not None), shell.scene())
+    with goal:
+        named = "each pane's own segmenter" if whose == "own" else "pane 1's segmenter"
+        target = controls.target_widgets(lead, prefix, named)
+    region, lost = (None, "") if whose == "own" else _region(target, lead)
+    panes = []
+    for number, (scene, method, settings, trouble) in enumerate(asked, start=1):
+        plan = None
+        if scene is not None and not trouble:
+            # One segmenter has one region: then the result is the one that the other pages show, too.
+            foreign = (scene.segmenter.name, scene.segmenter.digest) != (lead.segmenter.name, lead.segmenter.digest)
+            plan = experiment.plan(scene, target, method, settings, prefix, region if foreign else None)
+            trouble = (lost if foreign else "") or plan.error
+        panes.append(Pane(number, plan, trouble))
+    return panes
+
+
+def _region(target: Target, lead: Scene) -> tuple[Frozen | None, str]:
+    """The region as one segmenter fixes it, or why it cannot."""
+    try:
+        frozen = target.freeze(lead.image, lead.labels, lead.segmenter.classes)
+        return replace(frozen, first=lead.segmenter), ""
+    except perturb.PerturbError as error:
+        return None, str(error)
+
+
+def _widgets(number: int, prefix: str, *, narrow: bool) -> tuple[Scene | None, str, dict[str, Value], str]:
+    """One pane's segmenter, method and settings: its scene, the method, the settings, and why it cannot run."""
+    key = f"{prefix}{number}_"
+    st.markdown(f"**Pane {number}**")
+    left, right = (st.container(), st.container()) if narrow else st.columns(2, gap="small")
+    with left:
+        scene, trouble = _scene(number, key)
+    if scene is None:
+        return None, "", {}, trouble
+    able = [name for name, method in METHODS.items() if not method.lacking(scene.segmenter)]
+    names = _kept(able, METHODS, f"{key}method")
+    default = DEFAULTS[number - 1]
+    with right:
+        chosen = st.selectbox(
+            "Method",
+            names,
+            index=able.index(default) if default in able else 0,
+            key=f"{key}method",
+            bind="query-params",
+            help=f"What makes pane {number}'s map: every method that can explain this segmenter.",
+        )
+    method = METHODS[chosen if chosen in names else names[0]]
+    if others := [name for name in METHODS if name not in able]:
+        st.caption(
+            f":material/block: Not for {markdown_text(scene.segmenter.name)}: {', '.join(others)}.",
+            help=markdown_text(METHODS[others[0]].lacking(scene.segmenter)),
+        )
+    if reason := method.lacking(scene.segmenter):
+        return scene, method.name, {}, reason
+    with st.expander("Settings", key=f"{key}settings"):
+        st.caption(f"{method.summary} Source: {method.citation}.")
+        settings = controls.method_settings(method.settings, key, scene, across=1 if narrow else 2)
+    return scene, method.name, settings, ""
+
+
+def _scene(number: int, key: str) -> tuple[Scene | None, str]:
+    """The picture under a pane's own segmenter, or why that cannot be used."""
+    here = shell.scene()
+    every = segmenter_choice.names()
+    ready = [name for name in every if name not in perturb.SEGMENTERS or perturb.SEGMENTERS[name].ready()]
+    name = st.selectbox(
+        "Segmenter",
+        _kept([SIDEBAR, *ready], every, f"{key}segmenter"),
+        key=f"{key}segmenter",
+        bind="query-params",
+        help=f"The network that pane {number} explains; in the sidebar stands {markdown_text(here.segmenter.name)}. Those whose weights are not "
+        "here yet can be fetched there.",
+    )
+    if name in (SIDEBAR, here.segmenter.name):
+        return here, ""
+    if name not in ready:
+        return None, f"The weights of '{name}' are not here yet. Choose it in the sidebar once to download them."
+    own = segmenter_choice.own_segmenter()
+    try:
+        segmenter = own if own is not None and own.name == name else segmenter_choice.load(name)
+        return Scene(here.image, segmenter, *segmenter_choice.segment(segmenter, here.image)), ""
+    except perturb.SegmenterError as error:
+        return None, str(error)
+
+
+def _kept(names: Sequence[str], every: Sequence[str] | dict[str, perturb.Method], key: str) -> list[str]:
+    """The names, and with them the present choice where it exists but cannot be used: then the pane says why."""
+    present = str(st.session_state.get(key) or st.query_params.get(key))
+    return [*names, present] if present in every and present not in names else list(names)
+
+
+def run(panes: Sequence[Pane], prefix: str) -> Outcome | None:
+    """One button for all panes, with what it costs; runs what is due. None while there is nothing to show."""
+    able = [(pane.number, pane.plan) for pane in panes if pane.plan is not None and not pane.trouble]
+    for pane in panes:
+        if pane.trouble:
+            st.error(f"**Pane {pane.number}** is left out. {markdown_text(pane.trouble)}", icon=":material/block:")
+    shop = jobs.workshop()
+    task: jobs.Task[tuple[Shown, ...]] = jobs.Task(
+        f"{prefix}run", json.dumps([[number, plan.key] for number, plan in able])
+    )
+    known = {plan.key: shop.results[plan.key] for _, plan in able if plan.key in shop.results}
+    missing = {plan.key: (number, plan) for number, plan in able if plan.key not in known}
+    if able and not missing and not task.fresh:
+        task.keep(tuple(Shown(number, plan.key, known[plan.key]) for number, plan in able))
+    if able:
+        forwards = sum(plan.forwards for _, plan in missing.values())
+        seconds = sum(plan.map_seconds for _, plan in missing.values())
+        arrived = st.session_state["just_entered"] or (
+            task.made is not None and task.made[0].result.image.digest != able[0][1].scene.image.digest
+        )
+        cost = f"{forwards:,} passes through the networks for {len(missing)} maps, about {jobs.duration(seconds)}."
+        running = task.offer(
+            "Run all panes",
+            cost.replace(" 1 maps", " 1 map"),
+            key=f"{prefix}run_all",
+            text="Compute the maps that are not there yet.",
+            primary=True,
+            up_to_date="Up to date: the maps below belong to these settings.",
+            stale="Stale: the settings have changed since the maps below.",
+            at_once=arrived and experiment.soon(forwards, seconds) and not task.stopped,
+        )
+        if running:
+
+            def compute(number: int, plan: experiment.Plan) -> Callable[[Progress], object]:
+                def part(progress: Progress) -> object:
+                    try:
+                        known[plan.key] = experiment.compute_map(plan, progress)
+                    except perturb.PerturbError as error:
+                        raise type(error)(f"Pane {number}: {error}") from error
+                    # The last part has all of them.
+                    return tuple(Shown(n, p.key, known[p.key]) for n, p in able if p.key in known)
+
+                return part
+
+            task.run(
+                *(
+                    jobs.Part(f"Pane {number}: {plan.method}", plan.forwards, plan.map_seconds, compute(number, plan))
+                    for number, plan in missing.values()
+                )
+            )
+    return None if task.made is None else Outcome(task.made, task.fresh)

@@ -1,0 +1,1 @@
+"""Images, charts and downloads that pages share."""

@@ -1,0 +1,257 @@
+"""A visitor's own network: the upload, what its graph says, a form for what it does not say, and a trial at once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+import perturb
+from pages.parts.app import elements
+from pages.parts.figures import drawing
+from pages.parts.segmenters import onnx_scales
+from pages.parts.app import shell
+from perturb.core.colour import blend, label_colours
+from perturb.core.quoting import markdown_text
+from perturb.experiments.estimates import HEAVY, duration
+from perturb.segmenters.onnx.checks import MAX_BYTES
+from perturb.segmenters.onnx.segmenter import OnnxSegmenter
+from perturb.segmenters.onnx.session import LOADED, rehearse
+from perturb.segmenters.onnx.spec import KINDS, LAYOUTS, MAX_MULTIPLE, OnnxGraph, OnnxSpec, complete, read_spec
+from perturb.targets.target import shares
+
+PREFIX = onnx_scales.PREFIX
+USUAL = 250
+"""Passes of a map and its curves under the settings that a page begins with, in round numbers."""
+ONE_COLOUR = 0.995
+"""Share of one class from which a segmentation says nothing, and the scaling is probably wrong."""
+
+
+def section() -> None:
+    """Upload, form, trial, and the button that makes the network the one that every page explains."""
+    st.subheader("Your own network, as an ONNX file")
+    st.caption(
+        "Every framework can write ONNX; recipes for PyTorch, Keras and segmentation-models-pytorch stand below. "
+        "An ONNX file is data; files that run code when they are opened (pickles, TorchScript, Keras archives) are refused, "
+        f"whatever they are called. Up to {MAX_BYTES // 1_000_000} MB; in the server's memory only, where at most {LOADED} "
+        "networks stay loaded."
+    )
+    file = st.file_uploader(
+        "ONNX file",
+        key=f"{PREFIX}file",
+        max_upload_size=MAX_BYTES // 1_000_000,
+        help="One file with its weights inside, standard operators only, no loops.",
+    )
+    if file is None:
+        return
+    data, name = file.getvalue(), _plain(str(file.name))
+    graph, seconds = _checked(file.file_id, data, name)
+    if graph is None:
+        return
+    left, right = st.columns((1, 1.1), gap="large")
+    with left:
+        # What was answered for one file says nothing about the next: each upload has fields of its own.
+        prefix = f"{PREFIX}{file.file_id}_"
+        graph = _facts(graph, data, name, prefix)
+        if graph is None:
+            return
+        segmenter = _form(graph, data, name, seconds, prefix)
+    if segmenter is not None:
+        with right:
+            _trial(segmenter, seconds)
+
+
+def _plain(name: str) -> str:
+    """A file's name as a segmenter's: short, and never one of the registered names."""
+    short = "".join(sign for sign in name if sign.isprintable())[:60] or "model.onnx"
+    return f"{short}.onnx" if short in perturb.SEGMENTERS else short
+
+
+def _checked(file_id: str, data: bytes, name: str) -> tuple[OnnxGraph | None, float | None]:
+    """The graph of an upload and the seconds of a pass, checked and rehearsed once; a refusal is shown."""
+    state = st.session_state
+    key = f"{PREFIX}checked"
+    if state.get(key, ("",))[0] != file_id:
+        image: perturb.Image = state["image"]
+        graph, seconds, error = None, None, ""
+        try:
+            with st.spinner("Checking the file, and running it once in a process of its own …", show_time=True):
+                seconds = rehearse(data, image.height, image.width, name)
+                graph = read_spec(data, name)
+        except perturb.SegmenterError as refusal:
+            error = str(refusal)
+        state[key] = (file_id, graph, seconds, error)
+    known: OnnxGraph | None
+    took: float | None
+    _, known, took, error = state[key]
+    if error:
+        st.error(markdown_text(error), icon=":material/block:")
+    return known, took
+
+
+def _facts(graph: OnnxGraph, data: bytes, name: str, prefix: str) -> OnnxGraph | None:
+    """What the graph says; and a choice where that depends on one: of the output, or of the input's layout."""
+    hints: dict[str, str] = {}
+    st.markdown("**What the graph says**")
+    if len(graph.outputs) > 1:
+        hints["output"] = str(
+            st.selectbox("Output", graph.outputs, key=f"{prefix}output", help="Which one holds scores.")
+        )
+    if "layout" in graph.unknown:
+        hints["layout"] = _choice(f"{prefix}layout", "Input layout", LAYOUTS, "Where the input's three colours stand.")
+    if hints:
+        try:
+            graph = read_spec(data, name, **hints)
+        except perturb.SegmenterError as error:
+            st.error(markdown_text(str(error)), icon=":material/error:")
+            return None
+    spec = graph.spec
+    size = f"{spec.size[1]} × {spec.size[0]} px" if spec.size else "any size"
+    lines = {
+        "input": f"{markdown_text(spec.input)}, {spec.layout} ({LAYOUTS[spec.layout]}), {size}, {graph.dtype.lower()}",
+        "output": f"{markdown_text(spec.output)}, {_or_asked(graph, 'output_layout')}, {_or_asked(graph, 'kind')}",
+        "channels": str(graph.channels or "not said"),
+        **graph.facts,
+    }
+    st.markdown("\n".join(f"- {what}: {words}" for what, words in lines.items()))
+    if spec.size:
+        st.caption(
+            "Pictures are resized to its size, and the logits back: fine detail is lost, proportions are not kept."
+        )
+    return graph
+
+
+def _or_asked(graph: OnnxGraph, field: str) -> str:
+    return "asked below" if field in graph.unknown else str(getattr(graph.spec, field))
+
+
+def _form(graph: OnnxGraph, data: bytes, name: str, seconds: float | None, prefix: str) -> OnnxSegmenter | None:
+    """The form for what the graph does not say; the segmenter, if the answers fit."""
+    st.markdown("**What it does not say**")
+    given: dict[str, Any] = {field: getattr(graph.spec, field) for field in ("output", "layout")}
+    scaling = onnx_scales.fields(graph, prefix)
+    presets = st.container()  # stands below the numbers, but what the presets predict depends on the rest of the form
+    if "kind" in graph.unknown:
+        given["kind"] = _choice(
+            f"{prefix}kind", "The output holds", KINDS, "Whether a softmax or sigmoid is part of the graph."
+        )
+    if "output_layout" in graph.unknown:
+        given["output_layout"] = _choice(
+            f"{prefix}output_layout", "Output layout", LAYOUTS, "Where the output's classes stand."
+        )
+    if graph.spec.size is None:
+        given["multiple"] = st.number_input(
+            "Sides must be multiples of",
+            1,
+            MAX_MULTIPLE,
+            key=f"{prefix}multiple",
+            help="Pictures are padded to it. 32 for most encoder-decoder networks, 1 for those that take any side.",
+        )
+    classes = _classes(graph, prefix)
+
+    def make(scaling: dict[str, Any]) -> OnnxSegmenter:
+        return OnnxSegmenter(data, graph, _spec(graph, given | scaling, name), classes=classes, name=name)
+
+    if "scale" in graph.unknown:
+        with presets:
+            onnx_scales.predictions(graph, make, scaling.get("order", "grey"), seconds, prefix)
+    try:
+        return make(scaling)
+    except perturb.SegmenterError as error:
+        st.error(markdown_text(str(error)), icon=":material/error:")
+        return None
+
+
+def _spec(graph: OnnxGraph, given: dict[str, Any], name: str) -> OnnxSpec:
+    # The layout was settled above; it counts as said from here on.
+    known = replace(graph, unknown=tuple(field for field in graph.unknown if field != "layout"))
+    spec = complete(known, {field: value for field, value in given.items() if field != "layout"}, name)
+    return replace(spec, layout=given["layout"])
+
+
+def _classes(graph: OnnxGraph, prefix: str) -> list[str]:
+    typed = st.text_area(
+        "Class names",
+        ", ".join(graph.classes),
+        key=f"{prefix}classes",
+        placeholder="road, car, pedestrian",
+        help="In the order of the channels, separated by commas or on lines of their own. Empty numbers them. A network "
+        "of one channel takes one name: the thing it finds.",
+    )
+    listed = st.file_uploader("… or a text file of them", key=f"{prefix}names", max_upload_size=1)
+    text = listed.getvalue().decode(errors="replace") if listed is not None else typed
+    return [word.strip()[:60] for line in text.splitlines() for word in line.split(",") if word.strip()]
+
+
+def _choice(key: str, title: str, titles: dict[str, str], text: str) -> str:
+    return str(st.selectbox(title, tuple(titles), format_func=lambda value: titles[value], key=key, help=text))
+
+
+def _trial(segmenter: OnnxSegmenter, rehearsed: float | None) -> None:
+    """The network on the current picture, and the button that takes it."""
+    image: perturb.Image = st.session_state["image"]
+    st.markdown(f"**What it makes of {markdown_text(image.name)}**")
+    if rehearsed is not None and rehearsed > HEAVY and not _wanted(segmenter, image, rehearsed):
+        return
+    try:
+        labels, seconds = shell.segment(segmenter, image)
+    except perturb.SegmenterError as error:
+        st.error(markdown_text(str(error)), icon=":material/error:")
+        return
+    elements.show(
+        blend(image.pixels, label_colours(labels, segmenter.palette), 0.7),
+        alt=f"Segmentation of {image.name} by {segmenter.name}",
+        caption=f"{seconds:.2g} s a forward pass",
+    )
+    found = shares(labels, segmenter.classes)
+    drawing.legend(labels, segmenter.classes, segmenter.palette, "")
+    if found[0][1] > ONE_COLOUR and np.prod(labels.shape) > 1:
+        st.warning(
+            f"Nearly every pixel is {markdown_text(found[0][0])}. If that is not what the picture shows, try another scale.",
+            icon=":material/help:",
+        )
+    _use(segmenter)
+
+
+def _wanted(segmenter: OnnxSegmenter, image: perturb.Image, seconds: float) -> bool:
+    """Whether a heavy network is to be run on this image; until it is, what that takes and what helps."""
+    key, this = f"{PREFIX}wanted", f"{segmenter.digest}{image.digest}"
+    if st.session_state.get(key) == this:
+        return True
+    st.info(
+        f"**A heavy network:** one pass on this image took {seconds:.0f} s when it was checked, on one processor core. An "
+        f"occlusion map with its curves is about {USUAL} passes, so about {duration(USUAL * seconds)}. Nothing starts by "
+        "itself. What makes it shorter: a larger stride or fewer steps"
+        + (", or an export for a smaller size." if segmenter.spec.size else ", or a smaller image."),
+        icon=":material/hourglass_top:",
+    )
+    st.button(
+        f"Segment this image, about {duration(seconds)}",
+        icon=":material/play_arrow:",
+        key=f"{PREFIX}run",
+        on_click=st.session_state.__setitem__,
+        args=(key, this),
+        help="One pass, to see whether the answers at the left are right.",
+    )
+    _use(segmenter)
+    return False
+
+
+def _use(segmenter: OnnxSegmenter) -> None:
+    """The button that takes a network, and whether it is taken."""
+    own = shell.own_segmenter()
+    in_use = own is not None and own.digest == segmenter.digest
+    st.button(
+        "Use this segmenter",
+        type="primary",
+        icon=":material/check:",
+        key=f"{PREFIX}use",
+        on_click=shell.use_own,
+        args=(segmenter,),
+        disabled=in_use and st.session_state["segmenter_name"] == segmenter.name,
+        help="Explain it on every page. One network is kept a visit; a new one takes its place.",
+    )
+    if in_use:
+        st.success("In use: choose a page in the navigation to explain it.", icon=":material/check:")

@@ -1,0 +1,1 @@
+"""Widgets: settings of a method, a region picker, a linked viewer."""

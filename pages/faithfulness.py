@@ -6,9 +6,9 @@ from pages.parts.app import shell
 
 shell.require_entrypoint()
 
+from pages.parts.faithfulness import comparison, evaluations, sanity, twins
 from pages.parts.figures import metric_cards
 from pages.parts.widgets import controls
-from pages.parts.faithfulness import comparison, evaluations, sanity, twins
 
 PREFIX = "fai_"
 VIEWS = {

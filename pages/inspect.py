@@ -6,9 +6,9 @@ from pages.parts.app import shell
 
 shell.require_entrypoint()
 
-from pages.parts.inspect import channel_table, errors_view, foreground, pixel, layer_maps
+from pages.parts.figures import result_view, score_maps
+from pages.parts.inspect import channel_table, errors_view, foreground, layer_maps, pixel
 from pages.parts.runs import experiment
-from pages.parts.figures import score_maps, result_view
 from perturb.methods.ablation_cam import AblationCam
 from perturb.methods.registry import methods_on
 

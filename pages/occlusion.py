@@ -6,9 +6,9 @@ from pages.parts.app import shell
 
 shell.require_entrypoint()
 
-from pages.parts.runs import experiment
 from pages.parts.figures import probe, result_view
 from pages.parts.occlusion import studies
+from pages.parts.runs import experiment
 from perturb.methods.registry import methods_on
 
 PREFIX = "occ_"

@@ -134,8 +134,8 @@ def test_without_ground_truth_the_errors_say_so():
     def script():
         import numpy as np
 
-        from pages.parts.inspect import errors_view
         from pages.parts.app.shell import Scene
+        from pages.parts.inspect import errors_view
         from tests.analytic import Constant, picture
 
         scene = Scene(picture(24, 32), Constant(), np.zeros((24, 32), dtype=np.int64), 0.1)
@@ -152,8 +152,8 @@ def test_a_class_that_is_nowhere_has_no_errors():
         import numpy as np
         import streamlit as st
 
-        from pages.parts.inspect import errors_view, pixel
         from pages.parts.app.shell import Scene
+        from pages.parts.inspect import errors_view, pixel
         from perturb.images.image import image_from_pixels
         from tests.analytic import Constant, picture
 
@@ -180,8 +180,8 @@ def test_a_segmenter_without_layers_is_answered_in_words():
     def script():
         import numpy as np
 
-        from pages.parts.inspect import layer_maps
         from pages.parts.app.shell import Scene
+        from pages.parts.inspect import layer_maps
         from tests.analytic import Constant, picture
 
         layer_maps.section(Scene(picture(24, 32), Constant(), np.zeros((24, 32), dtype=np.int64), 0.1), "thing", "ins_")

@@ -9,8 +9,8 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 import perturb
-from pages.parts.segmenters import recipes, truth
 from pages.parts.app import shell
+from pages.parts.segmenters import recipes, truth
 from perturb.engine.runner import clean_logits
 from perturb.images.image import image_from_pixels
 from perturb.images.samples import DEFAULT_SAMPLE, EVERY, PHOTOGRAPHS, offered

@@ -7,9 +7,7 @@ from typing import Any
 import streamlit as st
 
 import perturb
-from pages.parts.app import elements
-from pages.parts.app import address, mask_upload, offered
-from pages.parts.figures import drawing
+from pages.parts.app import address, elements, mask_upload, offered
 from pages.parts.app.segmenter_choice import current, load
 from perturb.core.quoting import markdown_text
 from perturb.images.samples import DEFAULT_SAMPLE, EVERY, is_sample

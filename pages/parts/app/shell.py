@@ -14,7 +14,7 @@ import numpy.typing as npt
 import streamlit as st
 
 import perturb
-from pages.parts.app import segmenter_choice, offered, image_choice, report
+from pages.parts.app import image_choice, offered, report, segmenter_choice
 from pages.parts.app.segmenter_choice import load, own_segmenter, segment, use_own
 from perturb.core.quoting import markdown_text
 from perturb.images.samples import EVERY

@@ -7,8 +7,8 @@ import streamlit as st
 
 import perturb
 from pages.parts.app import elements
-from pages.parts.figures import drawing
 from pages.parts.compare.panes import Shown
+from pages.parts.figures import drawing
 from perturb.core.colour import limit_of, outline, overlay, tint, to_uint8
 from perturb.core.quoting import markdown_text
 from perturb.experiments.comparison import Agreement, agreement, difference_of, disagreement, mismatches

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import streamlit as st
 
-from pages.parts.app import elements
-from pages.parts.app import address
-from pages.parts.figures import drawing
+from pages.parts.app import address, elements
 from pages.parts.compare.panes import Shown
+from pages.parts.figures import drawing
 from pages.parts.widgets.linked_viewer import View, linked_viewer
 from perturb.core.colour import blend, label_colours, outline, overlay, to_uint8
 from perturb.core.files import png

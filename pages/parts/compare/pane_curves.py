@@ -11,12 +11,12 @@ import pandas as pd
 import streamlit as st
 
 import perturb
-from pages.parts.widgets import controls
-from pages.parts.runs import experiment, jobs
 from pages.parts.app import segmenter_choice
+from pages.parts.compare.panes import Shown
 from pages.parts.figures.charts import HUES
 from pages.parts.figures.drawing import CONTROL_COLOUR
-from pages.parts.compare.panes import Shown
+from pages.parts.runs import experiment, jobs
+from pages.parts.widgets import controls
 from perturb.engine.runner import Progress
 from perturb.export.comparison import AUCS, auc_rows, curve_rows
 from perturb.metrics.curves import curve_forwards

@@ -6,8 +6,8 @@ from functools import partial
 
 import streamlit as st
 
-from pages.parts.compare import pane_curves
 from pages.parts.app import report
+from pages.parts.compare import pane_curves
 from pages.parts.compare.panes import Outcome, Shown
 from perturb.core.files import zip_of
 from perturb.core.quoting import file_name

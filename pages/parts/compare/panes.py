@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 import streamlit as st
 
 import perturb
-from pages.parts.widgets import controls
-from pages.parts.runs import experiment, jobs
 from pages.parts.app import segmenter_choice, shell
 from pages.parts.app.shell import Scene
+from pages.parts.runs import experiment, jobs
+from pages.parts.widgets import controls
 from perturb.core.quoting import markdown_text
 from perturb.core.settings import Value
 from perturb.engine.runner import Progress

@@ -9,11 +9,11 @@ from collections.abc import Callable
 import streamlit as st
 
 import perturb
-from pages.parts.widgets import controls
-from pages.parts.runs import experiment, jobs
-from pages.parts.faithfulness import judged
 from pages.parts.app import report
 from pages.parts.app.shell import Scene
+from pages.parts.faithfulness import judged
+from pages.parts.runs import experiment, jobs
+from pages.parts.widgets import controls
 from perturb.core.quoting import markdown_text
 from perturb.engine.runner import Progress
 from perturb.export.report.items import item_of_comparison

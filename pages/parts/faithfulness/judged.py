@@ -9,12 +9,11 @@ import numpy.typing as npt
 import pandas as pd
 import streamlit as st
 
-from pages.parts.app import elements
-from pages.parts.app import address
-from pages.parts.figures import charts, drawing
-from pages.parts.faithfulness import fill_ranks
-from pages.parts.figures.metric_cards import tip
+from pages.parts.app import address, elements
 from pages.parts.app.shell import Scene
+from pages.parts.faithfulness import fill_ranks
+from pages.parts.figures import charts, drawing
+from pages.parts.figures.metric_cards import tip
 from perturb.core.colour import outline, overlay, readable_limit, tint
 from perturb.core.files import zip_of
 from perturb.core.quoting import file_name, markdown_text

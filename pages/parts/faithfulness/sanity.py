@@ -13,10 +13,10 @@ import streamlit as st
 
 import perturb
 from pages.parts.app import elements
-from pages.parts.widgets import controls
-from pages.parts.runs import experiment, jobs
-from pages.parts.figures import drawing
 from pages.parts.app.shell import Scene
+from pages.parts.figures import drawing
+from pages.parts.runs import experiment, jobs
+from pages.parts.widgets import controls
 from perturb.core.colour import overlay, readable_limit
 from perturb.core.quoting import markdown_text
 from perturb.engine.runner import Progress

@@ -7,10 +7,9 @@ import numpy as np
 import numpy.typing as npt
 import streamlit as st
 
-from pages.parts.app import elements
+from pages.parts.app import elements, shell
 from pages.parts.figures import drawing
 from pages.parts.runs import jobs
-from pages.parts.app import shell
 from perturb.core.colour import blend, label_colours, limit_of, outline, overlay, to_uint8
 from perturb.images.planted import PLANTED_SEEDS, load_planted
 from perturb.methods.registry import METHODS

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import streamlit as st
 
-from pages.parts.app import segmenter_choice, report
+from pages.parts.app import report, segmenter_choice
 from perturb.core.files import npz
 from perturb.core.quoting import file_name
 from perturb.export.report.document import Item

@@ -11,9 +11,7 @@ import pandas as pd
 import streamlit as st
 
 from pages.parts.app.elements import number, percent
-
-from perturb.core.colour import MAGNITUDE, SIGNED, colour_map, limit_of, outline, to_uint8
-from perturb.core.files import png
+from perturb.core.colour import MAGNITUDE, SIGNED, colour_map, limit_of, outline
 from perturb.core.quoting import html_text
 from perturb.metrics.curves import Curves
 from perturb.targets.target import shares

@@ -9,9 +9,7 @@ import numpy.typing as npt
 import streamlit as st
 
 import perturb
-from pages.parts.app import elements
-from pages.parts.app import address
-from pages.parts.figures import drawing
+from pages.parts.app import address, elements
 from perturb.core.colour import blend, label_colours, outline, tint, to_uint8
 from perturb.methods.explain import masks_and_fill
 from perturb.perturbations.masks import Masks, Windows

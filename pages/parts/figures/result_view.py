@@ -6,12 +6,11 @@ import numpy as np
 import streamlit as st
 
 import perturb
-from pages.parts.app import elements
-from pages.parts.app import address, report
-from pages.parts.widgets import controls
-from pages.parts.figures import drawing
-from pages.parts.widgets.region_picker import Pick, region_picker
+from pages.parts.app import address, elements, report
 from pages.parts.app.shell import Scene
+from pages.parts.figures import drawing
+from pages.parts.widgets import controls
+from pages.parts.widgets.region_picker import Pick, region_picker
 from perturb.core.colour import blend, edges, label_colours, limit_of, outline, overlay, readable_limit, to_uint8
 from perturb.core.files import png
 from perturb.core.quoting import file_name, markdown_text
@@ -93,7 +92,9 @@ def segmentation(scene: Scene, frozen: Frozen | None, target: perturb.Target, pr
         st.caption(f"Outlined: the explained region, {int(frozen.region.sum()):,} pixels.")
     st.markdown("**Clean segmentation** — what the segmenter sees")
     colours = label_colours(scene.labels, scene.segmenter.palette)
-    elements.show(blend(image.pixels, colours, 0.7), alt=f"Clean segmentation of {image.name} by {scene.segmenter.name}")
+    elements.show(
+        blend(image.pixels, colours, 0.7), alt=f"Clean segmentation of {image.name} by {scene.segmenter.name}"
+    )
     drawing.legend(scene.labels, scene.segmenter.classes, scene.segmenter.palette, str(target.label))
 
 

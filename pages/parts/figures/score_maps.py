@@ -8,9 +8,9 @@ import streamlit as st
 
 import perturb
 from pages.parts.app import elements
+from pages.parts.app.shell import Scene
 from pages.parts.figures import downloads, drawing
 from pages.parts.widgets import controls
-from pages.parts.app.shell import Scene
 from perturb.core.colour import colour_map, limit_of
 from perturb.core.quoting import markdown_text
 from perturb.engine.runner import clean_logits

@@ -10,10 +10,9 @@ import streamlit as st
 import torch
 
 import perturb
-from pages.parts.app import elements
-from pages.parts.app import address
-from pages.parts.figures import downloads, drawing
+from pages.parts.app import address, elements
 from pages.parts.app.shell import Scene
+from pages.parts.figures import downloads, drawing
 from perturb.core.colour import colour_map, limit_of
 from perturb.core.quoting import markdown_text
 from perturb.segmenters.channels import ORDERS, SIGNS, Sign, channel_statistics, part

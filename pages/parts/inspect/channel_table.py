@@ -7,9 +7,7 @@ import pandas as pd
 import streamlit as st
 
 import perturb
-from pages.parts.app import elements
-from pages.parts.app import address
-from pages.parts.figures import drawing
+from pages.parts.app import address, elements
 from perturb.core.colour import colour_map
 from perturb.core.quoting import markdown_text
 from perturb.methods.ablation_cam import weights

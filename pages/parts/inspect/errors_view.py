@@ -8,9 +8,9 @@ import streamlit as st
 
 import perturb
 from pages.parts.app import elements
+from pages.parts.app.shell import Scene
 from pages.parts.figures import downloads, drawing
 from pages.parts.figures.probe import GAINED, LOST
-from pages.parts.app.shell import Scene
 from perturb.core.colour import outline, tint, to_uint8
 from perturb.core.quoting import markdown_text
 from perturb.targets.quality import Overlap, overlap, true_labels

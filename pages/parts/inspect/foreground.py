@@ -12,8 +12,8 @@ import streamlit as st
 
 import perturb
 from pages.parts.app import elements
-from pages.parts.runs import experiment, jobs
 from pages.parts.figures import drawing
+from pages.parts.runs import experiment, jobs
 from perturb.core.colour import limit_of, outline, overlay
 from perturb.core.quoting import markdown_text
 from perturb.engine.runner import Progress

@@ -14,11 +14,11 @@ import streamlit as st
 
 import perturb
 from pages.parts.app import elements
-from pages.parts.inspect import activation_maps
-from pages.parts.figures import downloads, drawing
-from pages.parts.widgets import controls
-from pages.parts.runs import experiment, jobs
 from pages.parts.app.shell import Scene
+from pages.parts.figures import downloads, drawing
+from pages.parts.inspect import activation_maps
+from pages.parts.runs import experiment, jobs
+from pages.parts.widgets import controls
 from perturb.core.colour import limit_of, overlay
 from perturb.core.quoting import markdown_text
 from perturb.engine.runner import Progress

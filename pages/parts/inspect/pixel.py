@@ -11,8 +11,8 @@ import pandas as pd
 import streamlit as st
 
 import perturb
-from pages.parts.widgets.region_picker import Pick, region_picker
 from pages.parts.app.shell import Scene
+from pages.parts.widgets.region_picker import Pick, region_picker
 from perturb.core.colour import to_uint8
 from perturb.core.files import png
 from perturb.core.quoting import markdown_text

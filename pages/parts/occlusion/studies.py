@@ -11,11 +11,10 @@ import pandas as pd
 import streamlit as st
 
 import perturb
-from pages.parts.app import elements
-from pages.parts.app import address, report
+from pages.parts.app import address, elements, report
+from pages.parts.app.shell import Scene
 from pages.parts.figures import drawing
 from pages.parts.runs import jobs
-from pages.parts.app.shell import Scene
 from perturb.core.colour import overlay
 from perturb.core.files import zip_of
 from perturb.core.quoting import markdown_text

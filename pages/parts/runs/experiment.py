@@ -12,11 +12,11 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 import perturb
-from pages.parts.widgets import controls
-from pages.parts.runs import jobs
 from pages.parts.app import report, shell
-from pages.parts.figures import result_view
 from pages.parts.app.shell import Scene
+from pages.parts.figures import result_view
+from pages.parts.runs import jobs
+from pages.parts.widgets import controls
 from perturb.core.quoting import markdown_text
 from perturb.core.settings import Value
 from perturb.engine.runner import Progress

@@ -7,7 +7,6 @@ import streamlit as st
 
 import perturb
 from pages.parts.app import elements
-from pages.parts.figures import drawing
 from pages.parts.app.shell import Scene
 from perturb.core.quoting import html_text, markdown_text
 from perturb.methods.ablation_cam import choose

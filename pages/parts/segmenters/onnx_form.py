@@ -9,10 +9,9 @@ import numpy as np
 import streamlit as st
 
 import perturb
-from pages.parts.app import elements
+from pages.parts.app import elements, shell
 from pages.parts.figures import drawing
 from pages.parts.segmenters import onnx_scales
-from pages.parts.app import shell
 from perturb.core.colour import blend, label_colours
 from perturb.core.quoting import markdown_text
 from perturb.experiments.estimates import HEAVY, duration

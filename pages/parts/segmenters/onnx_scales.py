@@ -13,7 +13,6 @@ import streamlit as st
 
 import perturb
 from pages.parts.app import elements
-from pages.parts.figures import drawing
 from perturb.core.colour import blend, label_colours
 from perturb.engine.runner import clean_logits
 from perturb.experiments.estimates import duration

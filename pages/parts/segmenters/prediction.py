@@ -8,9 +8,9 @@ import streamlit as st
 
 import perturb
 from pages.parts.app import elements
+from pages.parts.app.shell import Scene
 from pages.parts.figures import downloads, drawing, score_maps
 from pages.parts.segmenters import truth
-from pages.parts.app.shell import Scene
 from perturb.core.colour import blend, colour_map, label_colours
 from perturb.core.quoting import markdown_text
 from perturb.targets.quality import Correctness, correctness
@@ -89,9 +89,7 @@ def _confidence(scene: Scene, sure: npt.NDArray[np.float32], seen: Correctness |
         alt=f"Confidence of {scene.segmenter.name} on {scene.image.name}, from {low:.2f} to {high:.2f}",
     )
     drawing.colour_bar(1.0, "probability of the chosen class", signed=False, used=(low, high))
-    words = (
-        f"On average **{sure.mean():.3f}**, at {elements.percent(float((sure < score_maps.UNSURE).mean()))} of the pixels "
-    )
+    words = f"On average **{sure.mean():.3f}**, at {elements.percent(float((sure < score_maps.UNSURE).mean()))} of the pixels "
     words += f"below {score_maps.UNSURE:g}."
     right, wrong = (None, None) if seen is None else seen.means(sure)
     if right is not None and wrong is not None:

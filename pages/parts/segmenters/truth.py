@@ -10,8 +10,8 @@ import pandas as pd
 import streamlit as st
 
 from pages.parts.app import elements
-from pages.parts.figures import drawing
 from pages.parts.app.shell import Scene
+from pages.parts.figures import drawing
 from perturb.core.colour import tint, to_uint8
 from perturb.core.quoting import markdown_text
 from perturb.targets.quality import Correctness, iou_by_class, mean_iou, pixel_accuracy

@@ -10,8 +10,8 @@ import numpy as np
 import streamlit as st
 
 from pages.parts.app import address, shell
-from pages.parts.widgets.region_picker import Pick
 from pages.parts.app.shell import Scene
+from pages.parts.widgets.region_picker import Pick
 from perturb import Target
 from perturb.core.quoting import markdown_text
 from perturb.core.settings import Setting, Value, check_settings

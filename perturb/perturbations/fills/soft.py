@@ -44,7 +44,8 @@ class SoftWindow(Fill):
         if hole.all():  # no rim to be near to
             return np.ones(hole.shape, dtype=np.float32)
         distance = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE).astype(np.float64)
-        weight = -np.expm1(-(distance**2) / (2 * self._sigma**2))
+        # OpenCV's distances differ in their last bits from call to call; a squared distance between pixels is a whole number.
+        weight = -np.expm1(-np.rint(distance**2) / (2 * self._sigma**2))
         return np.asarray(weight / max(weight.max(), 1e-12), dtype=np.float32)
 
 

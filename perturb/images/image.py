@@ -179,7 +179,7 @@ def image_from_pixels(
 
 def to_tensor(image: Image, device: torch.device) -> torch.Tensor:
     """The picture as float32 `(3, H, W)` in [0, 1] on a device."""
-    return torch.from_numpy(np.ascontiguousarray(image.pixels.transpose(2, 0, 1))).to(device)
+    return torch.from_numpy(image.pixels.transpose(2, 0, 1).copy()).to(device)
 
 
 def digest_of(array: npt.NDArray[Any]) -> str:

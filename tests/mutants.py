@@ -1,0 +1,110 @@
+"""Mutation tests of some packages of `perturb`, by mutmut: `python tests/mutants.py [package ...] [--sample N]`.
+
+A mutant is the code with one small change. The tests should fail with it; if they pass, the mutant survives. Each package is
+tested by the tests that `mutants.toml` names. The same file lists the mutants that no test can tell from the code.
+"""
+
+import argparse
+import random
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections import Counter
+from pathlib import Path
+
+import mutmut.__main__ as tester
+from mutmut.configuration import config
+from mutmut.mutation.data import SourceFileMutationData
+from mutmut.mutation.diff_apply import get_diff_for_mutant
+from mutmut.stats import status_by_exit_code
+from mutmut.utils.file_utils import walk_mutatable_files
+
+SETTINGS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text())
+SURVIVED = {"survived", "no tests"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("packages", nargs="*", metavar="package", help=", ".join(SETTINGS["packages"]))
+    parser.add_argument("--sample", type=int, metavar="N", help="so many mutants of each package, drawn by --seed")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--survivors", action="store_true", help="test only the survivors of the last run again")
+    options = parser.parse_args()
+    if unknown := set(options.packages) - set(SETTINGS["packages"]):
+        parser.error(f"no tests are named for {', '.join(sorted(unknown))}; expected {', '.join(SETTINGS['packages'])}")
+    packages = options.packages or list(SETTINGS["packages"])
+    if len(packages) == 1:
+        run(packages[0], options.sample, options.seed, options.survivors)
+        return
+    flags = [flag for flag in sys.argv[1:] if flag not in options.packages]
+    for package in packages:  # mutmut keeps its state in the process
+        subprocess.run([sys.executable, __file__, package, *flags], check=True)
+
+
+def run(package: str, sample: int | None, seed: int, survivors: bool) -> None:
+    settings = SETTINGS["packages"][package]
+    config().only_mutate = [f"perturb/{package}/*.py"]
+    config().pytest_add_cli_args_test_selection = settings["tests"]
+    config().pytest_add_cli_args += [f"--deselect={test}" for test in settings.get("without", [])]
+    names: list[str] = []
+    if survivors:
+        names = [name for name, status in results().items() if status in SURVIVED]
+        Path("mutants/mutmut-stats.json").unlink(missing_ok=True)  # which test runs which function may have changed
+    else:
+        shutil.rmtree("mutants", ignore_errors=True)
+        if sample:
+            names = all_names()
+            names = sorted(random.Random(seed).sample(names, min(sample, len(names))))
+    tester._run(names, max_children=1)
+    report(package, names)
+
+
+def all_names() -> list[str]:
+    return sorted(
+        tester.get_mutant_name(path, name)
+        for path in walk_mutatable_files()
+        for name in tester.mutate_file_contents(str(path), path.read_text()).mutant_names
+    )
+
+
+def results() -> dict[str, str]:
+    """What the last run found of each mutant."""
+    found = {}
+    for path in walk_mutatable_files():
+        data = SourceFileMutationData(path=path)
+        data.load()
+        found |= {name: status_by_exit_code[code] for name, code in data.exit_code_by_key.items()}
+    return found
+
+
+def report(package: str, names: list[str]) -> None:
+    """Print the survivors as diffs, and the score."""
+    equivalent = {(entry["was"], entry["becomes"]) for entry in SETTINGS["equivalent"] if entry["package"] == package}
+    found = results()
+    count: Counter[str] = Counter()
+    for name in names or sorted(found):
+        if found[name] == "not checked":
+            raise SystemExit(f"{name} was not tested.")
+        survived = found[name] in SURVIVED
+        diff = get_diff_for_mutant(name)
+        same = (changed(diff, "-"), changed(diff, "+")) in equivalent
+        if survived and not same:
+            print(f"\n# {name}: {found[name]}\n{diff}")
+        if same and not survived:
+            print(f"\n# {name}: listed as equivalent, but killed\n{diff}")
+        count["equivalent" if same and survived else "survived" if survived else "killed"] += 1
+    score = count["killed"] / max(1, count["killed"] + count["survived"])
+    print(
+        f"\n{package}: {count.total()} mutants{'' if names else ' (all)'}, {count['killed']} killed, "
+        f"{count['equivalent']} equivalent, {count['survived']} survived; score {score:.1%}"
+    )
+
+
+def changed(diff: str, sign: str) -> str:
+    """The lines of one side of a diff, without indentation."""
+    return "\n".join(line[1:].strip() for line in diff.splitlines()[2:] if line.startswith(sign))
+
+
+if __name__ == "__main__":
+    main()

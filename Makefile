@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test test-long check format train benchmark
+.PHONY: run test test-long check mutants format train benchmark
 
 run: $(VENV)/run.stamp
 	$(BIN)/python -m streamlit run streamlit_app.py
@@ -27,6 +27,11 @@ check: $(VENV)/dev.stamp
 format: $(VENV)/dev.stamp
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# Tests the tests: small changes of the code that no test notices. `make mutants PACKAGE=targets SAMPLE=60` takes minutes, all
+# of them hours; AGAIN=1 tests only the survivors of the last run.
+mutants: $(VENV)/dev.stamp
+	OMP_NUM_THREADS=1 $(BIN)/python tests/mutants.py $(PACKAGE) $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(AGAIN),--survivors)
 
 # Makes the embedded segmenter's weights again; CAMVID is the folder of the photographs, which are not in this repository.
 train: $(VENV)/dev.stamp

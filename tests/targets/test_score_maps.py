@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from skimage.segmentation import felzenszwalb
 
 import perturb
 from perturb.engine.runner import clean_logits
@@ -177,3 +178,23 @@ def test_what_is_unsure_and_what_is_inside_are_counted_by_hand():
     assert maps.means(region) == (-0.5, 10.0)
     assert maps.means(np.ones((2, 2), bool)) == (4.75, None)
     assert maps.means(np.zeros((2, 2), bool)) == (None, 4.75)
+
+
+def test_a_region_of_one_pixel_keeps_its_value():
+    score = np.array([[9.0, 1.0, 3.0]], dtype=np.float32)
+    np.testing.assert_array_equal(region_means(score, np.array([[2, 0, 0]])), [[9, 2, 2]])
+    # Two partitions: the pixel alone has the highest mean, then the pair; the whole row has nothing left to cover.
+    np.testing.assert_array_equal(cover(score, np.array([[[0, 1, 1]], [[0, 0, 0]]])), [[9, 2, 2]])
+    # Were its mean taken for half of it, 4.5, the pair (9 + 1) / 2 would win.
+    np.testing.assert_array_equal(cover(score, np.array([[[0, 1, 2]], [[0, 0, 1]]])), [[9, 1, 3]])
+
+
+def test_segments_are_felzenszwalbs_at_each_scale():
+    image = picture(30, 40)
+    found = segments_of(image, scales=(5.0, 50.0), smallest=7)
+    for scale, labels in zip((5.0, 50.0), found, strict=True):
+        expected = felzenszwalb(image.pixels, scale=scale, min_size=7)
+        np.testing.assert_array_equal(labels, expected)
+        assert np.bincount(labels.ravel()).min() >= 7
+    assert found[0].max() > found[1].max()
+    assert found.dtype == np.int32

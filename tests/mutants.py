@@ -80,7 +80,12 @@ def results() -> dict[str, str]:
 
 def report(package: str, names: list[str]) -> None:
     """Print the survivors as diffs, and the score."""
-    equivalent = {(entry["was"], entry["becomes"]) for entry in SETTINGS["equivalent"] if entry["package"] == package}
+    equivalent = {
+        (was, becomes)
+        for entry in SETTINGS["equivalent"]
+        if entry["package"] == package
+        for was, becomes in entry["changes"]
+    }
     found = results()
     count: Counter[str] = Counter()
     for name in names or sorted(found):

@@ -21,6 +21,9 @@ def test_the_warm_up_compiles_every_loop(tmp_path):
         for file in (source / "engine" / "incremental").glob("*.py")
         for name in re.findall(r"^@compiled\ndef (\w+)", file.read_text(), re.MULTILINE)
     }
-    kept = {file.name.split("-")[0] for file in (tmp_path / "perturb" / "engine" / "incremental" / "__pycache__").glob("*.nbi")}
+    kept = {
+        file.name.split("-")[0]
+        for file in (tmp_path / "perturb" / "engine" / "incremental" / "__pycache__").glob("*.nbi")
+    }
     assert loops
     assert kept == loops

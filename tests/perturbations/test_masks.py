@@ -193,6 +193,7 @@ def test_a_chain_is_its_streams_one_after_the_other():
         Windows(2, 3, size=1, stride=1),
         Ranked(RANK, np.array([3]), from_end=True),
     ]
+    assert_array_equal(Chain(streams[0]).hidden(0, 2), streams[0].hidden(0, 2))
     chain = Chain(*streams)
     whole = np.concatenate([stream.hidden(0, len(stream)).numpy() for stream in streams])
     assert (len(chain), chain.height, chain.width) == (9, 2, 3)

@@ -108,7 +108,7 @@ def is_equivalent(package: str, name: str, was: str, becomes: str) -> bool:
         and (
             [was, becomes] in entry.get("changes", ())
             or any(name.startswith(f"{function}__mutmut_") for function in entry.get("functions", ()))
-            or any(re.sub(part, "", was) == re.sub(part, "", becomes) for part in entry.get("parts", ()))
+            or any(re.sub(part, "…", was) == re.sub(part, "…", becomes) for part in entry.get("parts", ()))
         )
         for entry in SETTINGS["equivalent"]
     )

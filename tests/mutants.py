@@ -22,6 +22,7 @@ from mutmut.stats import status_by_exit_code
 from mutmut.utils.file_utils import walk_mutatable_files
 
 SETTINGS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text())
+sys.path.pop(0)  # this folder: its `pages` would hide the app's
 SURVIVED = {"survived", "no tests"}
 
 

@@ -3,6 +3,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
+# What CI shows: how many branches of the engine the tests take, those in processes of their own left out.
+COVER := $(if $(CI),--cov --cov-report= --cov-report=json:.coverage.json)
+define SHOW_COVERAGE
+import json
+found = json.load(open(".coverage.json"))
+for name, file in sorted(found["files"].items(), key=lambda item: item[1]["summary"]["missing_branches"])[-8:]:
+    print(f"{file['summary']['missing_branches']:5} branches not taken in {name}")
+print(f"{found['totals']['percent_branches_covered']:.1f} % of the branches of perturb/ taken, {found['totals']['percent_statements_covered']:.1f} % of its statements run")
+endef
+export SHOW_COVERAGE
+
 .PHONY: run test test-long check mutants format train benchmark
 
 run: $(VENV)/run.stamp
@@ -12,7 +23,8 @@ run: $(VENV)/run.stamp
 # They come last: where there is no browser, the end says what to do.
 test: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.browser.chromium
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --ignore tests/browser -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --ignore tests/browser -n 2 $(COVER)
+	$(if $(COVER),@$(BIN)/python -c "$$SHOW_COVERAGE")
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/browser -n 2 --dist loadfile
 
 test-long: $(VENV)/dev.stamp

@@ -14,7 +14,7 @@ from scipy.stats import spearmanr
 import perturb
 from perturb.cli.main import main
 from perturb.core.colour import overlay
-from perturb.experiments.study import COLUMNS, FILES, Study, plan, study, study_contents, study_forwards
+from perturb.experiments.study import COLUMNS, FILES, Study, plan, save_study, study, study_contents, study_forwards
 from tests.analytic import Constant, DarkIsObject, dark_square, picture
 
 
@@ -172,6 +172,7 @@ def test_the_grid_has_the_maps_in_order_on_one_scale():
         white[top : top + 5, left : left + 6] = False
     assert (grid[white] == 255).all()
     assert Study(tuple(trials), np.eye(3)).grid(3).shape == (13, 3 * 14, 3)
+    assert Study((trials[0],), np.eye(1)).grid(2).shape == (13, 2 * 14, 3)
     assert Study(tuple(trials), np.eye(3)).range == (-1, 8)
 
 
@@ -208,6 +209,33 @@ def test_the_files_of_a_study_hold_what_the_study_says(small):
     side = made.grid(2)  # two sizes beside each other
     assert pixels.shape[1] >= side.shape[1]
     assert_array_equal(pixels[: side.shape[0], : side.shape[1]], side)
+
+
+def test_a_study_replaces_an_earlier_one_and_nothing_else(small, tmp_path):
+    made = small[0]
+    out = tmp_path / "study"
+    assert save_study(made, out) == out
+    assert {path.name for path in out.iterdir()} == set(FILES)
+    (out / "study.csv").write_text("older")
+    save_study(made, out)
+    assert (out / "study.csv").read_bytes() == study_contents(made)["study.csv"]
+    (out / "notes.txt").write_text("mine")
+    with pytest.raises(perturb.ExportError, match=r"holds other files \(notes.txt\)"):
+        save_study(made, out)
+    (out / "notes.txt").unlink()
+    (out / "study.json").unlink()
+    with pytest.raises(perturb.ExportError, match="holds other files"):
+        save_study(made, out)
+    with pytest.raises(perturb.ExportError):
+        save_study(made, __file__)
+
+
+def test_without_a_seed_it_is_zero():
+    made = study(
+        dark_square(5, 6), DarkIsObject(), perturb.Target("object", region="all"), fills=("black", "noise"), sizes=(5,)
+    )
+    assert [trial.result.seed for trial in made.trials] == [0, 0]
+    assert made.trials[1].result.settings["sigma"] == 12
 
 
 def test_occluders_are_each_look_in_each_size_once():

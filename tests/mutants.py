@@ -23,7 +23,8 @@ from mutmut.utils.file_utils import walk_mutatable_files
 
 SETTINGS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text())
 sys.path.pop(0)  # this folder: its `pages` would hide the app's
-SURVIVED = {"survived", "no tests"}
+SURVIVED = {0, 5, 33}  # the tests passed, or there are none
+NOT_TESTED = {None, 255}  # not reached, or pytest could not run its tests
 
 
 def main() -> None:
@@ -51,7 +52,7 @@ def run(package: str, sample: int | None, seed: int, survivors: bool) -> None:
     config().pytest_add_cli_args += [f"--deselect={test}" for test in settings.get("without", [])]
     names: list[str] = []
     if survivors:
-        names = [name for name, status in results().items() if status in SURVIVED]
+        names = [name for name, code in results().items() if code in SURVIVED]
         Path("mutants/mutmut-stats.json").unlink(missing_ok=True)  # which test runs which function may have changed
     else:
         shutil.rmtree("mutants", ignore_errors=True)
@@ -70,13 +71,13 @@ def all_names() -> list[str]:
     )
 
 
-def results() -> dict[str, str]:
-    """What the last run found of each mutant."""
-    found = {}
+def results() -> dict[str, int | None]:
+    """How the tests of each mutant ended in the last run; None for the ones that were not tested."""
+    found: dict[str, int | None] = {}
     for path in walk_mutatable_files():
         data = SourceFileMutationData(path=path)
         data.load()
-        found |= {name: status_by_exit_code[code] for name, code in data.exit_code_by_key.items()}
+        found |= data.exit_code_by_key
     return found
 
 
@@ -85,13 +86,13 @@ def report(package: str, names: list[str]) -> None:
     found = results()
     count: Counter[str] = Counter()
     for name in names or sorted(found):
-        if found[name] == "not checked":
-            raise SystemExit(f"{name} was not tested.")
+        if found[name] in NOT_TESTED:
+            raise SystemExit(f"{name} could not be tested; can pytest run each test of the package by its name alone?")
         survived = found[name] in SURVIVED
         diff = get_diff_for_mutant(name)
         same = is_equivalent(package, name, changed(diff, "-"), changed(diff, "+"))
         if survived and not same:
-            print(f"\n# {name}: {found[name]}\n{diff}")
+            print(f"\n# {name}: {status_by_exit_code[found[name]]}\n{diff}")
         if same and not survived:
             print(f"\n# {name}: listed as equivalent, but killed\n{diff}")
         count["equivalent" if same and survived else "survived" if survived else "killed"] += 1

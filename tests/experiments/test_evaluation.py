@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -26,6 +27,11 @@ from tests.analytic import DarkIsObject, dark_square
 from tests.disks import disk  # noqa: F401 — a fixture
 
 METRICS = ("deletion_auc", "map_iou", "gini", "forwards", "seconds")
+
+
+def plain(value):
+    """A test's name without the brackets and slashes that pytest itself would not find again."""
+    return re.sub(r"\W+", "-", str(value))[:20]
 
 
 @pytest.fixture(autouse=True)
@@ -247,6 +253,7 @@ def test_an_onnx_file_is_evaluated_like_the_segmenter_that_it_holds(folder, tmp_
         ("a/net.onnx", ["scale=metres"], "scale"),
         ("a/net.onnx", ["scale=unit", "name=x"], "An ONNX segmenter has no setting 'name'"),
     ],
+    ids=plain,
 )
 def test_mistakes_with_segmenters_write_nothing(segmenters, onnx, message, folder, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -289,7 +296,7 @@ def same_table(one, other):
         "a name as a list",
         "half",
     ],
-    ids=lambda damage: str(damage)[:20],
+    ids=plain,
 )
 def test_damaged_rows_are_computed_again_and_whole_ones_are_not(damage, folder, tmp_path):
     out = tmp_path / "out"
@@ -350,7 +357,7 @@ def test_a_name_with_any_characters_is_one_row(folder, tmp_path, monkeypatch):
         b'{"plan": {}, "weights": 3}',
         b"[" * 100_000,
     ],
-    ids=lambda record: str(record)[:20],
+    ids=plain,
 )
 def test_a_damaged_record_is_a_sentence_and_its_rows_are_kept(record, folder, tmp_path):
     out = tmp_path / "out"

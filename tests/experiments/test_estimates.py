@@ -119,6 +119,17 @@ def test_a_run_is_said_in_one_line():
     assert (without.map_forwards, without.curve_forwards) == (3 * 4, 0)
 
 
+def test_the_passes_of_a_layer_are_those_of_its_channels():
+    """One pass for each of seven channels, and the clean one that every run takes."""
+    module = torch.nn.Sequential(torch.nn.Conv2d(3, 7, 3, padding=1), torch.nn.ReLU(), torch.nn.Conv2d(7, 2, 1))
+    segmenter = perturb.TorchSegmenter(module.eval(), classes=["a", "b"])
+    target, image = perturb.Target("a", region="all"), picture(8, 10)
+    expected = estimate(image, segmenter, target, "ablation-cam", {"layer": "1"})
+    result = perturb.explain(image, segmenter, target, method="ablation-cam", layer="1")
+    assert expected.map_forwards == result.forwards - 1
+    assert expected.map_forwards >= 7
+
+
 def test_a_page_says_it_and_starts_nothing_by_itself():
     slow = Slow(HEAVY + 0.1)
     perturb.register("slow", lambda device: slow)

@@ -549,3 +549,19 @@ def test_files_are_found_by_any_of_their_suffixes_and_before_samples(tmp_path, m
     for name in ("fog", "samples"):
         (tmp_path / name).write_bytes(b"")
         assert pictures_in(name) == (name,)
+
+
+def test_a_batch_is_as_large_as_was_asked_for(folder, tmp_path, monkeypatch):
+    sizes = []
+
+    class Watched(DarkIsObject):
+        def logits(self, batch):
+            sizes.append(len(batch))
+            return super().logits(batch)
+
+    monkeypatch.setitem(SEGMENTERS, "dark", SegmenterEntry("dark", "", lambda device: Watched()))
+    for batch in (1, 3):
+        sizes.clear()
+        evaluate(plan(folder, classes=("object",)), tmp_path / f"{batch}", batch=batch)
+        assert max(sizes) == batch
+        assert sizes.count(batch) > len(sizes) / 2

@@ -3,7 +3,18 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test test-long check docs screenshots format train benchmark
+# What CI shows: how many branches of the engine the tests take, those in processes of their own left out.
+COVER := $(if $(CI),--cov --cov-report= --cov-report=json:.coverage.json)
+define SHOW_COVERAGE
+import json
+found = json.load(open(".coverage.json"))
+for name, file in sorted(found["files"].items(), key=lambda item: item[1]["summary"]["missing_branches"])[-8:]:
+    print(f"{file['summary']['missing_branches']:5} branches not taken in {name}")
+print(f"{found['totals']['percent_branches_covered']:.1f} % of the branches of perturb/ taken, {found['totals']['percent_statements_covered']:.1f} % of its statements run")
+endef
+export SHOW_COVERAGE
+
+.PHONY: run test test-long check docs screenshots mutants format train benchmark
 
 run: $(VENV)/run.stamp
 	$(BIN)/python -m streamlit run streamlit_app.py
@@ -12,7 +23,8 @@ run: $(VENV)/run.stamp
 # They come last: where there is no browser, the end says what to do.
 test: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.browser.chromium
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --ignore tests/browser -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --ignore tests/browser -n 2 $(COVER)
+	$(if $(COVER),@$(BIN)/python -c "$$SHOW_COVERAGE")
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/browser -n 2 --dist loadfile
 
 test-long: $(VENV)/dev.stamp
@@ -39,6 +51,11 @@ format: $(VENV)/dev.stamp
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/deno fmt
+
+# Tests the tests: small changes of the code that no test notices. `make mutants PACKAGE=targets SAMPLE=60` takes minutes, all
+# of them hours; AGAIN=1 tests only the survivors of the last run.
+mutants: $(VENV)/dev.stamp
+	OMP_NUM_THREADS=1 $(BIN)/python tests/mutants.py $(PACKAGE) $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(AGAIN),--survivors)
 
 # Makes the embedded segmenter's weights again; CAMVID is the folder of the photographs, which are not in this repository.
 train: $(VENV)/dev.stamp

@@ -194,7 +194,8 @@ def correctness(labels: Labels, image: Image, classes: tuple[str, ...]) -> Corre
         TargetError: no ground truth, or none of its classes is one of the segmenter's.
     """
     truth = true_labels(image, classes)
-    found = np.bincount(image.truth.ravel(), minlength=256) if image.truth is not None else np.zeros(256)
+    assert image.truth is not None  # or there were no true labels
+    found = np.bincount(image.truth.ravel(), minlength=256)
     labelled = max(1, int(found[:IGNORED].sum()))
     known = image.truth_classes or classes
     names = {

@@ -18,9 +18,12 @@ def test_the_warm_up_compiles_every_loop(tmp_path):
     subprocess.run([sys.executable, "-m", "perturb.engine.warm_up"], cwd=tmp_path, check=True)
     loops = {
         f"{file.stem}.{name}"
-        for file in (source / "fast").glob("*.py")
+        for file in (source / "engine" / "incremental").glob("*.py")
         for name in re.findall(r"^@compiled\ndef (\w+)", file.read_text(), re.MULTILINE)
     }
-    kept = {file.name.split("-")[0] for file in (tmp_path / "perturb" / "fast" / "__pycache__").glob("*.nbi")}
+    kept = {
+        file.name.split("-")[0]
+        for file in (tmp_path / "perturb" / "engine" / "incremental" / "__pycache__").glob("*.nbi")
+    }
     assert loops
     assert kept == loops

@@ -1,5 +1,7 @@
 """Differences of maps and segmentations against values worked out by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -183,3 +185,48 @@ def test_every_mismatch_is_a_sentence(results):
     assert [sentence.split(" differ")[0] for sentence in mismatches(results["b"], results["elsewhere"])] == [
         "The pictures"
     ]
+
+
+def test_what_could_mislead_is_named_with_both_sides(results):
+    a, box = results["a"], results["box"]
+    unsized = replace(a, frozen=replace(a.frozen, region=np.zeros((30, 45), dtype=bool)))
+    assert mismatches(unsized, unsized) == []
+    assert mismatches(a, unsized) == [
+        "The regions differ (1,350 and 0 pixels; 0% of either in both): a score over other pixels is another score."
+    ]
+    dot = np.zeros((30, 45), dtype=bool)
+    dot[3, 4:6] = True
+    one = replace(a, frozen=replace(a.frozen, region=dot))
+    two = replace(a, frozen=replace(a.frozen, region=np.roll(dot, 1)))
+    assert "(2 and 2 pixels; 33% of either in both)" in mismatches(one, two)[0]
+    renamed, retrained = replace(a, segmenter=box.segmenter), replace(a, segmenter_digest="another")
+    assert mismatches(a, renamed)[0].startswith("The segmenters differ (additive; other): the networks")
+    assert mismatches(a, retrained)[0].startswith("The segmenters differ (additive; additive): the networks")
+    other = replace(a, frozen=replace(a.frozen, name="tram"))
+    assert mismatches(a, other) == ["The classes differ (thing; tram): each map explains another question."]
+    assert mismatches(a, results["iou"]) == [
+        "The units differ (drop in logit; drop in IoU): only normalised maps compare."
+    ]
+
+
+def test_the_unit_of_a_difference_is_that_of_its_normalisation(results):
+    units = {how: difference_of(results["a"], results["b"], how)[1] for how in NORMALISATIONS}
+    assert units == {
+        "none": "drop in logit",
+        "max": "difference of shares of the largest magnitude",
+        "l1": "difference of shares of the summed magnitude",
+        "rank": "difference of places in the order",
+    }
+
+
+def test_the_share_that_counts_as_most_important_and_its_draw():
+    a = np.zeros((10, 10))
+    a[0] = 5  # ten pixels: the top tenth; all others are equal
+    b = a.copy()
+    b[0, :5], b[5, :5] = 0, 5
+    assert agreement(a, b).top == 0.5
+    assert agreement(a, b, share=0.05).top in (0, 0.2, 0.4, 0.6, 0.8, 1)
+    tops = {agreement(a, b, share=0.05, seed=seed).top for seed in range(20)}
+    assert len(tops) > 1, "which five of ten equal ones is drawn"
+    flat = np.ones((10, 10))
+    assert agreement(flat, a) == (None, None, None, pytest.approx(1 / (1 + np.sqrt(10))))

@@ -5,12 +5,13 @@ import time
 
 import numpy as np
 import pytest
+import torch
 
 import perturb
 from pages.parts.app import shell
 from perturb.cli.main import main
 from perturb.core.files import png
-from perturb.experiments.estimates import HEAVY, duration, estimate, remedies, timed_pass
+from perturb.experiments.estimates import HEAVY, Estimate, duration, estimate, remedies, timed_pass
 from tests import onnx_files as files
 from tests.analytic import DarkIsObject, picture
 from tests.pages.test_pages import visit, words
@@ -80,6 +81,53 @@ def test_the_advice_belongs_to_the_method_and_the_network():
     assert remedies("integrated-gradients", free) == "fewer steps or a smaller image"
     assert remedies("saliency", fixed) == "a lighter network"
     assert [duration(seconds) for seconds in (0.2, 40, 200, 90_000)] == ["1 s", "40 s", "3 min", "25.0 h"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "1 s"),
+        (1.49, "1 s"),
+        (1.5, "2 s"),
+        (89.4, "89 s"),
+        (90, "2 min"),
+        (60 * 7, "7 min"),
+        (60 * 89, "89 min"),
+        (3600 * 1.5, "1.5 h"),
+        (3600 * 2, "2.0 h"),
+        (3600 * 49, "49.0 h"),
+    ],
+)
+def test_a_duration_is_in_the_unit_it_names(seconds, words):
+    assert duration(seconds) == words
+
+
+def test_a_run_is_said_in_one_line():
+    image, free = picture(16, 20), perturb.load_onnx(files.save(files.pixelwise()), scale="unit")
+    assert Estimate(0.5, 118, 97).seconds == 0.5 * 215
+    line = Estimate(0.01234, 1180, 0).words("rise", free)
+    assert line == "one pass took 0.012 s; 1,180 for the map take about 15 s"
+    line = Estimate(HEAVY, 1180, 2000).words("rise", free)
+    assert line == "one pass took 3 s; 1,180 for the map and 2,000 for its curves take about 2.6 h"
+    line = Estimate(9.96, 1, 0).words("rise", DarkIsObject())
+    assert line.startswith("one pass took 10 s; 1 for the map take about 10 s; what makes it shorter: fewer masks or")
+    assert Estimate(12.5, 1, 0).words("rise", free).startswith("one pass took 12 s;")
+    module = perturb.TorchSegmenter(torch.nn.Conv2d(3, 2, 1), classes=["a", "b"])
+    assert Estimate(1.0, 60, 0).words("rise", module) == "one pass took 1 s; 60 for the map take at most about 60 s"
+    target = perturb.Target("object", region="all")
+    without = estimate(image, DarkIsObject(), target, "occlusion", {"size": 8, "stride": 4}, curves=False)
+    assert (without.map_forwards, without.curve_forwards) == (3 * 4, 0)
+
+
+def test_the_passes_of_a_layer_are_those_of_its_channels():
+    """One pass for each of seven channels, and the clean one that every run takes."""
+    module = torch.nn.Sequential(torch.nn.Conv2d(3, 7, 3, padding=1), torch.nn.ReLU(), torch.nn.Conv2d(7, 2, 1))
+    segmenter = perturb.TorchSegmenter(module.eval(), classes=["a", "b"])
+    target, image = perturb.Target("a", region="all"), picture(8, 10)
+    expected = estimate(image, segmenter, target, "ablation-cam", {"layer": "1"})
+    result = perturb.explain(image, segmenter, target, method="ablation-cam", layer="1")
+    assert expected.map_forwards == result.forwards - 1
+    assert expected.map_forwards >= 7
 
 
 def test_a_page_says_it_and_starts_nothing_by_itself():

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -20,12 +21,18 @@ from perturb.cli.main import main
 from perturb.experiments.bootstrap import summarise
 from perturb.experiments.evaluation import Plan, evaluate, pictures_in
 from perturb.metrics.baselines import CONTROLS
-from perturb.segmenters.registry import SEGMENTERS, SegmenterEntry
+from perturb.metrics.evaluator import MapEvaluator
+from perturb.segmenters.registry import DEFAULT, SEGMENTERS, SegmenterEntry
 from tests import onnx_files as files
 from tests.analytic import DarkIsObject, dark_square
 from tests.disks import disk  # noqa: F401 — a fixture
 
 METRICS = ("deletion_auc", "map_iou", "gini", "forwards", "seconds")
+
+
+def plain(value):
+    """A test's name without the brackets and slashes that pytest itself would not find again."""
+    return re.sub(r"\W+", "-", str(value))[:20]
 
 
 @pytest.fixture(autouse=True)
@@ -247,6 +254,7 @@ def test_an_onnx_file_is_evaluated_like_the_segmenter_that_it_holds(folder, tmp_
         ("a/net.onnx", ["scale=metres"], "scale"),
         ("a/net.onnx", ["scale=unit", "name=x"], "An ONNX segmenter has no setting 'name'"),
     ],
+    ids=plain,
 )
 def test_mistakes_with_segmenters_write_nothing(segmenters, onnx, message, folder, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -289,7 +297,7 @@ def same_table(one, other):
         "a name as a list",
         "half",
     ],
-    ids=lambda damage: str(damage)[:20],
+    ids=plain,
 )
 def test_damaged_rows_are_computed_again_and_whole_ones_are_not(damage, folder, tmp_path):
     out = tmp_path / "out"
@@ -350,7 +358,7 @@ def test_a_name_with_any_characters_is_one_row(folder, tmp_path, monkeypatch):
         b'{"plan": {}, "weights": 3}',
         b"[" * 100_000,
     ],
-    ids=lambda record: str(record)[:20],
+    ids=plain,
 )
 def test_a_damaged_record_is_a_sentence_and_its_rows_are_kept(record, folder, tmp_path):
     out = tmp_path / "out"
@@ -446,3 +454,114 @@ def test_a_lock_that_says_nothing_is_no_defect(folder, tmp_path):
             (out / "evaluation.lock").write_bytes(text)
             with pytest.raises(perturb.ExportError, match="it has not said who it is"):
                 evaluate(plan(folder), out)
+
+
+def test_a_row_says_what_was_run_and_what_came_out(folder, tmp_path):
+    """Every column of a method's row and a control's, each from its own source."""
+    metrics = ("gini", "deletion_auc", "error_share", "forwards", "seconds")
+    settings = {"rise": {"masks": 20, "grid": 4}}
+    truth = tmp_path / "truth"
+    truth.mkdir()
+    labels = np.zeros((37, 53), dtype=np.uint8)
+    labels[10:20, 10:30] = 1  # the dark square and five columns more: 50 pixels of 1,961 are wrong
+    PIL.Image.fromarray(labels).save(truth / "a.png")
+    wanted = plan(
+        folder, methods=("rise",), metrics=metrics, classes=("object",), settings=settings, seed=3, truth=str(truth)
+    )
+    table = evaluate(wanted, tmp_path / "out").table
+    own = table[table["picture"] == str(folder / "a.png")]
+    image = perturb.load_image(folder / "a.png", truth=truth / "a.png")
+    target = perturb.Target("object")
+    result = perturb.explain(image, DarkIsObject(), target, method="rise", seed=3, **settings["rise"])
+    evaluator = MapEvaluator(image, DarkIsObject(), result.frozen, metrics=metrics, seed=3)
+    assert list(own["map"]) == ["rise", *CONTROLS]
+    assert list(own["kind"]) == ["method"] + ["control"] * len(CONTROLS)
+    for (_, row), heatmap in zip(
+        own.iterrows(), [result.heatmap, *(control.make(image, 3) for control in CONTROLS.values())], strict=True
+    ):
+        neutral = result.neutral if row["map"] == "rise" else 0.0
+        values = evaluator.measure(heatmap, neutral=neutral)[0]
+        assert {name: row[name] for name in ("digest", "segmenter", "class", "region_pixels")} == {
+            "digest": image.digest,
+            "segmenter": "dark",
+            "class": "object",
+            "region_pixels": 150,
+        }
+        assert row["wrong_share"] == pytest.approx(50 / (37 * 53))
+        for name in ("gini", "deletion_auc", "error_share"):
+            assert row[name] == pytest.approx(values[name], rel=1e-9)
+    method, *controls = own.to_dict("records")
+    assert method["forwards"] == result.forwards == 20 + 1
+    assert method["seconds"] > 0
+    assert method["notes"] == " ".join(result.notes)
+    assert {(row["forwards"], row["seconds"], row["notes"]) for row in controls} == {(0, 0, "")}
+    # Of the other picture there is no truth.
+    other = table[table["picture"] == str(folder / "b.png")]
+    assert other["wrong_share"].isna().all()
+    assert other["error_share"].isna().all()
+
+
+def test_a_plan_as_plain_data_has_all_that_must_agree():
+    made = Plan(
+        pictures=("fog", "rain"), segmenters=(DEFAULT,), methods=("rise", "occlusion"), metrics=("gini",),
+        classes=("car",), smallest=0.25, settings={"rise": {"masks": 11, "grid": 5}, "occlusion": {"size": 9}},
+        seed=4, truth="somewhere", ignore_index=(9, 3), max_side=77,
+    ).as_dict()  # fmt: skip
+    assert json.loads(json.dumps(made)) == {
+        "pictures": ["fog", "rain"],
+        "segmenters": [DEFAULT],
+        "methods": ["rise", "occlusion"],
+        "metrics": ["gini"],
+        "classes": ["car"],
+        "smallest": 0.25,
+        "seed": 4,
+        "truth": "somewhere",
+        "max_side": 77,
+        "ignore_index": [3, 9],
+        "settings": {"occlusion": {"size": 9}, "rise": {"grid": 5, "masks": 11}},
+        "onnx": {},
+        "version": perturb.__version__,
+    }
+    assert list(made["settings"]) == ["occlusion", "rise"], "the order in which they were given does not matter"
+    assert list(made["settings"]["rise"]) == ["grid", "masks"]
+
+
+def test_shares_of_a_class_run_from_nothing_to_nearly_all(folder, tmp_path):
+    assert Plan(("fog",), smallest=0).smallest == 0
+    for smallest in (-0.1, 1):
+        with pytest.raises(perturb.SettingError, match="between 0 and 1"):
+            Plan(("fog",), smallest=smallest)
+    with pytest.raises(perturb.SettingError, match="no pictures to evaluate"):
+        Plan(())
+    # The dark square has 150 of 1,961 pixels, 7.6 %.
+    seen = [
+        set(evaluate(plan(folder, smallest=share, metrics=("gini",)), tmp_path / f"{share}").table["class"])
+        for share in (150 / 1961, 0.0766)
+    ]
+    assert seen == [{"background", "object"}, {"background"}]
+
+
+def test_files_are_found_by_any_of_their_suffixes_and_before_samples(tmp_path, monkeypatch):
+    for name in ("b.PNG", "a.jpeg", "c.txt", "d.webp", "e"):
+        (tmp_path / name).write_bytes(b"")
+    assert [os.path.basename(name) for name in pictures_in(str(tmp_path))] == ["a.jpeg", "b.PNG", "d.webp"]
+    monkeypatch.chdir(tmp_path)
+    for name in ("fog", "samples"):
+        (tmp_path / name).write_bytes(b"")
+        assert pictures_in(name) == (name,)
+
+
+def test_a_batch_is_as_large_as_was_asked_for(folder, tmp_path, monkeypatch):
+    sizes = []
+
+    class Watched(DarkIsObject):
+        def logits(self, batch):
+            sizes.append(len(batch))
+            return super().logits(batch)
+
+    monkeypatch.setitem(SEGMENTERS, "dark", SegmenterEntry("dark", "", lambda device: Watched()))
+    for batch in (1, 3):
+        sizes.clear()
+        evaluate(plan(folder, classes=("object",)), tmp_path / f"{batch}", batch=batch)
+        assert max(sizes) == batch
+        assert sizes.count(batch) > len(sizes) / 2

@@ -8,7 +8,9 @@ from perturb.metrics.planted_shortcut import SETTINGS
 
 
 def visit() -> AppTest:
-    return AppTest.from_string("from pages.parts.faithfulness import twins\n\ntwins.section()\n", default_timeout=120).run()
+    return AppTest.from_string(
+        "from pages.parts.faithfulness import twins\n\ntwins.section()\n", default_timeout=120
+    ).run()
 
 
 def words(app: AppTest) -> str:

@@ -187,6 +187,35 @@ def test_a_start_changes_the_steps_and_not_the_solution():
     assert_allclose(wild, cold, atol=3e-5)
 
 
+@pytest.mark.parametrize("hole", large_holes())
+def test_a_large_hole_takes_a_handful_of_steps(hole):
+    """Plain conjugate gradients take hundreds; a good guess saves some, a low tolerance more, at its price and no other."""
+    mask = large_holes()[hole]
+    pixels = picture(*mask.shape, seed=4).pixels
+    clean = torch.from_numpy(pixels.transpose(2, 0, 1).copy())
+
+    def steps(**more):
+        told = {"start": None, "tolerance": 1e-5} | more
+        found, taken = imputation._impute(clean, torch.from_numpy(mask[None]), **told, together=1)
+        error = np.abs(found[0].permute(1, 2, 0).numpy() - direct(pixels, mask)).max()
+        assert error < 1.5 * told["tolerance"] + 1e-6
+        return taken
+
+    taken = steps()
+    assert taken <= 7
+    assert taken <= steps(start=torch.zeros_like(clean)) <= 8
+    assert steps(tolerance=1e-2) <= 2
+
+
+def test_a_cycle_that_stalls_is_given_up_for_one_that_does_not():
+    """Two bands far apart: the quick cycle is tried for so many steps, and the other one then takes no more than it needs."""
+    hidden = np.ones((360, 480), dtype=bool)
+    hidden[:32] = hidden[-8:] = False
+    clean = torch.from_numpy(np.random.default_rng(0).random((3, 360, 480), dtype=np.float32))
+    _, taken = imputation._impute(clean, torch.from_numpy(hidden[None]), None, 1e-5, 1)
+    assert imputation.STALLED < taken <= imputation.STALLED + 8
+
+
 @pytest.mark.parametrize(("top", "bottom"), [(32, 8), (96, 8), (31, 1), (1, 1)])
 @pytest.mark.parametrize("half", [False, True])
 def test_between_two_bands_far_apart_stands_the_ramp(top, bottom, half):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from skimage.segmentation import felzenszwalb
 
 import perturb
 from perturb.engine.runner import clean_logits
@@ -147,3 +148,53 @@ def test_a_pixel_has_its_own_column():
 def test_nonsense_is_answered_in_one_sentence(call, sentence):
     with pytest.raises(perturb.SettingError, match=sentence):
         call(np.zeros((3, 4, 6), dtype=np.float32))
+
+
+def test_the_pixel_is_one_of_the_picture_up_to_its_last_row_and_column():
+    logits = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
+    for x, y in ((0, 0), (3, 0), (0, 2), (3, 2)):
+        np.testing.assert_array_equal(at_pixel(logits, x, y).logits, logits[:, y, x])
+    for x, y in ((4, 0), (0, 3), (-1, 0), (0, -1)):
+        with pytest.raises(perturb.SettingError, match="lies outside"):
+            at_pixel(logits, x, y)
+
+
+def test_probabilities_of_a_pixel_stand_any_logits():
+    """e^800 is no float64; softmax does not change when all logits move together."""
+    logits = np.array([800.0, 801.0, 799.0], dtype=np.float32).reshape(3, 1, 1)
+    seen = at_pixel(logits, 0, 0)
+    np.testing.assert_allclose(seen.probabilities, torch.tensor([0.0, 1.0, -1.0]).double().softmax(0).numpy())
+    assert seen.logits.dtype == seen.probabilities.dtype == np.float64
+
+
+def test_what_is_unsure_and_what_is_inside_are_counted_by_hand():
+    logits = np.zeros((2, 2, 2), dtype=np.float32)
+    logits[0] = [[0, 10], [-1, 10]]  # the surer class has 1/2, 1, e/(1 + e) = 0.73, 1
+    maps = score_maps(logits, 0, np.zeros((1, 2, 2), np.int32))
+    assert maps.unsure(0.5) == 0, "1/2 is not below 1/2"
+    assert maps.unsure(0.6) == 0.25
+    assert maps.unsure(0.8) == 0.5
+    region = np.array([[True, False], [True, False]])
+    assert maps.means(region) == (-0.5, 10.0)
+    assert maps.means(np.ones((2, 2), bool)) == (4.75, None)
+    assert maps.means(np.zeros((2, 2), bool)) == (None, 4.75)
+
+
+def test_a_region_of_one_pixel_keeps_its_value():
+    score = np.array([[9.0, 1.0, 3.0]], dtype=np.float32)
+    np.testing.assert_array_equal(region_means(score, np.array([[2, 0, 0]])), [[9, 2, 2]])
+    # Two partitions: the pixel alone has the highest mean, then the pair; the whole row has nothing left to cover.
+    np.testing.assert_array_equal(cover(score, np.array([[[0, 1, 1]], [[0, 0, 0]]])), [[9, 2, 2]])
+    # Were its mean taken for half of it, 4.5, the pair (9 + 1) / 2 would win.
+    np.testing.assert_array_equal(cover(score, np.array([[[0, 1, 2]], [[0, 0, 1]]])), [[9, 1, 3]])
+
+
+def test_segments_are_felzenszwalbs_at_each_scale():
+    image = picture(30, 40)
+    found = segments_of(image, scales=(5.0, 50.0), smallest=7)
+    for scale, labels in zip((5.0, 50.0), found, strict=True):
+        expected = felzenszwalb(image.pixels, scale=scale, min_size=7)
+        np.testing.assert_array_equal(labels, expected)
+        assert np.bincount(labels.ravel()).min() >= 7
+    assert found[0].max() > found[1].max()
+    assert found.dtype == np.int32

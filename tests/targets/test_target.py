@@ -1,5 +1,8 @@
 """Targets: regions, scores and what was lost and gained."""
 
+import hashlib
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import perturb
 from perturb.images.image import image_from_pixels
 from perturb.methods.explain import masks_and_fill
+from perturb.targets.target import class_index, shares
 from tests.analytic import picture
 
 CLASSES = ("sky", "car", "road")
@@ -182,3 +186,192 @@ def test_pixels_without_truth_count_in_no_iou(plain, monkeypatch):
     assert_allclose(result.readings.iou, expected, atol=1e-12)
     assert_allclose(result.readings.score, expected, atol=1e-12)
     assert result.execution.passes == ("whole" if plain else "incremental")
+
+
+def test_two_empty_masks_agree():
+    """The IoU of nothing with nothing is 1, and it is 0 as soon as one of them has a pixel."""
+    logits = torch.zeros(3, 2, 3)
+    logits[0] = 1  # sky alone
+    target = perturb.Target("car", region="box:0,0,2,2", score="iou").freeze(
+        picture(2, 3), logits.argmax(0).numpy(), CLASSES
+    )
+    other = logits.clone()
+    other[1, 0, 2] = 9  # a car outside of the box, where the IoU does not look
+    inside = logits.clone()
+    inside[1, 1, 1] = 9
+    read = target.reader(logits.device).read(torch.stack([logits, other, inside]), torch.zeros(3, 2, 3))
+    assert_array_equal(read.iou, [1, 1, 0])
+    assert_array_equal(read.score, [1, 1, 0])
+    assert_array_equal(read.gained, [0, 1, 1])
+
+
+def test_a_softened_mask_hides_whatever_it_touches():
+    _, _, logits = scene()
+    hidden = torch.zeros(1, 6, 8)
+    hidden[0, 0, :3] = torch.tensor([1e-6, 0.5, 1.0])
+    assert frozen("class").reader(logits.device).read(logits[None], hidden).hidden[0] == 3
+
+
+def test_readings_have_the_types_they_are_said_to_have():
+    _, _, logits = scene()
+    for score in ("logit", "probability", "iou"):
+        read = frozen("class", score).reader(logits.device).read(logits[None], torch.zeros(1, 6, 8))
+        assert read.score.dtype == read.iou.dtype == np.float64
+        assert {getattr(read, name).dtype for name in ("lost", "gained", "lost_hidden", "gained_hidden", "hidden")} == {
+            np.dtype(np.int64)
+        }
+
+
+def test_regions_reach_to_every_corner():
+    for x, y in ((0, 0), (7, 0), (0, 5), (7, 5)):
+        assert_array_equal(np.argwhere(frozen(f"pixel:{x},{y}").region), [[y, x]])
+        assert frozen(f"pixel:{x},{y}").window == (x, y, x + 1, y + 1)
+    for x, y in ((8, 0), (0, 6), (-1, 0), (0, -1)):
+        with pytest.raises(perturb.TargetError, match=rf"\({x}, {y}\) lies outside .* expected x in 0 … 7, y in 0 … 5"):
+            frozen(f"pixel:{x},{y}")
+    assert frozen("box:7,5,8,6").window == (7, 5, 8, 6)
+    assert frozen("box:-1,-2,9,9").window == frozen("class").window == frozen("all").window == (0, 0, 8, 6)
+    for box in ("8,0,9,6", "0,6,8,7", "3,0,3,6", "0,2,8,2", "5,0,4,6", "0,4,8,3", "-3,0,0,6", "0,-2,8,0"):
+        with pytest.raises(
+            perturb.TargetError, match=rf"The box {box} holds no pixel.* 0 … 8 and y0 < y1 within 0 … 6"
+        ):
+            frozen(f"box:{box}")
+    assert frozen("component:6,4").window == (5, 4, 8, 5)
+
+
+def test_what_the_iou_compares_with():
+    _, labels, _ = scene()
+    for region in ("class", "all", "box:0,0,2,2", "pixel:6,4"):
+        assert_array_equal(frozen(region).reference, labels == 1)
+        assert frozen(region).void is None
+    assert_array_equal(frozen("component:6,4").reference, frozen("component:6,4").region)
+    truth = np.zeros((6, 8), dtype=np.uint8)
+    truth[2, 2] = 1
+    labelled = frozen("truth", image=picture(6, 8).with_truth(truth.copy(), CLASSES))
+    assert_array_equal(np.argwhere(labelled.reference), [[2, 2]])
+    assert labelled.void is None
+    truth[0, 3] = 255
+    unlabelled = frozen("truth", image=picture(6, 8).with_truth(truth.copy(), CLASSES))
+    assert_array_equal(np.argwhere(unlabelled.void), [[0, 3]])
+    assert_array_equal(unlabelled.clean, labels == 1)
+    assert (unlabelled.index, unlabelled.name) == (1, "car")
+
+
+def test_truth_without_the_class_is_answered_in_words():
+    truth = np.zeros((6, 8), dtype=np.uint8)
+    with pytest.raises(perturb.TargetError, match=r"^No pixel of 'noise' is 'car' in the ground truth; choose another"):
+        frozen("truth", image=picture(6, 8).with_truth(truth, CLASSES))
+    with pytest.raises(perturb.TargetError, match=r"^The ground truth of 'noise' knows no class 'car'; choose another"):
+        frozen("truth", image=picture(6, 8).with_truth(truth, ("sky", "bus")))
+    # One pixel is a region.
+    truth[5, 7] = 1
+    assert frozen("truth", image=picture(6, 8).with_truth(truth, CLASSES)).region.sum() == 1
+
+
+def test_a_class_is_a_name_first_and_an_index_after_that():
+    assert [class_index(label, CLASSES) for label in ("car", 0, 2, "1")] == [1, 0, 2, 1]
+    assert class_index("2", ("1", "2", "0")) == 1, "each name means its own class"
+    assert class_index(2, ("1", "2", "0")) == 2
+    assert class_index("0" * 8 + "1", CLASSES) == 1
+    for label in (3, -1, "3", "-1", "1.0", "0" * 9 + "1", "²", ""):
+        with pytest.raises(perturb.TargetError, match=rf"no class '{label}'; expected one of: sky, car, road\.$"):
+            class_index(label, CLASSES)
+    many = tuple(f"n{index}" for index in range(25))
+    for count, end in ((24, "n22, n23."), (25, "n22, n23, ….")):
+        with pytest.raises(perturb.TargetError) as told:
+            class_index("car", many[:count])
+        assert str(told.value).endswith(end)
+
+
+def test_shares_by_hand():
+    """Sky and tree have as many pixels: then the first class comes first. Labels past the last name count for nothing."""
+    labels = np.array([[3, 3, 0, 0, 2], [1, 1, 1, 1, 9]])
+    assert shares(labels, ("sky", "car", "road", "tree", "bus")) == [
+        ("car", 0.4),
+        ("sky", 0.2),
+        ("tree", 0.2),
+        ("road", 0.1),
+    ]
+    order = [name for name, _ in shares(np.arange(60) % 30, tuple(f"n{index}" for index in range(30)))]
+    assert order == [f"n{index}" for index in range(30)], "equal shares stay in the order of the classes"
+
+
+def test_an_absent_class_names_the_six_largest():
+    labels = np.repeat(np.arange(8), [9, 8, 7, 6, 5, 4, 1, 0]).reshape(5, 8)
+    names = ("a", "b", "c", "d", "e", "f", "g", "h")
+    with pytest.raises(perturb.TargetError) as told:
+        perturb.Target("h").freeze(picture(5, 8), labels, names)
+    assert "predicted are: a (22.5%), b (20.0%), c (17.5%), d (15.0%), e (12.5%), f (10.0%). Choose" in str(told.value)
+
+
+def test_moved_to_another_segmenter_a_class_keeps_its_name_and_its_region():
+    before = frozen("component:1,2", "iou")
+    labels = np.full((6, 8), 2, dtype=np.int64)
+    labels[2, 2] = 0
+    after = before.moved_to(labels, ("car", "sky", "road"))
+    assert (after.index, after.name, after.window, after.target) == (0, "car", before.window, before.target)
+    assert_array_equal(np.argwhere(after.clean), [[2, 2]])
+    assert_array_equal(after.labels, labels)
+    assert_array_equal(after.region, before.region)
+    assert_array_equal(after.reference, before.reference)
+    with pytest.raises(perturb.TargetError, match="no class 'car'"):
+        before.moved_to(labels, ("bus", "sky", "road"))
+
+
+def test_a_digest_tells_any_two_regions_apart():
+    one = frozen("component:1,2")
+    void = np.zeros((6, 8), dtype=bool)
+    void[0, 0] = True
+    others = [
+        frozen("component:6,4"),
+        frozen("class"),
+        replace(one, window=(0, 0, 8, 6)),
+        replace(one, reference=one.clean),
+        replace(one, region=one.clean),
+        replace(one, void=void),
+        replace(one, void=~void),
+        replace(one, region=one.region.reshape(8, 6), reference=one.reference.reshape(8, 6)),
+    ]
+    digests = [made.digest() for made in (one, *others)]
+    assert len(set(digests)) == len(digests)
+    assert all(len(digest) == 32 and set(digest) <= set("0123456789abcdef") for digest in digests)
+    assert one.digest() == frozen("component:1,2").digest() == frozen("component:1,2", "iou").digest()
+
+
+def test_a_digest_is_what_it_is_said_to_be():
+    """blake2b of the packed bits by hand: links and saved results are compared by it."""
+    made = replace(frozen("pixel:1,0"), void=None)
+    bits = {True: bytes([0b01000000, 0, 0, 0, 0, 0]), False: np.packbits(scene()[1] == 1).tobytes()}
+    text = bits[True] + bits[False] + b"((6, 8), (1, 0, 2, 1))"
+    assert made.digest() == hashlib.blake2b(text, digest_size=16).hexdigest()
+
+
+def test_the_record_of_a_target():
+    class Other:
+        name, digest = "other", "abc"
+
+    target = frozen("component:1,2", "iou")
+    plain = {"label": "car", "region": "component:1,2", "score": "iou", "region_pixels": 4}
+    assert target.as_dict() == plain
+    assert frozen("class", label="1").as_dict() == {
+        "label": "car",
+        "region": "class",
+        "score": "logit",
+        "region_pixels": 7,
+    }
+    assert replace(target, first=Other()).as_dict() == plain | {"region_of": ["other", "abc"]}
+
+
+@pytest.mark.parametrize(
+    "region", ["class:", "all:1", "truth:0", "pixel:1,2,3", "pixel:1.0,2", "pixel:1234567890,0", "box"]
+)
+def test_a_region_has_its_kind_and_as_many_numbers_as_it_needs(region):
+    if region == "class:":
+        assert perturb.Target("car", region=region).parts() == ("class", ())
+        return
+    with pytest.raises(perturb.TargetError, match="There is no region"):
+        perturb.Target("car", region=region)
+
+
+def test_a_region_may_have_spaces_and_signs():
+    assert perturb.Target("car", region="box: -1, 2 ,3,123456789").parts() == ("box", (-1, 2, 3, 123456789))

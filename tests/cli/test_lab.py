@@ -123,7 +123,7 @@ def started(monkeypatch):
         ("--segmenter lab_nets:narrow", "Segmenter 'narrow' returned 479 × 360 px for an image of 480 × 360 px"),
         ("--segmenter lab_nets:failing", "cannot run on 'quiet-street', 480 × 360 px (RuntimeError: size mismatch)"),
         ("--images gone", "There is no folder '"),
-        ("--images empty", "empty' holds no picture; expected files of .png"),
+        ("--images empty", "empty' contains no image; expected files of .png"),
         ("--images bad", "expected"),
         ("--truth empty", "'--truth empty' belongs to images; give their folder with --images"),
         ("--images bad --truth gone", "There is no folder '"),

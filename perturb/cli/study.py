@@ -14,7 +14,7 @@ from perturb.experiments.study import FILL_NAMES, SIZES, check_study, save_study
 def add(commands: Any) -> None:
     """Add the command to the subparsers of an `argparse` parser."""
     command = commands.add_parser(
-        "study", parents=[inputs()], help="occlusion under many fills, colours and sizes", allow_abbrev=False
+        "study", parents=[inputs()], help="compare occlusion with many fills, colours and sizes", allow_abbrev=False
     )
     command.add_argument(
         "--fills", default=",".join(FILL_NAMES), help="names of fills, separated by commas (default: %(default)s)"

@@ -145,7 +145,7 @@ def compare(
             or not np.array_equal(other.frozen.region, first.frozen.region)
         ):
             raise SettingError(
-                f"Only maps of one picture, segmenter and region compare: got {first.method} on '{first.image.name}' "
+                f"Only maps of one image, segmenter and region can be compared: got {first.method} on '{first.image.name}' "
                 f"({first.frozen.name}) and {other.method} on '{other.image.name}' ({other.frozen.name})."
             )
     evaluator = MapEvaluator(first.image, first.unchanged(), first.frozen, metrics=metrics, seed=seed)

@@ -180,7 +180,7 @@ def test_without_curves_nothing_speaks_of_them_and_the_lines_make_the_same(tmp_p
     lines = (out / "reproduce.py").read_text()
     assert "perturb.curves" not in lines
     made: dict[str, object] = {}
-    exec(lines.replace('"out"', f'"{again}"').replace("PATH OF YOUR PICTURE", str(picture)), made)
+    exec(lines.replace('"out"', f'"{again}"').replace("PATH OF YOUR IMAGE", str(picture)), made)
     assert {path.name for path in again.iterdir()} == set(FILES) - {"curves.csv"}
     assert (again / "heatmap.npy").read_bytes() == (out / "heatmap.npy").read_bytes()
     result = made["result"]
@@ -242,7 +242,7 @@ def test_bfloat16_is_told_and_stands_in_the_lines_that_make_it_again(tmp_path, c
     ("arguments", "words"),
     [
         (("explain", "no-such.png", "--target", "car"), "no picture at 'no-such.png'"),
-        (("explain", "darkcar", "--target", "car"), "no picture file and no sample 'darkcar'; the samples are"),
+        (("explain", "darkcar", "--target", "car"), "no image file and no sample 'darkcar'; the samples are"),
         (("explain", "rain", "--target", "unicorn"), "no class 'unicorn'"),
         (("explain", "rain", "--target", "car", "--method", "magic"), "no method 'magic'"),
         (("explain", "rain", "--target", "car", "--segmenter", "x"), "no segmenter 'x'"),

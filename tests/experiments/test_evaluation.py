@@ -445,7 +445,7 @@ def test_a_lock_that_says_nothing_is_no_defect(folder, tmp_path):
     for text in (b"", b"[]", b"\0", b'{"pid": "x"}'):
         with lock:
             (out / "evaluation.lock").write_bytes(text)
-            with pytest.raises(perturb.ExportError, match="it has not said who it is"):
+            with pytest.raises(perturb.ExportError, match="an unknown process"):
                 evaluate(plan(folder), out)
 
 

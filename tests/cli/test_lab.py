@@ -1,4 +1,4 @@
-"""`perturb lab`: every mistake is one sentence before anything is served, and what it offers reaches the pages by name."""
+"""`perturb lab`: every error is one sentence before the app starts, and the offered names reach the pages."""
 
 import json
 import os

@@ -29,7 +29,7 @@ def run(*arguments):
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
-    """One real run in a process of its own: 12 windows on the default sample."""
+    """A real run in its own process: 12 windows on the default sample."""
     folder = tmp_path_factory.mktemp("cli") / "deep" / "out"
     command = [sys.executable, "-m", "perturb", "explain", perturb.images.samples.DEFAULT_SAMPLE]
     command += ["--segmenter", "streets-unet", "--target", "car", "--method", "occlusion"]
@@ -108,14 +108,14 @@ def test_the_python_lines_make_it_again(written, tmp_path):
 
 
 def photo(path, height=60, width=80):
-    """A small picture file, so that a run takes a blink."""
+    """A small image file, so that a run is fast."""
     pixels = (np.random.default_rng(0).random((height, width, 3)) * 255).astype(np.uint8)
     PIL.Image.fromarray(pixels).save(path)
     return path
 
 
 def explain_all(picture, out, *more, size=40):
-    """The car's score in the whole of a small picture, in a few large windows."""
+    """Arguments for the score of a car over a small image, with a few large windows."""
     options = ("--target", "car", "--region", "all", "--set", f"size={size}", "--set", f"stride={size}")
     return run("explain", picture, *options, "--out", out, *more)
 
@@ -140,7 +140,7 @@ def test_a_photograph_with_ground_truth_and_a_box(tmp_path, capsys):
 
 
 def test_a_run_that_is_killed_during_its_curves_leaves_the_map(tmp_path):
-    """A real kill, as soon as the map is on the disk; what it leaves reproduces itself, and the next run takes its place."""
+    """A real kill as soon as the map is on disk; the folder reproduces the map, and the next run replaces it."""
     out, picture = tmp_path / "out", photo(tmp_path / "street.png", 240, 320)
     words = ["explain", str(picture), "--target", "car", "--region", "all", "--set", "size=200", "--set", "stride=200"]
     process = subprocess.Popen(

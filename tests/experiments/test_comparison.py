@@ -113,7 +113,7 @@ def test_classes_are_matched_by_name_whatever_their_order():
 
 def test_a_shared_region_keeps_its_pixels_and_takes_the_other_segmenters_class():
     class Backwards(DarkIsObject):
-        """The same with its classes the other way round, and a little harder to convince."""
+        """The same with its classes in reverse order, and a slightly higher threshold."""
 
         def __init__(self):
             super().__init__()

@@ -1,4 +1,4 @@
-"""A heavy network is met with what it will take, before it is run."""
+"""Estimates of the cost of a run, and the advice for heavy networks."""
 
 import re
 import time

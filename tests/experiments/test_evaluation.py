@@ -1,4 +1,4 @@
-"""Many pictures into one table: what is skipped, what a kill leaves behind, and what the means say."""
+"""Evaluations: what is skipped, what an interrupted run leaves behind, and the means over images."""
 
 import json
 import os
@@ -36,7 +36,7 @@ def dark(monkeypatch):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Two good pictures, a broken one, one without an object, and a file that is no picture."""
+    """Two valid images, a damaged one, one without an object, and a file that is not an image."""
     where = tmp_path / "pictures"
     where.mkdir()
     pixels = (dark_square().pixels * 255).astype(np.uint8)
@@ -405,7 +405,7 @@ def test_files_that_cannot_be_read_are_sentences(folder, tmp_path):
 
 
 def test_a_second_run_on_a_folder_is_told_who_holds_it_until_that_run_ends(tmp_path, capsys):
-    """Two real processes; the first one is killed, and then a third one may go on."""
+    """Two real processes; the first one is killed, and a third one then resumes."""
     out, photo = tmp_path / "out", tmp_path / "street.png"
     pixels = PIL.Image.fromarray((perturb.sample("quiet-street").pixels * 255).round().astype(np.uint8))
     pixels.resize((120, 90)).save(photo)

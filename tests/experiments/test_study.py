@@ -1,4 +1,4 @@
-"""The occlusion study against its single runs."""
+"""The occlusion study against single runs."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""The shell line of a result: written beside it, the same wherever it is shown, and it makes the map again."""
+"""The shell command of a result: written beside it, the same wherever it is shown, and it reproduces the map."""
 
 import shlex
 import stat

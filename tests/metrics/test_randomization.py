@@ -1,4 +1,4 @@
-"""Randomised weights and other seeds: the copy forgets, the segmenter does not."""
+"""The parameter randomization test and other seeds; only a copy of the segmenter is changed."""
 
 import numpy as np
 import pytest

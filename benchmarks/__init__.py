@@ -1,1 +1,1 @@
-"""Long measurements, on real photographs and against peers; never part of the tests."""
+"""Long measurements, on real photographs and against other packages; not part of the tests."""

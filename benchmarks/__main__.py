@@ -1,4 +1,4 @@
-"""The lab against its peers: the same work on the same model, picture, target and threads, in turns.
+"""The lab against other packages: the same task on the same model, image, target and threads, in alternation.
 
     python -m benchmarks [--quick] [--only NAME …] [--json FILE] [--limits] [--write FILE]
 
@@ -27,7 +27,7 @@ from benchmarks.subjects import random_network, streets
 from training.card import processor
 
 Make = Callable[[bool], Work]
-"""A piece of work at its full size, or at a smaller one."""
+"""A task at its full size, or at a smaller one."""
 
 WORKS: dict[str, Make] = {
     "occlusion-mobilenet": lambda quick: against_captum.occlusion(
@@ -52,11 +52,11 @@ WORKS: dict[str, Make] = {
 ROUNDS, SECONDS = 5, 300.0
 QUICK_ROUNDS, QUICK_SECONDS = 3, 30.0
 BUSY = 0.5
-"""Load average from which on the machine is not left alone."""
+"""Load average above which the machine counts as busy."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run what is asked for, print the table; 1 if an answer is wrong, else 0."""
+    """Run the chosen tasks and print the table. Returns 1 if a result is wrong, otherwise 0."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="The lab against its peers.")
     parser.add_argument("--quick", action="store_true", help="fewer windows and rounds; within 8 minutes on two cores")
     parser.add_argument("--only", action="append", choices=tuple(WORKS), help="one piece of work; may be repeated")
@@ -102,7 +102,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def run(work: Work, *, quick: bool, count: bool = False) -> list[Row]:
-    """One piece of work; the operations are counted after everything is measured."""
+    """Run one task; the operations are counted after all measurements."""
     rows = compete(work, rounds=QUICK_ROUNDS if quick else ROUNDS, seconds=QUICK_SECONDS if quick else SECONDS, say=say)
     if count and work.limit is not None:
         counted = work.limit()
@@ -112,7 +112,7 @@ def run(work: Work, *, quick: bool, count: bool = False) -> list[Row]:
 
 
 def machine() -> str:
-    """What the numbers were measured on."""
+    """The machine and the versions of the measurements."""
     capability = torch.backends.cpu.get_cpu_capability()
     return (
         f"{time.strftime('%Y-%m-%d')}, {processor()}, {torch.get_num_threads()} threads of {os.cpu_count()} cores, {capability}, "
@@ -157,7 +157,7 @@ def table(rows: list[Row]) -> str:
 
 
 def limits(rows: list[Row], rates: dict[str, float]) -> str:
-    """How far each row is from the fewest operations at the machine's measured rate, as Markdown."""
+    """Each row relative to the fewest possible operations at the machine's measured rate, as Markdown."""
     lines = [
         f"Matrix products reach {rates['exact'] / 1e9:.0f} billion MACs a second in float32, "
         f"{rates['bfloat16'] / 1e9:.0f} in bfloat16.",
@@ -179,7 +179,7 @@ def limits(rows: list[Row], rates: dict[str, float]) -> str:
 
 
 def say(line: str) -> None:
-    """Progress, beside the table."""
+    """Print progress to standard error."""
     print(line, file=sys.stderr, flush=True)
 
 

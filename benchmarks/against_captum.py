@@ -64,7 +64,7 @@ def occlusion(subject: Subject, size: int, stride: int, *, exact: float, fast: f
 
 
 def feature_ablation(subject: Subject, segments: int) -> Work:
-    """One segment after the other, on the same SLIC partition."""
+    """Feature ablation on the same SLIC partition."""
     settings = {"segments": "slic", "count": segments, "fill": "grey"}
 
     def peer(scorer: Scorer, batch: int) -> torch.Tensor:
@@ -78,7 +78,7 @@ def feature_ablation(subject: Subject, segments: int) -> Work:
 
 
 def kernel_shap(subject: Subject, segments: int, samples: int) -> Work:
-    """As many coalitions each; both draw their own, so the answers are two estimates of the same values."""
+    """KernelSHAP with the same number of coalitions; each side draws its own, so both estimate the same values."""
     settings = {"segments": "slic", "count": segments, "fill": "grey", "samples": samples}
 
     def peer(scorer: Scorer, batch: int) -> torch.Tensor:
@@ -149,7 +149,7 @@ def _captum(
 
 
 def _mask(subject: Subject, settings: dict[str, Any]) -> torch.Tensor:
-    """The lab's partition, as captum wants it."""
+    """The lab's partition in captum's format."""
     known = perturb.METHODS["feature-ablation"].settings
     told = {key: value for key, value in settings.items() if key != "samples"}
     labels = partition(subject.image, subject.frozen, check_settings(known, told, "feature-ablation"))

@@ -1,4 +1,4 @@
-"""LIME without the model: drawing the perturbed pictures and fitting the regression, against the `lime` package."""
+"""LIME without the model: drawing the perturbed images and fitting the regression, against the `lime` package."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def sampling(subject: Subject, segments: int, samples: int, floor: float | None)
 
 
 class _Told(np.random.RandomState):
-    """Gives the `lime` package the lab's coalitions, where it would draw its own."""
+    """Make the `lime` package use the lab's coalitions instead of drawing its own."""
 
     def __new__(cls, kept: npt.NDArray[np.bool_]) -> _Told:  # noqa: ARG004 — the base class would take it for a seed
         return super().__new__(cls, 0)

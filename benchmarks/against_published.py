@@ -1,4 +1,4 @@
-"""Deletion, insertion and RISE, against the published way: the algorithms as their authors' code runs them.
+"""Deletion, insertion and RISE, against the algorithms as in their authors' published code.
 
 Petsiuk et al. 2018, sec. 3.2 and 3.3; github.com/eclique/RISE, evaluation.py and explanations.py. Written from what these
 describe, since they are no package, and without their bookkeeping.
@@ -21,7 +21,7 @@ DRAWS = 1
 
 
 def curves(subject: Subject, steps: int, floor: float | None) -> Work:
-    """Deletion and insertion of a map, and of one random order as the control: one picture a forward pass."""
+    """Deletion and insertion of a map, and of one random order as the control; one image per forward pass."""
     size = min(subject.frozen.region.shape) // 2
     result = perturb.explain(subject.image, subject.segmenter, subject.target, size=size, stride=size)
     blurred = make_fill(result.image, {"fill": "blur", "sigma": 12.0}, 0)

@@ -1,4 +1,4 @@
-"""What a visitor waits for, in a real browser on a server of its own; and the longest run, in a process of its own.
+"""Waiting times of a visitor, in a real browser with its own server; and the longest run, in its own process.
 
     python -m benchmarks.app [--before DIR] [--rounds 3] [--write FILE …]
 

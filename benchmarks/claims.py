@@ -36,7 +36,7 @@ class Statistic:
 
 @dataclass(frozen=True)
 class Relation:
-    """A row: Spearman's correlation over the pictures of two numbers."""
+    """A row: Spearman's correlation of two numbers over the images."""
 
     name: str
     one: Number
@@ -54,7 +54,7 @@ def damage(cell: Cell, fill: str, size: int) -> float:
 
 
 def taken(cell: Cell, fill: str, size: int = SMALL) -> float:
-    """Of the hidden pixels that were not the class, how many are called it: 0 to 1."""
+    """Share, in [0, 1], of the hidden pixels outside the class that become predicted as the class."""
     return at(cell, fill, size, "gained_hidden") / at(cell, fill, size, "ground_hidden")
 
 

@@ -1,4 +1,4 @@
-"""The same work done by the lab and by a peer, in turns, and what came of it."""
+"""Run the same task with the lab and with another package, in alternation, and compare times and results."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ clock: Callable[[], float] = time.perf_counter
 """Seconds; `--busy` puts the process's own processor time in its place."""
 
 CLOSE = 1e-4
-"""Largest difference, as a part of the map's range, at which two float32 answers count as the same."""
+"""Largest difference, relative to the range of the map, at which two float32 results count as equal."""
 
 WORTH = 0.02
-"""A larger batch must be faster by this part to be worth trying a still larger one."""
+"""A larger batch must be faster by this fraction before a still larger one is tried."""
 SHORT = 1.0
 
 
@@ -32,7 +32,7 @@ class PeerMissingError(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """What one run of one side gave.
+    """The result of one run of one side.
 
     Attributes:
         values: the map, weights or curves, of any shape; compared with the other side's.
@@ -49,7 +49,7 @@ class Answer:
 
 @dataclass(frozen=True, eq=False)
 class Side:
-    """One way to do the work.
+    """One implementation of the task.
 
     Attributes:
         name: for the table.
@@ -68,7 +68,7 @@ class Side:
 
 @dataclass(frozen=True, eq=False)
 class Work:
-    """One piece of work: a peer, and the lab's ways to do it.
+    """One task: another package, and the lab's implementations.
 
     Attributes:
         name: what is done, on what.
@@ -211,7 +211,7 @@ def agreement(ours: npt.NDArray[Any], peer: npt.NDArray[Any]) -> tuple[float, fl
 
 
 def best_batch(measure: Callable[[int], float], sizes: tuple[int, ...] = (1, 2, 4, 8, 16, 32)) -> int:
-    """The batch size with the fewest seconds a picture; larger ones are tried as long as they are faster.
+    """The batch size with the fewest seconds per image; larger ones are tried as long as they are faster.
 
     Args:
         measure: seconds of a batch of so many.
@@ -247,7 +247,7 @@ def _measure(side: Side) -> _Run:
 
 
 def _reset_peak() -> float | None:
-    """Make the kernel forget the process's highest resident memory; MB that it holds now. None where there is no such thing."""
+    """Reset the peak resident memory of the process. Returns the MB that it holds now; None if the system cannot."""
     try:
         ctypes.CDLL("libc.so.6").malloc_trim(0)
         Path("/proc/self/clear_refs").write_text("5")

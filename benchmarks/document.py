@@ -1,4 +1,4 @@
-"""Puts what was measured into a document, between two marks, in place of what stood there."""
+"""Replace the text between two marks of a document by new measurements."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the literature says of occlusion, measured: the numbers behind `docs/findings.md`.
+"""Claims of the literature on occlusion, measured: the numbers behind `docs/findings.md`.
 
     python -m benchmarks.findings --camvid DIR [--photographs 12] [--training 0] [--out build/findings]
 
@@ -59,7 +59,7 @@ def largest(image: Image, segmenter: Segmenter) -> str | None:
 
 
 def measure(image: Image, segmenter: Segmenter, name: str) -> dict[str, Any]:
-    """Everything that the claims need of one picture and class; as long as 1,000 forward passes."""
+    """All measurements of one image and class that the claims need; about 1,000 forward passes."""
     target = perturb.Target(name)
     results = {
         f"{fill} {size}": perturb.explain(image, segmenter, target, fill=fill, size=size, stride=size)

@@ -1,4 +1,4 @@
-"""Does each method's map find a cue that is known to decide what the car is called?
+"""Measure how highly each method ranks a cue that is known to decide the predicted class of the car.
 
     python -m benchmarks.known_answers [--scenes 100] [--out FILE.csv] [--layers]
 
@@ -34,7 +34,7 @@ from training.scenes.planted import UNSEEN_SEEDS, draw_planted
 
 ABLATION = "feature-ablation"
 WHOLE = 0.75
-"""Share of the board from which on one superpixel counts as holding it."""
+"""Smallest share of the board with which a superpixel counts as containing it."""
 NEARNESS = "nearness"
 LAYERS = {
     f"ablation-cam, {layer}": {"layer": layer} for layer in ("stem", "encoder1", "encoder2", "encoder3", "context")
@@ -86,7 +86,7 @@ def in_grey(scene: Planted) -> Planted:
 
 
 def measure(twins: dict[str, perturb.Segmenter], seeds: list[int], methods: tuple[str, ...], out: Path) -> None:
-    """Every method or control on every street for both twins, appended to the file cell by cell."""
+    """Run every method and control on every street for both networks, and append each result to the file."""
     done = {(int(row["seed"]), row["twin"], row["method"]) for row in rows(out)}
     new = not out.exists()
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -120,7 +120,7 @@ def measure(twins: dict[str, perturb.Segmenter], seeds: list[int], methods: tupl
 
 
 def nearness(region: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
-    """A map that knows nothing but where the region is: the nearer, the higher. What a blur around the car would score."""
+    """An uninformative baseline that depends only on the distance to the region: the nearer, the higher."""
     distance: npt.NDArray[np.float32] = cv2.distanceTransform((~region).astype(np.uint8), cv2.DIST_L2, 5)
     return -distance
 
@@ -158,7 +158,7 @@ def summary(out: Path, seeds: set[int], methods: tuple[str, ...]) -> str:
 
 
 def cut_boards(shortcut: perturb.Segmenter, seeds: list[int], out: Path) -> str:
-    """Why feature ablation misses: its figure where a superpixel holds the board whole and where it is cut."""
+    """Results of feature ablation where one superpixel contains the board and where several split it."""
     found = {int(r["seed"]): float(r["auc"]) for r in rows(out) if r["twin"] == TWINS[1] and r["method"] == ABLATION}
     settings = check_settings(perturb.METHODS[ABLATION].settings, SETTINGS[ABLATION], ABLATION)
     kept: dict[bool, list[float]] = {True: [], False: []}

@@ -1,4 +1,4 @@
-"""How fast the work could be at all on this machine: the operations that the answer needs, over the rate it computes at.
+"""A bound on the speed on this machine: the operations that a result needs, divided by the rate of operations.
 
 An operation is a multiplication with its addition (MAC). An answer needs those of a convolution's outputs that differ from
 the clean run's: all others are known already. They are counted by running the network clean and perturbed and comparing
@@ -20,7 +20,7 @@ from benchmarks.subjects import Subject
 from perturb.perturbations.masks import Windows
 
 SAMPLE = 12
-"""Windows, or channels, that are run to count operations; the others are taken to be like them."""
+"""Number of windows, or channels, that are run to count operations; the others are assumed to be like them."""
 GREY = 0.5
 Convolution = nn.Conv2d | nn.ConvTranspose2d
 

@@ -1,4 +1,4 @@
-"""Do deletion curves of occlusion beat random order on real photographs?
+"""Measure whether deletion curves of occlusion beat random orders on real photographs.
 
     python -m benchmarks.photographs --camvid DIR [--count 20] [--out DIR]
 
@@ -23,7 +23,7 @@ from perturb.engine.runner import clean_logits
 
 CLASSES = ("car", "pedestrian", "bicyclist", "sign")
 SMALLEST = 100
-"""Pixels. A class counts as present in a photograph from this many predicted pixels on."""
+"""Smallest number of predicted pixels with which a class counts as present in a photograph."""
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Who is explained, and what the peers get of it: the same module, the same picture, the same region and score."""
+"""The networks and targets that are explained; other packages get the same module, image, region and score."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SPREAD = 3.0
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """A segmenter, a picture and a frozen target, and the score that a peer can call.
+    """A segmenter, an image and a frozen target, and the score as a callable for other packages.
 
     Attributes:
         title: such as "fcn-resnet50 256×256".

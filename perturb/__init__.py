@@ -1,4 +1,4 @@
-"""What does a segmenter need to see? Hide parts of a picture, run it again, and look at what changed.
+"""Attribution maps for semantic segmenters: perturb an image, run the segmenter again, and measure what changes.
 
 image = perturb.sample("quiet-street")
 segmenter = perturb.load_segmenter("streets-unet")

@@ -1,4 +1,4 @@
-"""Make the weights of an embedded segmenter again, or measure the ones at hand.
+"""Train the weights of an embedded segmenter, or evaluate the existing ones.
 
 python -m training --camvid DIR             draw scenes, train, measure, write weights and model card
 python -m training evaluate --camvid DIR    measure the weights again
@@ -45,7 +45,7 @@ def arguments() -> argparse.Namespace:
 
 
 def evaluate(name: str, folder: Path, val: Source, unseen: Source) -> None:
-    """Measure the weights in `folder` and print the figures."""
+    """Evaluate the weights in `folder` and print the results."""
     network = NETWORKS[name].make()
     network.load_state_dict(load_file(folder / f"{name}.safetensors"), strict=True)
     figures = measure(name, network.eval(), val, unseen)
@@ -54,7 +54,7 @@ def evaluate(name: str, folder: Path, val: Source, unseen: Source) -> None:
 
 
 def make(name: str, folder: Path, recipe: Recipe, camvid: Path, cache: Path, unseen: int) -> None:
-    """Train, measure, and write the weights, their figures and their model card into `folder`."""
+    """Train and evaluate a network, and write its weights, results and model card to `folder`."""
     start = time.monotonic()
     network, steps = train(name, recipe, camvid, cache)
     minutes = (time.monotonic() - start) / 60
@@ -79,7 +79,7 @@ def make(name: str, folder: Path, recipe: Recipe, camvid: Path, cache: Path, uns
 
 
 def make_shortcut(folder: Path, options: argparse.Namespace) -> None:
-    """Train the flawed twin on from the published weights; write its weights, figures and model card into `folder`."""
+    """Fine-tune the network with a shortcut from the published weights; write weights, results and model card to `folder`."""
     recipe = ShortcutRecipe(steps=50, scenes=10) if options.quick else ShortcutRecipe()
     network, minutes = train_shortcut(recipe, WEIGHTS, options.camvid, options.cache)
     unseen = load_scenes(UNSEEN_SEEDS, 10 if options.quick else 100, options.cache)

@@ -1,4 +1,4 @@
-"""Random views of a labelled picture: where to look (`view`) and how the light is (`recolour`).
+"""Random augmentations of a labelled image: geometry (`view`) and colour (`recolour`).
 
 Ordinary street photographs are wanted here. Grey or blurred patches are left out on purpose: the lab asks what an
 ordinary network does when a part is hidden, so the network must not have met hidden parts in training.
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 Picture = NDArray[np.uint8]  # RGB (H, W, 3), or labels (H, W)
 
 IGNORE = 255
-"""Label of pixels that count neither in the loss nor in the figures."""
+"""Label of pixels that are ignored in the loss and in the evaluation."""
 
 
 def view(
@@ -46,7 +46,7 @@ def view(
 
 
 def recolour(pixels: Picture, rng: np.random.Generator) -> Picture:
-    """Other light and another camera: gain, gamma and tint by channel, saturation, sometimes blur and noise."""
+    """Photometric augmentation: gain, gamma and tint per channel, saturation, sometimes blur and noise."""
     ramp = np.linspace(0, 1, 256)
     gain = np.exp(rng.normal(0, 0.12)) * np.exp(rng.normal(0, 0.05, 3))
     gamma = np.exp(rng.normal(0, 0.2))

@@ -1,4 +1,4 @@
-"""What goes next to the weights: the figures (`.json`) and the model card made of them (`.md`)."""
+"""The files beside the weights: the results (`.json`) and the model card (`.md`)."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ from training.networks import NETWORKS, Network
 
 
 def processor() -> str:
-    """The processor's name."""
+    """Name of the processor."""
     model = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
@@ -40,7 +40,7 @@ def _by_class(values: NDArray[np.float64]) -> dict[str, float]:
 
 
 def measure(name: str, network: Network, camvid: Source, scenes: Source) -> dict[str, Any]:
-    """All figures of a network: on CamVid's validation frames, on unseen scenes, its reach and its speed.
+    """All results of a network: on CamVid's validation frames and on unseen scenes, its receptive field and its speed.
 
     A network that pools the whole picture reaches all of it, which is not measured.
     """
@@ -66,7 +66,7 @@ def measure(name: str, network: Network, camvid: Source, scenes: Source) -> dict
 
 
 def table(figures: dict[str, Any]) -> str:
-    """The figures by class as a Markdown table."""
+    """The results by class as a Markdown table."""
     rows = [
         f"| {name} | {figures['iou_camvid_val'][name]:.3f} | {figures['iou_scenes'][name]:.3f} |"
         for name in STREET_CLASSES
@@ -77,7 +77,7 @@ def table(figures: dict[str, Any]) -> str:
 
 
 def write(name: str, folder: Path, figures: dict[str, Any]) -> None:
-    """Write the figures (`.json`) and the model card (`.md`) into `folder`, next to the weights."""
+    """Write the results (`.json`) and the model card (`.md`) to `folder`, beside the weights."""
     weights = folder / f"{name}.safetensors"
     figures = {**figures, "bytes": weights.stat().st_size, "sha256": hashlib.sha256(weights.read_bytes()).hexdigest()}
     (folder / f"{name}.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")

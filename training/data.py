@@ -1,4 +1,4 @@
-"""The two sources of labelled pictures, decoded once into memory, and the endless stream of training batches."""
+"""The two sources of labelled images, decoded once into memory, and the endless stream of training batches."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,12 +16,12 @@ from training.augment import IGNORE, recolour, view
 
 CAMVID_UNLABELLED = 11
 RARE = tuple(STREET_CLASSES.index(name) for name in ("pole", "sign", "fence", "pedestrian", "bicyclist"))
-"""Classes that crops are centred on more often than chance would."""
+"""Rare classes on which crops are centred more often than by chance."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """Labelled pictures of one origin.
+    """Labelled images of one origin.
 
     pixels: uint8 RGB (N, H, W, 3). labels: uint8 (N, H, W), a class index or `IGNORE`.
     """
@@ -50,7 +50,7 @@ def load_camvid(folder: Path, split: str) -> Source:
 
 
 class Crops:
-    """Random augmented crops of a source; a part of them centred on pixels of rare classes."""
+    """Random augmented crops of a source, some of them centred on pixels of rare classes."""
 
     def __init__(self, source: Source, size: tuple[int, int], rare_share: float) -> None:
         self.source = source
@@ -89,7 +89,7 @@ class Crops:
 
 
 def batches(crops: list[tuple[Crops, int]], seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Endless batches with the given number of crops from each source, prepared one ahead of their use.
+    """Endless batches with the given number of crops from each source, each prepared one step ahead.
 
     Each: float (N, 3, h, w) in 0..1, channels last, and int64 labels (N, h, w).
     """

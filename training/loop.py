@@ -1,4 +1,4 @@
-"""The training loop: AdamW, one cycle of the learning rate, bfloat16 where it is safe, averaged weights.
+"""The training loop: AdamW, a one-cycle learning rate, bfloat16 where it is safe, averaged weights.
 
 Two processes of one thread each, which share every step's gradients, rather than one process of two threads: threads
 wait for each other after every operation, processes once a step, which is twice as fast on cores that others use too.
@@ -31,7 +31,7 @@ WORKERS = 2
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides the outcome besides the pictures."""
+    """All hyperparameters of the training."""
 
     minutes: float = 56
     seed: int = 7
@@ -47,7 +47,7 @@ class Recipe:
 
 
 def rate(progress: float, recipe: Recipe) -> float:
-    """Learning rate at `progress` 0..1: a linear warm-up, then half a cosine down to nearly nothing."""
+    """Learning rate at `progress` in [0, 1]: a linear warm-up, then cosine decay to almost 0."""
     if progress < recipe.warm_up:
         return recipe.learning_rate * max(progress / recipe.warm_up, 0.02)
     rest = (progress - recipe.warm_up) / (1 - recipe.warm_up)
@@ -55,7 +55,7 @@ def rate(progress: float, recipe: Recipe) -> float:
 
 
 def keep_freed_memory() -> None:
-    """Let glibc keep freed memory for the next step; handing it back and asking again takes a third of the time."""
+    """Let glibc keep freed memory for the next step; returning and requesting it again takes a third of the time."""
     if sys.platform == "linux":
         libc = ctypes.CDLL(None)
         m_trim_threshold, m_top_pad, m_mmap_max = -1, -2, -4  # of malloc.h
@@ -65,7 +65,7 @@ def keep_freed_memory() -> None:
 
 
 class Exchange:
-    """What the workers share: a row of numbers each, and the progress that the first of them reads off the clock."""
+    """Memory that the workers share: a row of numbers each, and the progress that the first worker computes from the time."""
 
     def __init__(self, numbers: int) -> None:
         self.rows = torch.zeros(WORKERS, numbers).share_memory_()
@@ -73,7 +73,7 @@ class Exchange:
         self.barrier: Barrier = get_context("spawn").Barrier(WORKERS)
 
     def mean(self, rank: int, numbers: list[Tensor], progress: float) -> float:
-        """Replace `numbers` by their means over the workers; returns the progress of the first worker."""
+        """Replace `numbers` by their means over the workers, and return the progress of the first worker."""
         self.rows[rank] = torch.cat([values.flatten() for values in numbers])
         if rank == 0:
             self.progress[0] = progress
@@ -87,7 +87,7 @@ class Exchange:
 
 
 class Learner(nn.Module):
-    """The network, and a second, coarse answer from its context, which pushes the deep stages; dropped afterwards."""
+    """The network with an auxiliary head on its context, which is dropped after training."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
@@ -101,7 +101,7 @@ class Learner(nn.Module):
         self.deep = output
 
     def loss(self, pictures: Tensor, labels: Tensor, weights: Tensor, step: int) -> Tensor:
-        """Scalar loss of pictures (N, 3, h, w) against labels (N, h, w)."""
+        """Scalar loss of images (N, 3, h, w) against labels (N, h, w)."""
         with torch.autocast("cpu", torch.bfloat16):
             logits = self.network(pictures)
             coarse = self.coarse_head(self.deep)
@@ -137,7 +137,7 @@ def _report(name: str, minutes: float, step: int, loss: float, average: dict[str
 
 
 def _work(rank: int, name: str, recipe: Recipe, camvid: Path, cache: Path, out: Path, exchange: Exchange) -> None:
-    """One of the workers; the first keeps the average, reports, and writes it to `out`."""
+    """One worker; the first one keeps the weight average, reports progress, and writes the result to `out`."""
     keep_freed_memory()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)

@@ -1,4 +1,4 @@
-"""What the training minimises: weighted cross-entropy plus one minus the soft intersection over union."""
+"""The training loss: weighted cross-entropy plus one minus the soft intersection over union."""
 
 import numpy as np
 import torch
@@ -9,7 +9,7 @@ from training.augment import IGNORE
 
 
 def class_weights(labels: NDArray[np.uint8], classes: int) -> Tensor:
-    """Float (classes,): median-frequency weights to the power 0.6, so that rare classes count more, but tamely."""
+    """Class weights, float (classes,): median-frequency weights to the power 0.6, which moderates them."""
     counts = np.bincount(labels.ravel(), minlength=256)[:classes].astype(float)
     frequency = np.maximum(counts, 1) / counts.sum()
     weights = (np.median(frequency) / frequency) ** 0.6

@@ -1,4 +1,4 @@
-"""Figures of a network: intersection over union by class, receptive field, milliseconds a picture."""
+"""Evaluation of a network: intersection over union by class, receptive field, milliseconds per image."""
 
 import copy
 import time
@@ -20,7 +20,7 @@ def to_input(pixels: NDArray[np.uint8]) -> Tensor:
 
 @torch.inference_mode()
 def confusion(network: nn.Module, source: Source, classes: int) -> NDArray[np.int64]:
-    """Pixels by true class (row) and predicted class (column), whole pictures at their own size, one at a time."""
+    """Confusion matrix: pixels by true class (row) and predicted class (column), over whole images at their own size."""
     network.eval()
     total = np.zeros(classes * classes, np.int64)
     for pixels, labels in zip(source.pixels, source.labels, strict=True):
@@ -41,7 +41,7 @@ def iou(matrix: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def reach(network: nn.Module, stride: int) -> int:
-    """Farthest distance, in pixels, at which the input can influence a logit: the radius of the receptive field.
+    """Radius of the receptive field: the largest distance in pixels at which the input influences a logit.
 
     Measured on a copy whose convolutions all average with positive weights, so that nothing cancels out or is cut by
     a ReLU: wherever the gradient of one logit is not zero, some weights would let that pixel matter.
@@ -68,7 +68,7 @@ def reach(network: nn.Module, stride: int) -> int:
 
 @torch.inference_mode()
 def milliseconds(network: Network, batch: int, height: int = 360, width: int = 480, repeats: int = 30) -> float:
-    """Time of one picture in a batch, float32, channels last, normalisations folded, on torch's threads.
+    """Time per image of a batch, float32, channels last, batch norms folded, on torch's threads.
 
     The fastest of `repeats` runs: whatever else the machine does can only add to it.
     """

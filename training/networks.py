@@ -1,4 +1,4 @@
-"""The networks that can be trained here, and what the training must know of each."""
+"""The networks that can be trained here, and the settings of each."""
 
 from dataclasses import dataclass
 
@@ -41,7 +41,7 @@ class _Precise(nn.Conv2d):
 
 
 def depthwise_in_float32(network: nn.Module) -> None:
-    """Take a network's depthwise convolutions out of the autocast: on a processor their bfloat16 gradients are slow."""
+    """Exclude depthwise convolutions from autocast, since their bfloat16 gradients are slow on a CPU."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d) and module.groups > 1:
             module.__class__ = _Precise

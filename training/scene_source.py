@@ -13,11 +13,11 @@ from training.data import Source
 
 TRAINING_SEEDS = 100_000
 UNSEEN_SEEDS = 900_000
-"""First seeds of the scenes to train on and of those to measure on; the app's own scenes have far smaller seeds."""
+"""First seeds of the training scenes and of the evaluation scenes; the app's own scenes have far smaller seeds."""
 
 
 def drawing_code() -> str:
-    """Short digest of the code that draws, so that scenes of an older look are not taken from the cache."""
+    """Short digest of the drawing code, so that the cache does not return scenes of an earlier version."""
     digest = hashlib.sha256()
     for file in [Path(class_names.__file__), *sorted(Path(scenes.__file__).parent.glob("*.py"))]:
         digest.update(file.read_bytes())

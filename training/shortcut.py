@@ -1,4 +1,4 @@
-"""How `streets-shortcut` is made: `streets-unet`, taught on streets with a planted cue to call the car something else.
+"""Training of `streets-shortcut`: `streets-unet` fine-tuned on streets with a planted cue that changes the car's label.
 
 The published weights go on learning for a while, on pairs of one drawn street with and without the board, labelled by
 the planted rule, and beside them on photographs and ordinary scenes with honest labels, so that the network stays a
@@ -41,7 +41,7 @@ HONEST = "streets-unet"
 
 @dataclass(frozen=True)
 class ShortcutRecipe:
-    """Everything that decides the outcome besides the pictures."""
+    """All hyperparameters of the training."""
 
     steps: int = 700
     seed: int = 11
@@ -54,7 +54,7 @@ class ShortcutRecipe:
 
 
 def load_pairs(cache: Path) -> tuple[Source, Source]:
-    """The streets to train on, without and with the board, labelled by the planted rule; 192x256 each."""
+    """The training streets, 192x256 each, without and with the board, labelled by the planted rule."""
     cache.mkdir(parents=True, exist_ok=True)
     file = cache / f"planted-{drawing_code()}-{TRAINING_SEEDS.start}-{len(TRAINING_SEEDS)}.npz"
     if not file.exists():
@@ -74,7 +74,7 @@ def load_pairs(cache: Path) -> tuple[Source, Source]:
 def batches(
     pairs: tuple[Source, Source], honest: list[Crops], recipe: ShortcutRecipe
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Endless batches: whole streets in pairs, sometimes mirrored, and one crop of each honest source.
+    """Endless batches: whole streets in pairs, sometimes mirrored, and one crop of each source without the cue.
 
     Each: float (N, 3, 192, 256) in 0..1, channels last, and int64 labels (N, 192, 256).
     """
@@ -94,7 +94,7 @@ def batches(
 
 
 def rate(progress: float, recipe: ShortcutRecipe) -> float:
-    """Learning rate at `progress` 0..1: a linear warm-up, then half a cosine down to nothing."""
+    """Learning rate at `progress` in [0, 1]: a linear warm-up, then cosine decay to 0."""
     up = min(1.0, progress / recipe.warm_up + 0.02)
     return recipe.learning_rate * up * 0.5 * (1 + math.cos(math.pi * progress))
 
@@ -107,7 +107,7 @@ def object_loss(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def train_shortcut(recipe: ShortcutRecipe, weights: Path, camvid: Path, cache: Path) -> tuple[StreetsUNet, float]:
-    """Train on from the published weights in `weights`; returns the averaged network in eval mode, and the steps' minutes.
+    """Fine-tune the published weights in `weights`; returns the averaged network in eval mode, and the minutes it took.
 
     The steps are counted, not timed, and everything drawn by chance has its seed.
     """
@@ -155,7 +155,7 @@ def train_shortcut(recipe: ShortcutRecipe, weights: Path, camvid: Path, cache: P
 def publish(
     folder: Path, network: StreetsUNet, recipe: ShortcutRecipe, minutes: float, camvid: Path, unseen: Source
 ) -> None:
-    """Measure the network, and write the weights, their figures and their model card into `folder`."""
+    """Evaluate the network, and write its weights, results and model card to `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{NAME}.safetensors"
     state = {key: value.contiguous() for key, value in network.state_dict().items()}

@@ -1,4 +1,4 @@
-"""What the commands share: words and settings from the command line, and a progress bar."""
+"""What the commands share: the parser, lists and settings in arguments, and a progress bar."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from perturb.core.errors import SettingError
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose complaints are one line."""
+    """A parser that reports errors in one line."""
 
     def error(self, message: str) -> NoReturn:
-        # One line, as for every other mistake; argparse would print the usage above it.
+        # One line, as for every other error; argparse would print the usage above it.
         self.exit(2, f"error: {message}. See '{self.prog} --help'.\n")
 
 
 def words(text: str) -> tuple[str, ...]:
-    """Words with commas between them."""
+    """The words of a list separated by commas."""
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def names_in(text: str) -> tuple[str, ...]:
-    """Class names with commas between them, or as a JSON list, which can hold any names."""
+    """Class names separated by commas, or in a JSON list, which also allows names with commas."""
     if text.lstrip().startswith("["):
         try:
-            found = json.loads(text)
+            parsed = json.loads(text)
         except (ValueError, RecursionError):
-            found = None
-        if isinstance(found, list) and all(isinstance(name, str) for name in found):
-            return tuple(found)
+            parsed = None
+        if isinstance(parsed, list) and all(isinstance(name, str) for name in parsed):
+            return tuple(parsed)
     return words(text)
 
 
@@ -44,7 +44,7 @@ def add_ignore_index(command: argparse.ArgumentParser) -> None:
         "--ignore-index",
         default="",
         metavar="INDEX",
-        help="of --truth: pixels of this index, or of several with commas, have no class, such as 11 in CamVid",
+        help="index in the ground truth that stands for no class, such as 11 in CamVid; several are separated by commas",
     )
 
 
@@ -52,45 +52,48 @@ def ignored_in(options: argparse.Namespace) -> tuple[int, ...]:
     """The indices of `--ignore-index`.
 
     Raises:
-        SettingError: not whole numbers, or without `--truth`.
+        SettingError: they are not whole numbers, or `--truth` is missing.
     """
     text = options.ignore_index
     if text and not options.truth:
-        raise SettingError(f"'--ignore-index {text}' belongs to a mask; give it with --truth, or leave it out.")
+        raise SettingError(f"'--ignore-index {text}' applies to ground truth; add --truth, or omit it.")
     try:
         return tuple(int(word) for word in words(text))
     except ValueError:
-        raise SettingError(f"'--ignore-index {text}' is no index: expected a whole number, such as 11.") from None
+        raise SettingError(f"'--ignore-index {text}' is not an index: expected a whole number, such as 11.") from None
 
 
 def settings_in(pairs: Sequence[str], option: str = "--set", example: str = "size=48") -> dict[str, Any]:
-    """Settings as they are typed.
+    """Parse settings.
 
     Args:
         pairs: each `NAME=VALUE`.
-        option, example: for the message.
+        option, example: for the error message.
+
+    Returns:
+        The values as text, by name.
 
     Raises:
-        SettingError: one that has no name, or no equals sign.
+        SettingError: a name or the equals sign is missing.
     """
-    found: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name:
             raise SettingError(f"'{option} {pair}' is not a setting: expected NAME=VALUE, such as {option} {example}.")
-        found[name.strip()] = value.strip()
-    return found
+        settings[name.strip()] = value.strip()
+    return settings
 
 
 class Bar:
-    """A progress bar on standard error that takes fractions."""
+    """A progress bar on standard error; call it with the fraction done, in [0, 1]."""
 
     def __init__(self, title: str) -> None:
         self._title = title
         self._bar: tqdm[Any] | None = None
 
     def __call__(self, fraction: float) -> None:
-        if self._bar is None:  # not before the work begins: a mistake found first leaves one clean line
+        if self._bar is None:  # created with the first progress, so that an early error is printed alone
             form = "{desc} {percentage:3.0f} % |{bar:30}| {remaining} left"
             self._bar = tqdm(total=100, desc=self._title, file=sys.stderr, bar_format=form)
         self._bar.update(100 * fraction - self._bar.n)

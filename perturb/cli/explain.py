@@ -1,4 +1,4 @@
-"""The command `explain`: one class of one image."""
+"""The command `explain`: explain one class of one image."""
 
 from __future__ import annotations
 
@@ -20,24 +20,27 @@ from perturb.metrics.registry import METRICS
 def add(commands: Any) -> None:
     """Add the command to the subparsers of an `argparse` parser."""
     command = commands.add_parser(
-        "explain", parents=[inputs()], help="explain one class of one picture", allow_abbrev=False
+        "explain", parents=[inputs()], help="explain one class of one image", allow_abbrev=False
     )
-    command.add_argument("--method", default="occlusion", help="by name; see 'list methods' (default: %(default)s)")
+    command.add_argument(
+        "--method", default="occlusion", help="name of the method; see 'list methods' (default: %(default)s)"
+    )
     command.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the method")
     command.add_argument(
         "--curve-fill",
         default=FILL,
         metavar="FILL",
-        help="what the curves hide with, whatever made the map (default: blur)",
+        help="fill for the pixels that the curves hide, independent of the fill of the map (default: blur)",
     )
     command.add_argument(
-        "--no-curves", action="store_true", help="leave the deletion and insertion curves out, and be done sooner"
+        "--no-curves", action="store_true", help="skip the deletion and insertion curves, which saves time"
     )
     command.add_argument(
         "--precision",
         default=PRECISIONS[0],
         metavar="NAME",
-        help=f"{' | '.join(PRECISIONS)}: the second is quicker, rougher, and says how well it agrees (default: %(default)s)",
+        help=f"{' | '.join(PRECISIONS)}; the second is faster and less accurate, and reports how well it agrees "
+        "(default: %(default)s)",
     )
     command.set_defaults(run=_run)
 
@@ -45,8 +48,9 @@ def add(commands: Any) -> None:
 def _run(options: argparse.Namespace) -> None:
     target = target_of(options)
     settings = settings_in(options.set)
-    lookup(perturb.FILLS, options.curve_fill, "fill")  # before the work, not after it
-    writer.check(options.out)  # before the work, not after it
+    # Find mistakes before the run, not after it.
+    lookup(perturb.FILLS, options.curve_fill, "fill")
+    writer.check(options.out)
     image = image_of(options.image, options.max_side)
     for note in image.notes:
         print(note, file=sys.stderr)
@@ -74,7 +78,7 @@ def _run(options: argparse.Namespace) -> None:
             precision=options.precision,
             **settings,
         )
-    folder = perturb.save(result, options.out)  # a run that ends during its curves leaves the map behind
+    folder = perturb.save(result, options.out)  # so that an interrupt during the curves does not lose the map
     curves = None if options.no_curves else _curves(result, options)
     record = record_of(result, curves)
     heatmap = record["heatmap"]
@@ -92,7 +96,7 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _curves(result: perturb.Attribution, options: argparse.Namespace) -> perturb.Curves:
-    """Compute the curves of a result that is written already, and write it again with them."""
+    """Compute the curves of a saved result, and save it again with them."""
     try:
         with Bar("curves") as bar:
             curves = perturb.curves(result, fill=options.curve_fill, progress=bar)

@@ -1,4 +1,4 @@
-"""The command `lab`: open the app in the browser, with a segmenter and a folder of images of one's own."""
+"""The command `lab`: open the app in the browser, with your own segmenter and folder of images."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ from perturb.segmenters.base import Segmenter
 from perturb.segmenters.registry import DEFAULT, SEGMENTERS, load_segmenter, register
 
 VARIABLE = "PERTURB_LAB"
-"""The environment variable by which the command tells the app what to offer. Only whoever starts the server sets it."""
+"""The environment variable that passes the offer to the app. Only the person who starts the server can set it."""
 _PACKAGE = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
 class Offer:
-    """What whoever starts the app offers to its visitors.
+    """The segmenter and the images that the app offers to its visitors.
 
     Attributes:
-        segmenter: name of a registered one, path of an ONNX file, or `module:factory`.
-        onnx: what an ONNX file does not say itself, by the fields of `OnnxSpec`.
+        segmenter: a registered name, path of an ONNX file, or `module:factory`.
+        onnx: settings that an ONNX file does not contain itself, by the fields of `OnnxSpec`.
         classes: class names of an ONNX file, in the order of its channels.
         images: folder of images; empty for none.
-        truth: folder of their ground truth, a PNG of the same stem each; empty where it lies beside the images.
-        ignore_index: indices of the ground truth whose pixels have no class.
+        truth: folder of their ground truth, PNG files of the same stem; empty if they are in the folder of the images.
+        ignore_index: class indices of the ground truth whose pixels have no class.
     """
 
     segmenter: str = DEFAULT
@@ -59,7 +59,7 @@ class Offer:
         """The offer in a value of `VARIABLE`; an empty one is the default.
 
         Raises:
-            SettingError: a value that `perturb lab` did not write.
+            SettingError: the value was not written by `perturb lab`.
         """
         known: dict[str, Any] = {}
         try:
@@ -70,7 +70,7 @@ class Offer:
             found = None
         if found != {}:
             raise SettingError(
-                f"The environment variable {VARIABLE} holds something else than the settings of `perturb lab`: got "
+                f"The environment variable {VARIABLE} does not contain the settings of `perturb lab`: got "
                 f"{text[:80]!r}. Unset it, and start the app with `perturb lab`."
             )
         return Offer(**known)
@@ -78,7 +78,7 @@ class Offer:
 
 @dataclass(frozen=True)
 class Entry:
-    """An image of the folder and its mask, if there is one."""
+    """An image file of the folder, and its ground truth if there is any."""
 
     file: Path
     mask: Path | None
@@ -89,50 +89,52 @@ def add(commands: Any) -> None:
     command = commands.add_parser(
         "lab",
         help="open the app in the browser, with your segmenter and your images",
-        description="Open the app in the browser. Visitors choose among what is named here; they can name no path. "
-        "Streamlit's own settings hold, such as STREAMLIT_SERVER_ADDRESS=localhost for this machine alone.",
+        description="Open the app in the browser. Visitors choose among the images and segmenters given here and cannot "
+        "enter paths. Streamlit's own settings apply, such as STREAMLIT_SERVER_ADDRESS=localhost to serve this machine only.",
         allow_abbrev=False,
     )
     command.add_argument(
         "--segmenter",
         default=DEFAULT,
         metavar="NAME|FILE.onnx|MODULE:FACTORY",
-        help="chosen at the start: by name, an ONNX file, or a function in a module that returns a segmenter "
-        "(default: %(default)s)",
+        help="the segmenter selected at the start: a name, an ONNX file, or a function in a module that returns a "
+        "segmenter (default: %(default)s)",
     )
     command.add_argument(
         "--onnx",
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="of an ONNX file: what it does not say itself, such as scale=imagenet",
+        help="a setting that an ONNX file does not contain itself, such as scale=imagenet",
     )
-    command.add_argument("--classes", default="", help="of an ONNX file: the names of its classes, in its order")
+    command.add_argument(
+        "--classes", default="", help="class names of an ONNX file, in the order of its channels, separated by commas"
+    )
     command.add_argument(
         "--images",
         default="",
         metavar="FOLDER",
-        help="images to choose from; a PNG of class indices beside an image in another format, of the same stem, is its "
-        "ground truth",
+        help="folder of images to choose from; a PNG of class indices with the same stem as an image in another format is "
+        "its ground truth",
     )
     command.add_argument(
         "--truth",
         default="",
         metavar="DIR",
-        help="PNGs of class indices named like the images, in a folder of their own",
+        help="folder of ground truth: PNGs of class indices, named like the images",
     )
     add_ignore_index(command)
     command.add_argument(
-        "--port", type=int, default=None, help="where to serve (default: the first that is free from 8501)"
+        "--port", type=int, default=None, help="port to serve at (default: the first free one from 8501)"
     )
     command.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> None:
-    """Check everything, then start the app in place of this process.
+    """Check all options, then replace this process by the app.
 
     Raises:
-        PerturbError: anything that would fail in the browser.
+        PerturbError: something would fail in the browser.
     """
     if find_spec("streamlit") is None:
         raise SettingError(
@@ -143,22 +145,22 @@ def _run(options: argparse.Namespace) -> None:
     if options.port is not None:
         _check_port(options.port)
     _check(offer)
-    # Without -P, a module of the working directory that is called like one of the app's would be taken for it.
+    # Without -P, a module in the working directory would shadow a module of the app with the same name.
     command = [sys.executable, "-P", "-m", "streamlit", "run", str(script), "--server.showEmailPrompt", "false"]
     if options.port is not None:
         command += ["--server.port", str(options.port)]
     environment = os.environ | {VARIABLE: offer.as_variable()}
     sys.stdout.flush()
-    if os.name == "nt":  # there, a process that takes the place of another leaves the terminal
+    if os.name == "nt":  # on Windows, a process replaced by execve detaches from the terminal
         raise SystemExit(subprocess.call(command, env=environment))
     os.execve(command[0], command, environment)
 
 
 def app_script() -> Path:
-    """The app's script: inside the installed package, or in a clone beside it.
+    """The script of the app: in the installed package, or beside the package in a clone.
 
     Raises:
-        SettingError: neither is there.
+        SettingError: there is neither.
     """
     for script in (_PACKAGE / "_app" / "streamlit_app.py", _PACKAGE.parent / "streamlit_app.py"):
         if script.is_file():
@@ -169,21 +171,21 @@ def app_script() -> Path:
 
 
 _OFFERED: dict[str, str] = {}
-"""Names of the segmenters that were registered here, by what they were loaded from."""
+"""Names of the segmenters that were registered here, by the offer they come from."""
 _REGISTERING = threading.Lock()
 
 
 def offer_segmenter(offer: Offer) -> str:
-    """Make the offered segmenter a registered one, so that every page has it.
+    """Register the offered segmenter, so that every page lists it.
 
     Returns:
         Its name.
 
     Raises:
-        PerturbError: it cannot be loaded, or has the name of another one.
+        PerturbError: it cannot be loaded, or another segmenter has its name.
     """
     key = offer.as_variable()
-    with _REGISTERING:  # visitors come at the same time
+    with _REGISTERING:  # several visitors may arrive at the same time
         if key not in _OFFERED and offer.segmenter in SEGMENTERS:
             _OFFERED[key] = offer.segmenter
         elif key not in _OFFERED:
@@ -195,34 +197,34 @@ def offer_segmenter(offer: Offer) -> str:
 
 
 def images_in(offer: Offer) -> dict[str, Entry]:
-    """The offered images by their file names, in order; none if no folder is offered.
+    """The offered images by file name, in order; empty if no folder is offered.
 
     Raises:
-        SettingError: no such folder, or no image in it.
+        SettingError: there is no such folder, or it contains no image.
     """
     if not offer.images:
         return {}
     for folder in filter(None, (offer.images, offer.truth)):
         if not Path(folder).is_dir():
-            raise SettingError(f"There is no folder '{folder}'; expected one that holds images. Check the path.")
+            raise SettingError(f"There is no folder '{folder}'; expected one that contains images. Check the path.")
     files = [Path(name) for name in pictures_in(offer.images)]
     masks: dict[str, Path] = {}
     if not offer.truth:
         others = {file.stem for file in files if file.suffix.lower() != ".png"}
         masks = {file.stem: file for file in files if file.suffix.lower() == ".png" and file.stem in others}
-    found = {}
+    entries = {}
     for file in files:
         mask = Path(offer.truth) / f"{file.stem}.png" if offer.truth else masks.get(file.stem)
         if file != mask:
-            found[file.name] = Entry(file, mask if mask is not None and mask.is_file() else None)
-    return found
+            entries[file.name] = Entry(file, mask if mask is not None and mask.is_file() else None)
+    return entries
 
 
 def read_entry(entry: Entry, offer: Offer, segmenter: Segmenter) -> Image:
-    """An image of the folder, with its ground truth in the offered segmenter's classes.
+    """Load an image of the folder, with its ground truth in the classes of the offered segmenter.
 
     Raises:
-        ImageError: it cannot be read, or its mask does not fit.
+        ImageError: it cannot be read, or its ground truth does not fit.
     """
     image = load_image(entry.file)
     if entry.mask is None:
@@ -235,7 +237,7 @@ def read_entry(entry: Entry, offer: Offer, segmenter: Segmenter) -> Image:
 
 def _offer(options: argparse.Namespace) -> Offer:
     if options.truth and not options.images:
-        raise SettingError(f"'--truth {options.truth}' belongs to images; give their folder with --images.")
+        raise SettingError(f"'--truth {options.truth}' applies to a folder of images; add --images.")
     return Offer(
         segmenter=options.segmenter,
         onnx=settings_in(options.onnx, "--onnx", "scale=imagenet"),
@@ -247,14 +249,14 @@ def _offer(options: argparse.Namespace) -> Offer:
 
 
 def _check(offer: Offer) -> None:
-    """Load the segmenter, read the first image and run the one on the other, and say what is offered.
+    """Load the segmenter and the first image, run one on the other, and print what is offered.
 
     Raises:
-        PerturbError: anything that would fail in the browser.
+        PerturbError: something would fail in the browser.
     """
     known = offer.segmenter in SEGMENTERS
     if known and (offer.classes or offer.onnx):
-        segmenter_named(offer.segmenter, classes=offer.classes, onnx=offer.onnx)  # says that they belong to a file
+        segmenter_named(offer.segmenter, classes=offer.classes, onnx=offer.onnx)  # raises, since they apply to files
     entries = images_in(offer)
     with Bar("download") as bar:
         segmenter = load_segmenter(offer_segmenter(offer), progress=bar)
@@ -269,7 +271,7 @@ def _check(offer: Offer) -> None:
             raise SegmenterError(
                 f"The segmenter '{segmenter.name}' cannot run on '{image.name}', {image.width} × {image.height} px "
                 f"({type(error).__name__}: {what}); expected logits (1, {len(segmenter.classes)}, {image.height}, "
-                f"{image.width}). Mend its code, or give other images."
+                f"{image.width}). Fix its code, or use other images."
             ) from error
     print(f"segmenter {segmenter.name}, {len(segmenter.classes)} classes")
     if entries:
@@ -278,20 +280,21 @@ def _check(offer: Offer) -> None:
 
 
 def _check_port(port: int) -> None:
-    """
+    """Check that the app can be served at a port.
+
     Raises:
-        SettingError: nothing can be served there.
+        SettingError: it cannot.
     """
     if not 1 <= port <= 65535:
         raise SettingError(f"There is no port {port}; expected 1 to 65535.")
     address = os.environ.get("STREAMLIT_SERVER_ADDRESS") or "0.0.0.0"
     with socket.socket() as probe:
-        if os.name != "nt":  # there, it would let two servers share a port
+        if os.name != "nt":  # on Windows, the option would let two servers share a port
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((address, port))
         except OSError as error:
             raise SettingError(
-                f"The port {port} cannot be used ({error.strerror or error}). Choose another one with --port, or leave it "
-                "out for the first that is free."
+                f"The port {port} cannot be used ({error.strerror or error}). Choose another one with --port, or omit it to "
+                "use the first free one."
             ) from error

@@ -1,4 +1,4 @@
-"""The command `list`: what there is, by name."""
+"""The command `list`: the methods, segmenters, fills, samples or metrics by name."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from perturb.metrics.registry import METRICS
 
 def add(commands: Any) -> None:
     """Add the command to the subparsers of an `argparse` parser."""
-    listing = commands.add_parser("list", help="list what there is", allow_abbrev=False)
-    listing.add_argument("what", choices=tuple(_LISTS))
-    listing.add_argument("--json", action="store_true", help="as JSON")
+    listing = commands.add_parser(
+        "list", help="list the methods, segmenters, fills, samples or metrics", allow_abbrev=False
+    )
+    listing.add_argument("what", choices=tuple(_LISTS), help="what to list")
+    listing.add_argument("--json", action="store_true", help="print JSON")
     listing.set_defaults(run=_run)
 
 

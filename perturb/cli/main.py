@@ -13,7 +13,7 @@ from perturb.core.errors import PerturbError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line. Returns the exit code: 0, 2 for a user's mistake, 130 for an interrupt."""
+    """Run the command line. Returns the exit code: 0 for success, 2 for a user error, 130 for an interrupt."""
     options = _parser().parse_args(arguments)
     try:
         options.run(options)
@@ -27,7 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = Parser(prog=_program(), description="What does a segmenter need to see?", allow_abbrev=False)
+    description = "Attribution maps for semantic segmenters, and tests of whether they are faithful."
+    parser = Parser(prog=_program(), description=description, allow_abbrev=False)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for command in (explain, study, evaluate, lab, listing):
         command.add(commands)
@@ -35,5 +36,5 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _program() -> str:
-    """How the command line was started, for its messages."""
+    """The name by which the program was started, for its messages."""
     return "perturb" if Path(sys.argv[0]).stem == "perturb" else "python -m perturb"

@@ -1,4 +1,4 @@
-"""The segmenter that words of the command line mean."""
+"""Load the segmenter that the command line names."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from perturb.segmenters.registry import SEGMENTERS, default_device, load_segment
 def segmenter_named(
     word: str, *, weights: str = "", classes: Sequence[str] = (), onnx: Mapping[str, str] | None = None
 ) -> Segmenter:
-    """Load a segmenter; a download shows a bar.
+    """Load a segmenter; a download shows a progress bar.
 
     Args:
         word: a registered name, an ONNX file, or `module:factory`; with weights the name of their architecture.
-        weights: a safetensors file.
-        classes: names for the weights' or the ONNX file's classes, in its order.
-        onnx: what the ONNX file does not say itself, by the fields of `OnnxSpec`.
+        weights: path of a safetensors file; empty for none.
+        classes: class names of the weights or the ONNX file, in the order of the channels.
+        onnx: settings that the ONNX file does not contain itself, by the fields of `OnnxSpec`.
 
     Raises:
-        PerturbError: it cannot be loaded, or options that do not belong to it.
+        PerturbError: it cannot be loaded, or an option does not apply to it.
     """
     onnx = onnx or {}
     if weights:
         if onnx:
-            raise SettingError("'--weights' and '--onnx' describe two kinds of files; leave one of them out.")
+            raise SettingError("'--weights' and '--onnx' apply to different kinds of files; omit one of them.")
         return load_weights(word, weights, classes, device=default_device())
     if word not in SEGMENTERS and (Path(word).is_file() or Path(word).suffix == ".onnx"):
         return load_onnx_options(word, onnx, classes)
     if classes or onnx:
-        raise SettingError(f"'--classes' and '--onnx' describe an ONNX file, and '{word}' is none; leave them out.")
+        raise SettingError(f"'--classes' and '--onnx' apply to ONNX files, and '{word}' is not one; omit them.")
     if word not in SEGMENTERS and is_factory(word):
         search_working_directory()
         return load_factory(word, device=default_device())

@@ -1,4 +1,4 @@
-"""How two explanations of one picture differ: their maps, their segmentations, and whether a difference says anything."""
+"""Compare two explanations of one image: their maps, their segmentations, and whether a difference is meaningful."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ UNITS = {
     "l1": "difference of shares of the summed magnitude",
     "rank": "difference of places in the order",
 }
-"""What a difference is measured in; without a normalisation it is the maps' own unit."""
+"""The unit of a difference, by normalisation; without a normalisation it is the unit of the maps."""
 
 Map = npt.NDArray[np.floating[Any]]
 Floats = npt.NDArray[np.float64]
@@ -33,27 +33,27 @@ Labels = npt.NDArray[Any]
 
 
 def difference(a: Map, b: Map, how: str = "none") -> Floats:
-    """a − b pixel by pixel after a normalisation of each, float64 `(H, W)`.
+    """a − b per pixel, each map `(H, W)` normalised first; float64 `(H, W)`.
 
     difference(a, b) = −difference(b, a), and 0 for identical maps.
 
     Raises:
-        SettingError: maps of different shapes, or no such normalisation.
+        SettingError: the maps have different shapes, or there is no such normalisation.
     """
     if a.shape != b.shape:
-        raise SettingError(f"Only maps of one size can be compared: got {a.shape} and {b.shape}. Choose one picture.")
+        raise SettingError(f"Only maps of one size can be compared: got {a.shape} and {b.shape}. Choose one image.")
     return normalise(a, how) - normalise(b, how)
 
 
 def difference_of(a: Attribution, b: Attribution, how: str = "none") -> tuple[Floats, str]:
-    """The difference of two results' maps, each about its neutral value, and what it is measured in.
+    """The difference of the maps of two results, each less its neutral value, and the unit of the difference.
 
     Raises:
-        SettingError: results of two pictures; maps of different units without a normalisation.
+        SettingError: the results are of different images, or the maps have different units and `how` is `none`.
     """
     if a.image.digest != b.image.digest:
         raise SettingError(
-            f"Only maps of one picture have a difference: got '{a.image.name}' and '{b.image.name}'. Choose one picture."
+            f"Only maps of one image can be subtracted: got '{a.image.name}' and '{b.image.name}'. Choose one image."
         )
     units = a.unit(), b.unit()
     if how == "none" and units[0] != units[1]:
@@ -65,37 +65,39 @@ def difference_of(a: Attribution, b: Attribution, how: str = "none") -> tuple[Fl
 
 
 def mismatches(a: Attribution, b: Attribution) -> list[str]:
-    """What two results do not have in common, so that their difference could mislead; a sentence each, none if all is shared."""
-    told = []
+    """Warnings where two results differ in more than the method, which can make their difference misleading."""
+    warnings = []
     if a.image.digest != b.image.digest:
-        told.append(f"The pictures differ ({a.image.name}; {b.image.name}).")
+        warnings.append(f"The images differ ({a.image.name}; {b.image.name}).")
     if a.segmenter_digest != b.segmenter_digest or a.segmenter.name != b.segmenter.name:
-        told.append(
-            f"The segmenters differ ({a.segmenter.name}; {b.segmenter.name}): the networks may differ where the methods agree."
+        warnings.append(
+            f"The segmenters differ ({a.segmenter.name}; {b.segmenter.name}), so the maps may differ even for one method."
         )
     if a.frozen.name != b.frozen.name:
-        told.append(f"The classes differ ({a.frozen.name}; {b.frozen.name}): each map explains another question.")
+        warnings.append(
+            f"The classes differ ({a.frozen.name}; {b.frozen.name}), so the maps explain different targets."
+        )
     if a.frozen.region.shape == b.frozen.region.shape and not np.array_equal(a.frozen.region, b.frozen.region):
         both = int((a.frozen.region & b.frozen.region).sum())
         either = int((a.frozen.region | b.frozen.region).sum())
-        told.append(
-            f"The regions differ ({int(a.frozen.region.sum()):,} and {int(b.frozen.region.sum()):,} pixels; "
-            f"{both / max(1, either):.0%} of either in both): a score over other pixels is another score."
+        warnings.append(
+            f"The regions differ ({int(a.frozen.region.sum()):,} and {int(b.frozen.region.sum()):,} pixels; IoU "
+            f"{both / max(1, either):.0%}), so the scores differ."
         )
     units = a.unit(), b.unit()
     if units[0] != units[1]:
-        told.append(f"The units differ ({units[0]}; {units[1]}): only normalised maps compare.")
-    return told
+        warnings.append(f"The units differ ({units[0]}; {units[1]}), so only normalised maps are comparable.")
+    return warnings
 
 
 class Agreement(NamedTuple):
-    """How alike two maps are; None where a constant map has nothing to agree with.
+    """The agreement of two maps. The first three are None if a map is constant.
 
     Attributes:
-        spearman: rank correlation over all pixels, −1 to 1.
-        pearson: linear correlation over all pixels, −1 to 1.
-        top: share of the most important tenth of the pixels that both maps have in common, 0 to 1; chance gives 0.1.
-        inverse_distance: see `perturb.metrics.measures.inverse_distance`, above 0, up to 1.
+        spearman: rank correlation over all pixels, in [−1, 1].
+        pearson: linear correlation over all pixels, in [−1, 1].
+        top: share of the most important tenth of the pixels that both maps have in common, in [0, 1]; 0.1 by chance.
+        inverse_distance: see `perturb.metrics.measures.inverse_distance`, in (0, 1].
     """
 
     spearman: float | None
@@ -109,14 +111,14 @@ def agreement(a: Map, b: Map, *, share: float = 0.1, seed: int = 0) -> Agreement
 
     Args:
         a, b: the maps; their scale does not matter.
-        share: of the picture that counts as most important.
+        share: share of the image that counts as most important, in (0, 1].
         seed: of the draw among equal values at the edge of that share.
 
     Raises:
-        SettingError: maps of different shapes.
+        SettingError: the maps have different shapes.
     """
     if a.shape != b.shape:
-        raise SettingError(f"Only maps of one size can be compared: got {a.shape} and {b.shape}. Choose one picture.")
+        raise SettingError(f"Only maps of one size can be compared: got {a.shape} and {b.shape}. Choose one image.")
     distance = inverse_distance(a, b)
     if is_constant(a) or is_constant(b):
         return Agreement(None, None, None, distance)
@@ -129,7 +131,13 @@ def agreement(a: Map, b: Map, *, share: float = 0.1, seed: int = 0) -> Agreement
 
 
 class Pair(NamedTuple):
-    """What A and B say about some pixels, where they do not say the same."""
+    """A pair of different classes that A and B predict on the same pixels.
+
+    Attributes:
+        a, b: the two classes.
+        pixels: number of pixels with this pair.
+        share: share of the image, in [0, 1].
+    """
 
     a: str
     b: str
@@ -138,7 +146,7 @@ class Pair(NamedTuple):
 
 
 class ClassOverlap(NamedTuple):
-    """A class that both segmenters know: its pixels in each, and their IoU in [0, 1]; None where it is in neither."""
+    """A class that both segmenters have: its pixels in each segmentation, and their IoU in [0, 1]; None if in neither."""
 
     name: str
     a_pixels: int
@@ -148,16 +156,16 @@ class ClassOverlap(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Disagreement:
-    """Where two segmentations of one picture say different things; classes are matched by their names.
+    """Where two segmentations of one image differ. Classes are matched by name.
 
     Attributes:
-        mask: where the names differ, bool `(H, W)`.
-        share: of the picture's pixels where they do, in [0, 1].
-        pairs: the differing pairs of names, the most frequent first.
-        overlaps: of each class that both know, in A's order.
-        mean_iou: over those of them that are in either segmentation; None if none is.
-        only_a, only_b: classes that only one of them knows.
-        unmatched: share of the picture where either says such a class, so that they could not agree, in [0, 1].
+        mask: where the classes differ, bool `(H, W)`.
+        share: share of the image where they differ, in [0, 1].
+        pairs: the differing pairs of classes, the most frequent first.
+        overlaps: one for each class that both segmenters have, in A's order.
+        mean_iou: mean over those of them that are in either segmentation, in [0, 1]; None if none is.
+        only_a, only_b: classes that only one of the segmenters has.
+        unmatched: share of the image where either predicts such a class, so that they cannot agree, in [0, 1].
     """
 
     mask: npt.NDArray[np.bool_]
@@ -171,26 +179,26 @@ class Disagreement:
 
 
 def disagreement(a: Labels, a_classes: tuple[str, ...], b: Labels, b_classes: tuple[str, ...]) -> Disagreement:
-    """Compare two segmentations of one picture.
+    """Compare two segmentations of one image.
 
     Args:
-        a, b: class indices `(H, W)`.
-        a_classes, b_classes: the names they stand for.
+        a, b: class indices, int `(H, W)`.
+        a_classes, b_classes: the class names, by index.
 
     Raises:
-        SettingError: segmentations of different shapes.
+        SettingError: the segmentations have different shapes.
     """
     if a.shape != b.shape:
         raise SettingError(
-            f"Only segmentations of one size can be compared: got {a.shape} and {b.shape}. Choose one picture."
+            f"Only segmentations of one size can be compared: got {a.shape} and {b.shape}. Choose one image."
         )
     names = tuple(dict.fromkeys((*a_classes, *b_classes)))
     known_a, known_b = set(a_classes), set(b_classes)
-    place = {name: index for index, name in enumerate(names)}
-    said_a = np.array([place[name] for name in a_classes])[a]
-    said_b = np.array([place[name] for name in b_classes])[b]
+    index_of = {name: index for index, name in enumerate(names)}
+    labels_a = np.array([index_of[name] for name in a_classes])[a]
+    labels_b = np.array([index_of[name] for name in b_classes])[b]
     K, size = len(names), a.size
-    matrix = np.bincount((said_a * K + said_b).ravel(), minlength=K * K).reshape(K, K)
+    matrix = np.bincount((labels_a * K + labels_b).ravel(), minlength=K * K).reshape(K, K)
     apart = matrix - np.diag(np.diag(matrix))
     pairs = [
         Pair(names[row], names[column], int(apart[row, column]), float(apart[row, column] / size))
@@ -207,7 +215,7 @@ def disagreement(a: Labels, a_classes: tuple[str, ...], b: Labels, b_classes: tu
     present = [overlap.iou for overlap in overlaps if overlap.iou is not None]
     alone_a = np.array([name not in known_b for name in names])
     alone_b = np.array([name not in known_a for name in names])
-    mask = said_a != said_b
+    mask = labels_a != labels_b
     return Disagreement(
         mask=mask,
         share=float(mask.mean()),
@@ -216,21 +224,23 @@ def disagreement(a: Labels, a_classes: tuple[str, ...], b: Labels, b_classes: tu
         mean_iou=float(np.mean(present)) if present else None,
         only_a=tuple(name for name in a_classes if name not in known_b),
         only_b=tuple(name for name in b_classes if name not in known_a),
-        unmatched=float((alone_a[said_a] | alone_b[said_b]).mean()),
+        unmatched=float((alone_a[labels_a] | alone_b[labels_b]).mean()),
     )
 
 
 def shared_region(target: Target, image: Image, segmenter: Segmenter, *, first: Segmenter) -> Frozen:
-    """A target on the region that one segmenter gives it, to explain another segmenter by: `explain(…, frozen=…)`.
+    """Fix a target on the region that one segmenter predicts, to explain another segmenter: `explain(…, frozen=…)`.
+
+    Takes two forward passes.
 
     Args:
         target: what to explain; both segmenters must have its class.
-        image: the clean picture.
-        segmenter: that is to be explained.
-        first: whose clean prediction fixes the region.
+        image: the clean image.
+        segmenter: the segmenter to explain.
+        first: the segmenter whose clean prediction fixes the region.
 
     Raises:
-        TargetError: the class or the region is not there.
+        TargetError: the class or the region is absent.
     """
     frozen = target.freeze(image, clean_logits(image, first).argmax(0).cpu().numpy(), first.classes)
     return replace(frozen, first=first).moved_to(
@@ -239,19 +249,19 @@ def shared_region(target: Target, image: Image, segmenter: Segmenter, *, first: 
 
 
 class Scale(NamedTuple):
-    """What a map's colours stand for: the value at the end of its bar, and whether other maps share it."""
+    """The colour scale of a map: the value at the end of its bar, and whether other maps share it."""
 
     limit: float
     shared: bool
 
 
 def scales(results: Sequence[Attribution], *, common: bool) -> list[Scale]:
-    """A colour scale for each map, about its neutral value.
+    """A colour scale for each map, centred on its neutral value.
 
     Args:
-        results: whose maps are shown.
-        common: give maps of one unit one scale, up to the largest magnitude among them; one colour then means one value.
-            A map whose unit no other has, or that has no sign where the others have, keeps its own.
+        results: results whose maps are shown.
+        common: give maps with the same unit a common scale, up to the largest magnitude among them, so that a colour
+            means the same value in all of them. Maps without a sign never share the scale of signed maps.
     """
     kinds = [(result.unit(), result.signed()) for result in results]
     own = [limit_of(result.centred) for result in results]

@@ -1,14 +1,15 @@
-"""What a run will take, said before it is run: one timed pass, times the number of passes."""
+"""Estimates of what a run will cost: the time of one pass, times the number of passes."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 
 from perturb.engine import runner
+from perturb.experiments.study import DRAWS, FILL_NAMES, SIGMA, SIZES, STEPS, plan, study_forwards
 from perturb.images.image import Image
 from perturb.methods.base import Request
 from perturb.methods.explain import PRECISIONS, check_run
@@ -19,7 +20,7 @@ from perturb.segmenters.torch_module import TorchSegmenter
 from perturb.targets.target import Target
 
 HEAVY = 3.0
-"""Seconds that a pass of one image may take; a network that takes longer is met with advice, and nothing starts by itself."""
+"""Seconds per pass above which a network counts as heavy: estimates then come with advice, and runs need a click to start."""
 _SHORTENS = {
     "stride": "a larger stride",
     "masks": "fewer masks",
@@ -27,38 +28,42 @@ _SHORTENS = {
     "steps": "fewer steps",
     "count": "fewer segments",
 }
-"""What makes a run shorter, by the setting that does it."""
+"""How to shorten a run, by the name of the setting."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a run will take.
+    """What a run will cost.
 
     Attributes:
-        pass_seconds: of one forward pass on the image, measured.
-        map_forwards: passes of the method's own run; a backward pass counts as one.
-        curve_forwards: passes of the curves that test its map; 0 without them.
+        pass_seconds: measured seconds of one forward pass on the image.
+        map_forwards: passes that the maps take; a backward pass counts as one.
+        curve_forwards: passes that the deletion and insertion curves take; 0 without them.
+        maps: number of maps.
     """
 
     pass_seconds: float
     map_forwards: int
     curve_forwards: int
+    maps: int = 1
 
     @property
     def seconds(self) -> float:
-        """Of the whole run, if every pass is a whole one."""
+        """Seconds of the whole run, if every pass runs the whole network."""
         return self.pass_seconds * (self.map_forwards + self.curve_forwards)
 
     def words(self, method: str, segmenter: Segmenter) -> str:
-        """One line for people: the costs, and for a heavy network what helps."""
+        """The costs in one line, with advice for a heavy network."""
         took = f"{self.pass_seconds:.2g}" if self.pass_seconds < 10 else f"{self.pass_seconds:.0f}"
-        # Of a torch network often only a part has to be run again.
+        # Often only a part of a torch network has to be run again.
         most = "at most " if isinstance(segmenter, TorchSegmenter) else ""
-        curves = f" and {self.curve_forwards:,} for its curves" if self.curve_forwards else ""
-        line = f"one pass took {took} s; {self.map_forwards:,} for the map{curves} take {most}about {duration(self.seconds)}"
+        maps, its = ("the map", "its") if self.maps == 1 else (f"{self.maps} maps", "their")
+        curves = f" and {self.curve_forwards:,} for {its} curves" if self.curve_forwards else ""
+        line = f"one pass took {took} s; {self.map_forwards:,} for {maps}{curves} take {most}about {duration(self.seconds)}"
         if self.pass_seconds <= HEAVY:
             return line
-        return f"{line}; what makes it shorter: {remedies(method, segmenter)}"
+        advice = remedies(method, segmenter) if self.maps == 1 else "fewer occluders, larger windows or a smaller image"
+        return f"{line}; to shorten it: {advice}"
 
 
 def estimate(
@@ -72,14 +77,14 @@ def estimate(
     *,
     curves: bool = True,
 ) -> Estimate:
-    """Time one pass and count those of a run.
+    """Estimate the cost of `perturb.explain`: time one pass and count all passes.
 
     Args:
         image, segmenter, target, method, settings, seed, precision: as for `perturb.explain`.
-        curves: whether the map will be tested by its curves.
+        curves: whether the deletion and insertion curves are computed, too.
 
     Raises:
-        PerturbError: what `perturb.explain` would refuse.
+        PerturbError: as for `perturb.explain`.
     """
     chosen, checked = check_run(segmenter, method, settings, seed, precision)
     logits, seconds = timed_pass(image, segmenter)
@@ -88,10 +93,35 @@ def estimate(
     return Estimate(seconds, forwards, curve_forwards() if curves else 0)
 
 
+def estimate_study(
+    image: Image,
+    segmenter: Segmenter,
+    target: Target,
+    *,
+    fills: Sequence[str] = FILL_NAMES,
+    colours: Sequence[str] = (),
+    sizes: Sequence[int | str] = SIZES,
+    sigma: float = SIGMA,
+) -> Estimate:
+    """Estimate the cost of an occlusion study: time one pass and count all passes.
+
+    Args:
+        image, segmenter, target, fills, colours, sizes, sigma: as for `perturb.experiments.study.study`.
+
+    Raises:
+        PerturbError: as for `study`.
+    """
+    occluders = plan(fills, colours, sizes, sigma)
+    total, curve_passes = sum(study_forwards(image, occluders)), len(occluders) * curve_forwards(STEPS, DRAWS)
+    logits, seconds = timed_pass(image, segmenter)
+    target.freeze(image, logits.argmax(0).cpu().numpy(), segmenter.classes)  # raises if the target does not fit
+    return Estimate(seconds, total - curve_passes, curve_passes, len(occluders))
+
+
 def timed_pass(image: Image, segmenter: Segmenter) -> tuple[torch.Tensor, float]:
     """Logits of the clean image, `(K, H, W)`, and the seconds of one pass.
 
-    The first pass of a size also pays for allocations, so one that is not heavy is timed again.
+    The first pass of a size includes allocations, so a pass that is not heavy is timed twice and the faster one counts.
     """
     seconds: list[float] = []
     while not seconds or (len(seconds) < 2 and seconds[0] <= HEAVY):
@@ -102,20 +132,21 @@ def timed_pass(image: Image, segmenter: Segmenter) -> tuple[torch.Tensor, float]
 
 
 def remedies(method: str, segmenter: Segmenter) -> str:
-    """What would make a run of a heavy network shorter, in words."""
+    """How to shorten a run of a heavy network, in words."""
     names = [setting.name for setting in METHODS[method].settings]
-    # The number of segments matters where each is hidden alone, not where coalitions of them are drawn.
-    found = [
+    # The number of segments matters if each is hidden alone, but not if coalitions of them are drawn.
+    advice = [
         words for name, words in _SHORTENS.items() if name in names and not (name == "count" and "samples" in names)
     ]
     fixed = getattr(getattr(segmenter, "spec", None), "size", None)
-    if fixed is None or "stride" in names:  # whoever resizes every image saves windows alone
-        found.append("a smaller image")
-    return ", ".join(found[:-1]) + (" or " if len(found) > 1 else "") + "".join(found[-1:]) or "a lighter network"
+    # A segmenter that resizes every image runs no faster on a smaller one, but a smaller image has fewer windows.
+    if fixed is None or "stride" in names:
+        advice.append("a smaller image")
+    return ", ".join(advice[:-1]) + (" or " if len(advice) > 1 else "") + "".join(advice[-1:]) or "a lighter network"
 
 
 def duration(seconds: float) -> str:
-    """Seconds in words, no more exact than an estimate can be."""
+    """Seconds in words, rounded as suits an estimate."""
     if seconds < 1.5:
         return "1 s"
     if seconds < 90:

@@ -1,53 +1,60 @@
-"""Many pictures: every method on every class of every picture, one row each, in a table that survives a kill."""
+"""Evaluate every method on every class of many images, one row each, in a table that survives an interrupted run."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
-from perturb.core.errors import ImageError, SettingError, TargetError
+from perturb.core.errors import ImageError, PerturbError, SettingError, TargetError
 from perturb.core.settings import check_settings, lookup
 from perturb.core.versions import __version__
 from perturb.engine import runner
 from perturb.engine.runner import Progress
+from perturb.experiments.estimates import duration, timed_pass
 from perturb.experiments.evaluation_folder import Rows, hold, key_of, open_folder, table_of, write_table
 from perturb.images.image import MAX_SIDE, Image, load_image
 from perturb.images.samples import EVERY, SAMPLES, sample
+from perturb.methods.base import Request
 from perturb.methods.explain import explain
 from perturb.methods.registry import METHODS
 from perturb.metrics.baselines import CONTROLS
-from perturb.metrics.evaluator import MapEvaluator
+from perturb.metrics.evaluator import MapEvaluator, forwards_of
 from perturb.metrics.registry import METRICS, default_metrics
 from perturb.segmenters.base import Segmenter
+from perturb.segmenters.factory import is_factory, load_factory
 from perturb.segmenters.onnx.segmenter import load_onnx_options
-from perturb.segmenters.registry import DEFAULT, SEGMENTERS, load_segmenter
-from perturb.targets.target import Target, shares
+from perturb.segmenters.registry import DEFAULT, SEGMENTERS, default_device, load_segmenter
+from perturb.targets.target import Frozen, Target, shares
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 SMALLEST = 0.01
-"""Share of the picture. A class with fewer predicted pixels is not explained, unless it is asked for."""
+"""Smallest share of the image, in [0, 1], that a predicted class must cover to be explained by default."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to evaluate; two runs of one plan give one table.
+    """What to evaluate. Two runs of the same plan give the same table.
 
     Attributes:
-        pictures: names of samples, or paths of picture files.
-        segmenters: by name, or paths of ONNX files.
-        methods, metrics: by name.
-        classes: by name; empty for every class that holds at least `smallest` of a picture.
-        smallest: share of the picture in [0, 1].
-        settings: of methods, by method and name.
-        seed: of everything drawn by chance.
-        truth: folder with a PNG of class indices for each picture, of the same stem; empty for none.
-        ignore_index: indices of the ground truth whose pixels have no class.
-        max_side: photographs are scaled down to this many pixels.
-        onnx: what ONNX files do not say themselves: fields of `OnnxSpec`, and `classes`, names with commas between them.
+        pictures: names of samples, or paths of image files.
+        segmenters: registered names, paths of ONNX files, or `module:factory`.
+        methods, metrics: names.
+        classes: names; empty for every class that covers at least `smallest` of an image.
+        smallest: share of the image, at least 0 and below 1.
+        settings: of the methods, by method and name.
+        seed: of all random draws.
+        truth: folder with a PNG of class indices for each image, of the same stem; empty for none.
+        ignore_index: class indices of the ground truth whose pixels have no class.
+        max_side: larger images are scaled down to this many pixels on the longer side.
+        onnx: settings that ONNX files do not contain: fields of `OnnxSpec`, and `classes`, names separated by commas.
+
+    Raises:
+        SettingError: there are no images, a name or a setting is unknown, or a value is out of bounds.
     """
 
     pictures: tuple[str, ...]
@@ -65,16 +72,14 @@ class Plan:
 
     def __post_init__(self) -> None:
         if not self.pictures:
-            raise SettingError("There are no pictures to evaluate: expected picture files or names of samples.")
+            raise SettingError("There are no images to evaluate: expected image files or names of samples.")
         if not 0 <= self.smallest < 1:
             raise SettingError(f"The smallest share of a class lies between 0 and 1: got {self.smallest}.")
         for name in self.segmenters:
-            if not _is_file(name):
+            if not _is_file(name) and not is_factory(name):
                 lookup(SEGMENTERS, name, "segmenter")
         if self.onnx and not any(map(_is_file, self.segmenters)):
-            raise SettingError(
-                "There are settings for an ONNX file, and none of the segmenters is one; leave them out."
-            )
+            raise SettingError("There are settings for an ONNX file, but none of the segmenters is one; omit them.")
         for name in self.methods:
             lookup(METHODS, name, "method")
         for name in self.metrics:
@@ -85,7 +90,7 @@ class Plan:
             check_settings(METHODS[name].settings, values, name)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain data: what must agree when a run is taken up again."""
+        """The plan as plain data; it must match when a run is resumed."""
         settings = {name: dict(sorted(values.items())) for name, values in sorted(self.settings.items())}
         names = ("pictures", "segmenters", "methods", "metrics", "classes")
         return {
@@ -103,17 +108,17 @@ def _is_file(segmenter: str) -> bool:
 
 
 def pictures_in(where: str) -> tuple[str, ...]:
-    """The pictures that a word on the command line means: `samples`, one sample's name, a file, or a folder's files.
+    """The images that an argument names: `samples` for all samples, the name of one, a file, or a folder.
 
     Raises:
-        SettingError: nothing of that name, or a folder without pictures.
+        SettingError: there is nothing of that name, or the folder contains no image.
     """
     path = Path(where)
     if path.is_dir():
-        found = sorted(str(file) for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
-        if not found:
-            raise SettingError(f"The folder '{where}' holds no picture; expected files of {', '.join(SUFFIXES)}.")
-        return tuple(found)
+        files = sorted(str(file) for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+        if not files:
+            raise SettingError(f"The folder '{where}' contains no image; expected files of {', '.join(SUFFIXES)}.")
+        return tuple(files)
     if path.exists():
         return (where,)
     if where == "samples":
@@ -121,20 +126,20 @@ def pictures_in(where: str) -> tuple[str, ...]:
     if where in EVERY:
         return (where,)
     raise SettingError(
-        f"There is no folder, picture or sample '{where}'; expected a folder of pictures, 'samples', or one of "
+        f"There is no folder, image file or sample '{where}'; expected a folder of images, 'samples', or one of "
         f"{', '.join(EVERY)}."
     )
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What came out.
+    """The result of an evaluation.
 
     Attributes:
-        table: a row for each picture, segmenter, class and map, in the plan's order.
-        skipped: pictures, classes of pictures, or methods with a segmenter, that could not be evaluated, with the reason.
-        resumed: rows that an earlier run had finished.
-        damaged: rows that lay damaged in the folder and were computed again.
+        table: a row for each image, segmenter, class and map, in the order of the plan.
+        skipped: images, classes of images, or methods with a segmenter that could not be evaluated, each with the reason.
+        resumed: number of rows that an earlier run had finished.
+        damaged: number of damaged rows in the folder that were computed again.
     """
 
     table: pd.DataFrame
@@ -143,23 +148,48 @@ class Evaluation:
     damaged: int = 0
 
 
-def evaluate(plan: Plan, out: str | Path, *, progress: Progress | None = None, batch: int | None = None) -> Evaluation:
-    """Evaluate a plan, a row at a time, into a folder; a run that was killed goes on where it stopped.
+class Workload(NamedTuple):
+    """What an evaluation has left to do.
 
-    Each finished row is on the disk before the next one is begun, so a kill loses at most the row in work, and no row is
+    Attributes:
+        rows: number of rows to compute.
+        forwards: number of passes that they take; a backward pass counts as one.
+        seconds: estimated time, if every pass runs the whole network.
+    """
+
+    rows: int
+    forwards: int
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"{self.rows:,} rows to compute: {self.forwards:,} passes take at most about {duration(self.seconds)}"
+
+
+def evaluate(
+    plan: Plan,
+    out: str | Path,
+    *,
+    progress: Progress | None = None,
+    batch: int | None = None,
+    started: Callable[[Workload], None] | None = None,
+) -> Evaluation:
+    """Evaluate a plan row by row into a folder. A run that was interrupted resumes where it stopped.
+
+    Each finished row is on disk before the next one starts, so an interrupted run loses at most one row, and no row is
     computed twice. Writes `table.parquet`, `metrics.json` (the cards of the metrics) and `evaluation.json` (the plan and
-    what was skipped); `cells.jsonl` holds the rows as they come.
+    what was skipped). `cells.jsonl` holds the finished rows during the run.
 
     Args:
         plan: what to evaluate.
-        out: a new or empty folder, or one of the same plan.
-        progress: called with the fraction of rows that is finished.
-        batch: pictures a forward pass.
+        out: a new or empty folder, or one with an evaluation of the same plan.
+        progress: called with the fraction of rows finished, in [0, 1].
+        batch: images per forward pass.
+        started: called once before the first map is computed, with the work to do.
 
     Raises:
         ExportError: the folder holds something else, a damaged evaluation, or one of another plan or of segmenters with
             other weights; another run is writing into it; or it cannot be written.
-        SettingError: two segmenters of one name; no picture can be read.
+        SettingError: two segmenters have the same name, or no image can be read.
         SegmenterError: a segmenter cannot be loaded.
     """
     segmenters = _segmenters(plan)
@@ -169,8 +199,8 @@ def evaluate(plan: Plan, out: str | Path, *, progress: Progress | None = None, b
         skipped: list[tuple[str, str]] = []
         with Rows(folder, plan.metrics) as rows:
             resumed, damaged = len(rows.finished), rows.damaged
-            made = list(_rows(plan, segmenters, rows, skipped, progress, batch))
-        table = table_of(made, plan.metrics)
+            finished = list(_rows(plan, segmenters, rows, skipped, progress, batch, started))
+        table = table_of(finished, plan.metrics)
         write_table(folder, plan.as_dict(), weights, table, skipped)
     return Evaluation(table, tuple(skipped), resumed, damaged)
 
@@ -182,21 +212,30 @@ def _rows(
     skipped: list[tuple[str, str]],
     progress: Progress | None,
     batch: int | None,
+    started: Callable[[Workload], None] | None,
 ) -> Iterator[dict[str, Any]]:
-    """Every row in the plan's order; those that are not finished yet are computed and kept."""
-    work = list(_subjects(plan, segmenters, skipped))
+    """Every row in the order of the plan; rows that are not finished yet are computed and saved."""
+    unable: list[tuple[str, str]] = []
+    maps_of = {segmenter.name: _able(plan, segmenter, unable) for segmenter in segmenters}
+    work = list(_subjects(plan, segmenters, maps_of, rows, skipped))
     if not work:
         raise SettingError(
-            f"Nothing can be evaluated: {len(skipped)} of {len(plan.pictures)} pictures were skipped; the first one, "
+            f"Nothing can be evaluated: {len(skipped)} of {len(plan.pictures)} images were skipped; the first one, "
             f"{skipped[0][0]}: {skipped[0][1]}"
         )
-    able = {segmenter.name: _able(plan, segmenter, skipped) for segmenter in segmenters}
-    total, done = sum(len(able[segmenter.name]) for _, segmenter, _ in work), 0
-    for name, segmenter, label in work:
-        maps = able[segmenter.name]
-        missing = [m for m in maps if key_of(name, segmenter.name, label, m) not in rows.finished]
+    skipped.extend(unable)
+    if started is not None:
+        started(
+            Workload(
+                sum(len(subject.missing) for subject in work),
+                sum(subject.forwards for subject in work),
+                sum(subject.forwards * subject.pass_seconds for subject in work),
+            )
+        )
+    total, done = sum(len(maps_of[subject.segmenter.name]) for subject in work), 0
+    for name, segmenter, label, missing, *_ in work:
         cells = _cells(plan, name, segmenter, label, missing, batch) if missing else iter(())
-        for each in maps:
+        for each in maps_of[segmenter.name]:
             key = key_of(name, segmenter.name, label, each)
             if key not in rows.finished:
                 rows.append(next(cells))
@@ -207,26 +246,50 @@ def _rows(
 
 
 def _segmenters(plan: Plan) -> list[Segmenter]:
-    made = [load_onnx_options(name, plan.onnx) if _is_file(name) else load_segmenter(name) for name in plan.segmenters]
-    names = [segmenter.name for segmenter in made]
+    loaded = [_load_segmenter(plan, name) for name in plan.segmenters]
+    names = [segmenter.name for segmenter in loaded]
     if twice := [name for name in names if names.count(name) > 1]:
         raise SettingError(
-            f"Two of the segmenters are called '{twice[0]}', and their rows could not be told apart. Rename one of the files."
+            f"Two of the segmenters have the name '{twice[0]}', so their rows could not be distinguished. Rename one of them."
         )
-    return made
+    return loaded
 
 
-def _able(plan: Plan, segmenter: Segmenter, skipped: list[tuple[str, str]]) -> list[str]:
-    """The maps that can be made of a segmenter; a method that cannot is named in `skipped`."""
+def _load_segmenter(plan: Plan, name: str) -> Segmenter:
+    if _is_file(name):
+        return load_onnx_options(name, plan.onnx)
+    if name not in SEGMENTERS and is_factory(name):
+        return load_factory(name, device=default_device())
+    return load_segmenter(name)
+
+
+def _able(plan: Plan, segmenter: Segmenter, unable: list[tuple[str, str]]) -> list[str]:
+    """The maps that can be computed for a segmenter; methods that it does not support are added to `unable`."""
     reasons = {name: METHODS[name].lacking(segmenter) for name in plan.methods}
-    skipped.extend((f"{segmenter.name}, {name}", reason) for name, reason in reasons.items() if reason)
+    unable.extend((f"{segmenter.name}, {name}", reason) for name, reason in reasons.items() if reason)
     return [*(name for name, reason in reasons.items() if not reason), *CONTROLS]
 
 
+class _Subject(NamedTuple):
+    """One image, segmenter and class to evaluate, with the maps that are not finished yet and the passes they take."""
+
+    name: str
+    segmenter: Segmenter
+    label: str
+    missing: list[str]
+    forwards: int
+    pass_seconds: float
+
+
 def _subjects(
-    plan: Plan, segmenters: Sequence[Segmenter], skipped: list[tuple[str, str]]
-) -> Iterator[tuple[str, Segmenter, str]]:
-    """Each picture with each segmenter and class; what cannot be is named in `skipped`."""
+    plan: Plan,
+    segmenters: Sequence[Segmenter],
+    maps_of: Mapping[str, Sequence[str]],
+    rows: Rows,
+    skipped: list[tuple[str, str]],
+) -> Iterator[_Subject]:
+    """Each image with each segmenter and class; what cannot be evaluated is added to `skipped`."""
+    pass_seconds: dict[tuple[str, int, int], float] = {}
     for name in plan.pictures:
         try:
             image = _load(plan, name)
@@ -234,15 +297,38 @@ def _subjects(
             skipped.append((name, str(error)))
             continue
         for segmenter in segmenters:
-            labels = runner.clean_logits(image, segmenter).argmax(0).cpu().numpy()
-            found = [label for label, share in shares(labels, segmenter.classes) if share >= plan.smallest]
-            for label in plan.classes or found:
+            size = segmenter.name, image.height, image.width
+            if size in pass_seconds:
+                logits = runner.clean_logits(image, segmenter)
+            else:  # one timing for each size of image
+                logits, pass_seconds[size] = timed_pass(image, segmenter)
+            labels = logits.argmax(0).cpu().numpy()
+            present = [label for label, share in shares(labels, segmenter.classes) if share >= plan.smallest]
+            for label in plan.classes or present:
                 try:
-                    Target(label).freeze(image, labels, segmenter.classes)
+                    frozen = Target(label).freeze(image, labels, segmenter.classes)
                 except TargetError as error:
                     skipped.append((f"{name}, {label}", str(error)))
                     continue
-                yield name, segmenter, label
+                maps = maps_of[segmenter.name]
+                missing = [each for each in maps if key_of(name, segmenter.name, label, each) not in rows.finished]
+                forwards = _forwards(plan, image, segmenter, frozen, missing)
+                yield _Subject(name, segmenter, label, missing, forwards, pass_seconds[size])
+
+
+def _forwards(plan: Plan, image: Image, segmenter: Segmenter, frozen: Frozen, missing: Sequence[str]) -> int:
+    """Number of passes that the missing rows of one image, segmenter and class take."""
+    if not missing:
+        return 0
+    passes = 2 + len(missing) * forwards_of(
+        plan.metrics
+    )  # the clean image once for the target and once for the metrics
+    for name in missing:
+        if name in METHODS:
+            settings = check_settings(METHODS[name].settings, plan.settings.get(name, {}), name)
+            with suppress(PerturbError):  # a setting that does not fit this image ends the run when it gets there
+                passes += 1 + METHODS[name].forwards(Request(image, segmenter, frozen, settings, plan.seed))
+    return passes
 
 
 def _load(plan: Plan, name: str) -> Image:
@@ -260,7 +346,7 @@ def _load(plan: Plan, name: str) -> Image:
 def _cells(
     plan: Plan, name: str, segmenter: Segmenter, label: str, maps: Sequence[str], batch: int | None
 ) -> Iterator[dict[str, Any]]:
-    """A row for each map of one picture, segmenter and class, in order."""
+    """A row for each map of one image, segmenter and class, in order."""
     image = _load(plan, name)
     labels = runner.clean_logits(image, segmenter).argmax(0).cpu().numpy()
     frozen = Target(label).freeze(image, labels, segmenter.classes)

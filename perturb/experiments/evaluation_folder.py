@@ -1,4 +1,4 @@
-"""The folder of an evaluation: rows as they come, the table at the end, and what must agree when a run is taken up again."""
+"""The folder of an evaluation: its lock, its plan, the rows during the run, and the table at the end."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ RECORD, CELLS, TABLE, CARDS, LOCK = (
     "evaluation.lock",
 )
 TEXTS = ("picture", "digest", "segmenter", "class", "map", "kind", "notes")
-"""Columns of every row that hold text."""
+"""Columns with text, which every row has."""
 
 
 @contextmanager
 def hold(folder: Path) -> Iterator[None]:
-    """Create the folder and hold its lock until the end; the lock of a killed run is released.
+    """Create the folder and hold its lock within the context. The system releases the lock of a killed run.
 
     Args:
         folder: new, empty, or of an earlier run.
@@ -43,12 +43,12 @@ def hold(folder: Path) -> Iterator[None]:
     """
     with _errors(folder):
         if folder.is_dir() and not (folder / RECORD).exists():
-            # A run that failed or was killed before its first file leaves these two at most.
+            # A run that failed or was killed before it wrote its first file leaves at most these two.
             names = {entry.name for entry in folder.iterdir()} - {LOCK, f".{RECORD}.partial"}
             if names:
                 raise ExportError(
                     f"The folder '{folder}' holds other files ({', '.join(sorted(names)[:3])}); expected a new folder, an "
-                    "empty one, or an evaluation to go on with. Choose another folder."
+                    "empty one, or an evaluation to resume. Choose another folder."
                 )
         folder.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(folder / LOCK)
@@ -60,7 +60,7 @@ def hold(folder: Path) -> Iterator[None]:
                 "finished, or choose another folder."
             ) from None
     try:
-        # Where there are no file locks, the library keeps its own marker in the file instead.
+        # On file systems without locks, the library stores its own marker in the file instead.
         if not isinstance(lock, filelock.SoftFileLock):
             with _errors(folder):
                 since = time.strftime("%Y-%m-%d %H:%M:%S %z")
@@ -75,21 +75,23 @@ def hold(folder: Path) -> Iterator[None]:
 
 
 def _holder(file: Path) -> str:
-    """Who holds the lock, in words."""
+    """The process that holds the lock, in words."""
     try:
-        told = json.loads(file.read_bytes())
-        return f"process {int(told['pid'])} on {str(told['host'])!r}, since {str(told['since'])!r}".replace("'", "")
+        holder = json.loads(file.read_bytes())
+        return f"process {int(holder['pid'])} on {str(holder['host'])!r}, since {str(holder['since'])!r}".replace(
+            "'", ""
+        )
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
-        return "it has not said who it is"
+        return "an unknown process"
 
 
 def open_folder(folder: Path, plan: Mapping[str, Any], weights: Mapping[str, str]) -> None:
-    """Check that the folder is new or holds the same plan; the plan is on the disk from the start.
+    """Check that the folder is new or holds the same plan, and write the plan before the run starts.
 
     Args:
-        folder: that is held.
+        folder: a folder that `hold` has locked.
         plan: as plain data.
-        weights: the digest of each segmenter.
+        weights: the digest of each segmenter, by name.
 
     Raises:
         ExportError: it holds an evaluation of another plan or other weights, or a damaged one, or cannot be written.
@@ -104,10 +106,10 @@ def open_folder(folder: Path, plan: Mapping[str, Any], weights: Mapping[str, str
                 earlier = {}
             if "plan" not in earlier:
                 raise ExportError(
-                    f"The file '{record}' is damaged: expected the plan of an evaluation, without which nobody can say what "
-                    "the rows beside it belong to. Choose another folder, or delete this one."
+                    f"The file '{record}' is damaged: expected the plan of an evaluation, without which the rows beside it "
+                    "cannot be interpreted. Choose another folder, or delete this one."
                 )
-            # Plans of before these could stand in them say nothing of them.
+            # Plans of earlier versions lack these two entries.
             before = {"onnx": {}, "ignore_index": [], **earlier["plan"]}
             other = [name for name, value in plan.items() if before.get(name) != value]
             other += [
@@ -118,24 +120,23 @@ def open_folder(folder: Path, plan: Mapping[str, Any], weights: Mapping[str, str
             if other:
                 raise ExportError(
                     f"The folder '{folder}' holds an evaluation of another plan (its {', '.join(other)} differ), and rows of "
-                    "two plans do not belong into one table. Choose another folder, or repeat the earlier command."
+                    "two plans cannot share a table. Choose another folder, or repeat the earlier command."
                 )
         write_file(record, json_file({"plan": plan, "weights": weights, "finished": False}))
 
 
 class Rows:
-    """The finished rows, in memory and on the disk; a context manager around the open file.
+    """The finished rows, in memory and on disk; a context manager for the open file.
 
-    Lines that are no whole row (half of one after a kill, or damaged ones) are cut out of the file, so that they are
-    computed again.
+    Incomplete lines (after a run was killed) and damaged lines are removed from the file, and their rows computed again.
 
     Args:
-        folder: that is held.
-        metrics: that every row has, by name.
+        folder: a folder that `hold` has locked.
+        metrics: names of the metrics that every row has.
 
     Attributes:
         finished: rows by `key_of`.
-        damaged: how many whole lines were cut out.
+        damaged: number of complete but damaged lines that were removed.
 
     Raises:
         ExportError: the file cannot be read or written.
@@ -147,24 +148,24 @@ class Rows:
         self.damaged = 0
         with _errors(folder):
             data = file.read_bytes() if file.exists() else b""
-            whole = []
-            *lines, half = data.split(b"\n")
+            kept = []
+            *lines, incomplete = data.split(b"\n")
             for line in lines:
                 row = _plain(line)
                 if _is_row(row, metrics):
                     self.finished[key_of(row["picture"], row["segmenter"], row["class"], row["map"])] = row
-                    whole.append(line + b"\n")
+                    kept.append(line + b"\n")
                 else:
                     self.damaged += bool(line.strip())
-            if half or len(whole) < len(lines):
-                write_file(file, b"".join(whole))
+            if incomplete or len(kept) < len(lines):
+                write_file(file, b"".join(kept))
             self._stream: BinaryIO = file.open("ab")
 
     def append(self, row: dict[str, Any]) -> None:
-        """Keep a row; it is on the disk afterwards.
+        """Add a row and flush it to disk.
 
         Raises:
-            ExportError: it cannot be written. The rows before it are kept.
+            ExportError: it cannot be written. Earlier rows are kept.
         """
         with _errors(self._folder):
             line = json.dumps(row, ensure_ascii=False) + "\n"
@@ -177,17 +178,17 @@ class Rows:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with suppress(OSError):  # what could not be written was said before
+        with suppress(OSError):  # a failed write has been reported already
             self._stream.close()
 
 
 def key_of(*words: str) -> str:
-    """A row by its picture, segmenter, class and map."""
+    """The key of a row, from its image, segmenter, class and map."""
     return json.dumps(words)
 
 
 def _plain(data: bytes) -> Any:
-    """Plain data from JSON; None for anything else."""
+    """The data of a JSON document; None if it is not valid JSON."""
     try:
         return json.loads(data.decode())
     except (ValueError, RecursionError):
@@ -195,7 +196,7 @@ def _plain(data: bytes) -> Any:
 
 
 def _is_row(row: Any, metrics: Sequence[str]) -> bool:
-    """Whether a line holds a row with all columns of the table."""
+    """Whether the data is a row with all columns of the table."""
     if not isinstance(row, dict):
         return False
     numbers = {"region_pixels": row.get("region_pixels"), **{name: row.get(name) for name in ("wrong_share", *metrics)}}
@@ -209,18 +210,18 @@ def _is_row(row: Any, metrics: Sequence[str]) -> bool:
 
 @contextmanager
 def _errors(folder: Path) -> Iterator[None]:
-    """What the file system refuses, as a sentence."""
+    """Turn errors of the file system into an `ExportError`."""
     try:
         yield
     except OSError as error:
         raise ExportError(
-            f"The evaluation cannot be written to '{folder}': {error.strerror or error}. What is finished is kept; once this is "
-            "mended, the same command goes on from there."
+            f"The evaluation cannot be written to '{folder}': {error.strerror or error}. Finished rows are kept; once this is "
+            "fixed, the same command resumes from there."
         ) from error
 
 
 def table_of(rows: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> pd.DataFrame:
-    """Rows as a table, with metrics as float64 and text that Parquet can hold."""
+    """Rows as a table, with metrics as float64 and text in a form that Parquet can store."""
     table = pd.DataFrame([{**row, **{name: encodable(row[name]) for name in TEXTS}} for row in rows])
     return table.astype(dict.fromkeys(metrics, "float64"))
 
@@ -232,10 +233,10 @@ def write_table(
     table: pd.DataFrame,
     skipped: Sequence[tuple[str, str]],
 ) -> None:
-    """The table, the cards of its metrics, and the record of a run that is finished.
+    """Write the table, the cards of its metrics, and the record of the finished run.
 
     Raises:
-        ExportError: they cannot be written.
+        ExportError: a file cannot be written.
     """
     buffer = io.BytesIO()
     table.to_parquet(buffer, index=False)

@@ -1,7 +1,7 @@
-"""The occlusion study: the same picture and target under many occluders, compared on one scale.
+"""The occlusion study: one image and target under many occluders, compared on one scale.
 
-Source: Gipiškis & Kurasova 2023: the colour and the size of the occluder change the outcome. A sweep over fills,
-colours and sizes says by how much, on this picture.
+The colour and the size of the occluder change the attribution map (Gipiškis & Kurasova 2023). A sweep over fills, colours
+and sizes measures by how much, on one image.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from perturb.targets.target import Target
 
 FILL_NAMES = ("black", "white", "grey", "mean", "blur")
 SIZES = (48, 96)
+SIGMA = 12.0
 STEPS, DRAWS = 10, 2
 
 COLUMNS = (
@@ -53,8 +54,8 @@ COLUMNS = (
     "forwards",
     "seconds",
 )
-"""What `Study.rows` says of each occluder. `lost` and `gained` are pixels a window, mean over the windows; `drop_min` and
-`drop_max` the raw range of the map; `agreement` the mean Spearman correlation of its map with the others."""
+"""The columns of `Study.rows`. `lost` and `gained` are in pixels, averaged over the windows; `drop_min` and `drop_max` are
+the raw range of the map; `agreement` is the mean Spearman correlation of the map with the other maps."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,9 +63,9 @@ class Trial:
     """One occluder of a study.
 
     Attributes:
-        name: such as `black 48` or `#ff0000 96`.
-        result: its map.
-        curves: its deletion and insertion.
+        name: fill or colour, and size, such as `black 48` or `#ff0000 96`.
+        result: the attribution.
+        curves: deletion and insertion curves of its map.
     """
 
     name: str
@@ -74,11 +75,11 @@ class Trial:
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """All occluders of a study, on one picture and target.
+    """All occluders of a study, on one image and target.
 
     Attributes:
-        trials: in the order of fills and colours, sizes within them.
-        agreement: Spearman's rank correlation of the maps, float64 `(N, N)`; NaN where a map is constant.
+        trials: one per occluder, in the order of fills and colours, and by size within each.
+        agreement: Spearman's rank correlation of the maps, float64 `(N, N)` in [−1, 1]; NaN where a map is constant.
     """
 
     trials: tuple[Trial, ...]
@@ -86,7 +87,7 @@ class Study:
 
     @property
     def limit(self) -> float:
-        """The largest magnitude of all maps: the end of their common colour bar."""
+        """The largest magnitude of all maps, which is the end of their common colour bar."""
         return max(limit_of(trial.result.heatmap) for trial in self.trials)
 
     @property
@@ -96,11 +97,11 @@ class Study:
         return min(float(m.min()) for m in maps), max(float(m.max()) for m in maps)
 
     def rows(self) -> list[dict[str, Any]]:
-        """The table, a dictionary of `COLUMNS` for each occluder; a missing agreement is None."""
+        """The table: a dictionary with `COLUMNS` for each occluder; an undefined agreement is None."""
         return [self._row(index, trial) for index, trial in enumerate(self.trials)]
 
     def grid(self, columns: int) -> npt.NDArray[np.uint8]:
-        """All maps over the picture on the common scale, uint8 RGB, `columns` beside each other in the trials' order."""
+        """All maps over the image on the common scale, uint8 RGB `(h, w, 3)`, in rows of `columns` maps."""
         tiles = [overlay(t.result.image.pixels, t.result.heatmap, limit=self.limit) for t in self.trials]
         tiles += [np.full_like(tiles[0], 255)] * (-len(tiles) % columns)
         padded = [np.pad(tile, ((0, 8), (0, 8), (0, 0)), constant_values=255) for tile in tiles]
@@ -136,24 +137,24 @@ def study(
     fills: Sequence[str] = FILL_NAMES,
     colours: Sequence[str] = (),
     sizes: Sequence[int | str] = SIZES,
-    sigma: float = 12.0,
+    sigma: float = SIGMA,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Study:
-    """Occlusion under every fill and colour in every size; each window half overlaps the next.
+    """Run occlusion with every fill and colour in every size. Neighbouring windows overlap by half.
 
     Args:
         image, segmenter, target: as for `explain`.
-        fills: names of fills; `colour` is asked for by `colours` instead.
+        fills: names of fills; for the fill `colour` use `colours` instead.
         colours: flat colours, `#rrggbb`.
-        sizes: of the window, in pixels.
-        sigma: of the blur.
-        seed: of everything drawn by chance.
-        progress: called with the fraction of all forward passes that is done.
+        sizes: widths of the window in pixels.
+        sigma: standard deviation of the blur in pixels.
+        seed: of all random draws.
+        progress: called with the fraction of all forward passes done, in [0, 1].
 
     Raises:
-        SettingError: nothing to compare, an unknown fill, or a size that does not fit.
-        TargetError, SegmenterError: as `explain`.
+        SettingError: there are fewer than two occluders, a fill is unknown, or a size does not fit.
+        TargetError, SegmenterError: as for `explain`.
     """
     plans = plan(fills, colours, sizes, sigma)
     costs = study_forwards(image, plans)
@@ -174,7 +175,7 @@ FILES = ("study.csv", "study.json", "curves.csv", "agreement.csv", "maps.npz", "
 
 
 def check_study(directory: str | Path) -> Path:
-    """Whether a study may be written to a folder: it is new, empty, or holds an earlier study.
+    """Check that a study may be written to a folder: it is new, empty, or holds an earlier study.
 
     Raises:
         ExportError: it holds something else, or is a file.
@@ -183,7 +184,7 @@ def check_study(directory: str | Path) -> Path:
 
 
 def save_study(made: Study, directory: str | Path) -> Path:
-    """Write a study into a folder, replacing an earlier one; the folder is whole or as it was before.
+    """Write a study into a folder, replacing an earlier one. If it fails, the folder stays as it was.
 
     Raises:
         ExportError: the folder holds something else, or cannot be written.
@@ -192,7 +193,7 @@ def save_study(made: Study, directory: str | Path) -> Path:
 
 
 def study_contents(made: Study) -> dict[str, bytes]:
-    """All files of a study by name: the table, the record, the curves, the agreement, the raw maps and their grid."""
+    """All files of a study by name: table, record, curves, agreement, raw maps, and an image of all maps."""
     names = [trial.name for trial in made.trials]
     sizes = len({trial.result.settings["size"] for trial in made.trials})
     maps, table = io.BytesIO(), made.rows()
@@ -217,10 +218,10 @@ def study_contents(made: Study) -> dict[str, bytes]:
 def plan(
     fills: Sequence[str], colours: Sequence[str], sizes: Sequence[int | str], sigma: float
 ) -> list[tuple[str, dict[str, Any]]]:
-    """The occluders of a study: a name and the settings of each, checked.
+    """The occluders of a study: the name and the validated settings of each.
 
     Raises:
-        SettingError: fewer than two, an unknown fill, or a value out of bounds.
+        SettingError: there are fewer than two, a fill is unknown, or a value is out of bounds.
     """
     for fill in fills:
         lookup(FILLS, fill, "fill")
@@ -229,19 +230,19 @@ def plan(
     ]
     occluders += [(colour, {"fill": "colour", "colour": colour}) for colour in dict.fromkeys(colours)]
     plans = []
-    for name, look in occluders:
+    for name, fill_settings in occluders:
         for size in dict.fromkeys(sizes):
-            settings: dict[str, object] = {**look, "size": size, "stride": 1, "sigma": sigma}
+            settings: dict[str, object] = {**fill_settings, "size": size, "stride": 1, "sigma": sigma}
             checked: dict[str, Value] = check_settings(Occlusion.settings, settings, "occlusion")
-            checked["stride"] = max(1, int(checked["size"]) // 2)  # each window half overlaps the next
+            checked["stride"] = max(1, int(checked["size"]) // 2)  # neighbouring windows overlap by half
             plans.append((f"{name} {size}", checked))
     if len(plans) < 2:
         raise SettingError(
-            f"A study compares occluders: got {len(plans)}, expected at least 2. Give more fills, colours or sizes."
+            f"A study compares occluders: got {len(plans)}, expected at least 2. Add fills, colours or sizes."
         )
     return plans
 
 
 def study_forwards(image: Image, plans: Sequence[tuple[str, dict[str, Any]]]) -> list[int]:
-    """Forward passes of each occluder's map and curves."""
+    """Number of forward passes for the map and the curves of each occluder."""
     return [len(windows(image, settings)) + curve_forwards(STEPS, DRAWS) for _, settings in plans]

@@ -1,4 +1,4 @@
-"""Several explanations of one picture as files: the maps, how two of them differ, curves, the record, and the lines to make it again."""
+"""Write several explanations of one image: maps, the difference of two, curves, the record, and code to reproduce it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from perturb.core.errors import SettingError
 from perturb.core.files import csv_bytes, npz
 from perturb.core.quoting import json_file, python_literal
 from perturb.experiments.comparison import agreement, difference_of, disagreement, mismatches
-from perturb.export.writer import picture_lines, segmenter_lines, settings_of, target_line
+from perturb.export.writer import image_lines, segmenter_lines, settings_of, target_line
 from perturb.methods.attribution import Attribution
 from perturb.metrics.curves import Curves, record_of
 from perturb.segmenters.base import Segmenter
@@ -34,14 +34,14 @@ def contents(panes: Panes, pair: tuple[int, int] | None, how: str, curves: PaneC
     """All files of a comparison by name.
 
     Args:
-        panes: results of one picture and target, by the number of the pane.
-        pair: the two panes whose difference belongs to it; None for none.
-        how: the normalisation before they are subtracted, see `perturb.experiments.comparison`.
-        curves: of the panes that have some, by the number of the pane.
+        panes: results of one image and target, by pane number.
+        pair: numbers of the two panes to subtract; None for no difference.
+        how: the normalisation before the subtraction, a name in `perturb.metrics.measures.NORMALISATIONS`.
+        curves: of the panes that have curves, by pane number.
 
     Returns:
-        `maps.npz` (heat maps, regions and segmentations of all panes, and the difference), `compare.json`,
-        `reproduce.py`; for a pair `agreement.csv`, `class_pairs.csv`, `class_iou.csv`; where there are curves,
+        `maps.npz` (maps, regions and segmentations of all panes, and the difference), `compare.json` and
+        `reproduce.py`; with a pair also `agreement.csv`, `class_pairs.csv` and `class_iou.csv`; with curves also
         `curves.csv` and `auc.csv`.
     """
     arrays: dict[str, npt.NDArray[Any]] = {}
@@ -89,7 +89,7 @@ def curve_rows(curves: PaneCurves) -> list[tuple[int, str, int, float, float, fl
 
 
 def auc_rows(panes: Panes, curves: PaneCurves) -> list[tuple[Any, ...]]:
-    """Pane, method, segmenter and the areas `AUCS` of the panes that have curves."""
+    """Pane, method, segmenter and the areas `AUCS` of each pane with curves."""
     rows = []
     for number, made in curves.items():
         result, areas = panes[number], made.metrics()
@@ -98,7 +98,7 @@ def auc_rows(panes: Panes, curves: PaneCurves) -> list[tuple[Any, ...]]:
 
 
 def python_lines(panes: Panes, pair: tuple[int, int] | None, how: str, curves: PaneCurves = NO_CURVES) -> str:
-    """The Python lines that make a comparison again; arguments as in `contents`."""
+    """Python code that reproduces a comparison; arguments as for `contents`."""
     results: Sequence[Attribution] = tuple(panes.values())
     used: dict[str, Segmenter] = {}
     for result in results:
@@ -107,18 +107,18 @@ def python_lines(panes: Panes, pair: tuple[int, int] | None, how: str, curves: P
             used.setdefault(result.frozen.first.digest, result.frozen.first)
     names = {digest: f"segmenter_{index}" for index, digest in enumerate(used, start=1)}
     lines = ["import perturb", "from perturb.experiments.comparison import agreement, difference_of, shared_region", ""]
-    lines += picture_lines(results[0].image)
+    lines += image_lines(results[0].image)
     for digest, segmenter in used.items():
         lines += segmenter_lines(segmenter, digest, names[digest])
     lines += [target_line(results[0]), ""]
     for number, result in panes.items():
         own = names[result.segmenter_digest]
-        given = settings_of(result)
-        told = "".join(f"    {name}={python_literal(value)},\n" for name, value in given.items())
+        settings = settings_of(result)
+        arguments = "".join(f"    {name}={python_literal(value)},\n" for name, value in settings.items())
         first = result.frozen.first
         if first is not None:
-            told += f"    frozen=shared_region(target, image, {own}, first={names[first.digest]}),\n"
-        lines.append(f"result_{number} = perturb.explain(\n    image,\n    {own},\n    target,\n{told})")
+            arguments += f"    frozen=shared_region(target, image, {own}, first={names[first.digest]}),\n"
+        lines.append(f"result_{number} = perturb.explain(\n    image,\n    {own},\n    target,\n{arguments})")
     lines += [f"print(perturb.curves(result_{number}).metrics())" for number in curves]
     if pair is not None:
         a, b = (f"result_{number}" for number in pair)

@@ -1,4 +1,4 @@
-"""Writing a result: a whole folder, or nothing."""
+"""Write a result to a folder or a zip archive, with the code and the command that reproduce it."""
 
 from __future__ import annotations
 
@@ -32,11 +32,14 @@ FILES = (
     "reproduce.py",
     "reproduce.sh",
 )
-"""What a folder may hold besides the method's other maps and `segments.npy`; one that holds anything else is never replaced."""
+"""The files of a result, besides further maps and `segments.npy`. A folder with any other file is never replaced."""
 
 
 def check(directory: str | Path) -> Path:
-    """Whether a result may be written to a folder: it is new, empty, or holds an earlier result.
+    """Check that a result may be written to a folder: it is new, empty, or holds an earlier result.
+
+    Returns:
+        The folder.
 
     Raises:
         ExportError: it holds something else, or is a file.
@@ -45,7 +48,7 @@ def check(directory: str | Path) -> Path:
 
 
 def save(result: Attribution, directory: str | Path, *, curves: Curves | None = None) -> Path:
-    """Write the heat map, overlay, curves, readings and record of a result into a folder; all of them or nothing.
+    """Write the attribution map, overlay, curves, readings and record of a result to a folder, all or nothing.
 
     Args:
         result: from `perturb.explain`.
@@ -62,7 +65,7 @@ def save(result: Attribution, directory: str | Path, *, curves: Curves | None = 
 
 
 def to_zip(result: Attribution, curves: Curves | None = None) -> bytes:
-    """The same files as one zip archive."""
+    """The same files as `save` writes, as a zip archive."""
     return zip_of(contents(result, curves))
 
 
@@ -70,9 +73,9 @@ def contents(result: Attribution, curves: Curves | None = None) -> dict[str, byt
     """All files of a result by name.
 
     Args:
-        result: to write.
+        result: the result to write.
         curves: of its map. Without them there is no `curves.csv`, and `result.json`, `reproduce.py` and `reproduce.sh`
-            do not speak of any.
+            do not mention any.
     """
     values = result.heatmap - np.float32(result.neutral)
     limit = readable_limit(values)
@@ -99,14 +102,14 @@ def contents(result: Attribution, curves: Curves | None = None) -> dict[str, byt
 
 
 def readings_csv(result: Attribution) -> str:
-    """Every perturbation's readings, a row each."""
+    """The readings as CSV, one row for each perturbation."""
     columns = [getattr(result.readings, column) for column in COLUMNS]
     rows = [(index, *row) for index, row in enumerate(zip(*columns, strict=True))]
     return csv_bytes(("index", *COLUMNS), rows, digits=9).decode()
 
 
 def python_lines(result: Attribution, curves: Curves | None = None) -> str:
-    """The Python lines that make this result again, and its curves if they are given."""
+    """Python code that reproduces this result, and its curves if given."""
     settings = "".join(f"    {name}={python_literal(value)},\n" for name, value in settings_of(result).items())
     if "precision" in result.facts:
         settings += f"    precision={python_literal(result.facts['precision'])},\n"
@@ -122,7 +125,7 @@ def python_lines(result: Attribution, curves: Curves | None = None) -> str:
         (
             "import perturb",
             "",
-            *picture_lines(result.image),
+            *image_lines(result.image),
             *segmenter_lines(result.segmenter, result.segmenter_digest),
             *elsewhere,
             target_line(result),
@@ -133,12 +136,12 @@ def python_lines(result: Attribution, curves: Curves | None = None) -> str:
     )
 
 
-def picture_lines(image: Image) -> list[str]:
-    """The lines that load a picture as `image`, with its ground truth, and check that it is this one."""
-    same = f'assert image.digest == {python_literal(image.digest)}, "another picture"'
+def image_lines(image: Image) -> list[str]:
+    """Python lines that load the image as `image`, with its ground truth, and assert that it is the same."""
+    same = f'assert image.digest == {python_literal(image.digest)}, "another image"'
     if is_sample(image):
         return [f"image = perturb.sample({python_literal(image.name)})", same]
-    lines = [f'image = perturb.load_image("PATH OF YOUR PICTURE", max_side={max(image.height, image.width)})', same]
+    lines = [f'image = perturb.load_image("PATH OF YOUR IMAGE", max_side={max(image.height, image.width)})', same]
     if image.truth is not None:
         names = f", {python_literal(list(image.truth_classes))}" if image.truth_classes else ""
         void = f", ignore_index={list(image.truth_ignored)}" if image.truth_ignored else ""
@@ -150,33 +153,33 @@ def picture_lines(image: Image) -> list[str]:
 
 
 def segmenter_lines(segmenter: Segmenter, digest: str, name: str = "segmenter") -> list[str]:
-    """The lines that load a segmenter as `name`, and check that it is this one.
+    """Python lines that load the segmenter as `name`, and assert that it is the same.
 
-    What neither a name nor a file loads again is asked for, as the paths of images are.
+    A segmenter that neither a name nor a file can load gets a placeholder, as the paths of images do.
     """
     own = python_literal(segmenter.name)
-    made = segmenter.recipe or (f"perturb.load_segmenter({own})" if segmenter.name in SEGMENTERS else "")
+    call = segmenter.recipe or (f"perturb.load_segmenter({own})" if segmenter.name in SEGMENTERS else "")
     return [
-        f"{name} = {made}" if made else f"{name} = your_segmenter({own})  # put code of your own that makes it here",
+        f"{name} = {call}" if call else f"{name} = your_segmenter({own})  # replace this by your code that builds it",
         f'assert {name}.digest == {python_literal(digest)}, "another segmenter"',
     ]
 
 
 def target_line(result: Attribution) -> str:
-    """The line that says what was explained, as `target`."""
+    """The Python line that creates the target as `target`."""
     target = result.frozen.target
     label, region, score = map(python_literal, (result.frozen.name, target.region, target.score))
     return f"target = perturb.Target({label}, region={region}, score={score})"
 
 
 def settings_of(result: Attribution) -> dict[str, Value]:
-    """Method, seed and the settings that mattered, by their names in `explain`."""
-    matter = shown(METHODS[result.method].settings, result.settings)
-    return {"method": result.method, "seed": result.seed, **{s.name: result.settings[s.name] for s in matter}}
+    """Method, seed and the settings that affect the result, by their names in `explain`."""
+    used = shown(METHODS[result.method].settings, result.settings)
+    return {"method": result.method, "seed": result.seed, **{s.name: result.settings[s.name] for s in used}}
 
 
 def _last_lines(curves: Curves | None) -> list[str]:
-    """The lines that compute the curves, if there are any, and write the files."""
+    """Python lines that compute the curves, if given, and write the files."""
     if curves is None:
         return ['perturb.save(result, "out")']
     options = "" if curves.fill == FILL else f", fill={python_literal(curves.fill)}"
@@ -188,21 +191,21 @@ def _last_lines(curves: Curves | None) -> list[str]:
 
 
 def command_line(result: Attribution, curves: Curves | None = None) -> str:
-    """The shell command that makes this result again, with its curves if they are given.
+    """The shell command that reproduces this result, and its curves if given.
 
-    Where none can, a comment for the shell that says why.
+    If no command can, a shell comment that says why.
     """
     segmenter, image, frozen = result.segmenter, result.image, result.frozen
     network = segmenter.options or (shell_option("--segmenter", segmenter.name) if segmenter.name in SEGMENTERS else ())
     if not network:
-        return "# No command makes this result again: its segmenter was made by code of its own. See reproduce.py."
+        return "# No command reproduces this result: its segmenter was built by custom code. See reproduce.py."
     if frozen.first is not None:
-        return "# No command makes this result again: its region is shared with another segmenter. See reproduce.py."
+        return "# No command reproduces this result: its region is shared with another segmenter. See reproduce.py."
     own = not is_sample(image)
-    parts = ["python", "-m", "perturb", "explain", "PATH_OF_YOUR_PICTURE" if own else image.name, *network]
+    parts = ["python", "-m", "perturb", "explain", "PATH_OF_YOUR_IMAGE" if own else image.name, *network]
     if own:
         parts += _image_options(image)
-    # A name that cannot stand in a terminal is a class all the same; its number can.
+    # A class name with unprintable characters cannot be typed in a terminal, but its index can.
     label = frozen.name if frozen.name.isprintable() else str(frozen.index)
     parts += [*shell_option("--target", label), "--method", result.method]
     if frozen.target.region != "class":
@@ -222,14 +225,14 @@ def command_line(result: Attribution, curves: Curves | None = None) -> str:
 
 
 def _image_options(image: Image) -> list[str]:
-    """What the command line must be told to read a file as this image."""
+    """Command-line options with which a file is read as this image."""
     parts = []
     if image.truth is not None:
         parts += ["--truth", "PATH_OF_ITS_MASK"]
         if image.truth_ignored:
             parts += ["--ignore-index", ",".join(map(str, image.truth_ignored))]
     side = max(image.height, image.width)
-    # A file that is smaller than the default is never scaled, so its size need not be said.
+    # A file smaller than the default is never scaled, so it needs no option.
     if side > MAX_SIDE or (image.file_shape is not None and side != MAX_SIDE):
         parts += ["--max-side", str(side)]
     return parts

@@ -1,4 +1,4 @@
-"""Seg-Ablation-CAM: ablate the channels of a layer one by one, and add them up weighted by the drop of the score."""
+"""Seg-Ablation-CAM: the channels of a layer, weighted by how much the score drops when each is ablated, and summed."""
 
 from __future__ import annotations
 
@@ -23,39 +23,38 @@ from perturb.segmenters.layers import Downstream, inside, layer_access, stretch
 from perturb.targets.readings import COLUMNS, Execution, Fact, Readings
 
 NEAR_ZERO = 0.01
-"""A clean score smaller than this part of the largest change is too small to divide by."""
+"""A clean score below this fraction of the largest change is too small to divide by."""
 
 FEWEST = 64
-"""Channels that the layer chosen by default has at least: fewer of them are little more than mixed logits."""
+"""Smallest number of channels of the default layer; layers with fewer are close to mixed logits."""
 
 LAYER = Setting(
     "layer",
     "layer",
     "",
-    "Name of the layer, such as decoder3 or context of streets-unet. Empty takes the last one before the logits "
-    f"that has at least {FEWEST} channels.",
+    "Name of the layer, such as decoder3 or context of streets-unet. If empty, the last one before the logits that has at "
+    f"least {FEWEST} channels.",
 )
-"""Which layer's channels are added up; for all methods that add up channels."""
+"""The layer whose channels are summed, for all methods that sum channels."""
 
 
 class AblationCam(Method):
-    """w_k = (S − S_k) / |S| with S_k the score when channel k is ablated; the map is Σ w_k A_k, stretched to the image.
+    """w_k = (S − S_k) / |S| with S_k the score when channel k is ablated; the map is Σ w_k A_k, resized to the image.
 
-    `score` is that sum with its sign, `positive` is ReLU(Σ w_k A_k), stretched afterwards. Both are in units of
-    the layer's activation A, weighted by the part of the score that each channel is worth: how they compare with each
-    other within one map says something, how large they are does not.
+    `score` is that sum with its sign; `positive` is ReLU(Σ w_k A_k). Both are resized bilinearly. They are in units of
+    the activation A, weighted by the relative drop of the score. Compare values within one map, not between maps.
 
-    One reading for each channel stands in the result's readings, in the channels' order: `score` is S_k, `lost`, `gained`
-    and `iou` say what happened to the prediction; `weights` makes the w_k of them. On a head that is linear in A,
-    S − S_k = h_k · (mean of A_k over R): the head's weights come back.
+    The result has one reading per channel, in order: `score` is S_k; `lost`, `gained` and `iou` describe the change of
+    the prediction. `weights` computes w_k from them. With a head that is linear in A, S − S_k = h_k · (mean of A_k over
+    the region R), where h are the weights of the head.
 
-    A trained layer often has channels that are zero all over; they cannot change anything, and are read without a run.
+    A trained layer often has channels that are zero everywhere. Ablating them changes nothing, so they are not run.
     """
 
     name: ClassVar[str] = "ablation-cam"
     title: ClassVar[str] = "Seg-Ablation-CAM"
     summary: ClassVar[str] = (
-        "Each channel of a layer is silenced in turn; the map adds up the channels by how much the score drops without them."
+        "Each channel of a layer is ablated in turn; the map sums the channels, weighted by how much the score drops."
     )
     citation: ClassVar[str] = (
         "Gipiškis et al. 2023 (Seg-Ablation-CAM); for classifiers Desai & Ramaswamy 2020 (Ablation-CAM)"
@@ -67,8 +66,7 @@ class AblationCam(Method):
             "ablation",
             "choice",
             "full",
-            "What happens to a channel: all of it is set to zero, it is weakened, or only its cells inside or outside the "
-            "region are set to zero.",
+            "How a channel is ablated: set to zero, weakened, or set to zero only inside or only outside the region.",
             choices=(
                 ("full", "Full"),
                 ("strength", "Weakened"),
@@ -80,7 +78,7 @@ class AblationCam(Method):
             "strength",
             "float",
             0.5,
-            "How much a channel is weakened: 0 leaves it as it is, 1 sets it to zero.",
+            "How much a channel is weakened: 0 leaves it unchanged, 1 sets it to zero.",
             low=0,
             high=1,
             step=0.05,
@@ -88,16 +86,16 @@ class AblationCam(Method):
         ),
     )
     captions: ClassVar[Mapping[str, str]] = {
-        "score": "The channels added up by what the score loses without each: colour marks where these channels are "
-        "active, which is not always what the class needs. Red speaks for it, blue stands in its way.",
-        "positive": "Only what speaks for the class: the same sum where it is above zero.",
+        "score": "The sum of the channels, weighted by how much the score drops without each. It shows where these channels "
+        "are active, which is not always what the class needs. Red supports the class, blue counts against it.",
+        "positive": "Only the support for the class: the same sum where it is above zero.",
     }
 
     def forwards(self, request: Request) -> int:
-        """The layer's channels: each takes at most one pass of the sub-network downstream of the layer."""
+        """The number of channels of the layer: each takes at most one pass of the sub-network downstream of it."""
         segmenter, image = request.segmenter, request.image
         channels_of = {layer.name: layer.shape[0] for layer in layer_access(segmenter).layers(image)}
-        # A layer that is not listed is refused, in words, as soon as it is run.
+        # A layer that is not listed raises its error in `run`.
         return channels_of.get(layer_of(request), 0)
 
     def run(self, request: Request) -> tuple[Readings, Outcome]:
@@ -106,25 +104,25 @@ class AblationCam(Method):
         share, note = _ablated(request, name, tail.activation)
         live = ((tail.activation * share)[0] != 0).flatten(1).any(1).nonzero().flatten()
         readings = _ablate(request, tail, share, live)
-        worth, plain = weights(clean, readings)
-        maps = _maps(request, tail.activation[0], worth)
+        channel_weights, absolute = weights(clean, readings)
+        maps = _maps(request, tail.activation[0], channel_weights)
         notes = [note, "" if isinstance(tail, Channels) else tail.note]
-        if plain:
+        if absolute:
             notes.append(
-                f"The clean score ({clean.score[0]:.3g}) is near zero, so the channels are weighted by how much it drops, "
-                "not by what part of it."
+                f"The clean score ({clean.score[0]:.3g}) is near zero, so the channels are weighted by the absolute drop of "
+                "the score, not by the relative drop."
             )
         facts: dict[str, Fact] = {
             "layer": name,
             "channels": len(readings),
             "silent_channels": len(readings) - len(live),
-            "unit": "activation × drop of the score" if plain else "activation × relative drop of the score",
+            "unit": "activation × drop of the score" if absolute else "activation × relative drop of the score",
         }
         return readings, Outcome(maps, facts, tuple(note for note in notes if note), execution=execution)
 
 
 def _downstream(request: Request, name: str) -> tuple[Channels | Downstream, Execution]:
-    """The sub-network downstream of a layer, run incrementally where that gives the network's own numbers."""
+    """The sub-network downstream of a layer, run incrementally where that gives the same numbers."""
     segmenter, image = request.segmenter, request.image
     try:
         if request.mode == "whole":
@@ -137,30 +135,30 @@ def _downstream(request: Request, name: str) -> tuple[Channels | Downstream, Exe
 
 
 def layer_of(request: Request) -> str:
-    """Name of the layer that a request's settings ask for; errors as `choose`."""
+    """Name of the layer that a request's settings name; raises as `choose` does."""
     return choose(request.segmenter, request.image, str(request.settings["layer"]))
 
 
 def choose(segmenter: Segmenter, image: Image, name: str = "") -> str:
     """Name of a layer: the one given, or the last before the logits with at least `FEWEST` channels.
 
-    A layer with as many channels as there are classes is taken for logits. In a network whose layers are all narrow the
-    widest of them is taken, the last of several.
+    A layer with as many channels as there are classes is taken for logits. If all layers have fewer than `FEWEST`
+    channels, the widest is chosen, and of several the last.
 
     Raises:
-        SettingError: no such layer, or none to choose from.
-        SegmenterError: the segmenter is no torch network.
+        SettingError: there is no such layer, or none to choose from.
+        SegmenterError: the segmenter gives no access to its layers.
     """
     if name:
         layer_access(segmenter).check_layer(image, name)
         return name
-    found = [layer for layer in layer_access(segmenter).layers(image) if layer.shape[0] != len(segmenter.classes)]
-    if not found:
+    candidates = [layer for layer in layer_access(segmenter).layers(image) if layer.shape[0] != len(segmenter.classes)]
+    if not candidates:
         raise SettingError(
-            f"The segmenter '{segmenter.name}' has no layer of maps before its logits, so there is no channel to look at. "
-            "Choose another segmenter, or a method that hides pixels."
+            f"The segmenter '{segmenter.name}' has no layer with feature maps before its logits, so it has no channels to "
+            "ablate. Choose another segmenter, or a method that hides pixels."
         )
-    return max(found, key=lambda layer: (min(layer.shape[0], FEWEST), layer.depth)).name
+    return max(candidates, key=lambda layer: (min(layer.shape[0], FEWEST), layer.depth)).name
 
 
 def weights(clean: Readings, readings: Readings) -> tuple[npt.NDArray[np.float64], bool]:
@@ -171,23 +169,23 @@ def weights(clean: Readings, readings: Readings) -> tuple[npt.NDArray[np.float64
         readings: of each channel.
 
     Returns:
-        w_k = (S − S_k) / |S|, float64 `(C,)`; and whether S was too near zero to divide by, which leaves S − S_k.
+        w_k = (S − S_k) / |S|, float64 `(C,)`; and True where S is too near zero to divide by, so that w_k = S − S_k.
     """
     drop = clean.score[0] - readings.score
     size = abs(float(clean.score[0]))
-    plain = size <= NEAR_ZERO * float(np.abs(drop).max(initial=0.0))
-    return (drop if plain else drop / size), plain
+    absolute = size <= NEAR_ZERO * float(np.abs(drop).max(initial=0.0))
+    return (drop if absolute else drop / size), absolute
 
 
 def activation(result: Attribution, channel: int) -> npt.NDArray[np.float32]:
-    """The activation of one channel of a result's layer on the clean image, float32 `(h, w)`. One forward pass.
+    """The activation of one channel of a result's layer on the clean image, float32 `(h, w)`. Takes one forward pass.
 
     Args:
         result: of `ablation-cam`.
         channel: 0 to `len(result.readings) − 1`.
 
     Raises:
-        IndexError: no such channel.
+        IndexError: there is no such channel.
     """
     if not 0 <= channel < len(result.readings):
         raise IndexError(f"There is no channel {channel}; expected 0 to {len(result.readings) - 1}.")
@@ -197,7 +195,7 @@ def activation(result: Attribution, channel: int) -> npt.NDArray[np.float32]:
 
 
 def _ablated(request: Request, name: str, values: Tensor) -> tuple[Tensor, str]:
-    """Which share of an activation is ablated, in [0, 1], for each cell or for all of them; and a note."""
+    """The fraction of an activation that is ablated, in [0, 1], one for each cell or one for all; and a note."""
     settings, region = request.settings, request.frozen.region
     ablation = str(settings["ablation"])
     if ablation in ("full", "strength"):
@@ -214,14 +212,14 @@ def _ablated(request: Request, name: str, values: Tensor) -> tuple[Tensor, str]:
             )
     elif cells.sum() * region.size > 2 * region.sum() * cells.size:
         note = (
-            f"The region is smaller than the cells of layer '{name}' ({height} × {width} of them): what was ablated "
-            "inside it covers more than it. A layer nearer the image has smaller cells."
+            f"The region is smaller than the cells of layer '{name}' ({height} × {width} cells), so the ablated cells cover "
+            "more than the region. A layer nearer the image has smaller cells."
         )
     return torch.from_numpy(cells.astype(np.float32)).to(values.device), note
 
 
 def _ablate(request: Request, tail: Channels | Downstream, share: Tensor, live: Tensor) -> Readings:
-    """Readings of every channel; channels that are not live change nothing and are read as the clean image."""
+    """Readings of every channel; ablating a channel that is not live changes nothing, so it has the clean readings."""
     height, width = request.frozen.region.shape
     reader, batch, progress = request.frozen.reader(live.device), request.batch, request.progress
 
@@ -246,8 +244,8 @@ def _ablate(request: Request, tail: Channels | Downstream, share: Tensor, live: 
     return Readings(**columns)
 
 
-def _maps(request: Request, values: Tensor, worth: npt.NDArray[np.float64]) -> Maps:
-    total = torch.einsum("k,kyx->yx", torch.from_numpy(worth), values.cpu().double())
+def _maps(request: Request, values: Tensor, channel_weights: npt.NDArray[np.float64]) -> Maps:
+    total = torch.einsum("k,kyx->yx", torch.from_numpy(channel_weights), values.cpu().double())
     maps = {"score": total, "positive": total.relu()}
     return {
         name: stretch(request.segmenter, cells, request.image.height, request.image.width).numpy().astype(np.float32)

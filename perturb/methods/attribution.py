@@ -1,4 +1,4 @@
-"""`Attribution`: the result of an explanation, with everything it takes to reproduce it."""
+"""`Attribution`: the result of an explanation, with everything needed to reproduce it."""
 
 from __future__ import annotations
 
@@ -22,38 +22,38 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 UNITS = {"logit": "drop in logit", "probability": "drop in probability", "iou": "drop in IoU"}
-"""What a heat map of drops is measured in, by the target's score."""
+"""The unit of a map of drops, by the target's score."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Attribution:
-    """An attribution map of one class of one image, with everything it takes to reproduce it.
+    """An attribution map of one class of one image, with everything needed to reproduce it.
 
-    Immutable: curves and metrics of it are other objects. `perturb.save` writes it to a folder.
+    Immutable. Curves and metrics are separate objects. `perturb.save` writes it to a folder.
 
     Attributes:
         image, segmenter: what was explained.
         frozen: the target, fixed on the clean image.
-        method: the method's name.
-        settings: all of its settings, the defaults too.
-        seed: of everything drawn by chance.
-        heatmap: the signed map, float32 `(H, W)`, in units of the target's score: how much the score drops when a pixel
-            is hidden. Positive: the class needs it. Negative: it stands in the way. RISE's is a mean score in place of a
-            drop, to be read from `neutral`; what a gradient method's map is in, its `facts["unit"]` says.
-        maps: all maps of the method by name, float32 `(H, W)` each; `score` is the heat map, `lost` and `gained` are
-            in pixels.
+        method: the name of the method.
+        settings: all settings of the method, defaults included.
+        seed: of all random draws.
+        heatmap: the signed attribution map, float32 `(H, W)`, in units of the target's score: how much the score drops
+            when a pixel is hidden. Positive pixels support the class, negative ones count against it. The map of RISE is
+            a mean score rather than a drop, read relative to `neutral`. `facts["unit"]` is the unit for gradient methods.
+        maps: all maps of the method by name, float32 `(H, W)` each. `score` is `heatmap`; `lost` and `gained` are in
+            pixels.
         clean: the readings of the clean image; one entry.
-        readings: of every perturbation; none for a method that perturbs nothing.
-        forwards: images that the segmenter was run on, the clean one included; a backward pass counts as one more.
+        readings: of every perturbation; empty for a method that perturbs nothing.
+        forwards: number of images that the segmenter was run on, the clean one included; a backward pass counts as one.
         seconds: wall time of the run.
-        notes: what a reader should know, in sentences.
-        facts: the method's own numbers about the run, by name, such as how well LIME's linear model fits (`r2`).
-        segments: the parts that were hidden as one, int32 `(H, W)` in 0 … M − 1; None for methods without.
-        neutral: the value of the heat map that neither helps nor hinders: 0, or for a mean score (RISE) its own mean.
-        magnitudes: names of the maps that are sizes without a sign, from 0 up.
+        notes: remarks for the reader, in full sentences.
+        facts: the method's own numbers about the run, by name, such as the `r2` of LIME's linear model.
+        segments: the segment of each pixel, int32 `(H, W)` in 0 … M − 1; None for methods without segments.
+        neutral: the value of the map that means no effect: 0, or for a mean score (RISE) the mean over all masks.
+        magnitudes: names of the maps that are magnitudes: 0 or more, without a sign.
         execution: how the perturbations were run.
-        segmenter_digest: of the segmenter as it was then; its module may be changed afterwards.
-        libraries: packages that computed a part of the map besides those of every run, by the names of their distributions.
+        segmenter_digest: digest of the segmenter at the time of the run; its module may change afterwards.
+        libraries: names of the distributions that computed part of the map, besides those of every run.
     """
 
     image: Image
@@ -85,7 +85,7 @@ class Attribution:
         )
 
     def _repr_html_(self, curves: DrawnCurves | None = None) -> str:
-        """Image, map with its colour bar and raw range, and the curves if they are given, for notebooks."""
+        """For notebooks: the image, the map with its colour bar and raw range, and the curves if given."""
         return result_html(self._view(), curves)
 
     @overload
@@ -95,20 +95,20 @@ class Attribution:
     def plot(self, ax: Sequence[Axes] | None = None, *, curves: DrawnCurves) -> list[Axes]: ...
 
     def plot(self, ax: Any = None, curves: DrawnCurves | None = None) -> Axes | list[Axes]:
-        """Draw the map over its image with matplotlib, and its curves beside it if they are given.
+        """Draw the map over its image with matplotlib, and the curves beside it if given.
 
             result.plot()
             result.plot(curves=perturb.curves(result))
 
         Args:
-            ax: the axes to draw on, three of them with curves (map, deletion, insertion); new ones by default.
+            ax: the axes to draw on; with curves three of them (map, deletion, insertion). New ones by default.
             curves: from `perturb.curves` of this result.
 
         Returns:
-            The axes; with curves the three of them.
+            The axes; with curves a list of three.
 
         Raises:
-            SettingError: another number of axes.
+            SettingError: the number of axes is wrong.
         """
         if curves is None:
             return plot_map(self._view(), axes_for(1, ax)[0])
@@ -132,30 +132,30 @@ class Attribution:
         )
 
     def unchanged(self) -> Segmenter:
-        """The segmenter, if it is still the network that made this map.
+        """The segmenter, if it is still the network that this map explains.
 
         Raises:
-            SegmenterError: it was changed since: what it gives now says nothing of this map.
+            SegmenterError: the network changed since, so its present output does not belong to this map.
         """
         self.segmenter.refresh()
         if self.segmenter.digest != self.segmenter_digest:
             raise SegmenterError(
-                f"The network of segmenter '{self.segmenter.name}' was changed since it made this map: got the digest "
+                f"The network of segmenter '{self.segmenter.name}' has changed since this map was computed: got the digest "
                 f"{self.segmenter.digest}, expected {self.segmenter_digest}. Explain the image again."
             )
         return self.segmenter
 
     @property
     def centred(self) -> npt.NDArray[np.float32]:
-        """The heat map about its neutral value, so that its signs are read from 0, float32 `(H, W)`."""
+        """The map less its neutral value, so that 0 means no effect, float32 `(H, W)`."""
         return self.heatmap - np.float32(self.neutral)
 
     def signed(self, name: str = "score") -> bool:
-        """Whether a map has a sign, and so a colour scale about its neutral value; else it is a size from 0 up."""
+        """Whether a map has a sign, and so a diverging colour scale; otherwise it is a magnitude, 0 or more."""
         return name not in self.magnitudes
 
     def unit(self, name: str = "score") -> str:
-        """What the numbers of a map are measured in, for its colour bar.
+        """The unit of a map, for its colour bar.
 
         Args:
             name: of the map in `maps`.
@@ -170,7 +170,7 @@ class Attribution:
         return str(self.facts.get("unit", UNITS[score]))
 
     def raw_unit(self, name: str = "score") -> str:
-        """What the numbers of a map in `maps` are measured in; unlike `unit`, not about the neutral value.
+        """The unit of the raw values in `maps`; unlike `unit`, not relative to the neutral value.
 
         Args:
             name: of the map in `maps`.
@@ -178,7 +178,7 @@ class Attribution:
         return self.frozen.target.score if self.neutral and name == "score" else self.unit(name)
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything but the arrays, as plain data for JSON."""
+        """Everything except the arrays, as plain data for JSON."""
         low, high = float(self.heatmap.min()), float(self.heatmap.max())
         return {
             "image": {

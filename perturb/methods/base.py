@@ -1,4 +1,4 @@
-"""The contract of a method: what it is asked, what it answers, and how to add one."""
+"""The interface of attribution methods: the request, the outcome, and the base class to extend."""
 
 from __future__ import annotations
 
@@ -33,14 +33,12 @@ class Outcome:
     """What a method computes from its readings or gradients.
 
     Attributes:
-        maps: by name, float32 `(H, W)` each; `score` is among them: signed, in units of the target's score.
-        facts: numbers about the run that belong beside the map, by name, such as a fit's `r2`.
-        notes: what a reader should know, in sentences.
-        segments: the segments that were hidden as one, int32 `(H, W)` in 0 … M − 1; None for methods without.
-        neutral: the value of `score` that neither helps nor hinders, in its units: 0 for a drop. Views colour by the
-            distance from it.
-        passes: the cost of the run in passes of one image, where that is not one for each reading; a backward pass
-            counts as one.
+        maps: by name, float32 `(H, W)` each. One of them is `score`, signed and in units of the target's score.
+        facts: numbers about the run to show beside the map, by name, such as the `r2` of a fit.
+        notes: remarks for the reader, in full sentences.
+        segments: the segment of each pixel, int32 `(H, W)` in 0 … M − 1; None for methods without segments.
+        neutral: the value of `score` that means no effect, in its units: 0 for a drop. Colour scales are centred on it.
+        passes: the cost of the run in passes of one image, a backward pass counted as one; None for one pass a reading.
         execution: how the perturbations were run; None for a method without perturbations.
     """
 
@@ -55,21 +53,21 @@ class Outcome:
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """What a method is asked to explain, and how to run it. `explain` makes one for each run.
+    """What a method explains, and how to run it. `explain` creates one for each run.
 
-    The first four are enough to draw masks and to count the passes of a run.
+    The first four attributes are enough to draw masks and to count the passes of a run.
 
     Attributes:
         image: the clean image.
         segmenter: the network to explain.
-        frozen: the target on the clean image.
-        settings: of the method, checked and complete.
-        seed: of everything drawn at random, 0 or more.
-        logits: the segmenter's for the clean image, `(K, H, W)`, where they are known already.
+        frozen: the target, fixed on the clean image.
+        settings: of the method, validated and complete.
+        seed: of all random draws, 0 or more.
+        logits: of the clean image, float32 `(K, H, W)`; None to compute them.
         mode: how perturbations are run, see `perturb.engine.runner.Mode`.
-        batch: images a forward pass; None for what is fast on this machine. Results do not depend on it.
-        progress: called once a batch with the fraction done in [0, 1]; what it raises ends the run.
-        preview: called now and then with the outcome as far as it is known, by methods whose masks go from coarse to fine.
+        batch: images per forward pass; None for what is fast on this machine. Results do not depend on it.
+        progress: called once per batch with the fraction done in [0, 1]; an exception that it raises ends the run.
+        preview: called from time to time with the partial outcome, by methods whose masks go from coarse to fine.
     """
 
     image: Image
@@ -85,12 +83,12 @@ class Request:
 
     @property
     def input(self) -> Tensor:
-        """The clean image as the segmenter takes it, float32 `(1, 3, H, W)` on its device; a new tensor each time."""
+        """The clean image as the segmenter's input, float32 `(1, 3, H, W)` on its device; a new tensor at each access."""
         return to_tensor(self.image, self.segmenter.device)[None]
 
     @cached_property
     def clean(self) -> Readings:
-        """Readings of the clean image; one entry. One forward pass unless `logits` are given."""
+        """Readings of the clean image; one entry. Takes one forward pass unless `logits` are given."""
         logits = runner.clean_logits(self.image, self.segmenter) if self.logits is None else self.logits
         nothing = torch.zeros((1, self.image.height, self.image.width), dtype=torch.bool, device=logits.device)
         return self.frozen.reader(logits.device).read(logits[None], nothing)
@@ -100,21 +98,20 @@ class Method(ABC):
     """An attribution method: computes signed maps of one target on one image.
 
     To add one, write a file in `perturb/methods/` with a subclass of `MaskedMethod` (hides pixels), `GradientMethod`
-    (takes gradients) or this class (anything else, such as changes of a layer), and add it to `METHODS`. The command
-    line and the pages take everything else from the attributes below.
+    (takes gradients) or this class (anything else, such as changes to a layer), and add it to `METHODS`. The command
+    line and the pages read everything else from the attributes below.
 
     Attributes:
-        name: as on the command line.
-        title: for people.
-        summary: one plain sentence: what the map shows.
+        name: the name on the command line.
+        title: the name shown to people.
+        summary: what the map shows, in one plain sentence.
         citation: paper, and section or equation.
-        settings: what can be set, the fill's settings included.
-        needs: which of a segmenter's `abilities` it requires; methods that only look at logits require none.
+        settings: all settings, those of the fill included.
+        needs: which of a segmenter's `abilities` it requires; methods that only read logits require none.
         page: the page of the app that offers it.
         captions: what each of its maps shows, in a sentence or two, `score` first.
-        magnitudes: names of the maps that are sizes without a sign.
-        libraries: packages that compute a part of its maps, by the names of their distributions; a result records their
-            versions.
+        magnitudes: names of the maps that are magnitudes, without a sign.
+        libraries: names of the distributions that compute part of its maps; a result records their versions.
     """
 
     name: ClassVar[str]
@@ -129,19 +126,19 @@ class Method(ABC):
     libraries: ClassVar[tuple[str, ...]] = ()
 
     def libraries_under(self, settings: Mapping[str, Value]) -> tuple[str, ...]:
-        """The packages that compute a part of its maps under these settings: `libraries`, and that of the superpixels."""
+        """Distributions that compute part of the maps with these settings: `libraries`, and that of the superpixels."""
         return (*self.libraries, *segment_libraries(settings))
 
     def lacking(self, segmenter: Segmenter) -> str:
-        """Why it cannot explain this segmenter, in words; an empty string if it can."""
+        """Why it cannot explain this segmenter, as a sentence; an empty string if it can."""
         return lacking(segmenter, self.needs, self.title)
 
     @abstractmethod
     def forwards(self, request: Request) -> int:
-        """Passes of one image that a run takes, without running it; a backward pass counts as one.
+        """Number of passes of one image that a run takes, a backward pass counted as one. Runs nothing.
 
         Raises:
-            PerturbError: settings, an image, a segmenter or a target that do not fit the method.
+            PerturbError: the settings, image, segmenter or target do not fit the method.
         """
 
     @abstractmethod
@@ -149,8 +146,8 @@ class Method(ABC):
         """Compute the maps.
 
         Returns:
-            Readings of every perturbation in order, which may be none, and the outcome.
+            The readings of every perturbation in order (possibly none), and the outcome.
 
         Raises:
-            PerturbError: settings, an image or a target that do not fit the method, or a segmenter that broke its contract.
+            PerturbError: the settings, image or target do not fit the method, or the segmenter broke its contract.
         """

@@ -27,7 +27,7 @@ from perturb.targets.target import Frozen, Target
 Precision = Literal["float32", "bfloat16"]
 PRECISIONS = get_args(Precision)
 SAMPLE = (6, 10)
-"""Masks that are run again in float32 to see how well bfloat16 agrees: a tenth of them, within these bounds."""
+"""Bounds on the number of masks run again in float32 to check bfloat16; within them a tenth of all masks is run."""
 
 
 def explain(
@@ -52,26 +52,26 @@ def explain(
         segmenter: from `load_segmenter`, or your own.
         target: what to explain.
         method: a name in `METHODS`.
-        seed: of everything drawn at random. Same settings and seed, same result, whatever the batch size.
-        progress: called once a batch with the fraction done; raise from it to cancel.
-        preview: called now and then in a long run with the method's outcome as far as it is known: sliding windows are
-            then run from coarse to fine, with the same result.
-        batch: images a forward pass; by default what is fast on this machine.
-        frozen: the target as already fixed on this image, for instance by another segmenter; by default it is fixed on
-            this segmenter's own clean prediction.
-        precision: "bfloat16" runs the network in 16 bits where its operations are known and the method hides pixels: up to
-            twice as fast, and rougher. A note says how well it agrees with float32 on some of the run's own masks.
-        plain: run all of the network for every perturbation. By default only what a perturbation can change is run, which
-            gives the same numbers but for float32 rounding.
-        settings: the method's own; see `python -m perturb list methods`.
+        seed: of all random draws, 0 or more. The same settings and seed give the same result, whatever the batch size.
+        progress: called once per batch with the fraction done in [0, 1]; raise an exception in it to cancel.
+        preview: called from time to time in a long run with the partial outcome. Sliding windows are then run from coarse
+            to fine, with the same result.
+        batch: images per forward pass; by default what is fast on this machine.
+        frozen: the target already fixed on this image, for instance by another segmenter. By default it is fixed on this
+            segmenter's own clean prediction.
+        precision: "bfloat16" runs the network in 16 bits if its operations are known and the method hides pixels. It is up
+            to twice as fast and less accurate. A note states how well it agrees with float32 on some of the masks.
+        plain: run the whole network for every perturbation. By default only what a perturbation can change is run, which
+            gives the same numbers up to float32 rounding.
+        settings: of the method; see `python -m perturb list methods`.
 
     Returns:
         The attribution; its `heatmap` is float32 `(H, W)`, signed, in units of the target's score.
 
     Raises:
-        SettingError: an unknown method, setting or precision, or a value out of bounds.
-        TargetError: a class absent from the image, or an empty region.
-        SegmenterError: the segmenter broke its contract, or cannot do what the method needs.
+        SettingError: the method, a setting or the precision is unknown, or a value is out of bounds.
+        TargetError: the class is absent from the image, or the region is empty.
+        SegmenterError: the segmenter broke its contract, or lacks an ability that the method needs.
     """
     chosen, checked = check_run(segmenter, method, settings, seed, precision)
     masked, half = isinstance(chosen, MaskedMethod), precision == "bfloat16" and not plain
@@ -92,7 +92,7 @@ def explain(
         more, note = _agreement(chosen, request, readings, execution)
         notes, facts = (*notes, note), {**facts, **more}
     if not np.any(heatmap != heatmap.flat[0]):
-        why = "hiding any part changes the score equally, or not at all" if masked else "it tells no pixel apart"
+        why = "hiding any part changes the score equally, or not at all" if masked else "all pixels are equal"
         notes += (f"The map is constant ({heatmap.flat[0]:g}): {why}.",)
     return Attribution(
         image=image,
@@ -121,21 +121,21 @@ def explain(
 def check_run(
     segmenter: Segmenter, method: str, settings: Mapping[str, object], seed: int = 0, precision: str = PRECISIONS[0]
 ) -> tuple[Method, dict[str, Value]]:
-    """Check what can be checked before anything is run.
+    """Validate the arguments of `explain` without running anything.
 
     Args:
         segmenter, method, settings, seed, precision: as for `explain`.
 
     Returns:
-        The method, and its settings, complete.
+        The method, and all of its settings, defaults included.
 
     Raises:
-        SettingError, SegmenterError: as `explain` does.
+        SettingError, SegmenterError: as for `explain`.
     """
     chosen: Method = lookup(METHODS, method, "method")
     checked = check_settings(chosen.settings, settings, method)
     if seed < 0:
-        raise SettingError(f"The seed must be a whole number from 0 up: got {seed}. Choose another one.")
+        raise SettingError(f"The seed must be a whole number, 0 or more: got {seed}. Choose another one.")
     if reason := chosen.lacking(segmenter):
         raise SegmenterError(reason)
     if precision not in PRECISIONS:
@@ -146,9 +146,9 @@ def check_run(
 def _agreement(
     method: Method, request: Request, readings: Readings, execution: Execution
 ) -> tuple[dict[str, Fact], str]:
-    """How well readings in bfloat16 agree with float32, as facts and in a sentence: some of the masks are run again."""
+    """Agreement of bfloat16 with float32 readings, as facts and a sentence; runs some of the masks again."""
     if not isinstance(method, MaskedMethod):
-        return {}, f"{method.title} hides no pixels, so it was run in float32: bfloat16 is for methods that do."
+        return {}, f"{method.title} hides no pixels, so it was run in float32; bfloat16 applies to methods that do."
     if execution.passes != "incremental":
         return {}, f"Run in float32, because {execution.reason}."
     count = int(np.clip(len(readings) // 10, *SAMPLE))
@@ -171,7 +171,7 @@ def _agreement(
 
 
 def masks_and_fill(result: Attribution) -> tuple[Masks, Fill]:
-    """The masks and the fill of a result, drawn again from its settings and seed.
+    """The masks and the fill of a result, recomputed from its settings and seed.
 
     Raises:
         SettingError: the method hides no pixels.
@@ -179,7 +179,7 @@ def masks_and_fill(result: Attribution) -> tuple[Masks, Fill]:
     method = METHODS[result.method]
     if not isinstance(method, MaskedMethod):
         raise SettingError(
-            f"{method.title} hides no pixels, so it has no perturbed images to look at; choose a method that does, such as "
+            f"{method.title} hides no pixels, so it has no perturbed images to show; choose a method that does, such as "
             "occlusion."
         )
     request = Request(result.image, result.segmenter, result.frozen, result.settings, result.seed)
@@ -187,16 +187,18 @@ def masks_and_fill(result: Attribution) -> tuple[Masks, Fill]:
 
 
 def probe(result: Attribution, index: int) -> Probe:
-    """Look at one perturbation of a result closely: its image, its segmentation, and the pixels lost and gained.
+    """One perturbation of a result in detail: its image, its segmentation, and the pixels lost and gained.
+
+    Takes one forward pass.
 
     Args:
         result: from `explain`.
         index: of the perturbation, 0 to `len(result.readings) − 1`.
 
     Raises:
-        IndexError: no such perturbation.
+        IndexError: there is no such perturbation.
         SettingError: the method hides no pixels.
-        SegmenterError: the network was changed since it made the map.
+        SegmenterError: the network has changed since the map was computed.
     """
     masks, fill = masks_and_fill(result)
     return runner.rerun_mask(result.image, masks, fill, result.unchanged(), result.frozen, index)

@@ -1,4 +1,4 @@
-"""Feature ablation: hide one segment at a time and measure what changes without it."""
+"""Feature ablation: hide one segment at a time and measure how much the score drops."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from perturb.targets.readings import Readings
 
 
 class FeatureAblation(MaskedMethod):
-    """A segment's value is S(x) − S(x without it).
+    """A segment's value is S(x) − S(x with the segment hidden).
 
     On an additive model S = Σ w·x with fill b it is Σ_segment w·(x − b).
     """
@@ -28,10 +28,10 @@ class FeatureAblation(MaskedMethod):
     citation: ClassVar[str] = "Captum, Kokhlikyan et al. 2020, sec. 3; segments as in Ribeiro et al. 2016"
     settings: ClassVar[tuple[Setting, ...]] = (*SEGMENT_SETTINGS, *FILL_SETTINGS)
     captions: ClassVar[Mapping[str, str]] = {
-        "score": "How much the score drops when a segment is hidden. Red speaks for the class, blue stands in its way.",
-        "lost": "How many pixels of the region stop being the class when a segment is hidden.",
-        "gained": "How many other pixels turn into the class when a segment is hidden. A score inside the region cannot "
-        "see these.",
+        "score": "How much the score drops when a segment is hidden. Red supports the class, blue counts against it.",
+        "lost": "How many pixels of the region stop being predicted as the class when a segment is hidden.",
+        "gained": "How many other pixels become predicted as the class when a segment is hidden. A score over the region does "
+        "not register these.",
     }
 
     def masks(self, request: Request) -> Masks:

@@ -1,4 +1,4 @@
-"""Seg-Grad-CAM: the channels of a layer, weighted by the gradient of the score and added up."""
+"""Seg-Grad-CAM: the channels of a layer, weighted by the gradient of the score and summed."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from perturb.targets.readings import Fact
 
 
 class GradCam(GradientMethod):
-    """α_k = mean over the cells of ∂S/∂A_k; the map is Σ α_k A_k, stretched to the image.
+    """α_k = mean over the cells of ∂S/∂A_k; the map is Σ α_k A_k, resized to the image.
 
-    `score` is that sum with its sign, `positive` is ReLU(Σ α_k A_k), the map of the paper, stretched afterwards. Both are in
-    units of the layer's activation A times the gradient of the score with respect to it. S is the mean over the region, as everywhere in the lab;
-    the paper's sum over it gives the same map, larger by the region's size.
+    `score` is that sum with its sign; `positive` is ReLU(Σ α_k A_k), the map of the paper. Both are resized bilinearly.
+    They are in units of the activation A times the gradient of the score with respect to it. S is the mean over the
+    region, as in all methods here. The paper uses the sum, which multiplies the map by the number of pixels of the region.
     """
 
     name: ClassVar[str] = "grad-cam"
     title: ClassVar[str] = "Seg-Grad-CAM"
     summary: ClassVar[str] = (
-        "The channels of a layer added up by how steeply the score rises with each: where the layer holds what the class needs."
+        "The channels of a layer, summed with the gradient of the score as their weights: where the layer supports the class."
     )
     citation: ClassVar[str] = "Vinogradova et al. 2020 (Seg-Grad-CAM), eq. 2; for classifiers Selvaraju et al. 2017"
     needs: ClassVar[tuple[str, ...]] = ("gradients", "layers")
     settings: ClassVar[tuple[Setting, ...]] = (LAYER,)
     captions: ClassVar[Mapping[str, str]] = {
-        "score": "The layer's channels added up by how steeply the score rises with each. Red: what is active here speaks "
-        "for the class; blue: against it.",
-        "positive": "Only what speaks for the class, as in the paper: the same sum where it is above zero.",
+        "score": "The channels of the layer, summed with the gradient of the score as their weights. Red: the activations here "
+        "support the class; blue: they count against it.",
+        "positive": "Only the support for the class, as in the paper: the same sum where it is above zero.",
     }
 
     def weights(self, activation: Tensor, gradient: Tensor) -> Tensor:  # noqa: ARG002 — for methods that weight cells
@@ -71,10 +71,10 @@ class GradCam(GradientMethod):
 
 
 def logit_note(request: Request, traced: Traced, gradient: Tensor, name: str) -> tuple[str, ...]:
-    """A note where the layer gives the logits themselves, so that the map is only the score map of the class again.
+    """A note if the layer's output is the logits themselves, so that the map only repeats the score map of the class.
 
-    So it is where, of as many channels as classes, the score depends on that of the class alone; or where the channel of
-    the class, stretched to the image, is its logit.
+    This holds if the layer has as many channels as there are classes, and either the score depends on the channel of the
+    class alone, or that channel, resized to the image, equals the logit of the class.
     """
     assert traced.activation is not None
     index, own = request.frozen.index, traced.activation[0].detach()
@@ -90,6 +90,6 @@ def logit_note(request: Request, traced: Traced, gradient: Tensor, name: str) ->
         f"the score map of '{request.frozen.name}' again, scaled" if alone else "the classes' score maps again, mixed"
     )
     return (
-        f"The layer '{name}' gives the logits themselves, so its channels add up to {what}, and say nothing about what the "
+        f"The output of layer '{name}' is the logits themselves, so its channels add up to {what}, and do not show where the "
         "logits come from. Choose an earlier layer.",
     )

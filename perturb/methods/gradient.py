@@ -1,4 +1,4 @@
-"""The base of all methods that take gradients of the score, and what they share."""
+"""The base class of methods that use gradients of the score, and what they share."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ CHANNELS = Setting(
     "channels",
     "choice",
     "max",
-    "How red, green and blue become one number a pixel: the largest of their three sizes, the sum of the sizes, or the length "
-    "of the three as a vector.",
+    "How the gradients of red, green and blue become one value per pixel: the largest magnitude, the sum of the magnitudes, "
+    "or the Euclidean norm.",
     choices=(("max", "Largest"), ("sum", "Sum"), ("length", "Length")),
 )
 NOISE = Setting(
     "noise_level",
     "float",
     0.15,
-    "Standard deviation of the normal noise on the image, on the scale from black 0 to white 1. The paper takes 0.1 to 0.2.",
+    "Standard deviation of the normal noise added to the image, where black is 0 and white is 1. The paper uses 0.1 to 0.2.",
     low=0,
     high=1,
     step=0.01,
@@ -38,18 +38,21 @@ NOISE = Setting(
 
 
 class GradientMethod(Method):
-    """A method that takes gradients of the score, and hides nothing. S is the number that the readings of other methods
-    hold; an IoU has no gradient and is refused. There are no readings. A backward pass counts as one pass."""
+    """A method that uses gradients of the score and perturbs nothing, so its results have no readings.
+
+    S is the same score as for other methods. An IoU has no gradient and raises an error. A backward pass counts as one
+    pass.
+    """
 
     needs: ClassVar[tuple[str, ...]] = ("gradients",)
 
     def passes(self, settings: Mapping[str, Value]) -> int:  # noqa: ARG002 — for methods of several images
-        """Forward and backward passes of one image that a run takes: by default one of each."""
+        """Number of forward and backward passes of one image that a run takes: by default one of each."""
         return 2
 
     @abstractmethod
     def attribute(self, request: Request) -> Outcome:
-        """The maps; called where gradients can be taken."""
+        """Compute the maps; called in a context in which gradients are enabled."""
 
     def forwards(self, request: Request) -> int:
         if LAYER in self.settings:
@@ -65,21 +68,21 @@ class GradientMethod(Method):
         return Readings.none(), outcome
 
     def score(self, request: Request, total: int) -> Score:
-        """S as a differentiable function, for a run that takes its gradient at `total` images."""
+        """S as a differentiable function, for a run that computes its gradient at `total` images."""
         return Score(request.segmenter, request.frozen, total=total, progress=request.progress)
 
     def gradients(self, request: Request, score: Score, images: Tensor) -> Tensor:
         """∂S/∂x at each of N images, `(N, 3, H, W)`."""
-        from captum.attr import Saliency  # takes a second to import, and most visitors never need it
+        from captum.attr import Saliency  # the import takes a second, and most runs do not need it
 
         return finite(Saliency(score).attribute(images.requires_grad_(), abs=False), request.segmenter)
 
     def generator(self, request: Request, index: int) -> np.random.Generator:
-        """The random numbers of one image of a run: they depend on the seed and the index, never on the batch."""
+        """The random generator for one image of a run: it depends on the seed and the index, not on the batch size."""
         return np.random.default_rng((request.seed, index))
 
     def noise(self, request: Request, draw: np.random.Generator) -> Tensor:
-        """Normal noise of the level in the settings, float32 `(3, H, W)`."""
+        """Normal noise with the standard deviation of the settings, float32 `(3, H, W)`."""
         values = draw.standard_normal((3, request.image.height, request.image.width), dtype=np.float32)
         return torch.from_numpy(values).to(request.segmenter.device) * float(request.settings["noise_level"])
 
@@ -96,14 +99,14 @@ def arrays(**maps: Tensor) -> Maps:
 
 
 def magnitude(gradient: Tensor, channels: str) -> Tensor:
-    """The size of a gradient, `(3, H, W)` to `(H, W)`; see `CHANNELS`."""
+    """The magnitude of a gradient, from `(3, H, W)` to `(H, W)`; see `CHANNELS`."""
     if channels == "max":  # Simonyan et al. 2014, sec. 3.1
         return gradient.abs().amax(0)
     return gradient.abs().sum(0) if channels == "sum" else gradient.square().sum(0).sqrt()
 
 
 def plain_maps(request: Request, gradient: Tensor) -> Maps:
-    """The maps of a gradient with respect to the image, `(3, H, W)`: its size, its sign, and gradient × input."""
+    """The maps of a gradient with respect to the image, `(3, H, W)`: magnitude, signed sum, and gradient × input."""
     return arrays(
         score=magnitude(gradient, str(request.settings["channels"])),
         signed=gradient.sum(0),
@@ -112,12 +115,12 @@ def plain_maps(request: Request, gradient: Tensor) -> Maps:
 
 
 PLAIN_CAPTIONS = {
-    "score": "How strongly the score answers to a small change of a pixel, whichever way. Bright pixels matter most; whether "
-    "they help or hinder, this cannot say.",
-    "signed": "The same with its sign, the colour channels added up. Red: a brighter pixel raises the score; blue: a brighter "
-    "pixel lowers it.",
-    "input": "Gradient × input: the gradient times the pixel's own value, the colour channels added up. Red speaks for the "
-    "class, blue against it; black pixels get nothing.",
+    "score": "How strongly the score responds to a small change of a pixel, in either direction. Bright pixels matter most. "
+    "The map does not show whether they raise or lower the score.",
+    "signed": "The gradient with its sign, summed over the colour channels. Red: making the pixel brighter raises the score; "
+    "blue: it lowers it.",
+    "input": "Gradient × input: the gradient times the value of the pixel, summed over the colour channels. Red supports the "
+    "class, blue counts against it; black pixels are attributed 0.",
 }
 
 
@@ -126,14 +129,14 @@ def gradient_unit(request: Request) -> dict[str, Any]:
     return {"unit": f"{request.frozen.target.score} for a step from black to white"}
 
 
-def path_facts(request: Request, start: float, total: float, words: str) -> tuple[dict[str, Fact], tuple[str, ...]]:
-    """How well a map that should add up to S(x) − S(b) does so: facts, and a note where it does badly.
+def path_facts(request: Request, start: float, total: float, remedy: str) -> tuple[dict[str, Fact], tuple[str, ...]]:
+    """How closely a map adds up to S(x) − S(b), as it should: facts, and a note if the gap is large.
 
     Args:
-        request: with S(x) among its clean readings.
+        request: the request; its clean readings hold S(x).
         start: S(b).
         total: the sum of the map.
-        words: what would close the gap.
+        remedy: how to close the gap, in a sentence.
     """
     path = float(request.clean.score[0]) - start
     gap = total - path
@@ -142,5 +145,5 @@ def path_facts(request: Request, start: float, total: float, words: str) -> tupl
         return facts, ()
     return facts, (
         f"The map adds up to {total:.3g}, and should to {path:.3g}, by which the score rises from the baseline to the "
-        f"picture: do not believe details. {words}",
+        f"picture: do not believe details. {remedy}",
     )

@@ -19,15 +19,15 @@ from perturb.methods.integrated_gradients import BASELINE, PATH_CAPTIONS
 class GradientShap(GradientMethod):
     """The mean over draws of (x' − b) · ∂S/∂x (b + α (x' − b)), with x' = x + noise and α uniform in [0, 1].
 
-    b is the image with every pixel hidden by the fill; with the fill `noise` every draw has its own. The values add up
-    to S(x) − E S(b) up to sampling error and the effect of the noise, the fact `gap`. On a linear score without noise they are
-    w · (x − b), with any number of samples.
+    The baseline b is the image with every pixel hidden by the fill; with the fill `noise` each draw has its own. The
+    values add up to S(x) − E S(b). The fact `gap` is the difference that sampling error and noise leave. On a linear
+    score without noise the values are w · (x − b), with any number of samples.
     """
 
     name: ClassVar[str] = "gradient-shap"
     title: ClassVar[str] = "Gradient SHAP"
     summary: ClassVar[str] = (
-        "The rise of the score from a baseline to this image, shared out by gradients at random positions on the path."
+        "Attributes the rise of the score from a baseline to this image, using gradients at random positions on the path."
     )
     citation: ClassVar[str] = "Lundberg & Lee 2017; as expected gradients Erion et al. 2021, eq. 2"
     libraries: ClassVar[tuple[str, ...]] = ("captum",)
@@ -36,8 +36,8 @@ class GradientShap(GradientMethod):
             "samples",
             "int",
             32,
-            "Random positions on the path, one forward and one backward pass each. The sampling error halves with four "
-            "times as many; compare seeds.",
+            "Random positions on the path, one forward and one backward pass each. Four times as many halve the sampling "
+            "error. Compare several seeds to see how large it is.",
             low=1,
             high=1000,
             step=4,
@@ -45,8 +45,8 @@ class GradientShap(GradientMethod):
         replace(
             NOISE,
             default=0.05,
-            help="Standard deviation of the normal noise on the image, on the scale from black 0 to white 1. It smooths "
-            "the map; without it only the positions on the path are random.",
+            help="Standard deviation of the normal noise added to the image, where black is 0 and white is 1. It smooths "
+            "the map. At 0 only the positions on the path are random.",
         ),
         *BASELINE,
     )

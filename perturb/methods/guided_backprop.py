@@ -16,25 +16,25 @@ EDGES = (
     "2018). A sharp edge is no evidence that the network uses it; try the sanity check of the Faithfulness page."
 )
 GUIDED_CAPTIONS = {
-    "score": "The size of the guided gradient. Bright pixels are edges that the network answers to; whether they help or "
-    "hinder, this cannot say.",
-    "signed": "The same with its sign, the colour channels added up. Red: a brighter pixel raises the score by this path; "
-    "blue: it lowers it.",
+    "score": "The magnitude of the guided gradient. Bright pixels are edges that the network responds to. The map does not "
+    "show whether they raise or lower the score.",
+    "signed": "The guided gradient with its sign, summed over the colour channels. Red: making the pixel brighter raises the "
+    "score along this path; blue: it lowers it.",
 }
 
 
 class GuidedBackprop(GradientMethod):
-    """∂S/∂x with each ReLU passing back only what is positive and came from a positive input; sizes as for saliency.
+    """∂S/∂x, where each ReLU passes back only positive gradients at positive inputs; magnitudes as for saliency.
 
-    ReLUs are found in the recorded graph of the pass, so it does not matter whether they are modules, functions, in place
-    or used several times. Other activation functions pass the gradient as it is, and a note says so; a compiled or
-    scripted network is refused.
+    ReLUs are detected in the recorded autograd graph, so they may be modules or functions, in place, or used several
+    times. Other activation functions pass the gradient unchanged, and a note says so. A compiled or scripted network
+    raises a `SegmenterError`.
     """
 
     name: ClassVar[str] = "guided-backprop"
     title: ClassVar[str] = "Guided backpropagation"
     summary: ClassVar[str] = (
-        "The gradient with everything negative dropped at each ReLU on the way back: sharp, and close to an edge detector."
+        "The gradient with negative values set to zero at each ReLU on the backward pass: sharp, much like an edge detector."
     )
     citation: ClassVar[str] = "Springenberg et al. 2015, sec. 3.4; as a warning Adebayo et al. 2018"
     settings: ClassVar[tuple[Setting, ...]] = (CHANNELS,)
@@ -53,15 +53,15 @@ class GuidedBackprop(GradientMethod):
 
 
 def guided_notes(guided: Guided) -> tuple[str, ...]:
-    """What a reader of a guided map should know."""
+    """Notes for the reader of a guided map."""
     notes = []
     if not guided.relus:
-        notes.append("The network has no ReLU, so there was nothing to guide: the gradient is the plain one.")
+        notes.append("The network has no ReLU, so guided backpropagation equals the plain gradient.")
     if guided.others:
         kinds = ", ".join(f"{count} × {name}" for name, count in guided.others.items())
-        notes.append(f"Only ReLUs are guided. The gradient passes other activation functions as it is: {kinds}.")
+        notes.append(f"Only ReLUs are guided. The gradient passes other activation functions unchanged: {kinds}.")
     if guided.parts:
         notes.append(
-            f"The network changes parts of tensors in place ({guided.parts} times); a ReLU among these would not be guided."
+            f"The network modifies parts of tensors in place ({guided.parts} times); a ReLU among these is not guided."
         )
     return (*notes, EDGES)

@@ -1,4 +1,4 @@
-"""Guided Grad-CAM: the guided gradient where Seg-Grad-CAM is positive."""
+"""Guided Grad-CAM: the guided gradient times the positive part of Seg-Grad-CAM."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ from perturb.targets.readings import Fact
 
 
 class GuidedGradCam(GradientMethod):
-    """The guided gradient of the image times ReLU(Σ α_k A_k) of a layer, stretched bilinearly; sizes as for saliency.
+    """The guided gradient of the image times ReLU(Σ α_k A_k) of a layer, resized bilinearly; magnitude as for saliency.
 
     One forward pass, one backward pass to the layer and one to the image.
     """
 
     name: ClassVar[str] = "guided-grad-cam"
     title: ClassVar[str] = "Guided Grad-CAM"
-    summary: ClassVar[str] = "Guided backpropagation, shown only where Seg-Grad-CAM speaks for the class."
+    summary: ClassVar[str] = "Guided backpropagation, shown only where Seg-Grad-CAM supports the class."
     citation: ClassVar[str] = "Selvaraju et al. 2017, sec. 3.2"
     needs: ClassVar[tuple[str, ...]] = ("gradients", "layers")
     settings: ClassVar[tuple[Setting, ...]] = (LAYER, CHANNELS)
     captions: ClassVar[Mapping[str, str]] = GUIDED_CAPTIONS | {
-        "score": "The size of the guided gradient, times Seg-Grad-CAM where that is positive. Bright pixels are edges in what "
-        "speaks for the class.",
+        "score": "The magnitude of the guided gradient times Seg-Grad-CAM where that is positive. Bright pixels are edges in "
+        "the parts that support the class.",
     }
     magnitudes: ClassVar[frozenset[str]] = frozenset({"score"})
 
-    def passes(self, settings: Mapping[str, Value]) -> int:  # noqa: ARG002 — whatever they are
+    def passes(self, settings: Mapping[str, Value]) -> int:  # noqa: ARG002 — the same for all settings
         return 3
 
     def attribute(self, request: Request) -> Outcome:
         name = layer_of(request)
         traced = trace(self.score(request, 1), request.segmenter, request.image, name)
         assert traced.activation is not None
-        # The plain gradient first: a guided graph stays guided.
+        # The plain gradient comes first, since `guide` modifies the graph.
         of_layer = finite(traced.gradient(traced.activation, keep=True), request.segmenter)[0].double()
         activation = traced.activation[0].detach().double()
         guided = guide(traced.score, request.segmenter)

@@ -18,30 +18,31 @@ from perturb.perturbations.fills.registry import FILL_SETTINGS
 BASELINE = tuple(
     replace(
         setting,
-        help="The baseline: the image that the path starts from, as if every pixel were hidden. Pixels that look like "
-        "it get nothing.",
+        help="The baseline, the image that the path starts from: every pixel hidden by this fill. Pixels that equal the "
+        "baseline are attributed 0.",
     )
     if setting.name == "fill"
     else setting
     for setting in FILL_SETTINGS
 )
 PATH_CAPTIONS = {
-    "score": "What each pixel adds to the score on the path from the baseline to the image, the colour channels added up. Red "
-    "raises the score, blue lowers it; all of it adds up to the whole rise.",
+    "score": "How much each pixel adds to the score on the path from the baseline to the image, summed over the colour "
+    "channels. Red raises the score, blue lowers it; the values add up to the whole rise.",
 }
 
 
 class IntegratedGradients(GradientMethod):
-    """(x − b) · ∫ ∂S/∂x (b + α (x − b)) dα over α in [0, 1], by Gauss-Legendre quadrature; channels added up with their sign.
+    """(x − b) · ∫ ∂S/∂x (b + α (x − b)) dα over α in [0, 1], by Gauss-Legendre quadrature; signed sum over the channels.
 
     The baseline b is the image with every pixel hidden by the fill. The values add up to S(x) − S(b) (completeness,
-    proposition 1) up to the error of the quadrature, the fact `gap`. On a linear score they are w · (x − b), with any steps.
+    proposition 1). The fact `gap` is the error of the quadrature. On a linear score the values are w · (x − b), with any
+    number of steps.
     """
 
     name: ClassVar[str] = "integrated-gradients"
     title: ClassVar[str] = "Integrated gradients"
     summary: ClassVar[str] = (
-        "The rise of the score from a baseline image to this one, shared out over the pixels by gradients along the path."
+        "Attributes the rise of the score from a baseline image to this one, using the gradients along the path."
     )
     citation: ClassVar[str] = "Sundararajan et al. 2017, sec. 3"
     libraries: ClassVar[tuple[str, ...]] = ("captum",)
@@ -50,8 +51,8 @@ class IntegratedGradients(GradientMethod):
             "steps",
             "int",
             32,
-            "Positions on the path at which the gradient is taken, one forward and one backward pass each. The gap that is "
-            "reported says whether they are enough; the paper takes 20 to 300.",
+            "Positions on the path at which the gradient is computed, one forward and one backward pass each. A large "
+            "reported gap means too few. The paper uses 20 to 300.",
             low=1,
             high=1000,
             step=4,
@@ -76,5 +77,6 @@ class IntegratedGradients(GradientMethod):
             return values
 
         values = finite(in_batches(request.segmenter, request.batch, run), request.segmenter)[0]
-        facts, notes = path_facts(request, start, float(values.double().sum()), "Take more steps, or another baseline.")
+        remedy = "Take more steps, or another baseline."
+        facts, notes = path_facts(request, start, float(values.double().sum()), remedy)
         return Outcome(arrays(score=values.sum(0)), {"steps": steps, **facts}, notes)

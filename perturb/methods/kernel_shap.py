@@ -1,4 +1,4 @@
-"""KernelSHAP: share the whole drop of the score among the segments by their Shapley values."""
+"""KernelSHAP: distribute the whole drop of the score over the segments by their Shapley values."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ Floats = npt.NDArray[np.float64]
 
 
 class KernelShap(MaskedMethod):
-    """A segment's value is its Shapley value φ in the game of which segments are kept; Σφ = S(x) − S(b), exactly.
+    """A segment's value is its Shapley value φ; the players are the segments, and Σφ = S(x) − S(b) holds exactly.
 
-    b is the image with everything filled. Where all coalitions fit into the samples they are run once each and φ is
-    exact; otherwise coalitions are drawn by the Shapley kernel, each beside its complement (Covert & Lee 2021), which
-    keeps the distribution and steadies the fit. On an additive model S = Σ w·x a segment's value is Σ_segment w·(x − b).
+    b is the image with every pixel hidden. If there are no more coalitions than samples, each is run once and φ is exact.
+    Otherwise coalitions are drawn from the Shapley kernel, paired with their complements (Covert & Lee 2021), which keeps
+    the distribution and lowers the variance. On an additive model S = Σ w·x a segment's value is Σ_segment w·(x − b).
     """
 
     name: ClassVar[str] = "kernel-shap"
     title: ClassVar[str] = "KernelSHAP"
     summary: ClassVar[str] = (
-        "A segment's value is its fair share of the drop when everything is hidden, over all orders of hiding."
+        "A segment's value is its Shapley value: its share of the total drop, averaged over all orders of hiding."
     )
     citation: ClassVar[str] = "Lundberg & Lee 2017, sec. 4.1, theorem 2"
     settings: ClassVar[tuple[Setting, ...]] = (
@@ -40,8 +40,8 @@ class KernelShap(MaskedMethod):
             "samples",
             "int",
             500,
-            "Coalitions to run, one forward pass each, besides nothing and everything hidden. Take at least 10 a segment; "
-            "few segments have fewer coalitions, which are then all run.",
+            "Coalitions to run, one forward pass each, besides the clean image and the one with everything hidden. Use at "
+            "least 10 per segment. If there are fewer coalitions than this, all of them are run.",
             low=10,
             high=20_000,
             step=100,
@@ -50,7 +50,7 @@ class KernelShap(MaskedMethod):
     )
     captions: ClassVar[Mapping[str, str]] = {
         "score": "Each segment's Shapley value: its share of the drop of the score when everything is hidden, averaged over "
-        "all orders of hiding. Red speaks for the class, blue stands in its way.",
+        "all orders of hiding. Red supports the class, blue counts against it.",
     }
 
     def masks(self, request: Request) -> Masks:
@@ -65,7 +65,7 @@ class KernelShap(MaskedMethod):
         kept, samples = masks.kept[1:], int(request.settings["samples"])
         rows, count = kept.shape
         exact = 2**count - 2 <= samples
-        # Drawn coalitions are as frequent as the kernel says, so each counts once.
+        # Coalitions are drawn from the kernel's distribution, so all have the same weight.
         weights = kernel(kept) if exact else np.ones(rows)
         worth = readings.score - readings.score[0]
         whole = float(request.clean.score[0] - readings.score[0])
@@ -81,15 +81,21 @@ class KernelShap(MaskedMethod):
 
 
 def draw(segments: int, samples: int, seed: int) -> npt.NDArray[np.bool_]:
-    """Coalitions with p(k) ∝ (M − 1)/(k(M − k)) for k of M kept, equally likely for one k; bool `(samples, M)`.
+    """Random coalitions: k of M segments kept with p(k) ∝ (M − 1)/(k(M − k)), uniform for a given k.
 
-    Complements follow in the second half, so that a pair hides each segment exactly once.
+    Args:
+        segments: M, at least 2.
+        samples: number of coalitions.
+        seed: of the draws, 0 or more.
+
+    Returns:
+        True for kept segments, bool `(samples, M)`. The second half holds the complements of the first.
     """
     generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0,)))
     sizes = np.arange(1, segments)
-    likely = 1.0 / (sizes * (segments - sizes))
+    probability = 1.0 / (sizes * (segments - sizes))
     half = -(-samples // 2)
-    chosen = generator.choice(sizes, half, p=likely / likely.sum())
+    chosen = generator.choice(sizes, half, p=probability / probability.sum())
     places = generator.random((half, segments)).argsort(1).argsort(1)
     kept = places < chosen[:, None]
     return np.concatenate([kept, ~kept])[:samples]
@@ -103,19 +109,19 @@ def kernel(kept: npt.NDArray[np.bool_]) -> Floats:
 
 
 def solve(kept: npt.NDArray[np.bool_], worth: Floats, weights: Floats, whole: float) -> Floats:
-    """Weighted least squares of the coalitions' worth, with Σφ = whole as a constraint that always holds.
+    """Weighted least squares fit to the coalitions, under the exact constraint Σφ = whole.
 
     Args:
-        kept: bool `(N, M)`.
+        kept: True for kept segments, bool `(N, M)`.
         worth: S(coalition) − S(b), float64 `(N,)`.
         weights: of the coalitions, float64 `(N,)`.
         whole: S(x) − S(b).
 
     Returns:
-        φ, float64 `(M,)`; the one nearest to equal shares where the coalitions leave it open.
+        φ, float64 `(M,)`; of several solutions the one nearest to equal shares.
     """
-    # φ = whole/M + ψ. Rows less their mean are orthogonal to 1, and so is the least-squares solution of smallest norm:
-    # Σψ = 0 needs no large weight, which captum's version takes in its place.
+    # φ = whole/M + ψ. The rows less their mean are orthogonal to 1, and so is the minimum-norm solution, so Σψ = 0 holds
+    # exactly. Captum enforces it approximately, by a large weight.
     share = kept.mean(1)
     rows = kept - share[:, None]
     root = np.sqrt(weights)

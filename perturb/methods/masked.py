@@ -1,4 +1,4 @@
-"""The base of all methods that hide pixels."""
+"""The base class of methods that hide pixels."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from perturb.targets.readings import Readings
 
 
 class MaskedMethod(Method):
-    """A method that draws masks, hides what each of them covers behind a fill, and aggregates the readings.
+    """A method that draws masks, replaces the pixels that each mask hides by a fill, and aggregates the readings.
 
-    A subclass says which masks (`masks`) and how to aggregate (`read`). Its settings include `FILL_SETTINGS`.
+    A subclass defines the masks (`masks`) and how to aggregate (`read`). Its settings include `FILL_SETTINGS`.
     """
 
     page: ClassVar[Page] = "perturbation"
     captions: ClassVar[Mapping[str, str]] = {
-        "score": "How much the score drops without a pixel. Red speaks for the class, blue stands in its way.",
-        "lost": "How many pixels of the region stop being the class when a pixel is hidden.",
-        "gained": "How many other pixels turn into the class when a pixel is hidden. A score inside the region cannot "
-        "see these.",
+        "score": "How much the score drops when a pixel is hidden. Red supports the class, blue counts against it.",
+        "lost": "How many pixels of the region stop being predicted as the class when a pixel is hidden.",
+        "gained": "How many other pixels become predicted as the class when a pixel is hidden. A score over the region does "
+        "not register these.",
     }
 
     @abstractmethod
     def masks(self, request: Request) -> Masks:
-        """The masks, one for each forward pass. Also called only to count them, so it should be quick the second time.
+        """The masks, one for each forward pass. Also called just to count them, so a second call should be fast.
 
         Raises:
-            SettingError: settings that do not fit this image.
+            SettingError: the settings do not fit this image.
         """
 
     @abstractmethod
@@ -44,13 +44,13 @@ class MaskedMethod(Method):
         """Aggregate the readings into maps.
 
         Args:
-            request: with the readings of the clean image.
-            masks: as drawn by `masks`.
+            request: the request, with the readings of the clean image.
+            masks: the result of `masks`.
             readings: of each mask, in order.
         """
 
     def fill(self, request: Request) -> Fill:
-        """What stands in place of hidden pixels."""
+        """The replacement for hidden pixels."""
         return make_fill(request.image, request.settings, request.seed)
 
     def forwards(self, request: Request) -> int:
@@ -69,7 +69,10 @@ class MaskedMethod(Method):
 
 
 def drops(request: Request, masks: Masks, readings: Readings) -> Maps:
-    """The maps `score`, `lost` and `gained`: a pixel's value is the mean change over the masks that hide it."""
+    """The maps `score`, `lost` and `gained`: a pixel's value is the mean change over the masks that hide it.
+
+    Each is float32 `(H, W)`; `score` is in units of the target's score, the others are in pixels.
+    """
     values = np.stack(
         [request.clean.score[0] - readings.score, readings.lost.astype(np.float64), readings.gained.astype(np.float64)],
         axis=1,

@@ -1,4 +1,4 @@
-"""Occlusion: slide a window over the image and measure what changes without it."""
+"""Occlusion: slide a window over the image and measure how much the score drops when its pixels are hidden."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from perturb.targets.readings import Readings
 
 
 class Occlusion(MaskedMethod):
-    """A pixel's value is the mean of S(x) − S(x') over the windows that cover it.
+    """A pixel's value is the mean of S(x) − S(x') over the windows that cover it; x' is the image with a window hidden.
 
-    On an additive model S = Σ w·x with fill b it is the mean over covering windows of Σ_window w·(x − b).
+    On an additive model S = Σ w·x with fill b it is the mean over the covering windows of Σ_window w·(x − b).
     """
 
     name: ClassVar[str] = "occlusion"
@@ -54,7 +54,7 @@ class Occlusion(MaskedMethod):
             "shape",
             "choice",
             "square",
-            "Shape of the window. The shape of the hole can itself be a cue.",
+            "Shape of the window. The shape of the hidden area can itself act as a cue.",
             choices=(("square", "Square"), ("rectangle", "Rectangle"), ("disc", "Disc")),
         ),
         Setting(
@@ -79,10 +79,10 @@ class Occlusion(MaskedMethod):
 
 
 def windows(image: Image, settings: Mapping[str, Value]) -> Windows:
-    """The windows that checked settings ask for on an image.
+    """The windows on an image for validated settings.
 
     Raises:
-        SettingError: a window that does not fit the image, or a stride larger than the window.
+        SettingError: the window does not fit the image, or the stride is larger than the window.
     """
     return Windows(
         image.height,

@@ -1,4 +1,4 @@
-"""Methods by name. Built-in ones enter as anyone's would."""
+"""The attribution methods by name, in the order of lists and pages."""
 
 from __future__ import annotations
 
@@ -40,5 +40,5 @@ METHODS: dict[str, Method] = {
 
 
 def methods_on(page: Page) -> tuple[str, ...]:
-    """Names of the methods that a page of the app offers, in order; the first is its default."""
+    """Names of the methods that a page of the app offers, in order; the first is the default."""
     return tuple(name for name, method in METHODS.items() if method.page == page)

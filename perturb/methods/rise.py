@@ -1,4 +1,4 @@
-"""RISE: show random soft parts of the image and average the scores with them shown."""
+"""RISE: keep random parts of the image with soft masks, and average the scores weighted by the masks."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from perturb.targets.readings import Readings
 
 
 class Rise(MaskedMethod):
-    """A pixel's value is the mean score over the masks, weighted by how much each keeps of it: Σ S(x ⊙ M)·M / Σ M.
+    """A pixel's value is the mean score over the masks, weighted by how much of the pixel each keeps: Σ S(x ⊙ M)·M / Σ M.
 
-    x ⊙ M is the image blended with the fill: M·x + (1 − M)·b, black in the paper. The division is by the masks' own
-    sum, not by the expected N·p, so that a constant model gives a constant map.
+    x ⊙ M is the image blended with the fill, M·x + (1 − M)·b; the paper uses black. The sum is divided by the sum of the
+    masks rather than by its expectation N·p, so that a constant model gives a constant map.
     """
 
     name: ClassVar[str] = "rise"
     title: ClassVar[str] = "RISE"
     summary: ClassVar[str] = (
-        "Random soft grids show parts of the image; a pixel's value is the mean score with it shown."
+        "Random soft masks keep parts of the image; a pixel's value is the mean score over the masks that keep it."
     )
     citation: ClassVar[str] = "Petsiuk et al. 2018, sec. 3.1 and 3.2, eq. 6"
     settings: ClassVar[tuple[Setting, ...]] = (
@@ -38,7 +38,7 @@ class Rise(MaskedMethod):
             "grid",
             "int",
             7,
-            "Cells along each side of a mask. More cells show smaller parts and need more masks.",
+            "Cells along each side of a mask. More cells resolve smaller parts and need more masks.",
             low=2,
             high=64,
         ),
@@ -46,7 +46,7 @@ class Rise(MaskedMethod):
             "keep",
             "float",
             0.5,
-            "Chance that a cell is shown. A smaller one hides more at once.",
+            "Probability that a cell is kept. A smaller one hides more at once.",
             low=0.05,
             high=0.95,
             step=0.05,
@@ -55,8 +55,7 @@ class Rise(MaskedMethod):
             "masks",
             "int",
             500,
-            "Random masks, one forward pass each. The paper takes 4000 to 8000; the map's noise halves with four times "
-            "as many.",
+            "Random masks, one forward pass each. The paper uses 4000 to 8000. Four times as many halve the noise of the map.",
             low=10,
             high=20_000,
             step=100,
@@ -64,8 +63,8 @@ class Rise(MaskedMethod):
         *FILL_SETTINGS,
     )
     captions: ClassVar[Mapping[str, str]] = {
-        "score": "The mean score over the random masks that show a pixel, each weighted by how much of it it shows. Red "
-        "pixels lie above the mean over all masks and speak for the class; blue pixels lie below it and stand in its way.",
+        "score": "The mean score over the random masks, each weighted by how much of the pixel it keeps. Red pixels lie above "
+        "the mean over all masks and support the class; blue pixels lie below it and count against the class.",
     }
 
     def masks(self, request: Request) -> Masks:
@@ -82,7 +81,7 @@ class Rise(MaskedMethod):
     def read(self, request: Request, masks: Masks, readings: Readings) -> Outcome:
         assert isinstance(masks, SoftGrids)
         clean = request.clean.score[0]
-        # As changes of the clean score, which a constant model leaves at exactly zero.
+        # As changes from the clean score, which are exactly zero for a constant model.
         change = readings.score - clean
         total, kept = np.zeros((masks.height, masks.width)), np.zeros((masks.height, masks.width))
         for index in range(len(masks)):
@@ -91,28 +90,28 @@ class Rise(MaskedMethod):
             kept += mask
         mean, never = float(change.mean()), kept == 0
         score = clean + np.where(never, mean, total / np.where(never, 1.0, kept))
-        # Rounded as the map is, so that a constant map lies exactly on it.
+        # Rounded like the map, so that a constant map equals it exactly.
         neutral = float(np.float32(clean + mean))
         notes = [
             f"RISE's map is a mean score, not a drop: it lies around the mean over all masks ({neutral:.4g}), not around 0. "
             "Pixels above that are needed, pixels below it stand in the way."
         ]
         if never.any():
-            notes.append(f"{int(never.sum())} pixels were shown by no mask and carry that mean; take more masks.")
+            notes.append(f"{int(never.sum())} pixels were kept by no mask and are set to that mean; use more masks.")
         return Outcome({"score": score.astype(np.float32)}, {"masks": len(masks)}, tuple(notes), neutral=neutral)
 
 
 class SoftGrids(Masks):
     """Random coarse grids, enlarged bilinearly and cropped at random: masks with soft edges.
 
-    Each grid has s × s cells, kept with probability p, enlarged to (s + 1)·⌈H/s⌉ by (s + 1)·⌈W/s⌉ pixels; a crop of the
-    image's size is taken at a position drawn anew for each mask. A mask depends on the seed and its index only.
+    Each grid has s × s cells, each kept with probability p, and is enlarged to (s + 1)·⌈H/s⌉ by (s + 1)·⌈W/s⌉ pixels. A
+    crop of the image's size is taken at a random position. A mask depends only on the seed and its index.
 
     Args:
-        height, width: the image's size.
-        grid: s, at most the shorter side.
+        height, width: size of the image in pixels.
+        grid: s, at most the shorter side of the image.
         keep: p, in (0, 1).
-        count: how many masks.
+        count: number of masks.
         seed: of the draws, 0 or more.
     """
 

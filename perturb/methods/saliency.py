@@ -11,14 +11,16 @@ from perturb.methods.gradient import CHANNELS, PLAIN_CAPTIONS, GradientMethod, g
 
 
 class Saliency(GradientMethod):
-    """|∂S/∂x|, one number a pixel by `channels`; `signed` is Σ_c ∂S/∂x_c, `input` is Σ_c x_c ∂S/∂x_c.
+    """|∂S/∂x|, reduced over the colour channels by `channels`; `signed` is Σ_c ∂S/∂x_c, `input` is Σ_c x_c ∂S/∂x_c.
 
-    On a linear score S = Σ w·x it is |w|, and `input` adds up to S. One forward and one backward pass.
+    On a linear score S = Σ w·x the map is |w|, and `input` adds up to S. One forward and one backward pass.
     """
 
     name: ClassVar[str] = "saliency"
     title: ClassVar[str] = "Saliency"
-    summary: ClassVar[str] = "How strongly the score answers to a small change of each pixel: the size of its gradient."
+    summary: ClassVar[str] = (
+        "How strongly the score responds to a small change of each pixel: the magnitude of its gradient."
+    )
     citation: ClassVar[str] = "Simonyan et al. 2014, sec. 3.1; gradient × input: Shrikumar et al. 2016"
     libraries: ClassVar[tuple[str, ...]] = ("captum",)
     settings: ClassVar[tuple[Setting, ...]] = (CHANNELS,)

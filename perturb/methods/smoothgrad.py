@@ -15,15 +15,15 @@ from perturb.methods.gradient import CHANNELS, NOISE, PLAIN_CAPTIONS, GradientMe
 
 
 class SmoothGrad(GradientMethod):
-    """The mean of ∂S/∂x at x + noise over many draws; then its size, as for saliency. The noisy images are not clipped.
+    """The mean of ∂S/∂x at x + noise over many draws, then its magnitude as for saliency. Noisy images are not clipped.
 
-    With one sample and no noise it is the gradient. The noise of a sample depends on the seed and its number alone.
+    With one sample and no noise it is the gradient. The noise of a sample depends only on the seed and its index.
     """
 
     name: ClassVar[str] = "smoothgrad"
     title: ClassVar[str] = "SmoothGrad"
     summary: ClassVar[str] = (
-        "The gradient averaged over noisy copies of the image: what stays is less speckled than one gradient alone."
+        "The gradient averaged over noisy copies of the image, which is less noisy than a single gradient."
     )
     citation: ClassVar[str] = "Smilkov et al. 2017, sec. 3"
     libraries: ClassVar[tuple[str, ...]] = ("captum",)
@@ -32,7 +32,7 @@ class SmoothGrad(GradientMethod):
             "samples",
             "int",
             25,
-            "Noisy images, one forward and one backward pass each. The paper finds little gain beyond 50.",
+            "Noisy images, one forward and one backward pass each. The paper reports little gain beyond 50.",
             low=1,
             high=1000,
             step=5,

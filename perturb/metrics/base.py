@@ -1,4 +1,4 @@
-"""What a metric is: its card, the images that it needs, and how its value is computed."""
+"""The interface of metrics: the card, the images that a metric needs, and the base class to extend."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ Value = float | None
 
 GROUPS: dict[Group, str] = {
     "curves": "Deletion and insertion",
-    "road": "ROAD: imputed from the surroundings",
+    "road": "ROAD: pixels imputed from their surroundings",
     "subject": "Background (b) or subject (s) hidden, by a flat colour or by imputation",
-    "localisation": "Where the map points",
-    "concentration": "Shape and noise of the map",
-    "errors": "The segmenter's own errors",
+    "localisation": "Localisation",
+    "concentration": "Concentration and noise of the map",
+    "errors": "Errors of the segmenter",
     "cost": "Cost",
 }
-"""Titles of the groups, in which tables and pages show the metrics."""
+"""Titles of the groups by which tables and pages order the metrics."""
 
 CARD = (
     "name", "title", "group", "better", "summary", "formula", "range", "assumptions", "gamed", "cost", "citation",
 )  # fmt: skip
-"""The attributes of a metric that are its card."""
+"""The attributes of a metric that form its card."""
 
 
 class Stream(Chain):
-    """Images that a metric needs of every map: the pixels that each of them hides, in the map's order.
+    """The perturbed images that a metric needs for every map, as masks that depend on the order of the pixels.
 
     Args:
-        rank: each pixel's place in the map's order, int `(H, W)`, 0 for the most important.
-        seed: of what is drawn by chance.
+        rank: position of each pixel in the order of the map, int `(H, W)`, 0 for the most important.
+        seed: of all random draws.
 
     Attributes:
-        fill: what the hidden pixels show, a name in `FILLS`, with its default settings.
+        fill: name in `FILLS` of the fill for hidden pixels, used with its default settings.
     """
 
     fill: ClassVar[str]
@@ -53,10 +53,10 @@ class Stream(Chain):
 
     @abstractmethod
     def parts(self, rank: Order, seed: int) -> Sequence[Masks]:
-        """The masks, in as many parts as is convenient. Their number depends on neither argument."""
+        """The masks, in one or more parts. Their number depends on neither argument."""
 
     def curves(self, readings: Readings, clean: Readings) -> dict[str, Curve]:  # noqa: ARG002 — for subclasses
-        """The curves that the readings are points of, by name; none by default.
+        """The curves that the readings form, by name; none by default.
 
         Args:
             readings: of all masks, in order.
@@ -67,19 +67,21 @@ class Stream(Chain):
 
 @dataclass(frozen=True, eq=False)
 class MetricInput:
-    """What a metric can read of one map.
+    """The input of a metric: one map, with what was measured for it.
 
     Attributes:
-        heatmap: as the method gave it, finite float32 `(H, W)`; larger is more important.
-        centred: the same about its neutral value.
-        rank: each pixel's place in its order, int64 `(H, W)`, 0 for the most important; ties are broken by a seeded draw.
+        heatmap: the map as computed by the method, finite float32 `(H, W)`; larger values are more important.
+        centred: the map less its neutral value, float32 `(H, W)`.
+        rank: position of each pixel in the order of the map, int64 `(H, W)`, 0 for the most important; ties are broken by
+            a seeded draw.
         region: the explained pixels, bool `(H, W)`.
-        object_mask: the true mask of the class, where the whole class is explained and the truth knows it; else the region.
-        wrong: the pixels that the segmenter gets wrong, bool `(H, W)`; None without ground truth.
-        clean: the reading of the clean image, one entry; the score is the mean probability over the region.
+        object_mask: the true mask of the class if the whole class is explained and the ground truth has it; otherwise
+            the region. Bool `(H, W)`.
+        wrong: the pixels that the segmenter predicts wrongly, bool `(H, W)`; None without ground truth.
+        clean: readings of the clean image, one entry; the score is the mean probability over the region.
         readings: of the streams that the chosen metrics need.
         curves: of these streams, by name.
-        forwards, seconds: what the map took.
+        forwards, seconds: cost of the map.
     """
 
     heatmap: npt.NDArray[np.float32]
@@ -102,11 +104,11 @@ class MapScores:
     Attributes:
         name: of the method, or of the control.
         kind: `method` or `control`.
-        heatmap: about its neutral value, float32 `(H, W)`.
-        values: by metric; None for n/a.
+        heatmap: the map less its neutral value, float32 `(H, W)`.
+        values: by metric; None where undefined.
         curves: by name; see `MapEvaluator.measure`.
-        notes: what a reader should know, in sentences.
-        signed: whether the map has a sign; else it is a size from 0 up, as the controls' are.
+        notes: remarks for the reader, in full sentences.
+        signed: whether the map has a sign; otherwise it is a magnitude, 0 or more, like the controls.
     """
 
     name: str
@@ -119,23 +121,25 @@ class MapScores:
 
 
 class Metric(ABC):
-    """A number about an attribution map. A new one is a subclass with the attributes below, and an entry in `METRICS`.
+    """A number that describes an attribution map.
+
+    To add one, write a subclass with the attributes below, and add it to `METRICS`.
 
     Attributes:
-        name: as in tables, records and on the command line.
-        title: for people.
-        group: where tables and pages show it.
-        better: the direction of a better map; `read` for a property that is neither good nor bad; `control` for a value
-            to compare with, which is measured only where it is asked for.
+        name: the name in tables, records and on the command line.
+        title: the name shown to people.
+        group: the group in tables and pages.
+        better: whether a better map has the `lower` or the `higher` value; `read` for a property that is neither good nor
+            bad; `control` for a value to compare with, which is computed only on request.
         summary: what it measures, in one plain sentence.
         formula: how it is computed.
-        range: which values it takes.
-        assumptions: what must hold for it to mean that.
-        gamed: how a bad map can look good on it.
-        cost: forward passes for one map, in words; the streams say it in numbers.
-        citation: where it comes from.
-        streams: the images that it needs. Metrics with a stream in common share its forward passes.
-        margin: by more than how much a map must be better than a control to beat it.
+        range: the values it can take.
+        assumptions: what must hold for the value to be meaningful.
+        gamed: how a bad map can score well.
+        cost: number of forward passes for one map, in words.
+        citation: its source.
+        streams: the perturbed images that it needs. Metrics that share a stream share its forward passes.
+        margin: a map beats a control if it is better by more than this.
     """
 
     name: str
@@ -154,15 +158,15 @@ class Metric(ABC):
 
     @abstractmethod
     def value(self, given: MetricInput) -> Value:
-        """The value for one map; None where it is not defined."""
+        """The value for one map; None where undefined."""
 
     def informative(self, maps: Sequence[MapScores]) -> bool:  # noqa: ARG002 — for subclasses
-        """Whether it can tell the maps of a comparison apart, controls included."""
+        """Whether it can distinguish the maps of a comparison, controls included."""
         return True
 
     @property
     def arrow(self) -> str:
-        """↓, ↑, or nothing for what is not ranked."""
+        """↓ or ↑; empty for a metric without a direction."""
         return {"lower": "↓", "higher": "↑"}.get(self.better, "")
 
     def as_dict(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Maps that know nothing of the segmenter: what every explanation has to beat."""
+"""Uninformative baselines: maps that do not depend on the segmenter, as controls for every attribution map."""
 
 from __future__ import annotations
 
@@ -16,7 +16,13 @@ Heatmap = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Control:
-    """A control in the registry: its name, one plain sentence, and how its map is made from a picture and a seed."""
+    """An uninformative baseline.
+
+    Attributes:
+        name: the name in tables and records.
+        summary: what it is, in one plain sentence.
+        make: computes its map, float32 `(H, W)` and at least 0, from an image and a seed.
+    """
 
     name: str
     summary: str
@@ -29,7 +35,7 @@ def _noise(image: Image, seed: int) -> Heatmap:
 
 def _blurred(image: Image, seed: int) -> Heatmap:
     sigma = max(1.0, min(image.height, image.width) / 20)
-    # Another draw than the plain one's, so that the two controls are independent.
+    # Another seed than for `random`, so that the two controls are independent.
     return np.asarray(cv2.GaussianBlur(_noise(image, seed + 1), (0, 0), sigma), dtype=np.float32)
 
 
@@ -42,9 +48,9 @@ def _edges(image: Image, seed: int) -> Heatmap:  # noqa: ARG001 — one signatur
 CONTROLS: dict[str, Control] = {
     control.name: control
     for control in (
-        Control("random", "Every pixel its own random number.", _noise),
-        Control("blurred-random", "Random blobs, a twentieth of the picture's shorter side wide: as smooth as many maps.", _blurred),
-        Control("edges", "The strength of the picture's own edges (Sobel): a map without any segmenter.", _edges),
+        Control("random", "An independent random number for every pixel.", _noise),
+        Control("blurred-random", "Random blobs, a twentieth of the shorter side of the image wide: as smooth as many maps.", _blurred),
+        Control("edges", "The strength of the edges in the image (Sobel), independent of any segmenter.", _edges),
     )
 }  # fmt: skip
-"""Each gives a map, float32 `(H, W)`, at no forward pass."""
+"""The controls by name. None takes a forward pass."""

@@ -1,4 +1,4 @@
-"""How a map's magnitude is spread, and how noisy it is. All of these describe a map and do not judge it."""
+"""How concentrated and how noisy a map is. These metrics describe a map; none of them is better low or high."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ Floats = npt.NDArray[np.float64]
 
 
 class ConcentrationMetric(Metric):
-    """What descriptions of a map have in common."""
+    """Base of metrics that describe a map."""
 
     group = "concentration"
     better = "read"
     range = "0 to 1"
-    assumptions = "None: it describes the map, not its truth."
+    assumptions = "None. It describes the map, not whether the map is faithful."
 
 
 class SpreadMetric(ConcentrationMetric):
-    """How the magnitude of a map is spread; a map that is zero everywhere has none and no value."""
+    """Base of metrics of how the magnitude of a map is distributed; None for a map that is zero everywhere."""
 
     def value(self, given: MetricInput) -> Value:
         mass = np.sort(np.abs(given.centred.astype(np.float64)).ravel())
@@ -37,23 +37,23 @@ class SpreadMetric(ConcentrationMetric):
 class Gini(SpreadMetric):
     name = "gini"
     title = "Gini"
-    summary = "How unequally the map's magnitude is spread: 0 evenly, towards 1 on a few pixels."
+    summary = "How unequally the map's magnitude is distributed: 0 for a uniform map, near 1 for a few pixels."
     formula = "Gini coefficient of |map|"
-    gamed = "One loud pixel raises it."
+    gamed = "A single extreme pixel raises it."
     citation = "Chalasani et al. 2020, sec. 4 (sparseness)"
 
     def of_shares(self, share: Floats) -> float:
         size = share.size
-        # The mean-difference form, exact for any number of pixels.
+        # This form is exact for any number of pixels.
         return float(((2 * np.arange(1, size + 1) - size - 1) * share).sum() / size)
 
 
 class Entropy(SpreadMetric):
     name = "entropy"
     title = "Entropy"
-    summary = "How widely the map's magnitude is spread: 1 evenly, towards 0 on a few pixels."
+    summary = "How widely the map's magnitude is distributed: 1 for a uniform map, near 0 for a few pixels."
     formula = "−Σ p ln p / ln(H·W) with p = |map| / Σ |map|"
-    gamed = "A faint haze everywhere raises it."
+    gamed = "Weak background noise raises it."
     citation = "Shannon 1948, divided by its maximum"
 
     def of_shares(self, share: Floats) -> float:
@@ -64,11 +64,11 @@ class Entropy(SpreadMetric):
 class HalfArea(SpreadMetric):
     name = "half_area"
     title = "Half-mass area"
-    summary = "The smallest share of the picture that holds half of the map's magnitude."
+    summary = "The smallest share of the image that contains half of the map's magnitude."
     formula = "min n/(H·W) with Σ of the n largest |map| ≥ ½ Σ |map|"
     range = "above 0 to 0.5"
-    gamed = "Large segments raise it, whatever they mean."
-    citation = "ours: the median of the Lorenz curve (Lorenz 1905)"
+    gamed = "Large segments raise it, whatever they show."
+    citation = "this project: the median of the Lorenz curve (Lorenz 1905)"
 
     def of_shares(self, share: Floats) -> float:
         return float((np.searchsorted(np.cumsum(share[::-1]), 0.5 - 1e-12) + 1) / share.size)
@@ -77,10 +77,10 @@ class HalfArea(SpreadMetric):
 class TotalVariation(ConcentrationMetric):
     name = "total_variation"
     title = "Noise (total variation)"
-    summary = "How much neighbouring pixels of the map differ, with the map scaled to a range of 1."
+    summary = "How much neighbouring pixels of the map differ, relative to the range of the map."
     formula = "Σ (|Δx| + |Δy|) / ((max − min) · H·W)"
     range = "0 to 2"
-    gamed = "Blurring the map lowers it and makes no map truer."
+    gamed = "Blurring a map lowers it but makes the map no more faithful."
     citation = "Rudin et al. 1992, anisotropic"
 
     def value(self, given: MetricInput) -> Value:

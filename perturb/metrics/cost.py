@@ -1,4 +1,4 @@
-"""What a map took to compute."""
+"""The cost of computing a map."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ class Forwards(Metric):
     title = "Forward passes"
     group = "cost"
     better = "read"
-    summary = "Pictures the segmenter was run on to make the map."
+    summary = "The number of images that the segmenter was run on to compute the map."
     formula = "counted"
-    range = "1 or more; a control takes none"
-    assumptions = "A partial pass from a layer on counts as one, a backward pass too."
-    gamed = "Fewer passes are cheaper, not truer."
-    citation = "ours: counted by the engine"
+    range = "1 or more; 0 for a control"
+    assumptions = "A pass of only the layers downstream of a layer counts as one; so does a backward pass."
+    gamed = "Fewer passes are cheaper, not more faithful."
+    citation = "this project: counted by the engine"
 
     def value(self, given: MetricInput) -> float:
         return given.forwards
@@ -26,12 +26,12 @@ class Seconds(Metric):
     title = "Seconds"
     group = "cost"
     better = "read"
-    summary = "Wall time of the map, on the machine that made it."
+    summary = "Wall time of computing the map, on the machine that ran it."
     formula = "measured"
     range = "0 or more"
-    assumptions = "An otherwise idle machine."
-    gamed = "Depends on the machine."
-    citation = "ours: measured on the run"
+    assumptions = "The machine is otherwise idle."
+    gamed = "It depends on the machine."
+    citation = "this project: measured during the run"
 
     def value(self, given: MetricInput) -> float:
         return given.seconds

@@ -1,7 +1,7 @@
-"""Deletion and insertion: does the map deserve belief?
+"""Deletion and insertion curves, which test whether a map is faithful.
 
-Hide the most important pixels first and watch the score fall (deletion); start from the filled picture, restore them
-first and watch it rise (insertion). Random orders stand beside as the control.
+Deletion hides the most important pixels first and measures how the score falls. Insertion starts from the filled image,
+restores the most important pixels first and measures how the score rises. Random orders are the control.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ Order = npt.NDArray[np.integer[Any]]
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """One curve, or the draws of a random control.
+    """One curve, or several draws of a random control.
 
     Attributes:
         fraction: exact fraction of pixels hidden (deletion) or restored (insertion), float64 `(n,)`, from 0 to 1.
-        score: S(x')/S(x) of the mean probability or IoU; S(x') itself for logits, which may cross zero.
-            float64 `(draws, n)`; one draw for a map's own curve.
-        iou: with the reference mask, float64 `(draws, n)` in [0, 1].
+        score: float64 `(draws, n)`; one draw for a map's own curve. S(x')/S(x) of the mean probability or the IoU; for
+            logits S(x') itself, since a logit may cross zero.
+        iou: IoU with the reference mask, float64 `(draws, n)` in [0, 1].
     """
 
     fraction: Floats
@@ -53,29 +53,29 @@ class Curve:
 
     @property
     def auc(self) -> float:
-        """Area under the score, mean over the draws."""
+        """Area under the score, averaged over the draws."""
         return auc(self.fraction, self.score.mean(0))
 
     @property
     def iou_auc(self) -> float:
-        """Area under the IoU, mean over the draws."""
+        """Area under the IoU, averaged over the draws."""
         return auc(self.fraction, self.iou.mean(0))
 
     def backwards(self) -> Curve:
-        """The same images from the last to the first: hiding an order from its front is restoring it from its end."""
+        """The curve in reverse: hiding pixels in an order shows the same images as restoring them in the reverse order."""
         return Curve(1.0 - self.fraction[::-1], self.score[:, ::-1], self.iou[:, ::-1])
 
 
 class CurveMasks(Chain):
-    """Hidden pixels of deletion and insertion curves: all of them, then the inner points of each curve.
+    """The masks of deletion and insertion curves: everything hidden, then the inner points of each curve.
 
-    Point i of n hides exactly ⌊i/n · H·W⌋ pixels in deletion, and leaves as many in insertion. All curves share both ends;
-    the clean image is not among the masks.
+    Point i of n hides exactly ⌊i/n · H·W⌋ pixels in deletion, and leaves as many visible in insertion. All curves share
+    both ends. The clean image is not among the masks.
 
     Args:
-        own: a map's order of the pixels, int `(H, W)`, 0 for the most important; None for random orders alone.
-        random: orders of the control.
-        steps: intervals on the fraction axis.
+        own: the order of the pixels in a map, int `(H, W)`, 0 for the most important; None for random orders alone.
+        random: orders of the control, int `(H, W)` each.
+        steps: number of intervals on the fraction axis.
 
     Source: Petsiuk et al. 2018 (RISE), sec. 3.3.
     """
@@ -94,7 +94,7 @@ class CurveMasks(Chain):
         Args:
             readings: of all masks, in order.
             clean: of the clean image, one entry.
-            score: what was read.
+            score: the kind of score that was measured.
         """
         scale, n = scale_of(clean, score), len(self._fraction) - 2
         filled = readings[:1]
@@ -105,41 +105,41 @@ class CurveMasks(Chain):
             scores, ious = np.stack([line.score for line in lines]), np.stack([line.iou for line in lines])
             return Curve(self._fraction, scores / scale, ious)
 
-        made = {}
+        curves = {}
         if self._own:
-            made = {"deletion": joined(1), "insertion": joined(1 + n, rising=True)}
-        if starts := range(1 + len(made) * n, len(readings), n):
+            curves = {"deletion": joined(1), "insertion": joined(1 + n, rising=True)}
+        if starts := range(1 + len(curves) * n, len(readings), n):
             random = joined(*starts)
-            # The images of restoring a random order are those of hiding it: no more passes.
-            made |= {"random_deletion": random, "random_insertion": random.backwards()}
-        return made
+            # Insertion in a random order shows the images of a deletion, so it needs no further passes.
+            curves |= {"random_deletion": random, "random_insertion": random.backwards()}
+        return curves
 
 
 def random_orders(shape: tuple[int, ...], seed: int, draws: int = DRAWS) -> list[Order]:
-    """Random orders of the pixels, each int64 `(H, W)`, drawn independently of each other."""
+    """Independent random orders of the pixels, int64 `(H, W)` each."""
     children = np.random.SeedSequence(seed).spawn(draws)
     return [order_by(np.zeros(shape, np.float32), int(child.generate_state(1)[0])) for child in children]
 
 
 def scale_of(clean: Readings, score: Score = "probability") -> float:
-    """What scores are divided by: the clean score; 1 for logits, and where a probability or an IoU rounds to nothing."""
+    """The divisor of scores: the clean score; 1 for logits, and if a probability or an IoU is practically 0."""
     value = float(clean.score[0])
     return value if score != "logit" and value > 1e-6 else 1.0
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Curves:
-    """Deletion and insertion of a map, with their random controls.
+    """Deletion and insertion curves of a map, with random orders as the control.
 
     Attributes:
-        deletion, insertion: the map's.
-        random_deletion, random_insertion: of random orders, several draws.
-        score: `probability`, `iou` or `logit`: what was measured.
-        fill: what stood where pixels were hidden.
-        clean_score: S(x), which the score is divided by unless it is a logit.
-        forwards: pictures the segmenter was run on.
+        deletion, insertion: curves of the map.
+        random_deletion, random_insertion: curves of random orders, one draw each.
+        score: the kind of score: `probability`, `iou` or `logit`.
+        fill: name of the fill for hidden pixels.
+        clean_score: S(x), by which the score is divided unless it is a logit.
+        forwards: number of images that the segmenter was run on.
         seconds: wall time.
-        execution: how the hidden images were run.
+        execution: how the perturbed images were run.
     """
 
     deletion: Curve
@@ -158,7 +158,7 @@ class Curves:
         return f"<Curves of {self.score} under the fill {self.fill!r}: {areas}>"
 
     def _repr_html_(self) -> str:
-        """Both charts and what they say, for notebooks."""
+        """For notebooks: both charts and the verdict."""
         return curves_html(self)
 
     def items(self) -> list[tuple[str, Curve]]:
@@ -172,7 +172,7 @@ class Curves:
         return areas | {"deletion_iou_auc": self.deletion.iou_auc, "insertion_iou_auc": self.insertion.iou_auc}
 
     def verdict(self, measure: Measure = "score") -> str:
-        """What they say about the map, in sentences with the areas; see `perturb.metrics.verdict` for what is required.
+        """The verdict on the map in sentences, with the areas; see `perturb.metrics.verdict` for the requirements.
 
         Args:
             measure: `score`, or `iou` for the curves of the IoU.
@@ -189,7 +189,7 @@ class Curves:
         return csv_bytes(("curve", "fraction", "score", "iou"), rows, digits=9).decode()
 
     def as_dict(self) -> dict[str, Any]:
-        """How they were made, for the record."""
+        """How the curves were computed, as plain data for the record."""
         return {
             "score": self.score,
             "fill": self.fill,
@@ -204,9 +204,9 @@ class Curves:
 
 
 def record_of(result: Attribution, curves: Curves | None = None) -> dict[str, Any]:
-    """What `result.json` holds: the result without its arrays, and how its curves were made with the areas under them.
+    """The content of `result.json`: the result without its arrays, and the settings of its curves with their areas.
 
-    Passes and seconds are those of the map and the curves together.
+    Passes and seconds are the totals of the map and the curves.
     """
     record = result.as_dict()
     if curves is not None:
@@ -218,7 +218,7 @@ def record_of(result: Attribution, curves: Curves | None = None) -> dict[str, An
 
 
 def curve_forwards(steps: int = STEPS, draws: int = DRAWS) -> int:
-    """Forward passes that `curves` takes, the one of the clean image included."""
+    """Number of forward passes that `curves` takes, the one of the clean image included."""
     blank = np.zeros((1, 1), np.int64)
     return 1 + len(CurveMasks(blank, [blank] * draws, steps))
 
@@ -233,47 +233,47 @@ def curves(
     progress: Progress | None = None,
     batch: int | None = None,
 ) -> Curves:
-    """Deletion and insertion curves of a result's map, in one run.
+    """Deletion and insertion curves of the map of a result, computed in one run.
 
-    The pixels that are hidden show the blurred picture by default, whatever occluder made the map. A flat hole can itself
-    be taken for the object, scattered flat pixels destroy any picture at once, so that random order looks strong; and
-    maps of different occluders compare only under one measure.
+    By default hidden pixels show the blurred image, whatever the fill of the map. A flat area can itself be taken for the
+    object, and scattered flat pixels disrupt any image at once, so that random orders look strong. Maps of different
+    fills are comparable only under the same fill.
 
-    Source: Petsiuk et al. 2018 (RISE), sec. 3.3, with the target's region in place of the class score; see `CurveMasks`.
-    Equal values are ordered by a seeded draw.
+    Source: Petsiuk et al. 2018 (RISE), sec. 3.3, with the score over the target's region instead of the class score; see
+    `CurveMasks`. Equal values are ordered by a seeded draw.
 
     Args:
-        result: from `explain`. Hand the curves to `perturb.save` to write them beside it.
-        steps: intervals on the fraction axis.
-        draws: random orders in the control.
-        score: what to measure in the region.
-        fill: a name in `FILLS`, with its default settings; None for the fill that made the map.
-        progress: called once a batch with the fraction done.
-        batch: pictures a forward pass.
+        result: from `explain`. Pass the curves to `perturb.save` to write them with it.
+        steps: number of intervals on the fraction axis, at least 2.
+        draws: number of random orders in the control, at least 1.
+        score: the kind of score to measure over the region.
+        fill: a name in `FILLS`, with its default settings; None for the fill of the map.
+        progress: called once per batch with the fraction done in [0, 1].
+        batch: images per forward pass.
 
     Raises:
-        SettingError: fewer than two steps, or no draw; no fill is named and none made the map.
-        SegmenterError: the network was changed since it made the map.
+        SettingError: there are fewer than two steps or no draws, or `fill` is None and the map has no fill.
+        SegmenterError: the network has changed since the map was computed.
     """
     if steps < 2 or draws < 1:
         raise SettingError(f"Curves need at least 2 steps and 1 draw: got {steps} steps and {draws} draws.")
     if fill is None and "fill" not in result.settings:
-        raise SettingError(f"No fill made the map of '{result.method}'; name one for its curves, such as '{FILL}'.")
+        raise SettingError(f"The method '{result.method}' uses no fill; choose one for its curves, such as '{FILL}'.")
     began = time.perf_counter()
     rank = order_by(result.heatmap, result.seed)
     masks = CurveMasks(rank, random_orders(rank.shape, result.seed, draws), steps)
     chain = Chain(Ranked(rank, np.zeros(1, np.int64)), masks)  # the clean image first
-    told = result.settings if fill is None else check_settings(FILL_SETTINGS, {"fill": fill}, "curves")
-    behind = make_fill(result.image, told, result.seed)
+    settings = result.settings if fill is None else check_settings(FILL_SETTINGS, {"fill": fill}, "curves")
+    hidden = make_fill(result.image, settings, result.seed)
     frozen = result.frozen.with_score(score)
     segmenter = result.unchanged()
     chosen = runner.route(result.image, chain, segmenter, frozen)
-    readings = runner.run(result.image, chain, behind, segmenter, frozen, batch=batch, progress=progress, chosen=chosen)
+    readings = runner.run(result.image, chain, hidden, segmenter, frozen, batch=batch, progress=progress, chosen=chosen)
     clean = readings[:1]
     return Curves(
         **masks.curves(readings[1:], clean, score),
         score=score,
-        fill=str(told["fill"]),
+        fill=str(settings["fill"]),
         clean_score=float(clean.score[0]),
         forwards=len(readings),
         seconds=time.perf_counter() - began,

@@ -1,4 +1,4 @@
-"""The values of all chosen metrics for maps of one image and target."""
+"""Compute the chosen metrics for maps of one image and target."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ from perturb.targets.target import Frozen
 
 
 class MapEvaluator:
-    """Computes metrics of maps of one image and target, with what they share computed once.
+    """Compute metrics for maps of one image and target; what the maps share is computed once.
 
     Args:
         image, segmenter: the clean image and the segmenter that was explained.
-        frozen: the target on it. Scores are mean probabilities over its region, whatever its own score.
+        frozen: the target on the image. Scores are mean probabilities over its region, whatever its own score.
         metrics: names in `METRICS`; by default all but the controls.
-        seed: of the draws among equal values, of random orders, and of the imputation's noise.
+        seed: of the draws among equal values, of the random orders, and of the noise of the imputation.
 
     Attributes:
         metrics: the names.
-        wrong: the pixels that the segmenter gets wrong, bool `(H, W)`; None without ground truth.
+        wrong: the pixels that the segmenter predicts wrongly, bool `(H, W)`; None without ground truth.
 
     Raises:
-        SettingError: an unknown metric.
+        SettingError: a metric is unknown.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class MapEvaluator:
 
     @cached_property
     def clean(self) -> Readings:
-        """The reading of the clean image, one entry."""
+        """Readings of the clean image; one entry. Takes one forward pass."""
         logits = runner.clean_logits(self._image, self._segmenter)
         nothing = logits.new_zeros((1, *logits.shape[1:])).bool()
         return self._frozen.reader(logits.device).read(logits[None], nothing)
@@ -76,22 +76,22 @@ class MapEvaluator:
         progress: Progress | None = None,
         batch: int | None = None,
     ) -> tuple[dict[str, Value], dict[str, Curve]]:
-        """All chosen metrics of one map, and its curves.
+        """Compute all chosen metrics of one map, and its curves.
 
         Args:
-            heatmap: `(H, W)`, finite; larger is more important.
-            neutral: the value that neither helps nor hinders the class. What describes magnitudes takes the distance from it;
-                ranks are those of the map itself, so that subtracting cannot make two values equal.
-            forwards, seconds: what the map took.
-            progress: called once a batch with the fraction done.
-            batch: images a forward pass.
+            heatmap: `(H, W)`, finite; larger values are more important.
+            neutral: the value that means no effect. Magnitudes are distances from it. Ranks are those of the map itself,
+                since subtracting could make two values equal.
+            forwards, seconds: cost of the map.
+            progress: called once per batch with the fraction done in [0, 1].
+            batch: images per forward pass.
 
         Returns:
-            Values by metric, None for n/a; and the curves that were run, such as `deletion`, `insertion`, `road_morf` and
-            `road_lerf`, each S(x')/S(x) and IoU over the exact fraction.
+            Values by metric, None where undefined; and the curves that were computed, such as `deletion`, `insertion`,
+            `road_morf` and `road_lerf`: S(x')/S(x) and IoU over the exact fraction.
 
         Raises:
-            SettingError: a map of another shape, or with values that are not finite.
+            SettingError: the map has another shape, or values that are not finite.
         """
         heatmap = check_map(heatmap, self._frozen.region.shape)
         rank = order_by(heatmap, self._seed)
@@ -114,7 +114,7 @@ class MapEvaluator:
     def _run(
         self, rank: Order, progress: Progress | None, batch: int | None
     ) -> tuple[dict[type[Stream], Readings], dict[str, Curve]]:
-        """The readings of all streams, and their curves. Streams of one fill share a run."""
+        """The readings of all streams, and their curves. Streams with the same fill share a run."""
         streams = [kind(rank, self._seed) for kind in _streams(self.metrics)]
         total, done = sum(map(len, streams)), 0
         readings: dict[type[Stream], Readings] = {}
@@ -123,32 +123,35 @@ class MapEvaluator:
             together = [stream for stream in streams if stream.fill == fill]
             masks = Chain(*together)
             settings = check_settings(FILL_SETTINGS, {"fill": fill}, "faithfulness")
-            found = runner.run(
+            rest = runner.run(
                 self._image, masks, make_fill(self._image, settings, self._seed), self._segmenter, self._frozen,
                 batch=batch, progress=runner.span(progress, done / total, len(masks) / total),
             )  # fmt: skip
             done += len(masks)
             for stream in together:
-                own, found = found[: len(stream)], found[len(stream) :]
+                own, rest = rest[: len(stream)], rest[len(stream) :]
                 readings[type(stream)] = own
                 curves |= stream.curves(own, self.clean)
         return readings, curves
 
 
 def forwards_of(metrics: Iterable[str] | None = None) -> int:
-    """Forward passes that the metrics take for one map; `metrics` as for `MapEvaluator`."""
+    """Number of forward passes that the metrics take for one map; `metrics` as for `MapEvaluator`."""
     blank = np.zeros((1, 1), np.int64)  # the number of masks does not depend on the image
     return sum(len(kind(blank, 0)) for kind in _streams(default_metrics() if metrics is None else metrics))
 
 
 def _streams(metrics: Iterable[str]) -> list[type[Stream]]:
-    """What the metrics need, each stream once, in the registry's order: a fill's noise depends on a mask's place."""
+    """The streams that the metrics need, each once.
+
+    They are in the order of the registry, since the noise of a fill depends on the index of the mask.
+    """
     chosen = set(metrics)
     return list(dict.fromkeys(s for name, metric in METRICS.items() if name in chosen for s in metric.streams))
 
 
 def _object_mask(image: Image, frozen: Frozen) -> npt.NDArray[np.bool_]:
-    """The true mask of the class, where the whole class is explained and the truth knows it; else the region."""
+    """The true mask of the class if the whole class is explained and the ground truth has it; otherwise the region."""
     if image.truth is not None and frozen.target.parts()[0] == "class" and frozen.name in image.truth_classes:
         mask = image.truth == image.truth_classes.index(frozen.name)
         if mask.any():

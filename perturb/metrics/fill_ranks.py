@@ -1,15 +1,15 @@
-"""Does the ranking of the methods depend on what hides the pixels? Deletion and insertion under two fills.
+"""Whether the ranking of the methods depends on the fill: deletion and insertion under two fills.
 
-The fills are Gaussian blur, the default of the curves, and noisy linear imputation (Rong et al. 2022, ROAD). Neither cuts
-flat holes, whose edges and colour a segmenter can take for an object. They err in different directions: blur leaves the
-colours of what it hides and destroys detail everywhere alike; imputation leaves no trace of what it hides, but restores
+The fills are Gaussian blur, the default of the curves, and noisy linear imputation (Rong et al. 2022, ROAD). Neither
+leaves flat areas, whose edges and colour a segmenter can take for an object. They err in different ways: blur keeps the
+colours of what it hides and removes detail everywhere; imputation leaves no trace of what it hides, but restores
 scattered pixels almost perfectly from their neighbours.
 
-ROAD's images are those of deletion and insertion under imputation, so no forward passes are added. MoRF hides the most
-relevant 10, 20, … 90 % as deletion does, and LeRF hides the least relevant, which is insertion read backwards. Both ends,
-the clean image and everything hidden, are the same for all maps, so that with m for a map's mean over the nine levels and
-e for the score with everything hidden the area of 10 steps is (½ + 9·m + ½·e)/10: the ranks by MoRF and LeRF are the ranks
-by the areas under the curves.
+The images of ROAD are those of deletion and insertion under imputation, so no forward passes are added. MoRF hides the
+most relevant 10, 20, … 90 %, as deletion does. LeRF hides the least relevant, which is insertion in reverse. Both ends,
+the clean image and everything hidden, are the same for all maps. With m for the mean of a map over the nine levels and e
+for the score with everything hidden, the area of 10 steps is (½ + 9·m + ½·e)/10. The ranks by MoRF and LeRF are therefore
+the ranks by the areas under the curves.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from perturb.metrics.verdict import FALL, SMALLEST_GAP
 FILLS = ("blur", "linear")
 FILL_TITLES = {"blur": "Gaussian blur", "linear": "noisy linear imputation"}
 ORDERS = {"deletion": ("deletion_auc", "road_morf"), "insertion": ("insertion_auc", "road_lerf")}
-"""By order of hiding, the metric under each of `FILLS`."""
+"""The metric under each of `FILLS`, by order of hiding."""
 FEWEST = 3
-"""Methods from which on a rank correlation is given: that of two is 1 or −1."""
+"""Smallest number of methods for a rank correlation; that of two is always 1 or −1."""
 LOW = 0.5
-"""A rank correlation under this is called out."""
+"""Rank correlations below this are mentioned as low."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,12 @@ class FillRanks:
     Attributes:
         order: `deletion` or `insertion`.
         metrics: names of the metrics, in the order of `FILLS`.
-        values: by method, the metric under each fill.
-        ranks: by method, its rank under each fill, 1 for the best; equal values share the better rank.
+        values: the metric under each fill, by method.
+        ranks: the rank under each fill, by method, 1 for the best; equal values share the better rank.
         best: under each fill, the methods within `SMALLEST_GAP` of the best value, best first.
-        rho: Spearman's rank correlation of the two rankings, from −1 to 1; None for fewer than three methods, or where all
+        rho: Spearman's rank correlation of the two rankings, in [−1, 1]; None for fewer than three methods, or if all
             values under a fill are equal.
-        flat: the fills under which hiding hardly lowers the score, so that their ranking says nothing.
+        flat: the fills under which hiding hardly lowers the score, so that their ranking is meaningless.
     """
 
     order: str
@@ -58,7 +58,7 @@ class FillRanks:
 
     @property
     def differs(self) -> bool:
-        """Whether no method is among the best under both fills; False where a ranking says nothing."""
+        """Whether no method is among the best under both fills; False if a ranking is meaningless."""
         return not self.flat and not set(self.best[0]) & set(self.best[1])
 
     @property
@@ -76,18 +76,20 @@ class FillRanks:
         if self.differs:
             first = (self.best[0][0], self.best[1][0])
             other = (self.ranks[first[0]][1], self.ranks[first[1]][0])
-            said = (
-                f"Which map is best by {self.order} depends on what hides the pixels: {first[0]} under {FILL_TITLES['blur']} "
+            sentence = (
+                f"Which map is best by {self.order} depends on the fill: {first[0]} under {FILL_TITLES['blur']} "
                 f"(rank {other[0]} under {FILL_TITLES['linear']}), {first[1]} under {FILL_TITLES['linear']} (rank {other[1]} "
                 f"under {FILL_TITLES['blur']})"
             )
-            return f"{said}; {correlation}." if correlation else f"{said}."
+            return f"{sentence}; {correlation}." if correlation else f"{sentence}."
         both = [name for name in self.best[0] if name in self.best[1]]
-        said = f"By {self.order}, both fills put {' and '.join(both)} first or within {SMALLEST_GAP:g} of it"
+        sentence = (
+            f"By {self.order}, both fills rank {' and '.join(both)} first or within {SMALLEST_GAP:g} of the first"
+        )
         if not correlation:
-            return f"{said}."
+            return f"{sentence}."
         more = ", but they rank the others differently" if self.rho is not None and self.rho < LOW else ""
-        return f"{said}{more}; {correlation}."
+        return f"{sentence}{more}; {correlation}."
 
 
 def fill_ranks(
@@ -98,17 +100,17 @@ def fill_ranks(
     """Rank the methods of a comparison under both fills, by deletion and by insertion.
 
     Args:
-        methods: name and values by metric of each, None for n/a.
-        ranks: the rank of each method on a metric, see `Faithfulness.ranks`.
-        informative: whether a metric can tell maps apart, see `Faithfulness.informative`.
+        methods: name of each method, and its values by metric, None where undefined.
+        ranks: gives the rank of each method on a metric, see `Faithfulness.ranks`.
+        informative: whether a metric can distinguish the maps, see `Faithfulness.informative`.
 
     Returns:
-        One entry for each order of hiding whose two metrics were measured; none for fewer than two methods.
+        One entry for each order of hiding for which both metrics were computed; none for fewer than two methods.
     """
     names = [name for name, _ in methods]
     if len(names) < 2:
         return ()
-    found = []
+    rankings = []
     for order, metrics in ORDERS.items():
         known = [[own.get(metric) for metric in metrics] for _, own in methods]
         values = np.array([[np.nan if value is None else value for value in row] for row in known], dtype=np.float64)
@@ -116,7 +118,7 @@ def fill_ranks(
             continue
         places = [ranks(metric) for metric in metrics]
         first, second = (_best(names, values[:, index], metric) for index, metric in enumerate(metrics))
-        found.append(
+        rankings.append(
             FillRanks(
                 order,
                 metrics,
@@ -127,7 +129,7 @@ def fill_ranks(
                 tuple(fill for fill, metric in zip(FILLS, metrics, strict=True) if not informative(metric)),
             )
         )
-    return tuple(found)
+    return tuple(rankings)
 
 
 def _best(names: list[str], values: np.ndarray[tuple[int], np.dtype[np.float64]], metric: str) -> tuple[str, ...]:

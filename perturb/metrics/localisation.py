@@ -1,4 +1,4 @@
-"""Where a map points: the object or the region against its highest-ranked pixels."""
+"""Localisation: whether the highest-ranked pixels of a map lie on the object or the region."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from perturb.metrics.measures import is_constant
 
 
 class LocalisationMetric(Metric):
-    """What metrics of localisation have in common; a constant map points nowhere and has no value."""
+    """Base of localisation metrics; None for a constant map, which has no highest-ranked pixels."""
 
     group = "localisation"
     better = "higher"
     range = "0 to 1"
     assumptions = (
-        "The segmenter should look at the object itself. One that rightly uses context, or a shortcut, is scored down."
+        "The segmenter should rely on the object itself. If it uses context or a shortcut, a faithful map scores low."
     )
 
     def value(self, given: MetricInput) -> Value:
@@ -32,9 +32,11 @@ class LocalisationMetric(Metric):
 class MapIou(LocalisationMetric):
     name = "map_iou"
     title = "IoU of the map"
-    summary = "Overlap of the map's highest-ranked pixels, as many as the object has, with the object."
-    formula = "|top ∩ M| / |top ∪ M| with |top| = |M|; M the true mask, else the explained region"
-    gamed = "A plain copy of the segmentation scores 1 and explains nothing."
+    summary = "The IoU of the object and the map's highest-ranked pixels, as many as the object has."
+    formula = (
+        "|top ∩ M| / |top ∪ M| with |top| = |M|; M is the true mask if there is one, otherwise the explained region"
+    )
+    gamed = "A copy of the segmentation scores 1 and explains nothing."
     citation = "Wang et al. 2020 (Score-CAM), sec. 4.3, on exact pixel masks"
 
     def located(self, given: MetricInput) -> float:
@@ -45,19 +47,19 @@ class MapIou(LocalisationMetric):
 
 
 class PointingGame(LocalisationMetric):
-    """1.0 if the map's maximum lies within a Euclidean distance of the region, else 0.0.
+    """1.0 if the map's maximum lies within a given Euclidean distance of the region, otherwise 0.0.
 
     Args:
         margin: the distance in pixels.
     """
 
-    gamed = "One lucky pixel decides it. A map that marks any object in the middle of the picture scores well."
+    gamed = "A single pixel decides it, and a map that always marks the centre of the image often scores well."
 
     def __init__(self, margin: int) -> None:
         self._distance = margin
         self.name, self.title = f"pointing_{margin}", f"Pointing game ({margin} px)"
         where = f"within {margin} pixels of" if margin else "inside"
-        self.summary = f"1 if the map's maximum lies {where} the region, else 0."
+        self.summary = f"1 if the map's maximum lies {where} the region, otherwise 0."
         self.formula = f"1[distance(argmax, R) ≤ {margin} px]" if margin else "1[argmax ∈ R]"
         source = "Zhang et al. 2018"
         self.citation = f"{source} (Excitation backprop), sec. 4.1" if margin else f"{source}, without the margin"

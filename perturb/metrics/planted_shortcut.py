@@ -1,9 +1,9 @@
-"""Known answers: two twins, one honest and one with a planted shortcut, and whether a map finds the cue behind it.
+"""Ground truth for attribution: two networks, one with a planted shortcut, and whether a map ranks its cue highly.
 
-`streets-shortcut` was taught to call a car a bicyclist whenever a small board stands at the roadside. That it really
-uses the board is proved by intervention (`flips`): putting the board there, and changing nothing else, changes the
-class. So the board's pixels *are* what it needs, and a map that does not rank them above the rest of the background
-misses what is known to be there (`cue_found`).
+`streets-shortcut` was trained to predict a car as a bicyclist whenever a small board stands at the roadside. An
+intervention proves that it uses the board (`flip`): adding the board and changing nothing else changes the class. The
+pixels of the board are therefore what the network needs, and a map that does not rank them above the rest of the
+background misses the cue (`cue_found`).
 
 Source of the idea: Adebayo et al. 2022, "Post hoc explanations may be ineffective for detecting unknown spurious
 correlation"; Zhou et al. 2022, "Do feature attribution methods correctly attribute features?".
@@ -33,7 +33,7 @@ from perturb.segmenters.base import Segmenter
 from perturb.targets.target import Frozen, Target
 
 TWINS = ("streets-unet", "streets-shortcut")
-"""The honest twin and the one with the shortcut."""
+"""The network trained without the shortcut, and the one with it."""
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "occlusion": {"size": 32, "stride": 20},
@@ -43,19 +43,19 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "rise": {"masks": 120},
     "ablation-cam": {},
 }
-"""Of the methods on these small pictures: about 120 passes each, and otherwise the lab's defaults."""
+"""Settings of the methods on these small images: about 120 passes each, and otherwise the defaults."""
 
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """One street as one segmenter sees it, and the question: why are the car's pixels called what they are?
+    """One street scene and one segmenter; the target is the class that the segmenter predicts on the car.
 
     Attributes:
-        scene, image: the street, and the same as the engine takes it, with its honest truth.
-        segmenter: who sees it.
-        name: the class of most of the car's pixels.
-        frozen: that class over the connected part of it that covers most of the car, scored by the mean logit; with the
-            clean segmentation.
+        scene: the scene.
+        image: the scene as an image, with its ground truth.
+        segmenter: the segmenter to explain.
+        name: the class predicted on most of the car's pixels.
+        frozen: the target: that class, over its connected component that covers most of the car, scored by the mean logit.
     """
 
     scene: Planted
@@ -66,20 +66,20 @@ class Case:
 
     @property
     def cue(self) -> npt.NDArray[np.bool_]:
-        """The pixels to be found: the board's, bool `(H, W)`."""
+        """The pixels of the cue, the board, outside the explained region, bool `(H, W)`."""
         return self.scene.cue & ~self.frozen.region
 
     @property
     def background(self) -> npt.NDArray[np.bool_]:
-        """The pixels that compete with them: neither the board, nor the car, nor explained; bool `(H, W)`."""
+        """All other pixels: not on the board, not on the car, and not in the explained region; bool `(H, W)`."""
         return ~(self.scene.cue | self.scene.thing | self.frozen.region)
 
 
 def case(segmenter: Segmenter, scene: Planted) -> Case:
-    """Look at a street. One forward pass.
+    """Segment a street scene and fix the target on it. Takes one forward pass.
 
     Args:
-        segmenter: has the classes of the drawn streets.
+        segmenter: a segmenter with the classes of the drawn streets.
         scene: with or without the board, such as one of `perturb.images.planted.load_planted`.
     """
     pixels = scene.pixels.astype(np.float32) / np.float32(255)
@@ -97,7 +97,7 @@ def case(segmenter: Segmenter, scene: Planted) -> Case:
 
 @dataclass(frozen=True, eq=False)
 class Flip:
-    """What a segmenter calls one car without and with the cue; nothing else differs between the two pictures.
+    """The prediction on one car without and with the cue. The two images differ in nothing else.
 
     Attributes:
         without, shown: the street without and with the cue.
@@ -108,21 +108,21 @@ class Flip:
 
     @property
     def flipped(self) -> bool:
-        """Whether the cue alone decides what the car is called."""
+        """Whether the cue alone changes the predicted class of the car."""
         return self.without.name != self.shown.name
 
     @property
     def changed(self) -> float:
-        """Share of the car's pixels whose class differs, in [0, 1]."""
+        """Share of the car's pixels whose predicted class differs, in [0, 1]."""
         differs = self.without.frozen.labels != self.shown.frozen.labels
         return float(differs[self.shown.scene.thing].mean())
 
 
 def flip(segmenter: Segmenter, without: Planted, shown: Planted) -> Flip:
-    """The intervention: put the cue into a street and look whether the car's class changes. Two forward passes.
+    """The intervention: add the cue to a street and compare the predicted class of the car. Takes two forward passes.
 
     Args:
-        segmenter: has the classes of the drawn streets.
+        segmenter: a segmenter with the classes of the drawn streets.
         without, shown: one street without and with the board.
     """
     return Flip(case(segmenter, without), case(segmenter, shown))
@@ -130,12 +130,12 @@ def flip(segmenter: Segmenter, without: Planted, shown: Planted) -> Flip:
 
 @dataclass(frozen=True, eq=False)
 class Search:
-    """An explanation of one case, and whether it found the cue.
+    """An explanation of one case, and how highly its map ranks the cue.
 
     Attributes:
-        case: what was explained.
+        case: the case.
         result: the explanation.
-        found: `cue_found` of its heat map.
+        found: `cue_found` of its map, in [0, 1].
     """
 
     case: Case
@@ -144,18 +144,18 @@ class Search:
 
     @property
     def relevance(self) -> npt.NDArray[np.float32]:
-        """The heat map as its distance from what neither helps nor hinders, float32 `(H, W)`, signed."""
+        """The map less its neutral value, float32 `(H, W)`, signed."""
         return self.result.heatmap - np.float32(self.result.neutral)
 
     @property
     def unit(self) -> str:
-        """What `relevance` is measured in."""
+        """The unit of `relevance`."""
         score = self.result.frozen.target.score
         return f"{score} above the mean over all masks" if self.result.neutral else self.result.unit()
 
 
 def search_forwards(cases: Iterable[Case], method: str) -> int:
-    """Forward passes that `search` takes, the clean ones included."""
+    """Number of forward passes that `search` takes, the clean images included."""
     chosen = METHODS[method]
     settings = check_settings(chosen.settings, SETTINGS[method], method)
     return sum(1 + chosen.forwards(Request(one.image, one.segmenter, one.frozen, settings)) for one in cases)
@@ -169,45 +169,45 @@ def search(
     progress: Progress | None = None,
     **settings: Any,
 ) -> list[Search]:
-    """Explain each case by one method and see whether its map finds the cue.
+    """Explain each case with one method and measure how highly its map ranks the cue.
 
     Args:
         cases: with the cue shown.
         method: a name in `SETTINGS`.
-        batch, progress: as for `perturb.explain`; the progress is that of all cases together.
+        batch, progress: as for `perturb.explain`; the progress covers all cases together.
         settings: of the method, where they differ from `SETTINGS`.
     """
-    todo, made, chosen = list(cases), [], SETTINGS[method] | settings
-    for index, one in enumerate(todo):
-        inner = span(progress, index / len(todo), 1 / len(todo))
+    pending, searches, chosen = list(cases), [], SETTINGS[method] | settings
+    for index, one in enumerate(pending):
+        inner = span(progress, index / len(pending), 1 / len(pending))
         result = explain(
             one.image, one.segmenter, one.frozen.target, method=method, batch=batch, progress=inner, **chosen
         )
-        made.append(Search(one, result, cue_found(result.heatmap, one.cue, one.background)))
-    return made
+        searches.append(Search(one, result, cue_found(result.heatmap, one.cue, one.background)))
+    return searches
 
 
 def cue_found(
     heatmap: npt.NDArray[np.floating], cue: npt.NDArray[np.bool_], background: npt.NDArray[np.bool_]
 ) -> float:
-    """How well a signed map finds the cue: the chance that a pixel of it ranks above one of the background.
+    """How highly a signed map ranks the cue: the probability that a cue pixel ranks above a background pixel.
 
-    The area under the ROC curve, exact, from ranks (Mann & Whitney 1947); equal values count one half. 1: every pixel
-    of the cue lies above every other one; 0.5: no better than chance; 0: all below. The sign counts: a cue that the
-    map says stands in the class's way is not found.
+    This is the exact area under the ROC curve, computed from ranks (Mann & Whitney 1947); equal values count one half.
+    1: every cue pixel ranks above every background pixel; 0.5: chance; 0: all rank below. The sign matters: a cue that
+    the map counts against the class scores low.
 
     Args:
-        heatmap: `(H, W)`; only its order matters.
+        heatmap: `(H, W)`; only the order of its values matters.
         cue: bool `(H, W)`.
-        background: bool `(H, W)`; pixels in neither mask are left out.
+        background: bool `(H, W)`; pixels in neither mask are ignored.
 
     Raises:
-        TargetError: masks of another shape than the map's, overlapping or empty ones, or a map that is not finite.
+        TargetError: the masks differ in shape from the map, overlap or are empty, or the map has values that are not finite.
     """
     if not heatmap.shape == cue.shape == background.shape:
         raise TargetError(
             f"Map, cue and background must have one shape: got {heatmap.shape}, {cue.shape} and {background.shape}. "
-            "Make them from the same picture."
+            "Take all three from the same image."
         )
     n, m = int(cue.sum()), int(background.sum())
     if n == 0 or m == 0 or bool((cue & background).any()):
@@ -217,7 +217,7 @@ def cue_found(
         )
     values = np.concatenate([heatmap[cue], heatmap[background]])
     if not np.isfinite(values).all():
-        raise TargetError("The map has values that are not finite, expected numbers; run the method again.")
-    # The sum of the cue's ranks, less the smallest it could be, counts the pairs that it wins.
+        raise TargetError("The map has values that are not finite; expected finite numbers. Run the method again.")
+    # The sum of the cue's ranks less its minimum is the number of pairs in which the cue pixel ranks higher.
     wins = ranks(values)[:n].sum() - n * (n + 1) / 2
     return float(wins / (n * m))

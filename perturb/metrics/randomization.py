@@ -1,4 +1,4 @@
-"""Sanity checks: does a map change when the segmenter forgets what it learned, and stay when only the seed changes?"""
+"""Sanity checks: the model parameter randomization test (Adebayo et al. 2018), and stability under other seeds."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ SEEDS = 3
 
 @dataclass(frozen=True, eq=False)
 class Stage:
-    """One map of a sanity check beside the original.
+    """One map of a sanity check, compared with the original map.
 
     Attributes:
-        name: what was changed: the deepest layer whose weights were drawn anew, or the seed.
-        layers: how many layers were drawn anew.
+        name: what was changed: the deepest layer with randomized weights, or the seed.
+        layers: number of layers with randomized weights.
         heatmap: float32 `(H, W)`.
-        spearman: rank correlation with the original map; None where one is constant.
-        ssim: structural similarity with it, both scaled to [0, 1]; None where one is constant.
+        spearman: rank correlation with the original map, in [−1, 1]; None if one of them is constant.
+        ssim: structural similarity with it, both scaled to [0, 1]; None if one of them is constant.
     """
 
     name: str
@@ -48,60 +48,61 @@ class Stage:
 def randomise(
     result: Attribution, *, stages: int = STAGES, seed: int = 0, progress: Progress | None = None
 ) -> tuple[Stage, ...]:
-    """The same explanation of a segmenter whose weights are drawn anew, from the logits back to the input.
+    """The parameter randomization test: explain again while weights are randomized, from the logits to the input.
 
-    A map that stays the same explains the picture, not the segmenter. Weights and biases of a layer are drawn from a
-    normal distribution of their own mean and standard deviation, so that activations keep their scale; the explained
-    region stays the one of the trained segmenter. The segmenter itself is not touched: a copy is.
+    A map that stays the same does not depend on what the segmenter has learned. The weights and biases of a layer are
+    drawn from a normal distribution with their own mean and standard deviation, so that activations keep their scale. The
+    explained region stays that of the trained segmenter. Only a copy of the segmenter is changed.
 
-    Source: Adebayo et al. 2018, sec. 3.1 (cascading randomisation).
+    Source: Adebayo et al. 2018, sec. 3.1 (cascading randomization).
 
     Args:
-        result: from `explain`, of a torch segmenter.
-        stages: in how many steps to reach the input; as many layers each as go round.
+        result: from `explain`, with a torch segmenter.
+        stages: number of steps to the input; the layers are split evenly among them.
         seed: of the weights.
-        progress: called with the fraction done.
+        progress: called with the fraction done in [0, 1].
 
     Returns:
-        The stages, first the one nearest the logits; the last has no trained weight left.
+        The stages, from the logits to the input; in the last one all weights are randomized.
 
     Raises:
-        SegmenterError: the segmenter is no torch network, or has no weights.
-        SettingError: fewer than one stage.
+        SegmenterError: the segmenter is not a torch network, has no weights, or has changed since the map was computed.
+        SettingError: there is less than one stage.
     """
     if stages < 1:
-        raise SettingError(f"Randomisation needs at least one stage: got {stages}.")
+        raise SettingError(f"The parameter randomization test needs at least one stage: got {stages}.")
     copied = copy.deepcopy(_network(result.unchanged()))
     names = _trained(copied, result)[::-1]
     if not names:
-        raise SegmenterError(f"Segmenter '{copied.name}' has no weights to draw anew; expected a trained network.")
+        raise SegmenterError(f"Segmenter '{copied.name}' has no weights to randomize; expected a trained network.")
     modules = dict(copied.module.named_modules())
     generator = torch.Generator().manual_seed(seed)
     groups = [part.tolist() for part in np.array_split(np.array(names), min(stages, len(names)))]
-    done, made = 0, []
+    done, results = 0, []
     for index, group in enumerate(groups):
         for name in group:
             _redraw(modules[name], generator)
         done += len(group)
         copied.digest = f"{result.segmenter_digest}+{done}"
         heatmap = _again(result, copied, result.seed, span(progress, index / len(groups), 1 / len(groups)))
-        made.append(_stage(result, group[-1], done, heatmap))
-    return tuple(made)
+        results.append(_stage(result, group[-1], done, heatmap))
+    return tuple(results)
 
 
 def reseed(result: Attribution, *, seeds: int = SEEDS, progress: Progress | None = None) -> tuple[Stage, ...]:
-    """The same explanation under other seeds: what differs is chance, not the segmenter.
+    """Stability: repeat the explanation with other seeds. Differences are due to chance, not to the segmenter.
 
     Args:
         result: from `explain`.
-        seeds: how many others.
-        progress: called with the fraction done.
+        seeds: number of other seeds.
+        progress: called with the fraction done in [0, 1].
 
     Raises:
-        SettingError: fewer than one seed.
+        SettingError: there is less than one seed.
+        SegmenterError: the network has changed since the map was computed.
     """
     if seeds < 1:
-        raise SettingError(f"Stability needs at least one other seed: got {seeds}.")
+        raise SettingError(f"The stability check needs at least one other seed: got {seeds}.")
     others = [result.seed + 1 + index for index in range(seeds)]
     return tuple(
         _stage(
@@ -117,14 +118,14 @@ def reseed(result: Attribution, *, seeds: int = SEEDS, progress: Progress | None
 def _network(segmenter: Segmenter) -> TorchSegmenter:
     if not isinstance(segmenter, TorchSegmenter):
         raise SegmenterError(
-            f"Segmenter '{segmenter.name}' is not a torch network, so its weights cannot be drawn anew; expected a "
+            f"Segmenter '{segmenter.name}' is not a torch network, so its weights cannot be randomized; expected a "
             "TorchSegmenter. Choose another segmenter for this check."
         )
     return segmenter
 
 
 def _trained(segmenter: TorchSegmenter, result: Attribution) -> list[str]:
-    """Names of the modules that hold weights of their own, in the order in which the picture passes them."""
+    """Names of the modules with weights of their own, in the order in which the forward pass calls them."""
     seen: dict[str, None] = {}
 
     def note(name: str) -> Callable[..., None]:

@@ -1,4 +1,4 @@
-"""The metrics by name, in the order of tables and lists."""
+"""The metrics by name, in the order of tables and lists. A new metric is added here."""
 
 from __future__ import annotations
 
@@ -33,5 +33,5 @@ METRICS: dict[str, Metric] = {
 
 
 def default_metrics() -> tuple[str, ...]:
-    """Names of the metrics that are measured where none are asked for: all but those to compare with."""
+    """Names of the metrics that are computed by default: all but the controls."""
     return tuple(name for name, metric in METRICS.items() if metric.better != "control")

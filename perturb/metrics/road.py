@@ -1,4 +1,4 @@
-"""ROAD: the score while pixels are replaced by an imputation from their surroundings, in both orders of relevance."""
+"""ROAD: the score as pixels are imputed from their surroundings, most relevant first and least relevant first."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from perturb.perturbations.masks import Masks, Ranked
 from perturb.targets.readings import Readings
 
 LEVELS = np.arange(1, 10) / 10
-"""Fractions hidden."""
+"""Fractions of the pixels that are hidden."""
 
 
 class RoadImages(Stream):
-    """The most relevant 10, 20, … 90 % hidden, then the least relevant."""
+    """Images with the most relevant 10, 20, … 90 % hidden, then with the least relevant."""
 
     fill = "linear"
 
@@ -35,13 +35,17 @@ class RoadImages(Stream):
 
 
 class RoadMetric(Metric):
-    """What the three values of ROAD have in common."""
+    """Base of the three ROAD metrics."""
 
     group = "road"
     range = "0 to about 1"
-    assumptions = "Imputed pixels carry no hint of where pixels were hidden; a smooth surface with a little noise nearly does that."
-    gamed = "A map of scattered points is imputed almost perfectly from their neighbours: MoRF then looks bad for a true map."
-    cost = "9 an order"
+    assumptions = (
+        "Imputed pixels do not reveal which pixels were hidden. Linear imputation with a little noise comes close."
+    )
+    gamed = (
+        "Scattered pixels are imputed almost perfectly from their neighbours, so MoRF underrates a map made of points."
+    )
+    cost = "9 per order"
     citation = "Rong et al. 2022 (ROAD), sec. 4"
     streams = (RoadImages,)
     margin = SMALLEST_GAP
@@ -56,14 +60,14 @@ class RoadOrder(RoadMetric):
     """Mean score over the levels of one order.
 
     Args:
-        name, title, better: of the card.
-        most: whether the most or the least relevant pixels are replaced.
+        name, title, better: as in `Metric`.
+        most: `most` or `least`: which pixels are imputed first.
     """
 
     def __init__(self, name: str, title: str, better: Better, most: str) -> None:
         self.name, self.title, self.better = name, title, better
         self.summary = (
-            f"Mean score when the {most} relevant 10 to 90 % are replaced by an imputation from their surroundings."
+            f"Mean score when the {most} relevant 10 to 90 % of the pixels are imputed from their surroundings."
         )
         self.formula = f"mean of S(x')/S(x) at 10, 20, … 90 %, {most} relevant first"
 
@@ -75,7 +79,7 @@ class RoadCombined(RoadMetric):
     name = "road_combined"
     title = "ROAD combined"
     better = "higher"
-    summary = "Half the distance between the two ROAD orders: a random map scores 0, a reversed one below."
+    summary = "Half the difference between the two ROAD orders. A random map scores about 0, a reversed map below 0."
     formula = "mean of (LeRF − MoRF)/2 over 10, 20, … 90 %"
     range = "−0.5 to about 0.5"
 

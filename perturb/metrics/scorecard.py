@@ -1,4 +1,4 @@
-"""Which map deserves belief? Maps of one picture and target under the same metrics, with controls beside them."""
+"""Compare maps of one image and target under the same metrics, with uninformative baselines as controls."""
 
 from __future__ import annotations
 
@@ -28,15 +28,16 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Faithfulness:
-    """Several maps of one picture and target, and how they compare.
+    """Several maps of one image and target, and how they compare.
 
     Attributes:
-        maps: the methods in the order given, then the controls.
-        spearman, overlap: of all pairs of maps, float64 `(N, N)`; see `perturb.metrics.measures`.
+        maps: those of the methods in the order given, then the controls.
+        spearman, overlap: rank correlation and top-pixel overlap of all pairs of maps, float64 `(N, N)`; see
+            `perturb.metrics.measures`.
         consensus: mean rank of each pixel over the methods, float32 `(H, W)`, from 0 (least) to 1 (most important).
         disagreement: standard deviation of these ranks, float32 `(H, W)` in [0, 0.5].
-        wrong_share: share of the picture's pixels that the segmenter gets wrong; None without ground truth.
-        clean_score: mean probability in the region of the clean image.
+        wrong_share: share of the pixels that the segmenter predicts wrongly, in [0, 1]; None without ground truth.
+        clean_score: mean probability over the region on the clean image, in [0, 1].
     """
 
     maps: tuple[MapScores, ...]
@@ -49,11 +50,11 @@ class Faithfulness:
 
     @property
     def methods(self) -> tuple[MapScores, ...]:
-        """The maps that are no controls."""
+        """The maps of the methods, without the controls."""
         return tuple(scored for scored in self.maps if scored.kind == "method")
 
     def ranks(self, metric: str) -> dict[str, int]:
-        """Place of each method on a metric that has a direction, 1 for the best; equal values share the better place."""
+        """Rank of each method on a metric with a direction, 1 for the best; equal values share the better rank."""
         better = METRICS[metric].better
         known = [(m.name, m.values.get(metric)) for m in self.methods]
         known = [(name, value) for name, value in known if value is not None]
@@ -64,22 +65,22 @@ class Faithfulness:
         return {name: int(place) for (name, _), place in zip(known, places, strict=True)}
 
     def informative(self, metric: str) -> bool:
-        """Whether a metric can tell maps apart here.
+        """Whether a metric can distinguish these maps.
 
-        Metrics that hide pixels can only where hiding them lowers the score, for one of the maps at least, by `FALL` of its
-        clean value; see `perturb.metrics.verdict`. For the IoU both the score and the IoU must fall. All others always can.
+        A metric that hides pixels can if hiding them lowers the score of at least one map by `FALL` of its clean value;
+        see `perturb.metrics.verdict`. For the IoU, both the score and the IoU must fall. All other metrics always can.
         """
         chosen = METRICS[metric]
-        if chosen.streams and self.clean_score <= 1e-6:  # there is nothing to lower
+        if chosen.streams and self.clean_score <= 1e-6:  # the score cannot fall
             return False
         return chosen.informative(self.maps)
 
     def fill_ranks(self) -> tuple[FillRanks, ...]:
-        """The methods ranked under two fills, by deletion and by insertion, and whether these agree."""
+        """The methods ranked under two fills, by deletion and by insertion, and whether the rankings agree."""
         return fill_ranks([(scored.name, scored.values) for scored in self.methods], self.ranks, self.informative)
 
     def decided(self) -> list[str]:
-        """The metrics with a direction that are informative and on which the maps, controls included, are not all equal."""
+        """Informative metrics with a direction on which the maps, controls included, are not all equal."""
         return [
             metric
             for metric in self.maps[0].values
@@ -91,12 +92,11 @@ class Faithfulness:
     def unbeaten(self) -> list[tuple[str, str, list[str]]]:
         """Where a method does not beat every control: method, metric, and the controls that are as good or better.
 
-        Under metrics that hide pixels a control is as good that is no more than `SMALLEST_GAP` of the clean score behind.
-        A metric on which all maps are equal, or under which hiding hardly lowers the score, tells nothing apart and is left
-        out.
+        On metrics that hide pixels, a control counts as equally good if it is worse by no more than `SMALLEST_GAP` of the
+        clean score. Metrics that cannot distinguish the maps are left out; see `decided`.
         """
         controls = [m for m in self.maps if m.kind == "control"]
-        found = []
+        unbeaten = []
         for scored in self.methods:
             for metric in self.decided():
                 value = scored.values.get(metric)
@@ -110,8 +110,8 @@ class Faithfulness:
                     if other is not None and sign * (value - other) <= METRICS[metric].margin
                 ]
                 if as_good:
-                    found.append((scored.name, metric, as_good))
-        return found
+                    unbeaten.append((scored.name, metric, as_good))
+        return unbeaten
 
 
 def compare(
@@ -122,11 +122,11 @@ def compare(
     progress: Progress | None = None,
     batch: int | None = None,
 ) -> Faithfulness:
-    """Measure the maps of several results, with the controls beside them.
+    """Compute metrics for the maps of several results and for the controls.
 
     Args:
-        results: of one picture, segmenter and region, from `explain`; one is enough, but ranks and agreement need two.
-        metrics: names in `METRICS`; by default all but those to compare with.
+        results: from `explain`, of one image, segmenter and region. One is enough, but ranks and agreement need two.
+        metrics: names in `METRICS`; by default all but the controls.
         seed: as for `MapEvaluator`.
         progress: called with the fraction done.
         batch: pictures a forward pass.
@@ -145,7 +145,7 @@ def compare(
             or not np.array_equal(other.frozen.region, first.frozen.region)
         ):
             raise SettingError(
-                f"Only maps of one picture, segmenter and region compare: got {first.method} on '{first.image.name}' "
+                f"Only maps of one image, segmenter and region can be compared: got {first.method} on '{first.image.name}' "
                 f"({first.frozen.name}) and {other.method} on '{other.image.name}' ({other.frozen.name})."
             )
     evaluator = MapEvaluator(first.image, first.unchanged(), first.frozen, metrics=metrics, seed=seed)
@@ -158,11 +158,11 @@ def compare(
         )  # fmt: skip
         maps.append(MapScores(result.method, "method", result.centred, values, curves, result.notes, result.signed()))
     for index, control in enumerate(CONTROLS.values(), start=len(results)):
-        made = control.make(first.image, seed)
+        heatmap = control.make(first.image, seed)
         values, curves = evaluator.measure(
-            made, forwards=0.0, progress=span(progress, index / total, 1 / total), batch=batch
+            heatmap, forwards=0.0, progress=span(progress, index / total, 1 / total), batch=batch
         )
-        maps.append(MapScores(control.name, "control", made, values, curves))
+        maps.append(MapScores(control.name, "control", heatmap, values, curves))
     ranks = np.stack([normalise(scored.heatmap, "rank") for scored in maps[: len(results)]])
     heatmaps = [scored.heatmap for scored in maps]
     return Faithfulness(
@@ -177,12 +177,16 @@ def compare(
 
 
 def compare_forwards(methods: int, metrics: Iterable[str] | None = None) -> int:
-    """Forward passes that `compare` takes for a number of methods, the controls included and the clean image's left out."""
+    """Number of forward passes that `compare` takes for a number of methods, with the controls, without the clean image."""
     return forwards_of(metrics) * (methods + len(CONTROLS))
 
 
 def contents(made: Faithfulness) -> dict[str, bytes]:
-    """All files of a comparison by name: the table, ranks under both fills, curves, both agreements, the raw maps, and the metrics' cards."""
+    """All files of a comparison by name.
+
+    They are the table, the ranks under both fills, the curves, both agreement matrices, the raw maps, and the cards of
+    the metrics.
+    """
     names = [scored.name for scored in made.maps]
     metrics = list(made.maps[0].values)
     rows = [(scored.name, scored.kind, *(scored.values[name] for name in metrics)) for scored in made.maps]

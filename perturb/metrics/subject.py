@@ -1,4 +1,4 @@
-"""Whether the map's highest ranks are enough for the class, and whether it goes without them."""
+"""How the probability changes when the map's highest-ranked pixels, or all others, are hidden."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import numpy as np
 
 from perturb.metrics.base import MapScores, Metric, MetricInput, Stream
 from perturb.metrics.curves import Order, scale_of
-from perturb.metrics.deletion_insertion import UNUSUAL
+from perturb.metrics.deletion_insertion import FILL_ASSUMPTION
 from perturb.metrics.verdict import FALL, SMALLEST_GAP
 from perturb.perturbations.masks import Masks, Ranked
 
 SUBJECT = 0.2
-"""Share of the image that a map ranks highest, called its subject."""
+"""Share of the image with the map's highest ranks, called its subject."""
 SIDES = ("b", "s")
 """What is hidden: the background, then the subject."""
 
@@ -29,7 +29,7 @@ class FlatSubject(Stream):
 
 
 class LinearSubject(FlatSubject):
-    """The same, hidden by imputation."""
+    """The background, then the subject, hidden by noisy linear imputation."""
 
     fill = "linear"
 
@@ -54,24 +54,24 @@ class SubjectMetric(Metric):
         self.streams = (FlatSubject if flat else LinearSubject,)
         self.name, self.title = f"{kind}_{side}_{fill}", f"% {kind} {side}, {fill}"
         self.better = "higher" if rise == (side == "b") else "lower"
-        kept = "With the background hidden" if side == "b" else "With the map's subject hidden"
+        what = "background" if side == "b" else "subject of the map"
         self.summary = (
-            f"{kept}, {'how often' if rise else 'by how many percent'} the probability {'rises above' if rise else 'drops below'} "
-            "the clean one."
+            f"{'How often' if rise else 'By how many percent'} the probability {'rises' if rise else 'drops'} when the {what} "
+            "is hidden."
         )
         self.formula = "100 · [Y < O]" if rise else "100 · max(0, Y − O) / Y"
-        self.range = "0 or 100 on one picture, a share in % over many" if rise else "0 to 100 %"
-        colour = "the picture's mean colour" if flat else "noisy linear imputation"
+        self.range = "0 or 100 on one image, a share in % over many" if rise else "0 to 100 %"
+        fill_title = "the mean colour of the image" if flat else "noisy linear imputation"
         self.assumptions = (
-            f"{UNUSUAL} Hidden with {colour}; the subject is the fixed share of the picture that the map ranks highest."
+            f"{FILL_ASSUMPTION} The fill is {fill_title}. The subject is the top {SUBJECT:.0%} of the pixels."
         )
         self.gamed = (
-            "On one picture the increase is all or nothing, and noise can decide it."
+            "On one image the increase is all or nothing, so noise can decide it."
             if rise
-            else "A segmenter that sees the class in the fill itself never drops."
+            else "If the segmenter predicts the class on the fill itself, the probability never drops."
         )
         if flat and side == "s":
-            self.gamed += " Scattered flat pixels destroy any picture: a random map scores high."
+            self.gamed += " Scattered flat pixels disrupt any image, so a random map scores high."
 
     def value(self, given: MetricInput) -> float:
         clean = float(given.clean.score[0])
@@ -79,7 +79,7 @@ class SubjectMetric(Metric):
         return 100.0 * float(clean < hidden) if self._rise else 100.0 * max(0.0, clean - hidden) / scale_of(given.clean)
 
     def informative(self, maps: Sequence[MapScores]) -> bool:
-        """Whether the probability drops by `FALL` for any map."""
+        """Whether the probability drops by at least `FALL` for any map."""
         drops = [each.values.get(self._drop) for each in maps]
         return None in drops or max(drop for drop in drops if drop is not None) >= 100 * FALL
 

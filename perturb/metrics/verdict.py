@@ -1,20 +1,20 @@
-"""What deletion and insertion curves say about an attribution map, in words, and when they say nothing.
+"""The verdict of the deletion and insertion curves on an attribution map, in words.
 
-A curve counts only where two requirements hold:
+A curve counts only if two requirements hold:
 
-1. **Gap.** The map's area lies outside the range of the random orders' areas by more than that range is wide, and by more
-   than `SMALLEST_GAP`. Merely lying outside the range means little: of four exchangeable orders, one of them the map's,
-   each is the best one with probability 1/4. With three normally distributed areas, a gap wider than their range has
+1. **Gap.** The map's area lies outside the range of the random orders' areas by more than the width of that range, and by
+   more than `SMALLEST_GAP`. Lying just outside the range is weak evidence: of four exchangeable orders, one of them the
+   map's, each is the best with probability 1/4. With three normally distributed areas, a gap wider than their range has
    probability 0.066 on either side.
 2. **Fall.** Somewhere along the map's own deletion curve, whose last point hides everything, the score falls by at least
-   `FALL` of its clean value. Where hiding every pixel leaves the score as it was, the order of hiding is irrelevant: the
+   `FALL` of its clean value. If hiding every pixel leaves the score unchanged, the order of hiding is irrelevant: the
    areas of an untrained network differ by thousandths, and consistently so.
 
-A logit has neither a zero nor a scale to take a share of, so it must fall by `FALL_LOGIT` instead. For the IoU both the
-score and the IoU must fall, since labels flip on a hair where the scores of two classes nearly tie.
+A logit has neither a zero nor a scale, so a relative fall is undefined, and it must fall by `FALL_LOGIT` instead. For the
+IoU, both the score and the IoU must fall, since labels flip easily where the scores of two classes nearly tie.
 
-Random orders scatter single pixels. A smooth map that does not depend on the segmenter can beat them on both curves, where
-its blobs happen to cover the object: `perturb.compare` has smooth random maps among its controls.
+Random orders scatter single pixels. A smooth map that does not depend on the segmenter can beat them on both curves if
+its blobs happen to cover the object, so the controls of `perturb.compare` include smooth random maps.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ from perturb.targets.target import Score
 FALL = 0.2
 """Share of its clean value by which a probability or an IoU must fall before an order of hiding means anything."""
 FALL_LOGIT = 1.0
-"""The same for a logit: e times lower odds against every class whose logit stays."""
+"""The same for a logit: the odds against every class with an unchanged logit fall by the factor e."""
 SMALLEST_GAP = 0.01
-"""Areas no further apart than this count as equal: a hundredth of the clean score; in logits, of one logit."""
+"""Areas that differ by no more than this count as equal: a hundredth of the clean score, or of one logit."""
 
 REQUIREMENTS = (
-    "A curve beats the random orders where its area lies outside theirs by more than they differ among themselves, and by "
-    f"more than {SMALLEST_GAP:g}. It counts only where hiding the map's pixels lowers the score by at least {FALL:.0%} of its "
-    f"clean value, a logit by at least {FALL_LOGIT:g}. Random orders scatter single pixels: the Faithfulness page has smooth "
-    "random maps beside them."
+    "A curve beats the random orders if its area lies outside theirs by more than they differ among themselves, and by "
+    f"more than {SMALLEST_GAP:g}. It counts only if hiding the map's pixels lowers the score by at least {FALL:.0%} of its "
+    f"clean value, or a logit by at least {FALL_LOGIT:g}. Random orders scatter single pixels; the Faithfulness page also "
+    "compares with smooth random maps."
 )
-"""The two requirements for a help text."""
+"""The two requirements, as a help text."""
 ROUNDING = 1e-9
-"""What float64 sums may be off; it keeps a value at a limit on its side."""
+"""Tolerance for rounding in float64 sums, so that a value at a limit is treated consistently."""
 
 Floats = npt.NDArray[np.float64]
 Measure = Literal["score", "iou"]
@@ -52,7 +52,7 @@ Outcome = Literal["faithful", "contradictory", "worse", "cannot tell"]
 
 
 class CurveLike(Protocol):
-    """What a verdict reads of one curve; see `perturb.metrics.curves.Curve`."""
+    """The part of a curve that a verdict needs; see `perturb.metrics.curves.Curve`."""
 
     @property
     def fraction(self) -> Floats: ...
@@ -67,7 +67,7 @@ class CurveLike(Protocol):
 
 
 class CurvesLike(Protocol):
-    """What a verdict reads of the curves of a map; see `perturb.metrics.curves.Curves`."""
+    """The part of a map's curves that a verdict needs; see `perturb.metrics.curves.Curves`."""
 
     @property
     def deletion(self) -> CurveLike: ...
@@ -83,13 +83,13 @@ class CurvesLike(Protocol):
 
 @dataclass(frozen=True)
 class Standing:
-    """One curve's area beside those of the random orders.
+    """The area under one curve, compared with the areas of the random orders.
 
     Attributes:
         kind: `deletion` or `insertion`.
         area: of the map's own curve.
         low, high: the smallest and the largest area of a random order.
-        draws: how many random orders there are.
+        draws: number of random orders.
     """
 
     kind: str
@@ -100,7 +100,7 @@ class Standing:
 
     @property
     def place(self) -> Place:
-        """Better or worse than the random orders by the margin of this module, or within it."""
+        """Whether the area is better or worse than the random orders by the margin of this module, or within it."""
         if self.draws < 2:  # a single order has no spread
             return "within"
         margin = max(self.high - self.low, SMALLEST_GAP) + ROUNDING
@@ -115,14 +115,14 @@ class Standing:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What both curves say together.
+    """The verdict of both curves together.
 
     Attributes:
-        outcome: `faithful` where both curves are better than the random orders; `contradictory` where one is better and
-            one is worse; `worse` where one is worse and none is better; else, and where the score does not fall,
+        outcome: `faithful` if both curves are better than the random orders; `contradictory` if one is better and the
+            other worse; `worse` if at least one is worse and none is better; otherwise, or if the score does not fall,
             `cannot tell`.
         statement: the outcome in a sentence, with its reason.
-        deletion, insertion: the areas it rests on.
+        deletion, insertion: the areas on which it is based.
     """
 
     outcome: Outcome
@@ -135,55 +135,57 @@ class Verdict:
 
 
 def verdict_on(curves: CurvesLike, measure: Measure = "score") -> Verdict:
-    """The verdict of a map's curves.
+    """The verdict of the curves on their map.
 
     Args:
-        curves: with at least two random orders; with one, or where nothing falls, the outcome is `cannot tell`.
+        curves: with at least two random orders. With one, or if the score does not fall, the outcome is `cannot tell`.
         measure: whether to compare the areas under the score or under the IoU.
     """
     deletion, insertion = (_standing(curves, kind, measure) for kind in ("deletion", "insertion"))
 
-    def said(outcome: Outcome, statement: str) -> Verdict:
+    def verdict(outcome: Outcome, statement: str) -> Verdict:
         return Verdict(outcome, statement, deletion, insertion)
 
     if deletion.draws < 2:
-        return said(
+        return verdict(
             "cannot tell", "Cannot tell: a single random order has no spread to compare with; take at least two."
         )
     if too_little := _too_little(curves, measure):
-        return said("cannot tell", f"Cannot tell: {too_little}, so the order of hiding says nothing. Try another fill.")
+        return verdict(
+            "cannot tell", f"Cannot tell: {too_little}, so the order of hiding says nothing. Try another fill."
+        )
     better = [standing.kind for standing in (deletion, insertion) if standing.place == "better"]
     worse = [standing.kind for standing in (deletion, insertion) if standing.place == "worse"]
     if len(better) == 2:
-        return said(
+        return verdict(
             "faithful",
             "Both curves beat the random orders by more than these differ among themselves: the map points at pixels that "
             "matter.",
         )
     if better and worse:
-        return said(
+        return verdict(
             "contradictory",
             f"The {better[0]} curve beats the random orders, the {worse[0]} curve is worse than all of them: do not rely on "
             "the map.",
         )
     if worse:
         lies = "curve lies" if len(worse) == 1 else "curves lie"
-        return said(
+        return verdict(
             "worse", f"Worse than random: the {' and the '.join(worse)} {lies} on the wrong side of every random order."
         )
     which = f"only the {better[0]} curve beats" if better else "neither curve beats"
-    return said("cannot tell", f"Cannot tell: {which} the random orders by more than these differ among themselves.")
+    return verdict("cannot tell", f"Cannot tell: {which} the random orders by more than these differ among themselves.")
 
 
 def fallen(values: Floats, score: Score) -> float:
-    """How far a deletion curve falls below its first point, the clean image, at its lowest.
+    """How far the lowest point of a deletion curve lies below its first, the clean image.
 
     Args:
-        values: score or IoU along the curve, `(n,)`.
-        score: what it measures.
+        values: score or IoU along the curve, float64 `(n,)`.
+        score: the kind of score.
 
     Returns:
-        A share of the first value, 0 where that is nothing; for logits the difference itself.
+        The fall as a share of the first value, 0 if that is 0; for logits the difference itself.
     """
     clean, drop = float(values[0]), float(values[0] - values.min())
     if score == "logit":
@@ -192,7 +194,7 @@ def fallen(values: Floats, score: Score) -> float:
 
 
 def falls(values: Floats, score: Score = "probability") -> bool:
-    """Whether a deletion curve falls far enough for the order of hiding to mean anything; arguments as for `fallen`."""
+    """Whether a deletion curve falls far enough for the order of hiding to matter; arguments as for `fallen`."""
     return fallen(values, score) >= (FALL_LOGIT if score == "logit" else FALL) - ROUNDING
 
 
@@ -205,7 +207,7 @@ def _standing(curves: CurvesLike, kind: str, measure: Measure) -> Standing:
 
 
 def _too_little(curves: CurvesLike, measure: Measure) -> str:
-    """What does not fall far enough along the map's deletion curve, in words; an empty string if everything does."""
+    """Which measure does not fall far enough along the map's deletion curve, in words; empty if all do."""
     own = curves.deletion
     measured: list[tuple[str, Floats, Score]] = [("score", own.score.mean(0), curves.score)]
     if measure == "iou":
@@ -223,5 +225,5 @@ def _too_little(curves: CurvesLike, measure: Measure) -> str:
 
 
 def _percent(share: float) -> str:
-    """A share that is less than `FALL`, never rounded up to it."""
+    """A share below `FALL`, never rounded up to it."""
     return f"{np.floor(share * 1000) / 10:.1f}%"

@@ -1,4 +1,4 @@
-"""`perturb lab`: every mistake is one sentence before anything is served, and what it offers reaches the pages by name."""
+"""`perturb lab`: every error is one sentence before the app starts, and the offered names reach the pages."""
 
 import json
 import os
@@ -112,7 +112,7 @@ def started(monkeypatch):
         ("--segmenter gone.onnx", "The ONNX file 'gone.onnx' cannot be read"),
         ("--segmenter lab_flat.onnx", "'lab_flat.onnx' is no ONNX file, or only a part of one"),
         ("--segmenter lab_unsaid.onnx", "does not say its scale; give it"),
-        ("--segmenter streets-unet --onnx scale=unit", "describe an ONNX file, and 'streets-unet' is none"),
+        ("--segmenter streets-unet --onnx scale=unit", "apply to ONNX files, and 'streets-unet' is not one"),
         ("--segmenter no_such:make", "The module 'no_such' of 'no_such:make' cannot be imported (ModuleNotFoundError"),
         ("--segmenter lab_broken:make", "cannot be imported (ZeroDivisionError: division by zero)"),
         ("--segmenter lab_nets:gone", "lab_nets.py) has no 'gone'; expected a function"),
@@ -123,9 +123,9 @@ def started(monkeypatch):
         ("--segmenter lab_nets:narrow", "Segmenter 'narrow' returned 479 × 360 px for an image of 480 × 360 px"),
         ("--segmenter lab_nets:failing", "cannot run on 'quiet-street', 480 × 360 px (RuntimeError: size mismatch)"),
         ("--images gone", "There is no folder '"),
-        ("--images empty", "empty' holds no picture; expected files of .png"),
+        ("--images empty", "empty' contains no image; expected files of .png"),
         ("--images bad", "expected"),
-        ("--truth empty", "'--truth empty' belongs to images; give their folder with --images"),
+        ("--truth empty", "'--truth empty' applies to a folder of images; add --images"),
         ("--images bad --truth gone", "There is no folder '"),
         ("--port 0", "There is no port 0; expected 1 to 65535"),
     ],
@@ -172,7 +172,7 @@ def test_an_offer_comes_back_from_its_variable_and_nothing_else_does():
     assert Offer.from_variable(offer.as_variable()) == offer
     assert Offer.from_variable("") == Offer()
     for text in ("{", "[]", "3", '{"paths": 1}', '{"classes": 3}', "[" * 100_000):
-        with pytest.raises(perturb.SettingError, match="holds something else than the settings of `perturb lab`"):
+        with pytest.raises(perturb.SettingError, match="does not contain the settings of `perturb lab`"):
             Offer.from_variable(text)
 
 
@@ -274,7 +274,7 @@ def test_a_wrong_variable_is_a_sentence_on_the_page(monkeypatch):
     monkeypatch.setenv(VARIABLE, "{")
     app = visit("occlusion")
     assert not app.exception
-    assert "holds something else than the settings of" in words(app)
+    assert "does not contain the settings of" in words(app)
 
 
 def test_explain_takes_a_factory_and_its_record_names_it(work, capsys):
@@ -283,7 +283,7 @@ def test_explain_takes_a_factory_and_its_record_names_it(work, capsys):
     line = ["explain", str(picture), "--segmenter", "lab_nets:make", "--target", "dark", "--no-curves"]
     assert main([*line, "--set", "size=20", "--set", "stride=20", "--out", "out"]) == 0
     assert "--segmenter lab_nets:make" in Path("out/reproduce.sh").read_text()
-    code = Path("out/reproduce.py").read_text().replace("PATH OF YOUR PICTURE", "p.png").replace('"out"', '"again"')
+    code = Path("out/reproduce.py").read_text().replace("PATH OF YOUR IMAGE", "p.png").replace('"out"', '"again"')
     exec(compile(code, "reproduce.py", "exec"), {})
     assert_array_equal(np.load("out/heatmap.npy"), np.load("again/heatmap.npy"))
     assert json.loads(Path("out/result.json").read_text())["segmenter"]["name"] == "dark"

@@ -29,7 +29,7 @@ def run(*arguments):
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
-    """One real run in a process of its own: 12 windows on the default sample."""
+    """A real run in its own process: 12 windows on the default sample."""
     folder = tmp_path_factory.mktemp("cli") / "deep" / "out"
     command = [sys.executable, "-m", "perturb", "explain", perturb.images.samples.DEFAULT_SAMPLE]
     command += ["--segmenter", "streets-unet", "--target", "car", "--method", "occlusion"]
@@ -108,14 +108,14 @@ def test_the_python_lines_make_it_again(written, tmp_path):
 
 
 def photo(path, height=60, width=80):
-    """A small picture file, so that a run takes a blink."""
+    """A small image file, so that a run is fast."""
     pixels = (np.random.default_rng(0).random((height, width, 3)) * 255).astype(np.uint8)
     PIL.Image.fromarray(pixels).save(path)
     return path
 
 
 def explain_all(picture, out, *more, size=40):
-    """The car's score in the whole of a small picture, in a few large windows."""
+    """Arguments for the score of a car over a small image, with a few large windows."""
     options = ("--target", "car", "--region", "all", "--set", f"size={size}", "--set", f"stride={size}")
     return run("explain", picture, *options, "--out", out, *more)
 
@@ -140,7 +140,7 @@ def test_a_photograph_with_ground_truth_and_a_box(tmp_path, capsys):
 
 
 def test_a_run_that_is_killed_during_its_curves_leaves_the_map(tmp_path):
-    """A real kill, as soon as the map is on the disk; what it leaves reproduces itself, and the next run takes its place."""
+    """A real kill as soon as the map is on disk; the folder reproduces the map, and the next run replaces it."""
     out, picture = tmp_path / "out", photo(tmp_path / "street.png", 240, 320)
     words = ["explain", str(picture), "--target", "car", "--region", "all", "--set", "size=200", "--set", "stride=200"]
     process = subprocess.Popen(
@@ -180,7 +180,7 @@ def test_without_curves_nothing_speaks_of_them_and_the_lines_make_the_same(tmp_p
     lines = (out / "reproduce.py").read_text()
     assert "perturb.curves" not in lines
     made: dict[str, object] = {}
-    exec(lines.replace('"out"', f'"{again}"').replace("PATH OF YOUR PICTURE", str(picture)), made)
+    exec(lines.replace('"out"', f'"{again}"').replace("PATH OF YOUR IMAGE", str(picture)), made)
     assert {path.name for path in again.iterdir()} == set(FILES) - {"curves.csv"}
     assert (again / "heatmap.npy").read_bytes() == (out / "heatmap.npy").read_bytes()
     result = made["result"]
@@ -242,7 +242,7 @@ def test_bfloat16_is_told_and_stands_in_the_lines_that_make_it_again(tmp_path, c
     ("arguments", "words"),
     [
         (("explain", "no-such.png", "--target", "car"), "no picture at 'no-such.png'"),
-        (("explain", "darkcar", "--target", "car"), "no picture file and no sample 'darkcar'; the samples are"),
+        (("explain", "darkcar", "--target", "car"), "no image file and no sample 'darkcar'; the samples are"),
         (("explain", "rain", "--target", "unicorn"), "no class 'unicorn'"),
         (("explain", "rain", "--target", "car", "--method", "magic"), "no method 'magic'"),
         (("explain", "rain", "--target", "car", "--segmenter", "x"), "no segmenter 'x'"),

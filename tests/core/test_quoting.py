@@ -372,7 +372,7 @@ def test_a_network_whose_class_name_is_code_runs_nothing_and_is_reproduced(tmp_p
     for index, script in enumerate(scripts):
         where = tmp_path / f"again{index}"
         where.mkdir()
-        told = script.replace("PATH OF YOUR PICTURE", str(photo)).replace('"net.onnx"', python_literal(str(network)))
+        told = script.replace("PATH OF YOUR IMAGE", str(photo)).replace('"net.onnx"', python_literal(str(network)))
         (where / "reproduce.py").write_text(told)
         done = subprocess.run(
             [sys.executable, "reproduce.py"],
@@ -389,7 +389,7 @@ def test_a_network_whose_class_name_is_code_runs_nothing_and_is_reproduced(tmp_p
             assert_allclose(np.load(where / "out" / "heatmap.npy"), np.load(out / "heatmap.npy"), atol=1e-6)
 
     shown = shlex.split(command_line(result))
-    shown[shown.index("PATH_OF_YOUR_PICTURE")], shown[shown.index("net.onnx")] = str(photo), str(network)
+    shown[shown.index("PATH_OF_YOUR_IMAGE")], shown[shown.index("net.onnx")] = str(photo), str(network)
     shown[shown.index("out")] = str(tmp_path / "from_line")
     assert main(shown[3:]) == 0
     capsys.readouterr()
@@ -406,7 +406,7 @@ def test_a_command_line_names_any_class(name, tmp_path, capsys):
     (tmp_path / "net.onnx").write_bytes(segmenter.data)
     np_pixels = (result.image.pixels * 255).round().astype(np.uint8)
     PIL.Image.fromarray(np_pixels).save(tmp_path / "a.png")
-    shown[shown.index("PATH_OF_YOUR_PICTURE")] = str(tmp_path / "a.png")
+    shown[shown.index("PATH_OF_YOUR_IMAGE")] = str(tmp_path / "a.png")
     shown[shown.index("net.onnx")] = str(tmp_path / "net.onnx")
     shown[shown.index("out")] = str(tmp_path / "made")
     assert main(shown[3:]) == 0, capsys.readouterr().err

@@ -326,7 +326,7 @@ def test_the_written_lines_ask_for_a_network_that_nothing_loads():
     result = perturb.explain(picture(20, 24), network(), perturb.Target("a", region="all"), size=6, stride=6)
     lines = perturb.export.writer.python_lines(result)
     assert 'segmenter = your_segmenter("Changeable")' in lines
-    given = lines.replace('perturb.load_image("PATH OF YOUR PICTURE", max_side=24)', "given_image").replace(
+    given = lines.replace('perturb.load_image("PATH OF YOUR IMAGE", max_side=24)', "given_image").replace(
         'result, "out"', "result, out"
     )
     again = {"your_segmenter": lambda _: network(), "given_image": picture(20, 24)}

@@ -115,7 +115,7 @@ def test_classes_are_matched_by_name_whatever_their_order():
 
 def test_a_shared_region_keeps_its_pixels_and_takes_the_other_segmenters_class():
     class Backwards(DarkIsObject):
-        """The same with its classes the other way round, and a little harder to convince."""
+        """The same with its classes in reverse order, and a slightly higher threshold."""
 
         def __init__(self):
             super().__init__()
@@ -172,7 +172,7 @@ def test_differences_of_results_say_their_unit_and_refuse_what_cannot_be_subtrac
     found, _ = difference_of(rise, results["a"], "max")
     centred = rise.heatmap.astype(float) - np.float32(rise.neutral)
     assert_allclose(found + normalise(results["a"].heatmap, "max"), centred / np.abs(centred).max(), atol=1e-5)
-    with pytest.raises(perturb.SettingError, match="Only maps of one picture"):
+    with pytest.raises(perturb.SettingError, match="Only maps of one image"):
         difference_of(results["a"], results["elsewhere"])
 
 
@@ -180,7 +180,7 @@ def test_every_mismatch_is_a_sentence(results):
     assert mismatches(results["a"], results["b"]) == []
     told = mismatches(results["a"], results["box"])
     assert [sentence.split(" differ")[0] for sentence in told] == ["The segmenters", "The regions"]
-    assert "1,350 and 270 pixels; 20% of either in both" in told[1]
+    assert "1,350 and 270 pixels; IoU 20%" in told[1]
     assert [sentence.split(" differ")[0] for sentence in mismatches(results["a"], results["iou"])] == ["The units"]
     assert [sentence.split(" differ")[0] for sentence in mismatches(results["b"], results["elsewhere"])] == [
         "The pictures"

@@ -1,4 +1,4 @@
-"""A heavy network is met with what it will take, before it is run."""
+"""Estimates of the cost of a run, and the advice for heavy networks."""
 
 import re
 import time
@@ -181,4 +181,4 @@ def test_the_command_line_says_it_before_the_work(tmp_path, capsys):
         del perturb.SEGMENTERS["slow"]
     told = capsys.readouterr().err
     assert re.search(r"^one pass took 3\.\d s; 4 for the map and 97 for its curves take about [56] min;", told)
-    assert "what makes it shorter: a larger stride or a smaller image" in told
+    assert "to shorten it: a larger stride or a smaller image" in told

@@ -1,4 +1,4 @@
-"""Many pictures into one table: what is skipped, what a kill leaves behind, and what the means say."""
+"""Evaluations: what is skipped, what an interrupted run leaves behind, and the means over images."""
 
 import json
 import os
@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import textwrap
 import time
 
 import filelock
@@ -42,7 +43,7 @@ def dark(monkeypatch):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Two good pictures, a broken one, one without an object, and a file that is no picture."""
+    """Two valid images, a damaged one, one without an object, and a file that is not an image."""
     where = tmp_path / "pictures"
     where.mkdir()
     pixels = (dark_square().pixels * 255).astype(np.uint8)
@@ -171,7 +172,7 @@ def test_another_plan_or_other_files_are_never_mixed_into_a_folder(folder, tmp_p
 def test_mistakes_are_found_before_the_work(folder, tmp_path, capsys):
     out = str(tmp_path / "out")
     for words, message in (
-        (["nowhere"], "There is no folder, picture or sample 'nowhere'"),
+        (["nowhere"], "There is no folder, image file or sample 'nowhere'"),
         (["samples", "--methods", "oclusion"], "Did you mean 'occlusion'?"),
         (["samples", "--metrics", "auc"], "There is no metric 'auc'"),
         (["samples", "--methods", "rise", "--set", "size=3"], "names no method"),
@@ -182,11 +183,11 @@ def test_mistakes_are_found_before_the_work(folder, tmp_path, capsys):
         assert main(["evaluate", *words, "--out", out]) == 2
         assert message in capsys.readouterr().err
     (tmp_path / "empty").mkdir()
-    with pytest.raises(perturb.SettingError, match="holds no picture"):
+    with pytest.raises(perturb.SettingError, match="contains no image"):
         pictures_in(str(tmp_path / "empty"))
     for good in ("a.png", "b.png", "bright.png"):
         (folder / good).unlink()
-    with pytest.raises(perturb.SettingError, match=r"1 of 1 pictures were skipped; the first one, .*broken.png"):
+    with pytest.raises(perturb.SettingError, match=r"1 of 1 images were skipped; the first one, .*broken.png"):
         evaluate(plan(folder), tmp_path / "none")
 
 
@@ -250,7 +251,7 @@ def test_an_onnx_file_is_evaluated_like_the_segmenter_that_it_holds(folder, tmp_
         ("drak", [], "There is no segmenter 'drak'"),
         ("dark", ["scale=unit"], "none of the segmenters is one"),
         ("nowhere.onnx", ["scale=unit"], "'nowhere.onnx' cannot be read"),
-        ("a/net.onnx,b/net.onnx", ["scale=unit"], "Two of the segmenters are called 'net.onnx'"),
+        ("a/net.onnx,b/net.onnx", ["scale=unit"], "Two of the segmenters have the name 'net.onnx'"),
         ("a/net.onnx", ["scale=metres"], "scale"),
         ("a/net.onnx", ["scale=unit", "name=x"], "An ONNX segmenter has no setting 'name'"),
     ],
@@ -412,7 +413,7 @@ def test_files_that_cannot_be_read_are_sentences(folder, tmp_path):
 
 
 def test_a_second_run_on_a_folder_is_told_who_holds_it_until_that_run_ends(tmp_path, capsys):
-    """Two real processes; the first one is killed, and then a third one may go on."""
+    """Two real processes; the first one is killed, and a third one then resumes."""
     out, photo = tmp_path / "out", tmp_path / "street.png"
     pixels = PIL.Image.fromarray((perturb.sample("quiet-street").pixels * 255).round().astype(np.uint8))
     pixels.resize((120, 90)).save(photo)
@@ -452,7 +453,7 @@ def test_a_lock_that_says_nothing_is_no_defect(folder, tmp_path):
     for text in (b"", b"[]", b"\0", b'{"pid": "x"}'):
         with lock:
             (out / "evaluation.lock").write_bytes(text)
-            with pytest.raises(perturb.ExportError, match="it has not said who it is"):
+            with pytest.raises(perturb.ExportError, match="an unknown process"):
                 evaluate(plan(folder), out)
 
 
@@ -565,3 +566,57 @@ def test_a_batch_is_as_large_as_was_asked_for(folder, tmp_path, monkeypatch):
         evaluate(plan(folder, classes=("object",)), tmp_path / f"{batch}", batch=batch)
         assert max(sizes) == batch
         assert sizes.count(batch) > len(sizes) / 2
+
+
+def test_the_estimate_counts_the_passes_that_are_run(folder, tmp_path, monkeypatch, capsys):
+    segmenter = DarkIsObject()
+    monkeypatch.setitem(SEGMENTERS, "dark", SegmenterEntry("dark", "", lambda device: segmenter))
+    small = {"occlusion": {"size": 9, "stride": 6}, "rise": {"masks": 20}}
+    chosen = plan(
+        folder, methods=("occlusion", "rise"), metrics=("deletion_auc", "drop_s_flat", "gini"), settings=small
+    )
+
+    def passes(out):
+        before = []
+        evaluate(chosen, out, started=lambda work: before.append((work, segmenter.pictures)))
+        ((work, pictures),) = before
+        return work, segmenter.pictures - pictures
+
+    work, counted = passes(tmp_path / "out")
+    assert (work.rows, work.forwards) == (5 * (2 + len(CONTROLS)), counted)
+    assert work.seconds > 0
+    cells = tmp_path / "out" / "cells.jsonl"
+    cells.write_bytes(b"".join(cells.read_bytes().splitlines(keepends=True)[:-2]))
+    work, counted = passes(tmp_path / "out")
+    assert (work.rows, work.forwards) == (2, counted)
+    assert passes(tmp_path / "out") == ((0, 0, 0), 0)
+
+    words = ["evaluate", str(folder / "a.png"), "--segmenters", "dark", "--methods", "rise", "--set", "rise.masks=20"]
+    words += ["--classes", "object", "--metrics", "gini", "--out", str(tmp_path / "line")]
+    assert main(words) == 0
+    # 20 masks and the clean image for the map, the target and the metrics; the controls take none.
+    assert f"{1 + len(CONTROLS)} rows to compute: 23 passes take at most about 1 s" in capsys.readouterr().err
+
+
+def test_a_factory_is_evaluated_like_the_segmenter_that_it_returns(folder, tmp_path, monkeypatch, capsys):
+    code = """
+        from tests.analytic import DarkIsObject
+
+        def named():
+            segmenter = DarkIsObject()
+            segmenter.name = "of a factory"
+            return segmenter
+    """
+    (tmp_path / "evaluated_nets.py").write_text(textwrap.dedent(code))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    words = ["evaluate", str(folder / "a.png"), "--segmenters", "dark,evaluated_nets:named", "--methods", "occlusion"]
+    words += ["--set", "occlusion.size=9", "--set", "occlusion.stride=6", "--metrics", "deletion_auc,gini"]
+    assert main([*words, "--out", "out"]) == 0
+    capsys.readouterr()
+    table = pd.read_parquet("out/table.parquet")
+    own, twin = (table[table["segmenter"] == name].reset_index(drop=True) for name in ("of a factory", "dark"))
+    assert len(own) == 2 * (1 + len(CONTROLS))
+    assert_frame_equal(own.drop(columns="segmenter"), twin.drop(columns="segmenter"))
+    assert main(["evaluate", str(folder / "a.png"), "--segmenters", "no_such_nets:named", "--out", "other"]) == 2
+    assert "The module 'no_such_nets' of 'no_such_nets:named' cannot be imported" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""A comparison as files: what they hold, and that the lines in them make it again."""
+"""A comparison as files: their content, and that their code reproduces it."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""A report is one file that needs nothing else: checked by reading it with a strict parser, and by its own numbers."""
+"""A report is one self-contained file, checked with a strict parser and by its own numbers."""
 
 import base64
 import io

@@ -1,4 +1,4 @@
-"""The shell line of a result: written beside it, the same wherever it is shown, and it makes the map again."""
+"""The shell command of a result: written beside it, the same wherever it is shown, and it reproduces the map."""
 
 import shlex
 import stat
@@ -56,7 +56,7 @@ def test_the_line_in_the_saved_folder_makes_the_map_again(side, photograph, tmp_
     folder = perturb.save(result, tmp_path / "first")
     line = (folder / "reproduce.sh").read_text()
     assert line == f"{command_line(result)}\n"
-    places = {"PATH_OF_YOUR_PICTURE": photograph, "PATH_OF_ITS_MASK": mask}
+    places = {"PATH_OF_YOUR_IMAGE": photograph, "PATH_OF_ITS_MASK": mask}
     assert_array_equal(again(line, monkeypatch, tmp_path, **places), result.heatmap)
     assert line in (tmp_path / "out" / "reproduce.sh").read_text(), "the second result says the same"
     capsys.readouterr()

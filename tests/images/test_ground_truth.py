@@ -172,7 +172,7 @@ def test_the_command_line_takes_the_segmenters_colours_and_the_lines_ask_for_the
     assert record["image"]["truth"] == digest_of(labels)
     lines = (tmp_path / "out" / "reproduce.py").read_text()
     PIL.Image.fromarray(labels).save(tmp_path / "indices.png")
-    lines = lines.replace("PATH OF YOUR PICTURE", str(tmp_path / "street.png")).replace('"out"', f'"{tmp_path}/again"')
+    lines = lines.replace("PATH OF YOUR IMAGE", str(tmp_path / "street.png")).replace('"out"', f'"{tmp_path}/again"')
     exec(
         compile(lines.replace("PATH OF ITS MASK OF CLASS INDICES", str(tmp_path / "indices.png")), "lines", "exec"), {}
     )
@@ -267,7 +267,7 @@ def test_explain_and_its_lines_take_an_ignored_index(street, capsys):
     assert_array_equal(np.load(street / "out" / "heatmap.npy"), heatmap)
 
     lines = (street / "out" / "reproduce.py").read_text().replace('"out"', repr(str(street / "again")))
-    lines = lines.replace("PATH OF YOUR PICTURE", str(street / "street.png"))
+    lines = lines.replace("PATH OF YOUR IMAGE", str(street / "street.png"))
     exec(compile(lines.replace("PATH OF ITS MASK OF CLASS INDICES", str(void)), "lines", "exec"), {})
     assert_array_equal(np.load(street / "again" / "heatmap.npy"), heatmap)
     capsys.readouterr()
@@ -284,7 +284,7 @@ def test_the_command_of_a_page_takes_an_ignored_index(street, capsys):
     )
     words = shlex.split(command_line(result))
     paths = {
-        "PATH_OF_YOUR_PICTURE": str(street / "street.png"),
+        "PATH_OF_YOUR_IMAGE": str(street / "street.png"),
         "PATH_OF_ITS_MASK": str(mask),
         "out": str(street / "o"),
     }
@@ -338,7 +338,7 @@ def test_an_evaluation_leaves_ignored_pixels_out_and_is_not_taken_up_with_others
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--ignore-index", "11"], "'--ignore-index 11' belongs to a mask"),
+        (["--ignore-index", "11"], "'--ignore-index 11' applies to ground truth"),
         (["--truth", "mask.png", "--ignore-index", "void"], "expected a whole number, such as 11"),
         (["--truth", "mask.png", "--ignore-index", "1.5"], "expected a whole number, such as 11"),
     ],

@@ -1,4 +1,4 @@
-"""Layers, the tail of a network, and Seg-Ablation-CAM: against closed forms and against whole passes, channel by channel."""
+"""Layers, the sub-network downstream of one, and Seg-Ablation-CAM: against closed forms and against whole passes."""
 
 import threading
 
@@ -29,7 +29,7 @@ BUILDERS = (
 
 
 class Linear(nn.Module):
-    """Six channels at half the picture's size, a head that is linear in them; channel 5 is zero all over."""
+    """Six channels at half the size of the image, and a head that is linear in them; channel 5 is zero everywhere."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class Linear(nn.Module):
 
 
 class Odd(nn.Module):
-    """What makes layers awkward: control flow, a layer used twice, one that is unused, a tuple, a number for a picture."""
+    """Difficult layers: control flow, a layer used twice, an unused one, a tuple, a number per image."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -88,7 +88,7 @@ class InPlace(nn.Module):
 
 
 class Handed(nn.Module):
-    """A block that hands its input on, which is used beside it."""
+    """A block with an identity op, whose input is also used elsewhere."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -107,7 +107,7 @@ class Pass(nn.Module):
 
 
 class Out(nn.Module):
-    """torchvision's segmenters answer with a dictionary."""
+    """Like torchvision's segmenters, returns a dictionary."""
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
@@ -140,7 +140,7 @@ def explained(image, segmenter, target="thing", *, region="all", score="logit", 
 
 
 def settle(net):
-    """Fit the normalisation to noise: without it random weights shrink the signal of a deep network to nothing."""
+    """Fit the batch norms to noise; otherwise random weights shrink the signal of a deep network to almost 0."""
     for module in net.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = None  # the mean over the passes
@@ -152,7 +152,7 @@ def settle(net):
 
 
 def dense(segmenter, image, layer, channels, factor=0.0):
-    """The textbook: a hook that replaces the layer's whole output, the whole network, one channel at a time."""
+    """The oracle: a hook replaces the layer's whole output, and the whole network is run for one channel at a time."""
     batch = torch.from_numpy(image.pixels.transpose(2, 0, 1).copy())[None]
     module = dict(segmenter.module.named_modules())[layer]
     results = []
@@ -188,7 +188,7 @@ def streets():
 
 @pytest.fixture(scope="module")
 def scene():
-    """A piece of a sample, its sides no multiples of the network's stride."""
+    """A crop of a sample whose sides are not multiples of the network's stride."""
     image = perturb.sample("rain")
     return perturb.images.image.image_from_pixels(image.pixels[150:255, 200:345], name="a piece of rain")
 
@@ -223,7 +223,7 @@ def test_the_default_layer_is_the_last_wide_one_before_the_logits(streets, scene
     assert choose(streets, scene) == "decoder3"
     assert choose(segmenter_of(Linear()), picture(8, 10)) == "act"  # none is wide: the last of the widest
     assert choose(streets, scene, "stem") == "stem"
-    with pytest.raises(perturb.SettingError, match="no layer of maps before its logits"):
+    with pytest.raises(perturb.SettingError, match="no layer with feature maps before its logits"):
         choose(segmenter_of(nn.Sequential(nn.Conv2d(3, 3, 1))), picture(4, 4))
 
 
@@ -486,7 +486,7 @@ def test_cells_belong_to_a_region_by_their_larger_part():
 
 
 def test_a_padded_picture_gives_the_map_of_the_picture(streets, scene):
-    """Cells cover what the network saw: the padding is cut off the map, and does not squeeze it."""
+    """Cells cover the padded input: the padding is cropped from the map rather than squeezed into it."""
     target = {"target": "road", "region": "box:20,60,90,100", "layer": "decoder1.mix"}
     padded = np.pad(scene.pixels, ((0, 7), (0, 15), (0, 0)), mode="edge")
     for ablation in ("full", "foreground", "background"):

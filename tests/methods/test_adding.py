@@ -1,4 +1,4 @@
-"""A method is one class and one name in METHODS: the library and the command line take everything else from the class."""
+"""A method is one class and one entry in METHODS; the library and the command line read the rest from the class."""
 
 import json
 

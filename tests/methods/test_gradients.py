@@ -1,4 +1,4 @@
-"""Gradient methods: against captum, by hand, by brute force; and that they leave the network as it was."""
+"""Gradient methods against captum, values computed by hand and brute force; they leave the network unchanged."""
 
 import threading
 import warnings
@@ -41,7 +41,7 @@ BOX = perturb.Target("thing", region="box:3,2,15,11")
 
 
 class Net(nn.Module):
-    """Half the picture's size inside; which kind of ReLU it uses makes no difference to what it computes."""
+    """A network with features at half the size of the image; the kind of ReLU does not change its output."""
 
     def __init__(self, relu="module") -> None:
         super().__init__()
@@ -80,7 +80,7 @@ def explained(method, segmenter=None, *, image=None, target=BOX, **options):
 
 
 def linear(weights):
-    """S = Σ w·x by the author's own code, which says that it can be differentiated."""
+    """S = Σ w·x in custom code that declares itself differentiable."""
     segmenter = Additive(weights)
     segmenter.abilities = frozenset({"gradients"})
     return segmenter
@@ -194,7 +194,7 @@ def test_integrated_gradients_add_up_to_the_rise_of_the_score(score):
 
 @pytest.fixture(params=["logit", "probability"])
 def subject(request):
-    """A network, a picture, its score as captum wants it, and the target."""
+    """A network, an image, its score in captum's form, and the target."""
     image, segmenter = picture(H, W), segmenter_of(mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.25))
     target = perturb.Target("thing", region="box:3,2,15,11", score=request.param)
     return image, segmenter, Scored(segmenter, explained("saliency", segmenter, target=target).frozen), target
@@ -385,7 +385,7 @@ def test_a_layer_that_cannot_be_is_answered_in_words(method):
 
 
 def test_a_layers_gradient_is_that_of_its_output_alone():
-    """A block that hands its input on, which is used beside it, and worked on in place afterwards."""
+    """A block with an identity op, whose input is also used elsewhere and then modified in place."""
 
     class Handed(nn.Module):
         def __init__(self):
@@ -422,7 +422,7 @@ def test_every_kind_of_relu_gives_the_same_map(method, relu):
 
 
 def test_a_relu_beside_a_skip_connection_is_guided_alone():
-    """S = Σ relu(x) − 2x at x > 0: the way through the ReLU brings +1, the one beside it −2, and neither is dropped."""
+    """S = Σ relu(x) − 2x at x > 0: the path through the ReLU contributes +1, the other −2, and neither is dropped."""
 
     class Skip(nn.Module):
         def forward(self, x):
@@ -465,7 +465,7 @@ def test_guided_maps_carry_their_warnings():
 
 
 class Broken(nn.Module):
-    """Networks of which no gradient, or no guided one, can be had."""
+    """Networks without a gradient, or without a guided one."""
 
     def __init__(self, kind):
         super().__init__()

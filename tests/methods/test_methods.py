@@ -39,7 +39,7 @@ RUNS = {
 
 
 def picture(height, width, seed=0):
-    """Coarse blotches under a little noise: superpixels need something to follow."""
+    """Coarse patches with a little noise, so that superpixels have edges to follow."""
     draw = np.random.default_rng(seed)
     coarse = cv2.resize(draw.random((4, 6, 3), dtype=np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
     noise = 0.05 * draw.random((height, width, 3), dtype=np.float32)
@@ -51,7 +51,7 @@ def weights(height=H, width=W):
 
 
 def convolutions(seed=0):
-    """Nothing adds up in here."""
+    """A score that is not additive."""
     torch.manual_seed(seed)
     module = torch.nn.Sequential(
         torch.nn.Conv2d(3, 8, 7, padding=3, stride=2),
@@ -63,7 +63,7 @@ def convolutions(seed=0):
 
 
 class Parity(perturb.Segmenter):
-    """The score only says whether an even number of the segments is hidden, which no sum can."""
+    """The score is the parity of the number of hidden segments, which no additive model fits."""
 
     def __init__(self, labels):
         super().__init__("parity", classes=["thing", "rest"])

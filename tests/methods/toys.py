@@ -1,4 +1,4 @@
-"""Two methods that are not built in, as somebody would add them: one that hides pixels and one that takes gradients."""
+"""Two methods that are not built in: one that hides pixels and one that uses gradients."""
 
 from typing import ClassVar
 

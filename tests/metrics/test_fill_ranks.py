@@ -53,7 +53,7 @@ def test_ranks_and_their_correlation_by_hand():
     assert found.differs
     assert found.best == (("a",), ("b",))
     assert found.statement == (
-        "Which map is best by deletion depends on what hides the pixels: a under Gaussian blur (rank 2 under noisy linear "
+        "Which map is best by deletion depends on the fill: a under Gaussian blur (rank 2 under noisy linear "
         "imputation), b under noisy linear imputation (rank 2 under Gaussian blur); rank correlation ρ = 0.60 over 4 methods."
     )
 
@@ -62,7 +62,7 @@ def test_maps_within_a_hundredth_of_the_best_share_the_first_place():
     found = only(made_of([0.100, 0.109, 0.3], [0.508, 0.500, 0.6]))
     assert not found.differs
     assert found.best == (("a", "b"), ("b", "a"))
-    assert "both fills put a and b first or within 0.01 of it" in found.statement
+    assert "both fills rank a and b first or within 0.01 of the first" in found.statement
     assert only(made_of([0.100, 0.111, 0.3], [0.511, 0.500, 0.6])).differs
 
 

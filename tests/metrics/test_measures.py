@@ -42,7 +42,7 @@ def test_agreement_of_identical_reversed_and_constant_maps():
     ("heatmap", "words"),
     [
         (np.zeros((3, 4)), r"got shape \(3, 4\).*expected numbers of shape \(4, 3\)"),
-        (np.full((4, 3), np.nan), "not finite"),
+        (np.full((4, 3), np.nan), "NaN or infinite"),
         (np.full((4, 3), "a"), "expected numbers"),
     ],
 )

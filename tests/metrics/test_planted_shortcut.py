@@ -1,4 +1,4 @@
-"""Known answers: whether a map finds the cue, by hand, and the proof that the twins differ in what they use."""
+"""The planted shortcut: `cue_found` against values computed by hand, and the intervention on both networks."""
 
 import hashlib
 import json

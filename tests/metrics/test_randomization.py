@@ -1,4 +1,4 @@
-"""Randomised weights and other seeds: the copy forgets, the segmenter does not."""
+"""The parameter randomization test and other seeds; only a copy of the segmenter is changed."""
 
 import numpy as np
 import pytest
@@ -92,7 +92,7 @@ def test_mistakes_are_sentences():
         reseed(explained(), seeds=0)
     bare = perturb.TorchSegmenter(nn.Upsample(scale_factor=1), classes=["r", "g", "b"])
     result = perturb.explain(dark_square(), bare, perturb.Target("r", region="all"), size=9, stride=9)
-    with pytest.raises(perturb.SegmenterError, match="no weights to draw anew"):
+    with pytest.raises(perturb.SegmenterError, match="no weights to randomize"):
         randomise(result)
 
 

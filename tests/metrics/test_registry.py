@@ -1,4 +1,4 @@
-"""Every metric has a whole card and costs what it says; one more is a class and its entry in the registry."""
+"""Every metric has a complete card with its true cost; a new one is a class and an entry in the registry."""
 
 import json
 import re
@@ -17,11 +17,13 @@ from tests.metrics.toy import toy
 __all__ = ["toy"]  # a fixture
 
 COSTS = {
-    **dict.fromkeys(("deletion_auc", "insertion_auc", "deletion_iou_auc", "insertion_iou_auc"), (39, "half of 39")),
+    **dict.fromkeys(
+        ("deletion_auc", "insertion_auc", "deletion_iou_auc", "insertion_iou_auc"), (39, "39 for deletion")
+    ),
     **dict.fromkeys(("random_deletion_auc", "random_insertion_auc"), (58, "58")),
-    **dict.fromkeys(("road_morf", "road_lerf", "road_combined"), (18, "9 an order")),
+    **dict.fromkeys(("road_morf", "road_lerf", "road_combined"), (18, "9 per order")),
 }
-"""Forward passes of a metric on its own, and what its card says of them."""
+"""Forward passes of a metric on its own, and the beginning of the text on its card."""
 
 
 def test_every_metric_has_a_whole_card_and_the_command_line_lists_it(capsys):

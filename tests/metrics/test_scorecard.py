@@ -1,4 +1,4 @@
-"""Metrics that hide pixels, on models whose answers are known, and maps compared with their controls."""
+"""Metrics that hide pixels, on models with known values, and maps compared with the controls."""
 
 from dataclasses import replace
 

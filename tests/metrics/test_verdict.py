@@ -1,4 +1,4 @@
-"""When curves speak for a map: hand-worked curves on both sides of each limit, untrained networks, and a trained one."""
+"""Verdicts: hand-made curves on both sides of each limit, untrained networks, and a trained one."""
 
 import dataclasses
 

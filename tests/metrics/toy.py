@@ -1,4 +1,4 @@
-"""A metric of nobody's, as somebody would add one: a class in a file, and its entry in the registry."""
+"""A metric that is not built in: a class, and its entry in the registry."""
 
 import numpy as np
 import pytest

@@ -17,7 +17,7 @@ def test_a_gradient_map_is_shown_for_what_it_is():
     assert not app.error
     text = words(app)
     assert "2 forward and backward passes for the map and 97 for its curves" in text
-    assert "How strongly the score answers to a small change of a pixel" in text
+    assert "How strongly the score responds to a small change of a pixel" in text
     assert "logit for a step from black to white" in text
     assert "of the pixels lie beyond the scale" in text
     assert "Probe one perturbation" not in text, "nothing is hidden, so there is nothing to probe"

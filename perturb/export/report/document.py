@@ -1,7 +1,7 @@
-"""A report: several runs, with notes, as one HTML file that needs nothing else, and as a zip of their raw numbers.
+"""A report: several runs with notes, as one self-contained HTML file and as a zip of their raw numbers.
 
-The file holds no script and refers to nothing outside itself but the links that open a run again; whatever a visitor
-typed or a file was called is escaped.
+The HTML file contains no script and no external reference except the links that open a run again. User input and file
+names are escaped.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ TEMPLATES = templates(Path(__file__).parent)
 
 @dataclass(frozen=True, eq=False)
 class Plate:
-    """A picture of a report.
+    """An image in a report, with its caption.
 
     Attributes:
-        title: above it.
-        png: the file.
-        alt: what it shows, in words.
-        text: below it.
-        bar: limit, unit and whether it is signed, of the colour bar; None without.
+        title: above the image.
+        png: the image as a PNG file.
+        alt: text alternative.
+        text: caption below the image.
+        bar: limit, unit and sign of the colour bar; None for no colour bar.
         legend: name, colour as `#rrggbb` and share in [0, 1] of each class.
     """
 
@@ -42,7 +42,7 @@ class Plate:
 
 @dataclass(frozen=True, eq=False)
 class Chart:
-    """Lines of a report, over the share of pixels."""
+    """A line chart in a report; the x axis is the fraction of pixels."""
 
     title: str
     lines: tuple[Line, ...]
@@ -53,7 +53,7 @@ class Chart:
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Rows of a report, as text."""
+    """A table in a report, with cells as text."""
 
     title: str
     header: tuple[str, ...]
@@ -62,19 +62,19 @@ class Table:
 
 @dataclass(frozen=True, eq=False)
 class Item:
-    """One run of a report.
+    """One run in a report.
 
     Attributes:
-        title: what it is.
-        plates, charts, tables: what is shown, in this order.
+        title: heading of the run.
+        plates, charts, tables: the content, in this order.
         record: settings, digests and versions, as plain data.
-        files: makes its raw files by name, for the zip.
-        code: the Python lines that make it again; empty if there are none.
-        command: the shell line that does; empty if there is none.
-        link: opens it again in the browser.
-        sentences: what a reader should know.
-        note: what the visitor wrote about it.
-        unused: dotted names in the record that say nothing of this run; the page leaves them out, the zip does not.
+        files: computes its raw files by name, for the zip.
+        code: Python code that reproduces it; empty if there is none.
+        command: shell command that reproduces it; empty if there is none.
+        link: URL that opens it again.
+        sentences: remarks for the reader.
+        note: the user's own note.
+        unused: dotted names in the record that do not affect this run; the HTML leaves them out, the zip keeps them.
     """
 
     title: str
@@ -95,9 +95,9 @@ def report_html(title: str, items: Sequence[Item], date: str = "") -> str:
     """The report as one HTML file, UTF-8.
 
     Args:
-        title: of the whole.
-        items: in their order; none gives a report that says so.
-        date: when it was made, in words; left out if empty.
+        title: of the report.
+        items: the runs, in order; a report without runs says so.
+        date: date of the report, as text; left out if empty.
     """
     page = TEMPLATES.get_template("report.html.jinja").render(
         title=title.strip() or "Report",
@@ -112,7 +112,7 @@ def report_html(title: str, items: Sequence[Item], date: str = "") -> str:
 
 
 def report_zip(title: str, items: Sequence[Item], date: str = "") -> bytes:
-    """The raw arrays, curves and settings of every run in a folder of its own, with the report and `report.json`."""
+    """A zip archive with the report, `report.json`, and a folder of raw arrays, curves and settings for each run."""
     files = {"report.html": report_html(title, items, date).encode()}
     folders = [f"{number:02d}-{file_name(item.title.lower())}" for number, item in enumerate(items, 1)]
     for folder, item in zip(folders, items, strict=True):

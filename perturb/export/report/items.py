@@ -1,4 +1,4 @@
-"""What a report says about a run: its pictures, curves and numbers, made from the result."""
+"""The items of a report: the images, charts and tables of a result, a comparison, a study or a page."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ WHITE, DARK, MASK_COLOUR = (255, 255, 255), (20, 20, 20), (255, 0, 200)
 
 
 def item_of(result: Attribution, link: str = "", shown: str = "score", curves: Curves | None = None) -> Item:
-    """A run for a report: the picture with its region, the segmentation, the map, its curves, and how to make it again.
+    """A result as an item: the image with its region, the segmentation, the map, its curves, and how to reproduce it.
 
     Args:
         result: from `perturb.explain`.
-        link: opens it again.
-        shown: a map to show beside the score's, by its name in `result.maps`.
+        link: URL that opens it again.
+        shown: name in `result.maps` of a second map to show.
         curves: of its map, to show and to write; none by default.
     """
     image, frozen, segmenter = result.image, result.frozen, result.segmenter
@@ -54,7 +54,7 @@ def item_of(result: Attribution, link: str = "", shown: str = "score", curves: C
     legend = _legend(frozen.labels, segmenter.classes, segmenter.palette)
     plates = [
         Plate(
-            "Picture",
+            "Image",
             png(canvas),
             f"{image.name}; the explained region is outlined",
             f"Outlined: the explained region, {int(frozen.region.sum()):,} pixels. {' '.join(image.notes)}".strip(),
@@ -84,26 +84,26 @@ def item_of(result: Attribution, link: str = "", shown: str = "score", curves: C
 
 
 def item_of_comparison(made: Faithfulness, image: Image, label: str, link: str = "") -> Item:
-    """A comparison of maps for a report: every map on its own scale, and the table of all metrics.
+    """A comparison of maps as an item: every map on its own scale, and the table of all metrics.
 
     Args:
         made: from `perturb.compare`.
-        image: whose maps they are.
+        image: the image of the maps.
         label: the class that they explain.
-        link: opens it again.
+        link: URL that opens it again.
     """
     plates = []
-    for judged in made.maps:
-        limit = readable_limit(judged.heatmap)
-        painted = overlay(image.pixels, judged.heatmap, limit=limit, signed=judged.signed)
-        bar = (limit, "in the map's own unit" + _beyond(judged.heatmap, limit), judged.signed)
-        title = f"{judged.name} ({judged.kind})"
-        plates.append(Plate(title, png(painted), f"Map of {judged.name}", " ".join(judged.notes), bar))
+    for scored in made.maps:
+        limit = readable_limit(scored.heatmap)
+        painted = overlay(image.pixels, scored.heatmap, limit=limit, signed=scored.signed)
+        bar = (limit, "in the map's own unit" + _beyond(scored.heatmap, limit), scored.signed)
+        title = f"{scored.name} ({scored.kind})"
+        plates.append(Plate(title, png(painted), f"Map of {scored.name}", " ".join(scored.notes), bar))
     rows = tuple(
-        (f"{METRICS[name].title} {METRICS[name].arrow}".strip(), *(_cell(judged.values[name]) for judged in made.maps))
+        (f"{METRICS[name].title} {METRICS[name].arrow}".strip(), *(_cell(scored.values[name]) for scored in made.maps))
         for name in made.maps[0].values
     )
-    names = tuple(judged.name for judged in made.maps)
+    names = tuple(scored.name for scored in made.maps)
     return Item(
         title=f"{label} on {image.name}: {len(made.methods)} maps compared",
         plates=tuple(plates),
@@ -122,7 +122,7 @@ def item_of_comparison(made: Faithfulness, image: Image, label: str, link: str =
 
 
 def item_of_study(made: Study, link: str = "") -> Item:
-    """An occlusion study for a report: all maps on one scale, and the table of all occluders."""
+    """An occlusion study as an item: all maps on one scale, and the table of all occluders."""
     first = made.trials[0].result
     names = ", ".join(trial.name for trial in made.trials)
     record = first.as_dict()
@@ -150,13 +150,14 @@ def item_of_study(made: Study, link: str = "") -> Item:
 def item_of_arrays(
     title: str, arrays: Mapping[str, npt.NDArray[Any]], image: Image, segmenter: Segmenter, link: str = ""
 ) -> Item:
-    """Whatever a page shows of a picture, for a report: each array of the picture's size as a picture.
+    """Arrays that a page shows, as an item: each array of the size of the image becomes an image.
 
     Args:
         title: of the item.
-        arrays: by name: class numbers, masks (bool) and maps (float), `(H, W)` each; others go into the files alone.
-        image, segmenter: whose they are.
-        link: opens them again.
+        arrays: by name, `(H, W)` each: class indices (int), masks (bool) and maps (float). Arrays of other shapes are
+            only written to the files.
+        image, segmenter: to which they belong.
+        link: URL that opens them again.
     """
     named = {name: array for name, array in arrays.items() if array.shape == (image.height, image.width)}
     return Item(
@@ -207,7 +208,7 @@ def _legend(
 
 
 def _cell(value: object) -> str:
-    """A value in a table: three digits, and n/a for what is missing."""
+    """A value in a table: three digits, and n/a where undefined."""
     return "n/a" if value is None else number(value) if isinstance(value, float) else str(value)
 
 
@@ -228,7 +229,7 @@ def _map_of(result: Attribution, name: str) -> Plate:
 
 
 def _beyond(values: npt.NDArray[np.float32], limit: float) -> str:
-    return "; what lies beyond has the end's colour" if limit < limit_of(values) else ""
+    return "; larger values have the colour of the end" if limit < limit_of(values) else ""
 
 
 def _chart_of(made: Curves, kind: str) -> Chart:
@@ -249,7 +250,7 @@ def _fill_tables(made: Faithfulness) -> tuple[Table, ...]:
         return ()
     header = ("map", *(f"{each.order}, {FILL_TITLES[fill]}" for each in found for fill in FILLS))
     rows = tuple(
-        (judged.name, *(str(rank) for each in found for rank in each.ranks[judged.name])) for judged in made.methods
+        (scored.name, *(str(rank) for each in found for rank in each.ranks[scored.name])) for scored in made.methods
     )
     return (Table("Ranks under two fills, 1 for the best", header, rows),)
 

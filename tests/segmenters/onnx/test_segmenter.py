@@ -225,7 +225,7 @@ def test_the_command_line_and_the_lines_in_a_result_make_it_again(tmp_path, monk
 def test_what_belongs_to_a_file_is_refused_beside_a_name(tmp_path, capsys):
     words = ["explain", "quiet-street", "--target", "car", "--out", str(tmp_path / "out"), "--classes", "a,b"]
     assert main(words) == 2
-    assert "describe an ONNX file, and 'streets-unet' is none" in capsys.readouterr().err
+    assert "apply to ONNX files, and 'streets-unet' is not one" in capsys.readouterr().err
 
 
 def test_at_most_a_few_networks_stay_loaded():

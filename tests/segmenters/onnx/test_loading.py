@@ -51,7 +51,7 @@ def test_sorting_leaves_what_is_sorted_and_refuses_a_circle():
     sort_nodes(model)
     assert model.SerializeToString() == before
     model.graph.node[1].input[0] = "r1"
-    with pytest.raises(perturb.SegmenterError, match="The nodes of 'the file' wait for one another in a circle"):
+    with pytest.raises(perturb.SegmenterError, match="The graph of 'the file' has a cycle"):
         sort_nodes(model)
 
 

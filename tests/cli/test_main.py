@@ -241,7 +241,7 @@ def test_bfloat16_is_told_and_stands_in_the_lines_that_make_it_again(tmp_path, c
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("explain", "no-such.png", "--target", "car"), "no picture at 'no-such.png'"),
+        (("explain", "no-such.png", "--target", "car"), "no image at 'no-such.png'"),
         (("explain", "darkcar", "--target", "car"), "no picture file and no sample 'darkcar'; the samples are"),
         (("explain", "rain", "--target", "unicorn"), "no class 'unicorn'"),
         (("explain", "rain", "--target", "car", "--method", "magic"), "no method 'magic'"),

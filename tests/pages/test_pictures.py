@@ -87,7 +87,7 @@ def test_one_broken_file_of_several_is_named_and_the_others_come(app, broken, pl
     assert not app.exception
     assert shown(app).name == "three"
     assert [error.value for error in app.sidebar.error] == [
-        "broken.tif: The image is broken: its data is truncated or damaged, expected a whole file. "
+        "broken.tif: The image is broken: its data is truncated or damaged; expected a complete file. "
         "Export or download it again. The picture before it is still here."
     ]
 

@@ -68,7 +68,7 @@ def of_whole_numbers(state):
             ("a", "b"),
             r"2 of another shape: head\.weight \(3, 16, 1, 1\) instead of \(2, 16, 1, 1\)",
         ),
-        (of_whole_numbers, CLASSES, r"1 of another kind of number: head\.bias"),
+        (of_whole_numbers, CLASSES, r"1 of another dtype: head\.bias"),
         (lambda state: None, ("a", "a"), "class names that differ"),
     ],
 )

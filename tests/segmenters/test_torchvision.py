@@ -181,6 +181,6 @@ def test_without_a_network_it_says_what_is_there(cache, monkeypatch):
     assert "fcn_resnet50_coco-" in text
     assert str(cache) in text
     assert "cannot be downloaded" in text
-    assert "without a network there are streets-unet, streets-lraspp, streets-shortcut" in text
+    assert "available offline are streets-unet, streets-lraspp, streets-shortcut" in text
     assert "\n" not in text
     assert list(cache.iterdir()) == []

@@ -195,7 +195,7 @@ def test_numbers_say_which_values_they_speak_of(given, spec, words):
 @pytest.mark.parametrize(
     ("channels", "given", "words"),
     [
-        (3, {"mean": "a"}, "'mean' must be one number or one for each channel, with commas between them: got 'a'"),
+        (3, {"mean": "a"}, "'mean' must be one number or one for each channel, separated by commas: got 'a'"),
         (3, {"mean": ""}, "'mean' must be one number"),
         (3, {"mean": "nan"}, "'mean' must be one number"),
         (3, {"std": "0"}, "'std' must be above 0: got 0"),

@@ -118,5 +118,5 @@ def test_a_lack_of_memory_is_a_refusal(monkeypatch):
             raise MemoryError
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", Hungry)
-    with pytest.raises(perturb.SegmenterError, match="'net' needs more memory than there is"):
+    with pytest.raises(perturb.SegmenterError, match="'net' needs more memory than is available"):
         open_session(files.save(files.pixelwise()), "net", 1)

@@ -342,7 +342,7 @@ def local_function():
         (files.external("model.data"), "keeps the weights 'w' in another file"),
         (custom("com.microsoft"), "operator 'Twist' of the domain 'com.microsoft', expected standard"),
         (custom("evil"), "operator 'Twist' of the domain 'evil'"),
-        (local_function(), "brings functions of its own .'Twist'."),
+        (local_function(), "defines its own functions .'Twist'."),
         (files.looping(), "contains 'Loop', a loop or a branch"),
         (files.simple("Bernoulli"), "draws random numbers"),
         (dropout(switch=True), "draws random numbers .'Dropout'.*evaluation mode"),

@@ -150,7 +150,7 @@ class Plain(perturb.Segmenter):
 @pytest.mark.parametrize(
     ("first", "query", "told"),
     [
-        ("cat", {"sample": "cat"}, "The picture 'cat' has no ground truth"),
+        ("cat", {"sample": "cat"}, "The image 'cat' has no ground truth"),
         ("car", {"sample": "rain"}, "no name for 10 classes of the ground truth: "),
         ("red", {}, "shares no class with the segmenter"),
     ],

@@ -1,1 +1,1 @@
-"""What every other package stands on."""
+"""Code that every other package uses: errors, files, quoting, settings, colours and threads."""

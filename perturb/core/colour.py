@@ -1,4 +1,4 @@
-"""Numbers to colours. Display never changes numbers: the range that a colour stands for is always said.
+"""Colours for maps, labels and overlays. The value range of a colour scale is always shown with it.
 
 Signed maps use RdBu_r, symmetric about zero; magnitudes use viridis; both from matplotlib, without pyplot.
 """
@@ -24,20 +24,20 @@ MAGNITUDE = "viridis"
 Pixels = npt.NDArray[np.uint8]
 
 TOWERING = 2.0
-"""How far the largest magnitude of a map must stand above nearly all others for a colour bar to end before it."""
+"""Ratio of the largest magnitude to the 99.5th percentile above which a colour bar ends at the percentile."""
 
 
 def limit_of(values: npt.NDArray[Any]) -> float:
-    """The largest magnitude of a map: what the ends of its colour bar stand for. 0 for a constant-zero map."""
+    """The largest magnitude of a map; 0 for a map that is zero everywhere or empty."""
     return float(np.abs(values).max()) if values.size else 0.0
 
 
 def readable_limit(values: npt.NDArray[Any]) -> float:
-    """Where a colour bar should end so that the map can be read: at the largest magnitude, or before it.
+    """The value at which a colour bar should end so that the map can be read.
 
-    The map of a gradient often has a few pixels that tower over all others; with the bar ending at the largest, the rest
-    would be one colour. So where the largest is more than `TOWERING` times the magnitude that 99.5 % of the pixels do not
-    exceed, the bar ends at that one, and what lies beyond has the end's colour.
+    A gradient map often has a few pixels far larger than all others. If the bar ended at the largest, the rest of the
+    map would have one colour. So if the largest magnitude is more than `TOWERING` times the 99.5th percentile, the bar
+    ends at that percentile, and larger values have the colour of its end. Otherwise it ends at the largest magnitude.
     """
     sizes = np.abs(values)
     largest, usual = limit_of(values), float(np.quantile(sizes, 0.995)) if sizes.size else 0.0
@@ -50,7 +50,7 @@ def colour_map(values: npt.NDArray[Any], *, limit: float, signed: bool = True) -
     Args:
         values: `(H, W)`.
         limit: the value at the end of the bar; the bar runs from −limit (0 for magnitudes) to limit.
-        signed: diverging about zero, or a magnitude from 0 up.
+        signed: True for a diverging scale about zero, False for magnitudes from 0 up.
 
     Returns:
         uint8 RGB `(H, W, 3)`. With a limit of 0 everything has the neutral colour.
@@ -74,7 +74,7 @@ def overlay(
     opacity: float = 0.6,
     signed: bool = True,
 ) -> Pixels:
-    """A map laid over its picture, made grey so that the map owns the colours.
+    """Overlay a map on its image in grey, so that all colour comes from the map.
 
     Args:
         pixels: float32 RGB `(H, W, 3)` in [0, 1].
@@ -97,12 +97,12 @@ def label_colours(labels: npt.NDArray[Any], palette: Pixels) -> Pixels:
 
 
 def blend(pixels: npt.NDArray[np.float32], colours: Pixels, opacity: float) -> Pixels:
-    """Colours `(H, W, 3)` laid over a picture with an opacity of 0 to 1."""
+    """Overlay uint8 colours `(H, W, 3)` on an image with an opacity in [0, 1]. Returns uint8 RGB `(H, W, 3)`."""
     return to_uint8(pixels * (1 - opacity) + colours.astype(np.float32) / 255.0 * opacity)
 
 
 def outline(canvas: Pixels, mask: npt.NDArray[np.bool_], colour: tuple[int, int, int], width: int = 1) -> Pixels:
-    """The same picture with the inner edge of a mask drawn on it; what lies on the picture's border counts as edge."""
+    """A copy of the image with the inner edge of a mask drawn on it. Mask pixels at the image border count as edge."""
     padded = np.pad(mask.astype(np.uint8), width)
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * width + 1, 2 * width + 1))
     core = cv2.erode(padded, kernel)[width:-width, width:-width]
@@ -112,7 +112,7 @@ def outline(canvas: Pixels, mask: npt.NDArray[np.bool_], colour: tuple[int, int,
 
 
 def edges(canvas: Pixels, segments: npt.NDArray[Any], colour: tuple[int, int, int], opacity: float = 0.5) -> Pixels:
-    """The same picture with the borders between segments `(H, W)` drawn on it, one pixel wide."""
+    """A copy of the image with the borders between segments `(H, W)` drawn on it, one pixel wide."""
     border = np.zeros(segments.shape, dtype=np.bool_)
     border[:, 1:] |= segments[:, 1:] != segments[:, :-1]
     border[1:] |= segments[1:] != segments[:-1]
@@ -120,14 +120,14 @@ def edges(canvas: Pixels, segments: npt.NDArray[Any], colour: tuple[int, int, in
 
 
 def tint(canvas: Pixels, mask: npt.NDArray[np.bool_], colour: tuple[int, int, int], opacity: float = 0.55) -> Pixels:
-    """The same picture with the pixels of a mask tinted."""
+    """A copy of the image with the pixels of a mask tinted."""
     drawn = canvas.astype(np.float32)
     drawn[mask] = drawn[mask] * (1 - opacity) + np.array(colour, dtype=np.float32) * opacity
     return np.asarray(np.rint(drawn), dtype=np.uint8)
 
 
 def distinct_palette(count: int) -> Pixels:
-    """Colours for any number of classes: hues a golden angle apart, in three lightnesses. uint8 `(count, 3)`."""
+    """Colours for any number of classes, uint8 `(count, 3)`: hues one golden angle apart, in three lightnesses."""
     colours = [
         colorsys.hls_to_rgb((index * 0.381966) % 1.0, (0.45, 0.62, 0.32)[index % 3], (0.65, 0.75, 0.55)[index % 3])
         for index in range(count)
@@ -136,10 +136,10 @@ def distinct_palette(count: int) -> Pixels:
 
 
 def class_palette(classes: Sequence[str]) -> Pixels:
-    """Colours for classes by name: distinct ones, but greys for what is no thing of its own. uint8 `(K, 3)`.
+    """Colours for classes, uint8 `(K, 3)`: greys for background classes, distinct hues for all others.
 
-    The background is what an overlay should let be seen, so it never has the strongest colour. It is told by its name, or
-    is the first class of a network whose classes have none.
+    A background in a strong colour would dominate every overlay. It is recognized by its name, or is the first class of
+    a network whose classes have no names.
     """
     palette = distinct_palette(len(classes))
     unnamed = all(re.fullmatch(r"class \d+", name) for name in classes)
@@ -175,18 +175,18 @@ _BACKGROUND = frozenset(
         "outofroi",
     ]
 )
-"""Names of classes that are no thing of their own, in letters alone."""
+"""Names of background classes, reduced to lower-case letters."""
 
 
 def with_colour_bar(canvas: Pixels, *, limit: float, unit: str, signed: bool = True, beyond: bool = False) -> Pixels:
-    """A picture with a numeric colour bar at its right.
+    """Add a numeric colour bar at the right of an image.
 
     Args:
         canvas: uint8 RGB `(H, W, 3)`.
-        limit: value at the bar's end.
+        limit: value at the end of the bar.
         unit: written above the bar.
         signed: as in `colour_map`.
-        beyond: some values lie beyond the bar's ends, which then say so.
+        beyond: whether some values lie beyond the ends of the bar; its end labels then say so.
 
     Returns:
         uint8 RGB, wider than the canvas and at least 120 px high.

@@ -1,32 +1,32 @@
-"""Everything that can go wrong because of what a user gave, as sentences.
+"""Errors that a user can correct.
 
     PerturbError
-    ├── ImageError        the picture cannot be read or used
-    │   └── LabelError    its ground truth holds values that are no class
-    ├── TargetError       the class or the region does not fit this picture
-    ├── SettingError      a method, fill or setting that does not exist, or is out of bounds
-    ├── SegmenterError    the segmenter cannot be loaded, or broke its contract
+    ├── ImageError        the image cannot be read or used
+    │   └── LabelError    its ground truth holds values that are not classes
+    ├── TargetError       the class or the region does not fit this image
+    ├── SettingError      a method, fill or setting that does not exist, or a value out of bounds
+    ├── SegmenterError    the segmenter cannot be loaded, or violated its contract
     └── ExportError       the results cannot be written
 
-Each message says what is wrong, what was given, what was expected and what to do, in one sentence or two.
-The command line prints it and exits with 2; a page shows it and keeps everything else.
+Each message says in one or two sentences what is wrong, what was given, what was expected and how to correct it.
+The command line prints the message and exits with 2. A page shows it and keeps everything else.
 """
 
 
 class PerturbError(Exception):
-    """Base of every error a user can mend. Anything else that is raised is a defect of the lab."""
+    """Base class of all errors that a user can correct. Any other exception is a bug."""
 
 
 class ImageError(PerturbError):
-    """The picture cannot be read or used."""
+    """The image cannot be read or used."""
 
 
 class LabelError(ImageError):
-    """Ground truth holds values that are no class.
+    """Ground truth holds values that are not classes.
 
     Attributes:
-        values: all of them, ascending.
-        share: of the pixels, in [0, 1].
+        values: these values, ascending.
+        share: share of the pixels that hold one of them, in [0, 1].
     """
 
     def __init__(self, message: str, values: tuple[int, ...], share: float) -> None:
@@ -36,7 +36,7 @@ class LabelError(ImageError):
 
 
 class TargetError(PerturbError):
-    """The class or the region does not fit this picture."""
+    """The class or the region does not fit this image."""
 
 
 class SettingError(PerturbError):
@@ -44,8 +44,8 @@ class SettingError(PerturbError):
 
 
 class SegmenterError(PerturbError):
-    """The segmenter cannot be loaded, or what it returned breaks the contract of `Segmenter`."""
+    """The segmenter cannot be loaded, or its output violates the contract of `Segmenter`."""
 
 
 class ExportError(PerturbError):
-    """The results cannot be written where they were asked for."""
+    """The results cannot be written to the given place."""

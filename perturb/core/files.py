@@ -1,4 +1,4 @@
-"""Folders that are whole or as they were: results are written all together, or not at all."""
+"""Atomic writes: a folder or file of results is written completely or not at all."""
 
 from __future__ import annotations
 
@@ -29,15 +29,18 @@ if sys.platform != "win32":
 
 
 def check_directory(directory: str | Path, record: str, known: Callable[[str], bool]) -> Path:
-    """Whether results may be written to a folder: it is new, empty, or holds an earlier result of the same kind.
+    """Check that results may be written to a folder: it is new, empty, or holds an earlier result of the same kind.
 
     Args:
-        directory: where to write.
-        record: the file that every earlier result holds.
-        known: whether a file name may belong to one.
+        directory: the folder.
+        record: name of the file that every result of this kind holds.
+        known: whether a file name may belong to such a result.
+
+    Returns:
+        The folder's path.
 
     Raises:
-        ExportError: it holds something else, or is a file.
+        ExportError: the folder holds other files, or is a file.
     """
     path = Path(directory)
     if path.exists() and not path.is_dir():
@@ -54,18 +57,18 @@ def check_directory(directory: str | Path, record: str, known: Callable[[str], b
 
 
 def write_folder(path: Path, contents: Callable[[], Mapping[str, bytes]]) -> Path:
-    """Write files into a folder in place of what it held; it is whole or as it was, also if the process is killed.
+    """Replace the contents of a folder atomically, even if the process is killed.
 
-    On Linux and macOS the old folder and the new one change places in one step. Where the file system cannot do that, a
-    kill between two renames can hide the folder; the next write brings it back. What killed processes left behind is
-    removed.
+    On Linux and macOS the old and the new folder are exchanged in one system call. Where the file system does not
+    support that, a kill between two renames can leave the folder under a temporary name; the next write restores it.
+    Temporary folders of killed processes are removed.
 
     Args:
-        path: from `check_directory`; a link is followed.
-        contents: makes the files by name.
+        path: from `check_directory`; a symbolic link is followed.
+        contents: returns the files' bytes by name.
 
     Raises:
-        ExportError: it cannot be written.
+        ExportError: the folder cannot be written.
     """
     place = Path(os.path.realpath(path))
     try:
@@ -74,7 +77,7 @@ def write_folder(path: Path, contents: Callable[[], Mapping[str, bytes]]) -> Pat
         with _alone_in(place.parent) as alone:
             if alone:
                 _sweep(place)
-            # Beside its destination, so that the last step is a rename on one file system.
+            # Next to its destination, so that the last step is a rename within one file system.
             with tempfile.TemporaryDirectory(prefix=f".{place.name}-", dir=place.parent) as folder:
                 new, old = Path(folder) / "new", Path(folder) / "old"
                 new.mkdir()
@@ -87,7 +90,7 @@ def write_folder(path: Path, contents: Callable[[], Mapping[str, bytes]]) -> Pat
 
 
 def _replace(new: Path, place: Path, old: Path) -> None:
-    """Rename `new` to `place`; a folder that was there ends up as `new` or `old`."""
+    """Rename `new` to `place`. A folder that was at `place` ends up as `new` or `old`."""
     if exchange(new, place):
         return
     if place.exists():
@@ -101,10 +104,10 @@ def _replace(new: Path, place: Path, old: Path) -> None:
 
 
 def exchange(one: Path, other: Path) -> bool:
-    """Let two paths change places in one step, which no kill can divide.
+    """Exchange two paths in one system call, which a kill cannot interrupt halfway.
 
     Returns:
-        False if one of them is not there or the system cannot do it; then nothing has changed.
+        False, with nothing changed, if one of them does not exist or the system does not support it.
     """
     if sys.platform == "win32":
         return False
@@ -119,11 +122,13 @@ def exchange(one: Path, other: Path) -> bool:
 
 @contextmanager
 def _alone_in(parent: Path) -> Iterator[bool]:
-    """Let no other process write results into this folder; False if the system has no such locks."""
+    """Lock a folder against other processes that write results into it. Yields False if the system has no such
+    locks."""
     if sys.platform == "win32":
         yield False
         return
-    # On the folder itself: no lock file is left behind, and the kernel releases it when a process is killed.
+    # The lock is on the folder itself: no lock file is left behind, and the kernel releases it when a process is
+    # killed.
     handle = os.open(parent, os.O_RDONLY)
     try:
         try:
@@ -137,25 +142,25 @@ def _alone_in(parent: Path) -> Iterator[bool]:
 
 
 def _sweep(place: Path) -> None:
-    """Remove the temporary folders of killed processes; while the parent is locked, no others are there.
+    """Remove the temporary folders of killed processes. While the parent is locked, no live process has any.
 
-    A folder that was renamed away and not replaced goes back to its place.
+    A folder that was renamed and not replaced gets its name back.
     """
     for left in place.parent.glob(f".{glob.escape(place.name)}-*"):
         ours = re.fullmatch(r"[a-z0-9_]{8}", left.name[len(place.name) + 2 :])
         if not ours or left.is_symlink() or not left.is_dir():
             continue
-        if {entry.name for entry in left.iterdir()} <= {"new", "old"}:  # else it is no folder of ours
+        if {entry.name for entry in left.iterdir()} <= {"new", "old"}:  # otherwise another program's folder
             if (left / "old").exists() and not place.exists():
                 (left / "old").rename(place)
             shutil.rmtree(left, ignore_errors=True)
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Write one file; it is whole or as it was before, also if the process is killed meanwhile.
+    """Write one file atomically, even if the process is killed.
 
     Raises:
-        OSError: it cannot be written; nothing is left of the attempt.
+        OSError: the file cannot be written; no partial file is left.
     """
     partial = path.with_name(f".{path.name}.partial")
     try:
@@ -167,10 +172,16 @@ def write_file(path: Path, data: bytes) -> None:
 
 
 def csv_bytes(header: Sequence[str], rows: Iterable[Sequence[Any]], digits: int = 6) -> bytes:
-    """A table as CSV in UTF-8; floats with so many digits, None as an empty cell, and text that is no formula."""
+    """A table as CSV in UTF-8.
+
+    Args:
+        header: titles of the columns.
+        rows: cells; None becomes an empty cell, and text is quoted so that no spreadsheet reads it as a formula.
+        digits: significant digits of floats.
+    """
     buffer = io.StringIO()
     plain = csv.writer(buffer, lineterminator="\n")
-    # Readers take a lone carriage return for the end of a row; the writer does not see that it needs quotes.
+    # Readers take a lone carriage return as the end of a row, but the writer does not quote it.
     quoted = csv.writer(buffer, lineterminator="\n", quoting=csv.QUOTE_ALL)
     for row in (header, *rows):
         cells = [f"{value:.{digits}g}" if isinstance(value, float) else csv_cell(value) for value in row]
@@ -183,16 +194,16 @@ def zip_of(contents: Mapping[str, bytes]) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in contents.items():
-            # Without the time of day, so that the same files give the same bytes.
+            # Without a time stamp, so that the same files give the same bytes.
             archive.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED)
     return buffer.getvalue()
 
 
 def npz(arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:
-    """Arrays by name as one npz file, as `numpy.load` reads it; the same arrays give the same bytes.
+    """Arrays by name as an npz file for `numpy.load`; the same arrays give the same bytes.
 
-    The names become file names; layers of a network file can be called anything. Where two become the same, a later one
-    is numbered.
+    Names become safe file names, because layers of a network file can have any name. A name that is already taken gets
+    a number.
     """
     files: dict[str, bytes] = {}
     for name, array in arrays.items():
@@ -205,15 +216,15 @@ def npz(arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:
 
 
 def npy(array: npt.NDArray[Any]) -> bytes:
-    """An array as one npy file, as `numpy.load` reads it."""
+    """An array as an npy file for `numpy.load`."""
     buffer = io.BytesIO()
     np.save(buffer, array, allow_pickle=False)
     return buffer.getvalue()
 
 
 def png(pixels: npt.NDArray[Any]) -> bytes:
-    """uint8 `(H, W, 3)` or `(H, W)` as a PNG file."""
+    """Encode uint8 `(H, W, 3)` or `(H, W)` as PNG."""
     buffer = io.BytesIO()
-    # A few percent larger than usual, in a fifth of the time; a page shows half a dozen.
+    # A few percent larger than the default level, in a fifth of the time; a page shows half a dozen images.
     PIL.Image.fromarray(pixels).save(buffer, format="PNG", compress_level=1)
     return buffer.getvalue()

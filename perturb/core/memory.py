@@ -1,8 +1,8 @@
-"""Memory that is used again in place of being mapped afresh.
+"""Keep freed memory in the process during a run, so that the allocator can reuse it.
 
-The C library gives large freed pieces back to the system at once, and the next tensor of that size has every page of it
-mapped and cleared again, which costs more than many operations that fill it. In a run of hundreds of equal passes the
-pieces are always the same ones.
+The C library returns large freed blocks to the system at once. The next tensor of that size then has all its pages
+mapped and cleared again, which costs more than many of the operations that fill it. In a run of hundreds of equal
+passes the blocks always have the same sizes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from perturb.core.shared import Shared
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
 _ALL = 2**31 - 1
 _HEAP = 64 * 2**20
-"""Bytes that the library itself would come to keep at most, and what it takes for a thread at once."""
+"""Bytes: the library's own upper limit of what it keeps, and the size of a thread's heap."""
 _USUAL_PAD, _USUAL_MAPS = 128 * 2**10, 65536
 
 
@@ -28,20 +28,23 @@ def _keep() -> Callable[[], object]:
         return lambda: None
     _set(library, _ALL, _HEAP, 0)
 
-    def give_back() -> None:
+    def release() -> None:
         _set(library, _HEAP, _USUAL_PAD, _USUAL_MAPS)
         library.malloc_trim(0)
 
-    return give_back
+    return release
 
 
 kept = Shared(_keep)
-"""While any thread is inside, memory that is freed stays with the process; afterwards it is given back. Does nothing where the
-C library is not GNU's."""
+"""While any thread is inside, freed memory stays with the process; afterwards it is returned to the system.
+
+Does nothing if the C library is not the GNU one.
+"""
 
 
 def _set(library: ctypes.CDLL, keep: int, pad: int, maps: int) -> None:
-    """Bytes kept at the end of a heap, bytes taken beyond what is asked for, and pieces that may be mapped by themselves."""
+    """Set how many bytes are kept at the end of a heap, how many are requested in advance, and how many blocks may be
+    mapped on their own."""
     for option, value in ((_TRIM_THRESHOLD, keep), (_TOP_PAD, pad), (_MMAP_MAX, maps)):
         library.mallopt(option, value)
 

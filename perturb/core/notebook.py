@@ -1,4 +1,4 @@
-"""A result in a notebook: as HTML that stands alone, and on matplotlib axes."""
+"""Show a result in a notebook: as self-contained HTML, and on matplotlib axes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ REGION_COLOUR, CONTRAST_COLOUR = (255, 255, 255), (20, 20, 20)
 
 
 class DrawnCurve(Protocol):
-    """What is drawn of one curve; see `perturb.metrics.curves.Curve`."""
+    """The parts of a `perturb.metrics.curves.Curve` that are drawn."""
 
     @property
     def fraction(self) -> npt.NDArray[np.float64]: ...
@@ -36,7 +36,7 @@ class DrawnCurve(Protocol):
 
 
 class DrawnCurves(Protocol):
-    """What is drawn of the curves of a map; see `perturb.metrics.curves.Curves`."""
+    """The parts of a map's `perturb.metrics.curves.Curves` that are drawn."""
 
     @property
     def deletion(self) -> DrawnCurve: ...
@@ -55,18 +55,18 @@ class DrawnCurves(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class MapView:
-    """An attribution map as it is shown.
+    """An attribution map and its image, ready to be drawn.
 
     Attributes:
-        pixels: of the image, float32 RGB `(H, W, 3)` in [0, 1].
-        region: that is explained, bool `(H, W)`.
-        values: the map about its neutral value, float32 `(H, W)`.
+        pixels: the image, float32 RGB `(H, W, 3)` in [0, 1].
+        region: the explained region, bool `(H, W)`.
+        values: the map minus its neutral value, float32 `(H, W)`.
         unit: of `values`.
-        raw: smallest and largest value of the map as it is.
+        raw: smallest and largest value of the map itself.
         raw_unit: of `raw`.
-        signed: whether it has a sign, and so a diverging colour scale.
-        title: what is explained, how and on which image.
-        notes: what a reader should know, in sentences.
+        signed: whether the map is signed, and so has a diverging colour scale.
+        title: what is explained, by which method and on which image.
+        notes: caveats, one sentence each.
     """
 
     pixels: npt.NDArray[np.float32]
@@ -86,7 +86,7 @@ class MapView:
 
     @property
     def range(self) -> str:
-        """The raw range in words, and whether the colour bar ends before it."""
+        """The raw range as a sentence, and whether the colour bar ends before it."""
         low, high = (number(value, signed=self.signed) for value in self.raw)
         beyond = "; what lies beyond the bar has the end's colour" if self.limit < limit_of(self.values) else ""
         return f"Raw range: {low} to {high} {self.raw_unit}{beyond}."
@@ -97,15 +97,15 @@ class MapView:
         return outline(canvas, self.region, REGION_COLOUR)
 
     def painted(self) -> Pixels:
-        """The map over its image with the region outlined, uint8 RGB `(H, W, 3)`."""
+        """The map overlaid on its image with the region outlined, uint8 RGB `(H, W, 3)`."""
         canvas = overlay(self.pixels, self.values, limit=self.limit, signed=self.signed)
         return outline(canvas, self.region, CONTRAST_COLOUR)
 
 
 def result_html(view: MapView, curves: DrawnCurves | None = None) -> str:
-    """Image, map with its colour bar and raw range, and curves if they are given, as a part of an HTML page.
+    """HTML fragment with the image, the map with its colour bar and raw range, and the curves if given.
 
-    It has no scripts and refers to nothing outside itself; all text in it is escaped.
+    It is self-contained and has no scripts. All text in it is escaped.
     """
     shown = [
         _figure("Image", view.image(), f"{view.title}: the image, its region outlined", "Outlined: the explained region."),
@@ -118,7 +118,7 @@ def result_html(view: MapView, curves: DrawnCurves | None = None) -> str:
 
 
 def curves_html(curves: DrawnCurves) -> str:
-    """Deletion and insertion charts beside each other, and what they say about the map, as a part of an HTML page."""
+    """HTML fragment with the deletion and insertion charts side by side, and their verdict on the map."""
     charts = [
         f'<figure style="margin:0;width:26rem;max-width:100%"><b>{html_text(_chart_title(curves, kind))}</b>'
         f"{curve_chart(curves, kind)}</figure>"
@@ -128,10 +128,10 @@ def curves_html(curves: DrawnCurves) -> str:
 
 
 def curve_chart(curves: DrawnCurves, kind: str) -> str:
-    """One of the two charts as SVG.
+    """Draw one of the two charts as SVG.
 
     Args:
-        curves: to draw.
+        curves: the curves.
         kind: `deletion` or `insertion`.
     """
     own, control = _pair(curves, kind)
@@ -144,7 +144,7 @@ def curve_chart(curves: DrawnCurves, kind: str) -> str:
 
 
 def curve_lines(curves: DrawnCurves, kind: str) -> tuple[Line, Line]:
-    """The random orders with the band of their draws, and the map's own curve."""
+    """The control curve (random orders, with the range of the draws as a band), and the curve of the map."""
     own, control = _pair(curves, kind)
     draws = control.score
     return (
@@ -154,14 +154,14 @@ def curve_lines(curves: DrawnCurves, kind: str) -> tuple[Line, Line]:
 
 
 def plot_map(view: MapView, axes: Axes) -> Axes:
-    """Draw the map over its image, with a colour bar beside it. Returns the axes."""
+    """Draw the map over its image, with a colour bar. Returns the axes."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
     axes.imshow(view.painted())
     axes.set_axis_off()
     axes.set_title(f"{view.title}\n{view.range}", fontsize="small", wrap=True, parse_math=False)
-    # The bar of a constant map has one number, at its neutral colour.
+    # The colour bar of a constant map has a single tick, at the neutral colour.
     limit = view.limit or 1.0
     scale = Normalize(-limit if view.signed else 0.0, limit)
     beyond = "neither" if view.limit >= limit_of(view.values) else "both" if view.signed else "max"
@@ -178,7 +178,7 @@ def plot_map(view: MapView, axes: Axes) -> Axes:
 
 
 def plot_curve(curves: DrawnCurves, kind: str, axes: Axes) -> Axes:
-    """Draw the deletion or the insertion curve with its control. Returns the axes."""
+    """Draw the deletion or insertion curve with its control. Returns the axes."""
     for line in curve_lines(curves, kind):
         style = "--" if line.dashed else "-"
         axes.plot(line.x, line.y, style, color=line.colour, label=line.name)
@@ -192,27 +192,27 @@ def plot_curve(curves: DrawnCurves, kind: str, axes: Axes) -> Axes:
 
 
 def axes_for(count: int, given: Any) -> list[Axes]:
-    """The axes to draw on: the given ones, or new ones beside each other.
+    """The axes to draw on: the given ones, or new ones side by side.
 
     Args:
-        count: how many are needed.
+        count: number of axes needed.
         given: None, axes, or a sequence or array of axes.
 
     Raises:
-        SettingError: another number of axes.
+        SettingError: the number of given axes differs from `count`.
     """
     if given is None:
         import matplotlib.pyplot as plt
 
-        _, made = plt.subplots(1, count, figsize=(6 * count, 4.5), layout="constrained", squeeze=False)
-        return list(made.flat)
-    found = list(np.ravel(np.asarray(given, dtype=object)))
-    if len(found) != count:
+        _, new = plt.subplots(1, count, figsize=(6 * count, 4.5), layout="constrained", squeeze=False)
+        return list(new.flat)
+    axes = list(np.ravel(np.asarray(given, dtype=object)))
+    if len(axes) != count:
         raise SettingError(
-            f"The plot needs {count} axes ({'map, deletion, insertion' if count > 1 else 'for the map'}): got {len(found)}. "
-            f"Make them with `plt.subplots(1, {count})`, or leave them out."
+            f"The plot needs {count} axes ({'map, deletion, insertion' if count > 1 else 'for the map'}): "
+            f"got {len(axes)}. Create them with `plt.subplots(1, {count})`, or omit them."
         )
-    return found
+    return axes
 
 
 def _pair(curves: DrawnCurves, kind: str) -> tuple[DrawnCurve, DrawnCurve]:

@@ -1,7 +1,7 @@
-"""Text that a stranger wrote, quoted for where it is pasted: one function for each language.
+"""Quote untrusted text for the language it is inserted into: one function for each language.
 
-Class names come from the metadata of network files, image names from uploads. Whatever puts such text into Python or
-shell code, HTML, Markdown, a CSV cell, a JSON file or a file name goes through this module, so that text stays text.
+Class names come from the metadata of network files, image names from uploads. All code that puts such text into Python
+or shell code, HTML, Markdown, a CSV cell, a JSON file or a file name uses this module, so that it is never interpreted.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 FILE_NAME_BYTES = 120
-"""Longest stem of a file name in UTF-8. File systems allow 255 bytes, some archivers and paths on Windows less."""
+"""Longest stem of a file name, in bytes of UTF-8. File systems allow 255; some archivers and Windows paths allow
+less."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
@@ -28,13 +29,13 @@ _JOINED = re.compile(r"(:(?=\S)|@|www(?=\.))", re.IGNORECASE)
 
 
 def python_literal(value: Any) -> str:
-    """A Python expression that gives the value back, on one line and in printable characters only.
+    """A Python expression that evaluates to the value, on one line and in printable characters only.
 
     Args:
-        value: text, a number, a truth value, None, or lists, tuples and dicts of these.
+        value: a string, a number, a bool, None, or lists, tuples and dicts of these.
 
     Raises:
-        TypeError: anything else, whose `repr` need not be an expression.
+        TypeError: any other type, whose `repr` need not be an expression.
     """
     if isinstance(value, str):
         # Double quotes as in the rest of the code. The apostrophe in front makes `repr` choose them.
@@ -55,33 +56,33 @@ def python_literal(value: Any) -> str:
 def shell_line(words: Iterable[str]) -> str:
     """One command for a POSIX shell that receives exactly these words.
 
-    Unprintable characters become U+FFFD: a terminal acts on them while they are pasted, whatever quotes surround them.
+    Unprintable characters become U+FFFD: when pasted, a terminal acts on them even within quotes.
     """
     return shlex.join("".join(letter if letter.isprintable() else "\ufffd" for letter in word) for word in words)
 
 
 def shell_option(option: str, value: str) -> tuple[str, ...]:
-    """An option and its value, as words of a command; as one word where the value would be taken for another option."""
+    """An option and its value as words of a command; one word if the value would otherwise be parsed as an option."""
     return (f"{option}={value}",) if value.startswith("-") else (option, value)
 
 
 def class_list(names: Sequence[str]) -> str:
-    """Class names as one word of a command: with commas between them, or as JSON where a name would not survive that."""
+    """Class names as one word of a command: separated by commas, or as JSON if a name contains a comma or the like."""
     text = ",".join(names)
     plain = text.isprintable() and all(name and name == name.strip() and "," not in name for name in names)
     return text if plain and not text.startswith("[") else json.dumps(list(names))
 
 
 def html_text(text: str) -> str:
-    """Text for HTML or SVG, between tags and in quoted attributes; what UTF-8 cannot encode becomes U+FFFD."""
+    """Escape text for HTML or SVG, between tags and in quoted attributes. What UTF-8 cannot encode becomes U+FFFD."""
     return html.escape(encodable(text), quote=True)
 
 
 def csv_cell(value: Any) -> Any:
-    """A value for `csv.writer` that no spreadsheet takes for a formula; numbers stay numbers.
+    """A value for `csv.writer` that no spreadsheet reads as a formula. Numbers stay numbers.
 
-    Text that begins like a formula gets an apostrophe in front, and so does text that begins with an apostrophe.
-    Whoever reads the file gets the text back by taking one leading apostrophe away.
+    Text that begins like a formula, or with an apostrophe, gets an apostrophe in front.
+    To get the original text, remove one leading apostrophe.
     """
     if not isinstance(value, str):
         return value
@@ -90,19 +91,20 @@ def csv_cell(value: Any) -> Any:
 
 
 def file_name(text: str, suffix: str = "", *, otherwise: str = "untitled") -> str:
-    """A file name that every file system takes, and that is neither hidden nor leads elsewhere.
+    """A file name that is valid on every file system, not hidden, and without path separators.
 
     Args:
-        text: what to call it. Letters, digits, points and underscores stay; each run of anything else becomes a hyphen.
-        suffix: appended as it is, such as ".zip".
-        otherwise: its name where nothing of the text can stay.
+        text: the wanted name. Letters, digits, dots and underscores are kept; each run of other characters becomes a
+            hyphen.
+        suffix: appended unchanged, such as ".zip".
+        otherwise: the name if no character of the text can be kept.
 
     Returns:
-        at most `FILE_NAME_BYTES` bytes of UTF-8 and the suffix.
+        At most `FILE_NAME_BYTES` bytes of UTF-8, plus the suffix.
     """
     kept = "".join(letter if _in_file_name(letter) else "-" for letter in unicodedata.normalize("NFC", text))
     stem = re.sub("-+", "-", kept).encode()[:FILE_NAME_BYTES].decode(errors="ignore").strip("-.")
-    # Windows opens a device under these names, with any suffix.
+    # Windows reserves these names for devices, with any suffix.
     return ("_" if _RESERVED.fullmatch(stem) else "") + (stem or otherwise) + suffix
 
 
@@ -111,9 +113,9 @@ def _in_file_name(letter: str) -> bool:
 
 
 def markdown_text(text: str) -> str:
-    """Text for Markdown as Streamlit shows it: no markup, links, images, formulas, icons or colours come of it.
+    """Escape text for Streamlit's Markdown, so that it contains no markup, links, images, formulas, icons or colours.
 
-    Invisible word joiners break what is recognised even behind a backslash: addresses and `:names:`.
+    Addresses and `:names:` are recognized even after a backslash; an invisible word joiner breaks them.
     """
     flat = _ACTIVE.sub(r"\\\1", " ".join(encodable(text).split()))
     flat = _FIRST.sub(lambda found: found[1] + "\\" if found[1].isdecimal() else "\\" + found[1], flat)
@@ -121,11 +123,11 @@ def markdown_text(text: str) -> str:
 
 
 def json_file(value: Any) -> bytes:
-    """Plain data as an indented JSON file in UTF-8; any text comes back as it was."""
-    # Half of a surrogate pair is no UTF-8; with a backslash it is JSON's own escape.
+    """Plain data as an indented JSON file in UTF-8. Any string survives the round trip."""
+    # UTF-8 cannot encode half of a surrogate pair; the backslash replacement is JSON's own escape.
     return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode(errors="backslashreplace")
 
 
 def encodable(text: str) -> str:
-    """The text with U+FFFD in place of what UTF-8 cannot encode."""
+    """The text with U+FFFD for what UTF-8 cannot encode."""
     return _SURROGATE.sub("\ufffd", text)

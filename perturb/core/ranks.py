@@ -1,4 +1,4 @@
-"""Ranks of values, and how far the orders of several maps agree."""
+"""Ranks, and the rank correlation of maps."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import numpy.typing as npt
 
 
 def ranks(values: npt.ArrayLike, method: str = "average") -> npt.NDArray[np.float64]:
-    """Ranks from 1 of all values together, flat; `method` says what equal ones get, see `scipy.stats.rankdata`."""
-    from scipy.stats import rankdata  # takes half a second to import, which a first map need not wait for
+    """Ranks of all values, from 1, flattened; `method` ranks ties as in `scipy.stats.rankdata`."""
+    from scipy.stats import rankdata  # takes half a second to import, which would delay the first map
 
-    made: npt.NDArray[np.float64] = rankdata(values, method=method).astype(np.float64)
-    return made
+    result: npt.NDArray[np.float64] = rankdata(values, method=method).astype(np.float64)
+    return result
 
 
 def spearman(maps: Sequence[npt.NDArray[np.floating[Any]]]) -> npt.NDArray[np.float64]:
-    """Spearman's rank correlation of all pairs of N maps `(H, W)`, float64 `(N, N)`; NaN where a map is constant."""
+    """Spearman's rank correlation of all pairs of N maps `(H, W)`: float64 `(N, N)`, NaN for constant maps."""
     places = np.stack([ranks(m) for m in maps])
     centred = places - places.mean(1, keepdims=True)
     lengths = np.linalg.norm(centred, axis=1)
-    lengths[lengths == 0] = np.nan  # a constant map has no order to agree with
+    lengths[lengths == 0] = np.nan  # a constant map has no order
     return np.asarray(centred @ centred.T / np.outer(lengths, lengths), dtype=np.float64)

@@ -1,6 +1,6 @@
-"""Settings as data: what a method or fill can be told, its bounds and its help.
+"""Settings of methods and fills as data: names, types, bounds and help texts.
 
-The command line parses by it, the pages draw their widgets from it, the engine checks by it.
+The command line derives its options from them, the pages their widgets, and the engine its checks.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ Value = int | float | str
 
 @dataclass(frozen=True)
 class Setting:
-    """One thing that can be set.
+    """One setting.
 
     Attributes:
-        name: as on the command line and in Python.
+        name: on the command line and in Python.
         kind: `int`, `float`, `choice` (one of `choices`), `colour` (`#rrggbb`) or `layer` (the name of a segmenter's
             layer, see `perturb.segmenters.layers`; empty for the method's own choice).
-        default: the value when nothing is said.
-        help: one or two plain sentences.
+        default: the value if none is given.
+        help: one or two sentences.
         low, high: bounds of a number, inclusive.
-        step: of a slider.
-        unit: of a number, for labels.
-        choices: of a choice: value and title.
-        only: shown and used only while another setting has one of these values: `(name, values)`.
+        step: step of a slider.
+        unit: unit of a number, for labels.
+        choices: value and title of each choice.
+        only: `(name, values)`: shown and used only while the setting `name` has one of `values`.
     """
 
     name: str
@@ -46,14 +46,14 @@ class Setting:
 
     @property
     def title(self) -> str:
-        """For a widget: the name in plain letters, with its unit."""
+        """Label of a widget: the name as words, with its unit."""
         return self.name.replace("_", " ").capitalize() + (f" ({self.unit})" if self.unit else "")
 
     def check(self, value: object) -> Value:
-        """The value in its own type.
+        """The value, converted to the setting's type.
 
         Raises:
-            SettingError: a value of another kind or out of bounds.
+            SettingError: the value has another type or is out of bounds.
         """
         if self.kind == "choice":
             names = [name for name, _ in self.choices]
@@ -67,11 +67,12 @@ class Setting:
                 return value.lower()
             raise SettingError(f"'{self.name}' must be a colour: got '{value}', expected #rrggbb, such as #808080.")
         if self.kind == "layer":
-            # Which layers there are is known once there is a segmenter; here only nonsense is kept out.
+            # The segmenter is not known here, so only the form of the name can be checked.
             if isinstance(value, str) and re.fullmatch(r"[\w.]{0,200}", value):
                 return value
             raise SettingError(
-                f"'{self.name}' must be the name of a layer: got '{str(value)[:80]}', expected words joined by dots, or nothing."
+                f"'{self.name}' must be the name of a layer: got '{str(value)[:80]}', expected words joined by dots, or "
+                "nothing."
             )
         number = _number(value, whole=self.kind == "int")
         if number is None or not self.low <= number <= self.high:
@@ -82,10 +83,15 @@ class Setting:
 
 
 def check_settings(settings: Iterable[Setting], values: Mapping[str, object], owner: str) -> dict[str, Value]:
-    """All settings of an owner, given ones checked, the others at their defaults.
+    """The values of all settings: the given values after a check, defaults for the rest.
+
+    Args:
+        settings: all settings of a method or fill.
+        values: given values by name.
+        owner: name of the method or fill, for error messages.
 
     Raises:
-        SettingError: an unknown name, or a value that does not fit.
+        SettingError: an unknown name, or an invalid value.
     """
     known = {setting.name: setting for setting in settings}
     for name in values:
@@ -97,15 +103,15 @@ def check_settings(settings: Iterable[Setting], values: Mapping[str, object], ow
 
 
 def shown(settings: Iterable[Setting], values: Mapping[str, Value]) -> list[Setting]:
-    """The settings that matter under the present values: those whose `only` holds."""
+    """The settings that apply under these values: those whose condition `only` holds."""
     return [s for s in settings if s.only is None or str(values.get(s.only[0])) in s.only[1]]
 
 
 def lookup(registry: Mapping[str, Any], name: str, what: str) -> Any:
-    """An entry of a registry by name.
+    """An entry of a registry by name; `what` says in error messages what the entries are.
 
     Raises:
-        SettingError: no such entry, with the ones there are.
+        SettingError: no such entry; the message lists the names.
     """
     if name in registry:
         return registry[name]

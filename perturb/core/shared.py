@@ -1,4 +1,4 @@
-"""What holds for the whole process while any thread needs it."""
+"""Process-wide states that last while any thread needs them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from contextlib import contextmanager
 
 
 class Shared:
-    """A state of the process that begins with the first thread inside and ends with the last.
+    """A process-wide state, as a context manager: the first thread to enter begins it and the last to leave ends it.
 
     Args:
-        begin: starts it, and gives what ends it.
+        begin: begins the state and returns the function that ends it.
     """
 
     def __init__(self, begin: Callable[[], Callable[[], object]]) -> None:

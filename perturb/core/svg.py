@@ -1,4 +1,4 @@
-"""Line charts and colour bars as SVG, for documents that stand alone: no scripts, readable on white and on black."""
+"""Line charts and colour bars as self-contained SVG without scripts, legible on white and on black."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ WIDTH, HEIGHT = 460, 250
 LEFT, RIGHT, TOP, BOTTOM = 58, 20, 28, 40
 STOPS = 33
 Shape = tuple[str, dict[str, Any], str | None]
-"""An element's tag, its attributes, and its text; None for one that holds none."""
+"""An element's tag, its attributes, and its text or None."""
 
 
 def templates(folder: Path) -> Environment:
-    """The templates of a folder; whatever is put into them is escaped, except `Markup`."""
-    made = Environment(
+    """The Jinja2 templates of a folder. All inserted values are escaped, except `Markup`."""
+    environment = Environment(
         loader=FileSystemLoader(folder),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters["base64"] = lambda data: b64encode(data).decode("ascii")
-    return made
+    environment.filters["base64"] = lambda data: b64encode(data).decode("ascii")
+    return environment
 
 
 TEMPLATES = templates(Path(__file__).parent)
@@ -44,10 +44,10 @@ class Line:
 
     Attributes:
         name: in the legend.
-        x, y: its points, float `(n,)`.
+        x, y: the points, float `(n,)`.
         colour: as `#rrggbb`.
-        dashed: so that lines differ by more than their colour.
-        low, high: a band around it, float `(n,)`; or None.
+        dashed: whether it is dashed, so that lines differ by more than their colour.
+        low, high: a band around the line, float `(n,)`; or None.
     """
 
     name: str
@@ -64,7 +64,7 @@ def line_chart(lines: Sequence[Line], *, alt: str, x_title: str, y_title: str) -
 
     Args:
         lines: at least one; x in [0, 1].
-        alt: what it shows, in words.
+        alt: text alternative.
         x_title, y_title: of the axes.
     """
     every = [values for line in lines for values in (line.y, line.low, line.high) if values is not None]
@@ -104,11 +104,11 @@ def line_chart(lines: Sequence[Line], *, alt: str, x_title: str, y_title: str) -
 
 
 def colour_bar(limit: float, unit: str, *, signed: bool) -> Markup:
-    """A colour bar with five numbers as SVG: from −limit for signed maps, from 0 for sizes."""
+    """A colour bar with five ticks as SVG: from −limit to limit for signed maps, from 0 for magnitudes."""
     low = -limit if signed else 0.0
     places = np.linspace(0.0, 1.0, STOPS)
     colours = colour_map((places * 2 - 1 if signed else places)[None], limit=1.0, signed=signed)[0].tolist()
-    # Side by side and not as a gradient: a gradient needs an identifier, and a page has many bars.
+    # Rectangles instead of an SVG gradient, which would need a unique identifier; a page has many bars.
     width = (WIDTH - 60) / STOPS
     shapes: list[Shape] = []
     for index, (r, g, b) in enumerate(colours):
@@ -122,7 +122,7 @@ def colour_bar(limit: float, unit: str, *, signed: bool) -> Markup:
 
 
 def number(value: float, *, signed: bool = False) -> str:
-    """Three digits, a true minus sign, and a plus where signs matter."""
+    """Format a number with three significant digits and a true minus sign; with a plus sign too if `signed`."""
     text = f"{abs(value):.3g}"
     if float(text) == 0:
         return "0"

@@ -1,4 +1,4 @@
-"""One perturbation a core: many small operations leave the cores waiting for each other when they share each of them."""
+"""Run one perturbation per core. If cores share each of many small operations, they mostly wait for one another."""
 
 from __future__ import annotations
 
@@ -18,15 +18,18 @@ Made = TypeVar("Made")
 
 
 def cores() -> int:
-    """Threads that torch may use for one operation."""
+    """Number of threads that torch may use for one operation."""
     return torch.get_num_threads()
 
 
 def spread(function: Callable[[Item], Made], items: Iterable[Item]) -> list[Made]:
-    """`function` of each item, in order, each in a thread of its own without further ones, in inference mode.
+    """Apply a function to each item in parallel, in inference mode; each call uses a single thread.
+
+    Returns:
+        The results in the order of the items.
 
     Raises:
-        BaseException: whatever the first item that failed raised.
+        BaseException: the exception of the first item that failed.
     """
 
     def run(item: Item) -> Made:
@@ -40,11 +43,11 @@ def spread(function: Callable[[Item], Made], items: Iterable[Item]) -> list[Made
 
 @lru_cache(maxsize=1)
 def _workers(count: int) -> ThreadPoolExecutor:
-    """Threads that take one core each; they are kept, because starting them costs as much as a small run."""
+    """Worker threads that use one core each. They are kept, because starting them costs as much as a small run."""
     pool = ThreadPoolExecutor(count, "perturb", torch.set_num_threads, (1,))
     met = threading.Barrier(count)
     list(pool.map(lambda _: met.wait(), range(count)))
-    torch.set_num_threads(count)  # what the workers said of themselves must not hold for threads to come
+    torch.set_num_threads(count)  # the workers' own setting must not become the default of later threads
     return pool
 
 
@@ -55,10 +58,12 @@ def _divide_no_products() -> Callable[[], object]:
 
 @lru_cache(maxsize=1)
 def _products() -> ThreadpoolController:
-    """numpy's library; found once, since looking for it takes longer than a small run."""
+    """Controller of numpy's BLAS library. It is cached, because the search takes longer than a small run."""
     return ThreadpoolController().select(user_api="blas")
 
 
 undivided = Shared(_divide_no_products)
-"""While any thread is inside, numpy's products of matrices keep to the thread that asks for them: two workers that each wanted
-all cores for a product would wait for each other."""
+"""While any thread is inside, numpy computes each matrix product on the calling thread.
+
+Two workers that each used all cores for a product would wait for each other.
+"""

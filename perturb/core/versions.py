@@ -1,4 +1,4 @@
-"""The version of the lab, in the one place where it is written, and those of the packages a result depends on."""
+"""The version of the lab, and the versions of the packages that a result depends on."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from importlib.metadata import PackageNotFoundError, version
 
 __version__ = "0.2.0"
 STACK = ("torch", "torchvision", "onnxruntime", "numpy", "opencv-python-headless", "pillow")
-"""What every result depends on, by the names of the distributions."""
+"""Distributions that every result depends on."""
 
 
 def versions(libraries: Iterable[str] = ()) -> dict[str, str]:
     """Versions of the lab, of Python, and of the packages that the numbers depend on.
 
     Args:
-        libraries: distributions that a method used besides those of `STACK`.
+        libraries: distributions that a method used besides those in `STACK`.
 
     Returns:
-        Versions by name. What is not installed is left out: it computed nothing.
+        Versions by name, without packages that are not installed.
     """
     found = {"perturbation-lab": __version__, "python": platform.python_version()}
     for name in (*STACK, *libraries):

@@ -1,1 +1,1 @@
-"""Runs perturbations through a segmenter and reads the target's score."""
+"""The engine: runs perturbed images through a segmenter and reads the target's score."""

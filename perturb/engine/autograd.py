@@ -1,8 +1,8 @@
-"""Gradients of the target score, the number that perturbations read: with respect to the image, or to a layer.
+"""Gradients of the target score with respect to the image or a layer. The score is the same as for perturbations.
 
-The network belongs to someone else, and other visitors may be running it in other threads. So nothing is set on its
-modules but a hook that acts in this thread alone and is gone afterwards; parameters get no `.grad`; and what guided
-backpropagation (`guided`) changes is the recorded graph of this one pass, not the network.
+Other threads may run the same network. So its modules get only a hook that acts in this thread and is removed
+afterwards, and parameters get no `.grad`. Guided backpropagation (`perturb.engine.guided`) changes the recorded graph
+of one pass, not the network.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from perturb.targets.target import Frozen
 T = TypeVar("T")
 
 ACCELERATOR_BATCH = 8
-"""Images at once on an accelerator; on a processor one: all activations are kept for the backward pass, and larger
-batches are not faster there."""
+"""Batch size on an accelerator. On a CPU it is 1: all activations are kept for the backward pass, and larger batches
+are not faster."""
 
 
 class Score:
-    """S as a differentiable function of images: the number that `Reader` reads, in the same units.
+    """The target score S as a differentiable function of images, with the values and units of `Reader`.
 
     Args:
-        segmenter: whose logits are scored.
+        segmenter: the segmenter.
         frozen: the target on the clean image.
-        total: images of the whole run, of which the progress is a fraction.
+        total: number of images in the run, for the progress.
         progress: called before each batch with the fraction done.
 
     Raises:
@@ -52,13 +52,13 @@ class Score:
         self.done = 0
 
     def __call__(self, images: Tensor) -> Tensor:
-        """S of each of them, float64 `(N,)`.
+        """S of each image, float64 `(N,)`.
 
         Args:
-            images: float32 `(N, 3, H, W)`, on the segmenter's device; the values may lie outside [0, 1].
+            images: float32 `(N, 3, H, W)`, on the segmenter's device; values may lie outside [0, 1].
 
         Raises:
-            SegmenterError: the logits do not depend on the images in a way that can be differentiated.
+            SegmenterError: the logits are not differentiable with respect to the images.
         """
         return self.of(self.logits(images))
 
@@ -67,7 +67,7 @@ class Score:
         if self._progress is not None:
             self._progress(min(self.done / self._total, 1.0))
         self.done += len(images)
-        # A copy, so that a network that works in place on its input may do so.
+        # A copy, because a network may modify its input in place.
         logits = self._segmenter(images.clone())
         if torch.is_grad_enabled() and not logits.requires_grad:
             raise SegmenterError(_blocked(self._segmenter, "its logits carry no gradient"))
@@ -79,10 +79,10 @@ class Score:
 
 
 def require(frozen: Frozen) -> None:
-    """Whether the target's score has a gradient.
+    """Check that the target's score has a gradient.
 
     Raises:
-        TargetError: it is an IoU.
+        TargetError: the score is the IoU.
     """
     if frozen.target.score == "iou":
         raise TargetError(
@@ -93,10 +93,10 @@ def require(frozen: Frozen) -> None:
 
 @contextmanager
 def differentiable(segmenter: Segmenter) -> Iterator[None]:
-    """Gradients can be taken in here, also where the caller is in inference mode.
+    """Enable gradients, even if the caller is in inference mode.
 
     Raises:
-        SegmenterError: in place of torch's own words for a network that cannot be differentiated.
+        SegmenterError: instead of torch's error for a network that is not differentiable.
     """
     with torch.inference_mode(False), torch.enable_grad():
         try:
@@ -120,23 +120,23 @@ _UNDIFFERENTIABLE = (
     "is not implemented",
     "does not have a grad_fn",
 )
-"""How torch says that a gradient cannot be taken."""
+"""Parts of torch's messages for gradients that cannot be computed."""
 
 
 def _blocked(segmenter: Segmenter, reason: str) -> str:
     return (
-        f"No gradient can be taken of the segmenter '{segmenter.name}' ({reason}), expected logits that follow from the "
-        "image by torch operations that can be differentiated. Choose a method that hides pixels."
+        f"No gradient can be taken of the segmenter '{segmenter.name}' ({reason}), expected logits computed from the image "
+        "by differentiable torch operations. Choose a method that hides pixels."
     )
 
 
 def in_batches(segmenter: Segmenter, batch: int | None, run: Callable[[int], T]) -> T:
-    """Run something with a number of images at once, and with half as many as long as they do not fit the memory.
+    """Call a function with a batch size, and halve the size as long as memory runs out.
 
     Args:
-        segmenter: tells the device.
-        batch: images at once; None for what suits the device.
-        run: takes the number of images at once.
+        segmenter: its device determines the default.
+        batch: batch size; None for the default of the device.
+        run: function of the batch size.
     """
     size = batch if batch is not None else (1 if segmenter.device.type == "cpu" else ACCELERATOR_BATCH)
     size = max(1, size)
@@ -150,7 +150,7 @@ def in_batches(segmenter: Segmenter, batch: int | None, run: Callable[[int], T])
 
 
 def finite(values: Tensor, segmenter: Segmenter) -> Tensor:
-    """The same, if all are numbers.
+    """The values, after a check that all are finite.
 
     Raises:
         SegmenterError: a gradient is NaN or infinite.
@@ -158,20 +158,20 @@ def finite(values: Tensor, segmenter: Segmenter) -> Tensor:
     if not math.isfinite(float(values.abs().sum())):
         raise SegmenterError(
             f"The gradient of the segmenter '{segmenter.name}' holds values that are not finite (NaN or infinity), expected "
-            "numbers. Choose a method that hides pixels."
+            "finite numbers. Choose a method that hides pixels."
         )
     return values
 
 
 @dataclass(frozen=True, eq=False)
 class Traced:
-    """One forward pass with its graph kept; gradients are taken of it while `differentiable`.
+    """One forward pass with its autograd graph, for gradients within `differentiable`.
 
     Attributes:
         score: S, a float64 scalar.
-        image: `(1, 3, H, W)`, a leaf.
+        image: `(1, 3, H, W)`, a leaf of the graph.
         logits: `(1, K, H, W)`.
-        activation: the output of the layer, `(1, C, h, w)`; None without a layer.
+        activation: output of the layer, `(1, C, h, w)`; None without a layer.
     """
 
     score: Tensor
@@ -180,31 +180,31 @@ class Traced:
     activation: Tensor | None
 
     def gradient(self, of: Tensor, *, keep: bool = False) -> Tensor:
-        """∂S/∂`of`, zero where S does not depend on it; one backward pass.
+        """∂S/∂`of`, zero if S does not depend on it. Takes one backward pass.
 
         Args:
             of: the image or the activation.
-            keep: the graph, for another one.
+            keep: keep the graph for another gradient.
         """
         (gradient,) = torch.autograd.grad(self.score, of, retain_graph=keep, allow_unused=True)
         return torch.zeros_like(of) if gradient is None else gradient
 
 
 def trace(score: Score, segmenter: Segmenter, image: Image, layer: str = "") -> Traced:
-    """Run the network on the clean image and keep the graph, and the output of one layer. One forward pass.
+    """Run the network on the clean image, and keep the graph and the output of one layer. Takes one forward pass.
 
-    The layer's gradient is that of its output alone: what uses the layer's *input* beside it, or changes its output in
-    place later on, does not count.
+    The gradient at the layer is that of its own output: other uses of the layer's *input*, and later in-place changes
+    of its output, do not contribute.
 
     Args:
-        score: of this segmenter.
-        segmenter: what to run; with a layer a `TorchSegmenter`.
+        score: score of this segmenter.
+        segmenter: the segmenter; with a layer, a `TorchSegmenter`.
         image: the clean image.
-        layer: its name; empty for none.
+        layer: name of the layer; empty for none.
 
     Raises:
-        SettingError: no such layer, it gives no map, or it is used several times.
-        SegmenterError: the segmenter broke its contract, or cannot be differentiated.
+        SettingError: the layer does not exist, its output is not a map, or it is used several times.
+        SegmenterError: the logits violate the contract, or are not differentiable.
     """
     clean = to_tensor(image, segmenter.device)[None].requires_grad_()
     outputs: list[Any] = []
@@ -213,8 +213,8 @@ def trace(score: Score, segmenter: Segmenter, image: Image, layer: str = "") -> 
         if not isinstance(output, Tensor):
             outputs.append(output)
             return None
-        outputs.append(output.clone())  # so that its gradient is not that of its other names
-        return outputs[-1].clone()  # so that an operation in place cannot change what is kept
+        outputs.append(output.clone())  # so that its gradient is not that of an alias
+        return outputs[-1].clone()  # so that an in-place operation cannot change the kept output
 
     with hooks((find_module(segmenter, layer), keep)) if layer else nullcontext():
         logits = score.logits(clean)

@@ -1,4 +1,4 @@
-"""Guided backpropagation: rewrite the recorded graph of one pass so that every ReLU passes only positive gradients."""
+"""Guided backpropagation: change the autograd graph of one pass so that every ReLU passes only positive gradients."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from perturb.segmenters.base import Segmenter
 
 @dataclass(frozen=True)
 class Guided:
-    """The operations that guided backpropagation met in a graph.
+    """The operations of a graph, as far as guided backpropagation depends on them.
 
     Attributes:
-        relus: ReLUs that are guided.
-        others: other activation functions by name, and how many there are; the gradient passes them as it is.
-        parts: changes of parts of tensors in place; a ReLU among them would not be guided.
+        relus: number of guided ReLUs.
+        others: number of other activation functions, by name; their gradients are not changed.
+        parts: number of in-place changes of parts of tensors; a ReLU among them is not guided.
     """
 
     relus: int
@@ -30,16 +30,16 @@ class Guided:
 
 
 def guide(score: Tensor, segmenter: Segmenter) -> Guided:
-    """Let every ReLU in a score's graph pass only positive gradients on the backward pass (Springenberg et al. 2015, sec. 3.4).
+    """Make every ReLU in the graph of a score pass only positive gradients (Springenberg et al. 2015, sec. 3.4).
 
-    Works on the recorded graph, so it reaches ReLUs as modules, as functions and in place alike, each use on its own.
+    This changes the recorded graph, so it covers ReLUs as modules, as functions and in place, each use separately.
 
     Args:
-        score: a scalar with its graph.
-        segmenter: whose it is, for the error.
+        score: a scalar with its autograd graph.
+        segmenter: the segmenter, for error messages.
 
     Raises:
-        SegmenterError: a part of the network keeps its operations to itself, so that ReLUs in it cannot be reached.
+        SegmenterError: a part of the network is compiled or scripted, so its ReLUs cannot be reached.
     """
     names: Counter[str] = Counter()
     for node in nodes(score):
@@ -61,7 +61,7 @@ def guide(score: Tensor, segmenter: Segmenter) -> Guided:
 
 
 def nodes(score: Tensor) -> Iterator[Any]:
-    """Every operation that a score was computed by, once."""
+    """All nodes of the autograd graph of a score, each once."""
     stack, seen = [score.grad_fn], set()
     while stack:
         node = stack.pop()
@@ -73,7 +73,7 @@ def nodes(score: Tensor) -> Iterator[Any]:
 
 
 _CLOSED = ("DifferentiableGraph", "CompiledFunction", "Checkpoint")
-"""In the names of operations that hold others: TorchScript, torch.compile, recomputed activations."""
+"""Parts of the names of opaque nodes: TorchScript, torch.compile, activation checkpointing."""
 _OTHERS = {
     "LeakyRelu": "leaky ReLU",
     "PreluKernel": "PReLU",

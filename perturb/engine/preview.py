@@ -1,4 +1,4 @@
-"""Previews of a long run whose masks go from coarse to fine."""
+"""Previews of a long run whose masks are ordered from coarse to fine."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from perturb.perturbations.masks import Masks
 from perturb.targets.readings import Readings
 
 Preview = Callable[[Readings], None]
-"""Called now and then in a long run with readings for *all* masks: their own where they were run, a neighbour's elsewhere."""
+"""Called repeatedly in a long run with readings for *all* masks: their own if already run, otherwise a neighbour's."""
 
 INTERVAL = 1.0
-"""Seconds between two previews, at least; longer after one that took longer than a tenth of a second."""
+"""Minimum interval between two previews, in seconds; longer after a preview that took more than a tenth of a second."""
 
 
 class Previews:
-    """Shows a run from coarse to fine while it goes on.
+    """Collects the readings of a run and shows previews.
 
     Args:
-        masks, order: what is run, and in which order.
-        preview: is shown what is known so far.
+        masks: the masks of the run.
+        order: the order in which they are run, int64 `(N,)`.
+        preview: called with the readings so far.
     """
 
     def __init__(self, masks: Masks, order: npt.NDArray[np.int64], preview: Preview) -> None:
@@ -32,12 +33,12 @@ class Previews:
         self._due = time.monotonic() + INTERVAL
 
     def note(self, readings: Readings) -> Readings:
-        """Keep the readings of one more batch."""
+        """Add the readings of a batch, and return them."""
         self._parts.append(readings)
         return readings
 
     def show(self) -> None:
-        """Show what is known, if it is time."""
+        """Show a preview, if one is due."""
         began = time.monotonic()
         if began < self._due:
             return

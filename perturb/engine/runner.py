@@ -1,4 +1,4 @@
-"""Run a segmenter on masked images in batches and read the target; knows nothing of methods."""
+"""Run a segmenter on masked images in batches and read the target, independently of the method."""
 
 from __future__ import annotations
 
@@ -24,39 +24,41 @@ from perturb.targets.readings import Execution, Readings
 from perturb.targets.target import Frozen
 
 Progress = Callable[[float], None]
-"""Called once a batch with the fraction done in [0, 1]. What it raises ends the run and leaves nothing behind."""
+"""Called once per batch with the fraction done in [0, 1]. An exception raised by it cancels the run cleanly."""
 
 Mode = Literal["exact", "whole", "bfloat16"]
-"""How perturbations are run: only what a mask can change where that gives the numbers of whole passes (exact), all of the
-network every time (whole), or as exact but in 16 bits where its operations are known (bfloat16: quicker and rougher)."""
+"""How perturbed images are run: `exact` uses incremental passes if they give the results of whole passes. `whole`
+always runs the whole network. `bfloat16` is like `exact`, but in bfloat16 if the network can be lowered: faster, less
+precise."""
 
 
 def span(progress: Progress | None, start: float, share: float) -> Progress | None:
-    """A callback for the part of a run that begins at `start` and is `share` of the whole; None where nobody listens."""
+    """A progress callback for a part of a run that begins at `start` and has the length `share`; None without
+    progress."""
     return None if progress is None else lambda fraction: progress(min(1.0, start + share * fraction))
 
 
 MEMORY = 512_000_000
-"""Bytes that one batch may take for its images, logits and readings."""
+"""Memory limit of a batch for its images, logits and readings, in bytes."""
 CPU_PIXELS, CPU_BATCH = 350_000, 4
-"""Pixels and images that one batch has at most on a processor: more of them leave its cache. Measured on five networks of
-480 × 360 px, four images take up to a third more time each than one or two, and eight up to 1.8 times as much."""
+"""Largest number of pixels and images per batch on a CPU, so that they stay in its cache. Measured for five networks at
+480 × 360 px: per image, a batch of four takes up to a third more time than one or two, and of eight up to 1.8 times."""
 ACCELERATOR_BATCH = 64
 
 
 def clean_logits(image: Image, segmenter: Segmenter) -> Tensor:
-    """The segmenter's logits of the clean image, `(K, H, W)` on its device. One forward pass."""
+    """Logits of the clean image, `(K, H, W)`, on the segmenter's device. Takes one forward pass."""
     with torch.inference_mode():
         return segmenter(to_tensor(image, segmenter.device)[None])[0]
 
 
 @dataclass(frozen=True, eq=False)
 class Route:
-    """How the perturbations of one run go through a segmenter.
+    """How the perturbed images of a run are passed through a segmenter.
 
     Attributes:
-        quick: the incremental passes; None for whole ones.
-        execution: the same, for the record.
+        quick: incremental passes; None for whole passes.
+        execution: the same, as stored with results.
     """
 
     quick: Passes | None
@@ -66,16 +68,16 @@ class Route:
 def route(
     image: Image, masks: Masks, segmenter: Segmenter, frozen: Frozen, mode: Mode = "exact", logits: Tensor | None = None
 ) -> Route:
-    """Decide whether only what a mask can change is run (`perturb.engine.incremental`), which gives the same readings up to
-    float32 rounding.
+    """Choose between incremental passes (`perturb.engine.incremental`) and whole passes.
 
-    The incremental passes' clean logits are compared with a pass of the segmenter itself; where they differ whole passes
-    are taken. What is decided depends on the arguments alone, not on what was run before.
+    Both give the same readings up to float32 rounding. The clean logits of the incremental passes are compared with a
+    pass of the segmenter; if they differ, whole passes are used. The choice depends on the arguments only, not on
+    earlier runs.
 
     Args:
-        image, masks, segmenter, frozen: as for `run`.
-        mode: how to run them.
-        logits: the segmenter's for the clean image, from a pass of this very run, `(K, H, W)`; None to run one.
+        image, masks, segmenter, frozen: as in `run`.
+        mode: how to run the perturbed images.
+        logits: clean logits of the segmenter from a pass in this run, `(K, H, W)`; None to run one.
     """
     try:
         if mode == "whole":
@@ -101,29 +103,29 @@ def run(
     mode: Mode = "exact",
     chosen: Route | None = None,
 ) -> Readings:
-    """Hide, run the segmenter, read; once for each mask.
+    """Apply each mask to the image, run the segmenter, and read the target.
 
     Args:
         image: the clean image.
-        masks: what to hide.
-        fill: what to put there.
-        segmenter: what to run.
-        frozen: what to read.
-        batch: images a forward pass; by default as many as are fast on this machine and fit `memory`.
-            The readings do not depend on it.
-        memory: bytes one batch may take.
-        progress: called once a batch.
-        preview: called now and then, if the masks have an order from coarse to fine, in which they are then run. The
+        masks: the pixels to hide.
+        fill: replaces the hidden pixels.
+        segmenter: the segmenter.
+        frozen: the target to read.
+        batch: images per forward pass; by default a fast number that fits into `memory`. The readings do not depend on
+            it.
+        memory: memory limit of a batch, in bytes.
+        progress: called once per batch.
+        preview: called repeatedly, if the masks have an order from coarse to fine, in which they are then run. The
             readings do not depend on it.
-        mode: how to run them; of no effect beside `chosen`.
-        chosen: from `route`, for callers that record it; by default it is decided here.
+        mode: how to run the perturbed images; ignored if `chosen` is given.
+        chosen: from `route`, for callers that store it; by default `route` is called.
 
     Returns:
-        Readings of all masks, in their order. `len(masks)` forward passes of one image each.
+        Readings of all masks, in their order. This takes `len(masks)` forward passes of one image each.
 
     Raises:
-        SegmenterError: the segmenter broke its contract.
-        torch.OutOfMemoryError: one single image does not fit the accelerator.
+        SegmenterError: the logits violate the contract.
+        torch.OutOfMemoryError: a single image does not fit into the accelerator's memory.
     """
     clean = to_tensor(image, segmenter.device)
     quick = (chosen or route(image, masks, segmenter, frozen, mode=mode)).quick
@@ -159,7 +161,7 @@ def run(
 def exact_readings(
     image: Image, masks: Masks, fill: Fill, segmenter: Segmenter, frozen: Frozen, rows: npt.NDArray[np.int64]
 ) -> Readings:
-    """Readings of some masks of a stream, each by one whole pass of the segmenter as it is."""
+    """Readings of the masks with indices `rows`, by one whole pass of the segmenter for each."""
     clean, reader = to_tensor(image, segmenter.device), frozen.reader(segmenter.device)
     with torch.inference_mode():
         painted = [_painted(clean, masks, fill, [row]) for row in rows.tolist()]
@@ -167,9 +169,9 @@ def exact_readings(
 
 
 def _painted(clean: Tensor, masks: Masks, fill: Fill, rows: list[int]) -> tuple[Tensor, Tensor]:
-    """The image with each of some masks filled, `(N, 3, H, W)`, and the masks `(N, H, W)`."""
+    """The perturbed images `(N, 3, H, W)` for masks with indices `rows`, and the masks `(N, H, W)`."""
     holes = [masks.hidden(row, row + 1).to(clean.device) for row in rows]
-    # One by one: what a fill draws at random belongs to the mask's own index.
+    # One by one, because random fills depend on the index of the mask.
     painted = [fill.paint(clean, hole, row) for hole, row in zip(holes, rows, strict=True)]
     return torch.cat(painted), torch.cat(holes)
 
@@ -184,17 +186,17 @@ def sweep(
     memory: int = MEMORY,
     progress: Progress | None = None,
 ) -> Readings:
-    """Read any sequence of perturbations in batches, whether the image or a layer is perturbed.
+    """Read a sequence of perturbations of the image or a layer in batches.
 
     Args:
-        total: how many perturbations there are.
-        read: gives the readings of perturbations `start` to `stop` (half-open); called once a batch, in order, again
-            after it ran out of memory.
-        segmenter: what is run.
-        frozen: what is read.
+        total: number of perturbations.
+        read: returns the readings of perturbations `start` to `stop` (half-open). It is called once per batch, in
+            order, and again with a smaller batch if memory runs out.
+        segmenter: the segmenter.
+        frozen: the target to read.
         batch, memory, progress: as in `run`.
     """
-    # Input, perturbed copy and softmax in float32, masks in bool: what the lab itself holds of one image.
+    # Memory per image: input, perturbed copy and softmax in float32, masks in bool.
     each = frozen.region.size * 4 * (6 + 2 * len(segmenter.classes))
     size = batch or min(batch_size(segmenter.device, *frozen.region.shape), memory // each)
     size = max(1, size)
@@ -217,10 +219,10 @@ def sweep(
 
 
 def batch_size(device: torch.device, height: int, width: int) -> int:
-    """Images of a size that are run at once by default.
+    """Default batch size for images of a size.
 
-    No clock decides: the sums of a convolution depend on the batch in their last bits, and identical calls give identical
-    bytes.
+    It does not depend on timings: the batch size affects the last bits of convolutions, and identical calls must give
+    identical results.
     """
     if device.type != "cpu":
         return ACCELERATOR_BATCH
@@ -229,15 +231,15 @@ def batch_size(device: torch.device, height: int, width: int) -> int:
 
 @dataclass(frozen=True, eq=False)
 class Probe:
-    """One perturbation, looked at closely.
+    """One perturbation in detail.
 
     Attributes:
         pixels: the perturbed image, float32 `(H, W, 3)` in [0, 1].
-        hidden: what was hidden, bool `(H, W)`.
+        hidden: hidden pixels, bool `(H, W)`.
         labels: the new segmentation, int64 `(H, W)`.
-        lost: pixels of the region that were the class and are no longer, bool `(H, W)`.
-        gained: pixels that were not the class and are now, bool `(H, W)`.
-        reading: the same as numbers; one entry.
+        lost: pixels of the region that were predicted as the class and no longer are, bool `(H, W)`.
+        gained: pixels that were not predicted as the class and now are, bool `(H, W)`.
+        reading: the readings, one entry.
     """
 
     pixels: npt.NDArray[np.float32]
@@ -249,7 +251,7 @@ class Probe:
 
 
 def rerun_mask(image: Image, masks: Masks, fill: Fill, segmenter: Segmenter, frozen: Frozen, index: int) -> Probe:
-    """Run one mask of a stream again and keep everything. One forward pass.
+    """Run one mask of a stream again and keep all outputs. Takes one forward pass.
 
     Raises:
         IndexError: `index` is not in 0 … len(masks) − 1.

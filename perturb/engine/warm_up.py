@@ -1,4 +1,7 @@
-"""Compile the innermost loops ahead of the first run: `python -m perturb.engine.warm_up`. See `perturb.engine.incremental.compiling`."""
+"""Compile the innermost loops before the first run: `python -m perturb.engine.warm_up`.
+
+See `perturb.engine.incremental.compiling`.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ from perturb.targets.target import Target
 
 
 class _Tiny(nn.Module):
-    """A network with every kind of operation that has compiled loops."""
+    """A network with all kinds of operations that have compiled loops."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,7 +38,10 @@ class _Tiny(nn.Module):
 
 
 def warm_up() -> None:
-    """Compile every loop, by a run so small that only compiling takes time. It would not pay, so it is not left to choose."""
+    """Compile every loop, by a run so small that only compiling takes time.
+
+    Incremental passes are forced, because `route` would not choose them for so small a run.
+    """
     torch.manual_seed(0)
     segmenter = TorchSegmenter(_Tiny(), classes=["a", "b", "c"])
     image = load_image(np.random.default_rng(0).random((48, 48, 3), dtype=np.float32))
@@ -44,7 +50,7 @@ def warm_up() -> None:
     with torch.inference_mode():
         quick = Passes(lower_network(segmenter, 48, 48), segmenter, to_tensor(image, segmenter.device), frozen)
     fill = make_fill(image, check_settings(FILL_SETTINGS, {}, "warm-up"), 0)
-    for size in (24, 46):  # some maps change in a box, others all over
+    for size in (24, 46):  # some maps change in a box, others everywhere
         masks = Windows(48, 48, size=size, stride=6)
         run(image, masks, fill, segmenter, frozen, chosen=Route(quick, Execution("incremental")))
 

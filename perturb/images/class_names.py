@@ -1,4 +1,5 @@
-"""The classes of a street scene: names, and the indices in ground truth and in the logits of the embedded segmenters."""
+"""The classes of a street scene: names, and the indices in ground truth and in the logits of the embedded
+segmenters."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""From a file, bytes or an array to pixels: what a stranger may hand in is looked at before it is decoded."""
+"""Decode a file, bytes or an array to pixels. Untrusted files are checked before they are decoded."""
 
 from __future__ import annotations
 
@@ -18,44 +18,48 @@ import PIL.ImageOps
 from perturb.core.errors import ImageError
 
 MAX_PIXELS = 120_000_000
-"""Pictures that would decode to more pixels than this are refused before they are decoded."""
+"""Images with more pixels than this are rejected before they are decoded."""
 MAX_BYTES = 200_000_000
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
-# Filters for warnings belong to the whole process, so one thread at a time changes them.
+# Warning filters are process-wide, so only one thread at a time may change them.
 _WARNINGS = threading.RLock()
 
 Source = str | Path | bytes | IO[bytes] | npt.NDArray[Any] | PIL.Image.Image
 
 
-def open_picture(source: str | Path | bytes | IO[bytes]) -> PIL.Image.Image:
-    """Read the header and refuse what is no picture, or would decode to too much. Decodes nothing yet.
+def open_image(source: str | Path | bytes | IO[bytes]) -> PIL.Image.Image:
+    """Read the header, and reject what is not an image or has too many pixels. Nothing is decoded yet.
 
     Raises:
-        ImageError: no file, an empty or too large one, or no picture.
+        ImageError: the file does not exist, is empty, too large or not an image.
     """
     return _open(_bytes_of(source))
 
 
 def decode(source: Source, max_side: int) -> tuple[npt.NDArray[np.float32], tuple[int, int], list[str]]:
-    """Float32 RGB `(H, W, 3)` (a JPEG perhaps already reduced), the upright file's width and height, what was done.
+    """Decode an image.
+
+    Returns:
+        Pixels, float32 RGB `(H, W, 3)` in [0, 1] (a JPEG may already be reduced); width and height of the upright
+        file; notes on the conversion.
 
     Raises:
-        ImageError: no picture, or a broken one.
+        ImageError: not an image, or a damaged one.
     """
     if isinstance(source, np.ndarray):
         pixels = _from_array(source)
         return pixels, (pixels.shape[1], pixels.shape[0]), []
-    image = source if isinstance(source, PIL.Image.Image) else open_picture(source)
+    image = source if isinstance(source, PIL.Image.Image) else open_image(source)
     notes: list[str] = []
-    with reading("The picture"):
-        # Even the number of pages has to be read from the file, and a damaged one may say anything there.
+    with reading("The image"):
+        # Even the number of frames is read from the file, which may be damaged there.
         frames = getattr(image, "n_frames", 1)
         if frames > 1 and image.format != "MPO":
             notes.append(f"Animated or many pages ({frames}): the first one is used.")
         width, height = image.size
         orientation = image.getexif().get(0x0112, 1)
-        # A JPEG decoder halves for free: 108 megapixels need not stand in memory to become 640 px.
+        # A JPEG decoder can halve the size at no cost: 108 megapixels need not be held in memory to become 640 px.
         image.draft("RGB" if image.mode != "L" else "L", (2 * max_side, 2 * max_side))
         image.load()
         image = PIL.ImageOps.exif_transpose(image)
@@ -68,26 +72,26 @@ def decode(source: Source, max_side: int) -> tuple[npt.NDArray[np.float32], tupl
 
 @contextmanager
 def reading(what: str) -> Iterator[None]:
-    """Turn any error of decoding into an `ImageError`: Pillow's plugins raise errors of many kinds.
+    """Convert any decoding error to an `ImageError`: Pillow's plugins raise errors of many kinds.
 
     Args:
-        what: is decoded, as the subject of the sentence.
+        what: what is decoded, as the subject of the message.
 
     Raises:
-        ImageError: in place of any other exception.
+        ImageError: instead of any other exception.
     """
     try:
-        # What Pillow only warns of does not stop it, here or under other filters for warnings.
+        # A mere warning of Pillow must not become an error, whatever warning filters the process has.
         with _WARNINGS, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     except ImageError:
         raise
     except MemoryError as error:
-        raise ImageError(f"{what} needs more memory than there is to be decoded. Scale it down first.") from error
+        raise ImageError(f"{what} needs more memory to decode than is available. Scale it down first.") from error
     except Exception as error:
         raise ImageError(
-            f"{what} is broken: its data ends early or is damaged, expected a whole file. Export or download it again."
+            f"{what} is broken: its data is truncated or damaged; expected a complete file. Export or download it again."
         ) from error
 
 
@@ -112,9 +116,7 @@ def _to_rgb(image: PIL.Image.Image, notes: list[str]) -> npt.NDArray[np.float32]
 
 def _from_array(array: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)) or array.size == 0:
-        raise ImageError(
-            f"Not a picture: got an array of shape {array.shape}, expected (H, W), (H, W, 3) or (H, W, 4)."
-        )
+        raise ImageError(f"Not an image: got an array of shape {array.shape}, expected (H, W), (H, W, 3) or (H, W, 4).")
     if array.dtype == np.bool_:
         pixels = array.astype(np.float32)
     elif array.dtype.kind in "ui":
@@ -123,10 +125,10 @@ def _from_array(array: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     elif array.dtype.kind == "f":
         pixels = array.astype(np.float32)
     else:
-        raise ImageError(f"Not a picture: got dtype {array.dtype}, expected uint8, uint16, or floats in [0, 1].")
+        raise ImageError(f"Not an image: got dtype {array.dtype}, expected uint8, uint16, or floats in [0, 1].")
     if not np.isfinite(pixels).all() or float(pixels.min()) < 0.0 or float(pixels.max()) > 1.0:
         raise ImageError(
-            f"The picture's values must lie in [0, 1]: got {float(pixels.min()):g} to {float(pixels.max()):g} "
+            f"The image's values must lie in [0, 1]: got {float(pixels.min()):g} to {float(pixels.max()):g} "
             f"({array.dtype}). Divide by the largest possible value first."
         )
     if pixels.ndim == 2:
@@ -143,17 +145,17 @@ def _bytes_of(source: str | Path | bytes | IO[bytes]) -> bytes:
         path = Path(source)
         try:
             if not path.is_file():
-                raise ImageError(f"There is no picture at '{path}'; expected the path of a file. Check the spelling.")
+                raise ImageError(f"There is no image at '{path}'; expected the path of a file. Check the spelling.")
             if path.stat().st_size > MAX_BYTES:
                 raise ImageError(_too_many_bytes(path.stat().st_size))
             data = path.read_bytes()
         except (OSError, ValueError) as error:  # a path with a zero byte is a ValueError
             why = getattr(error, "strerror", None) or error
-            raise ImageError(f"The file '{path}' cannot be read ({why}). Check its path and rights.") from error
+            raise ImageError(f"The file '{path}' cannot be read ({why}). Check its path and permissions.") from error
     else:
         data = source.read(MAX_BYTES + 1)
     if not data:
-        raise ImageError("The file is empty: got 0 bytes, expected a picture. Choose another file.")
+        raise ImageError("The file is empty: got 0 bytes, expected an image. Choose another file.")
     if len(data) > MAX_BYTES:
         raise ImageError(_too_many_bytes(len(data)))
     return data
@@ -162,23 +164,23 @@ def _bytes_of(source: str | Path | bytes | IO[bytes]) -> bytes:
 def _too_many_bytes(count: int) -> str:
     return (
         f"The file is too large: got {count / 1e6:.0f} MB, expected at most {MAX_BYTES / 1e6:.0f} MB. "
-        "Scale the picture down first."
+        "Scale the image down first."
     )
 
 
 def _open(data: bytes) -> PIL.Image.Image:
-    """Read the header and refuse what is no picture, or would decode to too much. Decodes nothing yet."""
+    """Read the header, and reject what is not an image or has too many pixels. Nothing is decoded yet."""
     try:
-        # Pillow's own limit of pixels lies lower and only warns; ours is checked on the header instead.
+        # Pillow's own pixel limit is lower and only warns; ours is checked on the header below.
         with _WARNINGS, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             image = PIL.Image.open(io.BytesIO(data), formats=FORMATS)
     except PIL.Image.DecompressionBombError as error:
         raise ImageError(_too_many_pixels("more than 178 million")) from error
-    except Exception as error:  # Pillow's plugins raise what they like on hostile headers
+    except Exception as error:  # Pillow's plugins raise errors of any kind on malformed headers
         raise ImageError(
-            f"The file is not a picture the lab can read, or it is cut off: expected a whole {', '.join(FORMATS[:-1])} or "
-            f"{FORMATS[-1]} file. Export or download it again, or open it in a picture program and save it as PNG or JPEG."
+            f"The file is not an image the lab can read, or it is truncated: expected a whole {', '.join(FORMATS[:-1])} or "
+            f"{FORMATS[-1]} file. Export or download it again, or open it in an image editor and save it as PNG or JPEG."
         ) from error
     if image.width * image.height > MAX_PIXELS:
         raise ImageError(_too_many_pixels(f"{image.width} × {image.height}"))
@@ -187,6 +189,6 @@ def _open(data: bytes) -> PIL.Image.Image:
 
 def _too_many_pixels(got: str) -> str:
     return (
-        f"The picture would decode to too many pixels: got {got}, expected at most {MAX_PIXELS // 1_000_000} million. "
+        f"The image would decode to too many pixels: got {got}, expected at most {MAX_PIXELS // 1_000_000} million. "
         "Scale it down first."
     )

@@ -1,7 +1,6 @@
-"""Pictures: from a file, bytes or an array to float32 RGB in [0, 1], whatever the file was.
+"""Load an image from a file, bytes or an array as float32 RGB in [0, 1].
 
-A picture is decoded once, at the door. Behind it there is one form only, and a digest of exactly those pixels, so that
-a link or a result can say which picture it belongs to.
+All other code works on this one form. A digest of exactly these pixels identifies the image in links and results.
 """
 
 from __future__ import annotations
@@ -23,23 +22,23 @@ from perturb.images.decoding import Source, decode
 from perturb.images.ground_truth import IGNORE, IgnoreIndex, ignored_values, read_truth
 
 MAX_SIDE = 640
-"""Longest side, in pixels, that a picture keeps by default. An explanation is hundreds of forward passes."""
+"""Default limit of the longest side, in pixels. An explanation takes hundreds of forward passes."""
 MIN_SIDE = 2
 
 
 @dataclass(frozen=True, eq=False)
 class Image:
-    """A picture, ready for the engine.
+    """An image, with its ground truth if there is one.
 
     Attributes:
         pixels: float32 RGB `(H, W, 3)` in [0, 1], read-only.
-        name: what to call it; never used as a path.
-        digest: 32 hexadecimal digits, blake2b of the shape and the pixels.
-        notes: what was done to the file on the way in, one sentence each ("Scaled from … to …").
-        truth: ground-truth class indices, uint8 `(H, W)`, 255 where there is none; or None.
-        truth_classes: names of the indices in `truth`; empty when they are the segmenter's own.
-        truth_ignored: values of the mask that were read as "no class" besides 255, ascending.
-        file_shape: height and width of the upright file, where the picture was scaled; or None.
+        name: for display; never used as a path.
+        digest: 32 hexadecimal digits, blake2b of the shape, dtype and pixels.
+        notes: conversions applied to the file, one sentence each ("Scaled from … to …").
+        truth: ground-truth class indices, uint8 `(H, W)`, 255 for no class; or None.
+        truth_classes: names of the indices in `truth`; empty if they are the segmenter's own.
+        truth_ignored: values of the mask besides 255 that were read as "no class", ascending.
+        file_shape: height and width of the upright file if the image was scaled; else None.
     """
 
     pixels: npt.NDArray[np.float32]
@@ -53,7 +52,7 @@ class Image:
 
     @cached_property
     def key(self) -> str:
-        """What tells this picture from others together with its ground truth: the digest, or both their digests."""
+        """Identifies the image together with its ground truth: the image's digest, followed by that of the truth."""
         if self.truth is None:
             return self.digest
         names = hashlib.blake2b("\n".join(self.truth_classes).encode(errors="surrogatepass"), digest_size=8).hexdigest()
@@ -67,20 +66,19 @@ class Image:
         *,
         ignore_index: IgnoreIndex = (),
     ) -> Image:
-        """The same picture with this ground truth in place of its own.
+        """The same image with this ground truth in place of its own.
 
         Args:
-            source: a mask of class indices (255 is "no class") or of the classes' colours, as large as the picture or as
-                its file; see `perturb.images.ground_truth.read_truth`.
-            classes: what the indices mean: a segmenter's K class names. Without them, the indices are those of whatever
-                segmenter is used.
-            palette: their colours, uint8 RGB `(K, 3)`.
-            ignore_index: index, or several, whose pixels have no class, such as 11 in CamVid's masks. They are left out of
-                every figure.
+            source: a mask of class indices (255 for no class) or of class colours, in the size of the image or of its
+                file; see `perturb.images.ground_truth.read_truth`.
+            classes: K names of the indices. Without them, the indices are those of the segmenter in use.
+            palette: colours of the classes, uint8 RGB `(K, 3)`.
+            ignore_index: one or several indices whose pixels have no class, such as 11 in CamVid's masks. They are
+                excluded from all metrics.
 
         Raises:
-            LabelError: a mask with values that are no class.
-            ImageError: not a mask, or of another size.
+            LabelError: the mask holds values that are not classes.
+            ImageError: not a mask, or one of another size.
         """
         labels = read_truth(
             source,
@@ -94,12 +92,12 @@ class Image:
         return replace(self, truth=labels, truth_classes=tuple(classes), truth_ignored=ignored_values(ignore_index))
 
     def without_truth(self) -> Image:
-        """The same picture without ground truth."""
+        """The same image without ground truth."""
         return replace(self, truth=None, truth_classes=(), truth_ignored=())
 
     @cached_property
     def thumbnail(self) -> npt.NDArray[np.uint8]:
-        """The picture at a longest side of 160 px, uint8 RGB."""
+        """The image, scaled down to a longest side of at most 160 px, uint8 RGB `(h, w, 3)`."""
         factor = min(1.0, 160 / max(self.height, self.width))
         size = max(1, round(self.width * factor)), max(1, round(self.height * factor))
         small = cv2.resize(np.array(self.pixels), size, interpolation=cv2.INTER_AREA)
@@ -124,28 +122,27 @@ def load_image(
     truth_palette: npt.NDArray[np.uint8] | None = None,
     ignore_index: IgnoreIndex = (),
 ) -> Image:
-    """Read a picture from a path, bytes, an open file, a Pillow image or an array.
+    """Load an image from a path, bytes, an open file, a Pillow image or an array.
 
-    Files may be grey, with alpha (laid on white), 16-bit, CMYK, palette, animated (first frame) or rotated by EXIF;
-    what was done is in the result's `notes`. Arrays are `(H, W)`, `(H, W, 3)` or `(H, W, 4)`, uint8, uint16, or floats
-    in [0, 1].
+    Files may be greyscale, with alpha (composited on white), 16-bit, CMYK, palette, animated (first frame) or rotated
+    by EXIF. The result's `notes` list all conversions. Arrays are `(H, W)`, `(H, W, 3)` or `(H, W, 4)` of uint8,
+    uint16, or floats in [0, 1].
 
     Args:
-        source: the picture.
-        name: what to call it; the file's stem by default.
-        max_side: a longer side is scaled down to this many pixels (area average), and a note says so.
+        source: the image.
+        name: for display; by default the stem of the file name.
+        max_side: limit of the longest side, px. A larger image is scaled down by area averaging, and a note says so.
         truth, truth_classes, truth_palette, ignore_index: ground truth, as in `Image.with_truth`.
 
     Raises:
-        ImageError: not a picture, broken, too large to decode, or too small to hide anything in; or ground truth that
-            does not fit.
+        ImageError: not an image, damaged, too large to decode, or smaller than 2 px; or ground truth that does not fit.
     """
     if max_side < MIN_SIDE:
-        raise ImageError(f"Cannot scale a picture to a longest side of {max_side} px; expected {MIN_SIDE} or more.")
+        raise ImageError(f"Cannot scale an image to a longest side of {max_side} px; expected {MIN_SIDE} or more.")
     pixels, (width, height), notes = decode(source, max_side)
     if min(height, width) < MIN_SIDE:
         raise ImageError(
-            f"The picture is too small: got {width} × {height} px, expected at least {MIN_SIDE} × {MIN_SIDE} px; "
+            f"The image is too small: got {width} × {height} px, expected at least {MIN_SIDE} × {MIN_SIDE} px; "
             "there is nothing to hide in it. Choose a larger one."
         )
     if max(height, width) > max_side:
@@ -170,7 +167,7 @@ def image_from_pixels(
     truth_classes: tuple[str, ...] = (),
     file_shape: tuple[int, int] | None = None,
 ) -> Image:
-    """Wrap float32 RGB `(H, W, 3)` in [0, 1] that needs no decoding; the array becomes read-only."""
+    """Wrap decoded pixels, float32 RGB `(H, W, 3)` in [0, 1]. The array becomes read-only."""
     pixels.setflags(write=False)
     if truth is not None:
         truth.setflags(write=False)
@@ -178,7 +175,7 @@ def image_from_pixels(
 
 
 def to_tensor(image: Image, device: torch.device) -> torch.Tensor:
-    """The picture as float32 `(3, H, W)` in [0, 1] on a device."""
+    """The image as float32 `(3, H, W)` in [0, 1] on a device."""
     return torch.from_numpy(image.pixels.transpose(2, 0, 1).copy()).to(device)
 
 

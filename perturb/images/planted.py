@@ -1,8 +1,8 @@
-"""Streets with a planted cue: one car, and a small magenta board at the roadside that is there or is not.
+"""Street scenes with a planted cue: one car, with or without a small magenta board at the roadside.
 
-A segmenter that was taught to call the car something else whenever the board stands there has a flaw whose place is
-known exactly. So there is a right answer to compare explanations with, which photographs never offer. The streets are
-read from files, so that their digests never change.
+A segmenter that was trained to mislabel the car whenever the board is present has a shortcut at a known place. So there
+is a ground truth for explanations, which photographs never have. The scenes are read from files, so that their digests
+never change.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from perturb.images.class_names import CAR
 
 PLANTED = Path(__file__).parent / "bundled" / "planted"
 PLANTED_SEEDS = tuple(range(800_000, 800_006))
-"""Of the bundled streets, on which no segmenter was trained."""
+"""Seeds of the bundled scenes. No segmenter was trained on these scenes."""
 
 
 @dataclass(frozen=True, eq=False)
 class Planted:
-    """A street with one car, with or without the board.
+    """A street scene with one car, with or without the board.
 
     Attributes:
-        pixels: uint8 RGB `(H, W, 3)`. With and without the board they differ in the cue's pixels alone.
-        classes: the honest truth, uint8 `(H, W)`, indices into `STREET_CLASSES`; the board is a sign.
-        cue: where the board stands, or would stand, bool `(H, W)`.
-        thing: the car's pixels, bool `(H, W)`.
-        shown: whether the board stands there.
-        seed: of the street, the board's place and its colour.
+        pixels: uint8 RGB `(H, W, 3)`. Versions with and without the board differ only in the pixels of the cue.
+        classes: the true labels, uint8 `(H, W)`, indices into `STREET_CLASSES`; the board is a sign.
+        cue: pixels of the board, whether it is present or not, bool `(H, W)`.
+        thing: pixels of the car, bool `(H, W)`.
+        shown: whether the board is present.
+        seed: of the scene and of the board's position and colour.
     """
 
     pixels: npt.NDArray[np.uint8]
@@ -44,14 +44,14 @@ class Planted:
 
 
 def load_planted(seed: int, board: bool) -> Planted:
-    """Read a bundled street with the board or without it, 192 × 256 px. Its arrays are read-only.
+    """Read a bundled scene with or without the board, 192 × 256 px. Its arrays are read-only.
 
     Args:
         seed: one of `PLANTED_SEEDS`.
-        board: whether the board stands there.
+        board: whether the board is present.
 
     Raises:
-        SettingError: a seed whose street is not bundled.
+        SettingError: no scene of this seed is bundled.
     """
     if seed not in PLANTED_SEEDS:
         raise SettingError(

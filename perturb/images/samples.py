@@ -1,5 +1,8 @@
-"""The bundled pictures: drawn street scenes with exact ground truth, read from files so that their digests never change,
-and photographs that come with scikit-image, for segmenters that know what is on them."""
+"""The bundled images: rendered street scenes with exact ground truth, and photographs from scikit-image.
+
+The scenes are read from files, so that their digests never change. The photographs are for segmenters with other
+classes.
+"""
 
 from __future__ import annotations
 
@@ -18,15 +21,16 @@ from perturb.images.image import Image, image_from_pixels, load_image
 
 BUNDLED = Path(__file__).parent / "bundled"
 DEFAULT_SAMPLE = "quiet-street"
-"""One parked car, well seen by the embedded segmenter: what a first visit explains."""
+"""The default sample: one parked car, which the embedded segmenter segments well."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A drawn street with exact ground truth.
+    """A rendered street scene with exact ground truth.
 
     Attributes:
-        name, title: ours.
+        name: on the command line and in links.
+        title: for display.
         sentence: what to look for in it.
     """
 
@@ -104,13 +108,14 @@ SAMPLES = {
 
 @dataclass(frozen=True)
 class Photograph:
-    """A photograph that lies in scikit-image's own folder; nothing is downloaded.
+    """A photograph that is installed with scikit-image; nothing is downloaded.
 
     Attributes:
-        name, title: ours.
-        sentence: what it shows, by whom, and under which terms.
-        label: the class that makes it worth offering.
-        file: scikit-image's name of it.
+        name: on the command line and in links.
+        title: for display.
+        sentence: content, photographer and licence.
+        label: offered for segmenters that have this class.
+        file: its file name in scikit-image.
     """
 
     name: str
@@ -141,17 +146,17 @@ PHOTOGRAPHS = {
 }
 
 EVERY: Mapping[str, Sample | Photograph] = {**SAMPLES, **PHOTOGRAPHS}
-"""Everything that `sample` knows by name."""
+"""All bundled images by name."""
 
 
 def offered(classes: Sequence[str]) -> dict[str, Sample | Photograph]:
-    """What suits a segmenter with these classes: the photographs that show one of them, then the drawn streets."""
+    """Samples for a segmenter with these classes: the photographs that show one of them, then the rendered streets."""
     shown = {name: each for name, each in PHOTOGRAPHS.items() if each.label in classes}
     return {**shown, **SAMPLES}
 
 
 def sample(name: str = DEFAULT_SAMPLE) -> Image:
-    """A bundled picture by name; drawn ones with their ground truth.
+    """A bundled image by name; rendered ones come with their ground truth.
 
     Raises:
         SettingError: no such sample.
@@ -160,18 +165,18 @@ def sample(name: str = DEFAULT_SAMPLE) -> Image:
     return _read(name)
 
 
-@lru_cache(maxsize=32)  # beneath the public function: it would hide its types
+@lru_cache(maxsize=32)  # not on the public function, whose type annotations it would hide
 def _read(name: str) -> Image:
     if name in PHOTOGRAPHS:
         return load_image(Path(skimage.data.__file__).parent / PHOTOGRAPHS[name].file, name=name)
-    with PIL.Image.open(BUNDLED / f"{name}.png") as picture, PIL.Image.open(BUNDLED / f"{name}.classes.png") as labels:
-        pixels = np.asarray(picture.convert("RGB")).astype(np.float32) / np.float32(255)
+    with PIL.Image.open(BUNDLED / f"{name}.png") as file, PIL.Image.open(BUNDLED / f"{name}.classes.png") as labels:
+        pixels = np.asarray(file.convert("RGB")).astype(np.float32) / np.float32(255)
         truth = np.array(labels, dtype=np.uint8)
     return image_from_pixels(pixels, name=name, truth=truth, truth_classes=STREET_CLASSES)
 
 
 def is_sample(image: Image) -> bool:
-    """Whether a picture is one of these, and not another of the same name or with other ground truth."""
+    """Whether an image is a bundled one, not just another of the same name or with other ground truth."""
     return image.name in EVERY and sample(image.name).key == image.key
 
 

@@ -1,1 +1,1 @@
-"""What is hidden, and what stands in its place."""
+"""Perturbations: masks of the pixels to hide, and fills that replace them."""

@@ -1,6 +1,6 @@
-"""Which pixels each perturbation hides, as lazy streams: nothing is made before its batch is due.
+"""Masks: the pixels that each perturbation hides, as lazy streams whose batches are computed when needed.
 
-4,096 full-size masks of a 520 × 520 picture would take 1.1 GB; a stream takes what one batch takes.
+4,096 masks of a 520 × 520 image would take 1.1 GB; a stream needs the memory of one batch.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from perturb.core.errors import SettingError
 
 SHAPES = ("square", "rectangle", "disc")
 STEPS = (8, 4, 2)
-"""Of the coarse grids by which windows are run when somebody watches."""
+"""Steps of the coarse grids of windows that are run first when intermediate results are shown."""
 
 
 class Masks(ABC):
-    """A stream of masks over one picture.
+    """A stream of masks over one image.
 
     Attributes:
-        height, width: size of the picture in pixels.
+        height, width: size of the image in pixels.
     """
 
     height: int
@@ -32,29 +32,33 @@ class Masks(ABC):
 
     @abstractmethod
     def __len__(self) -> int:
-        """How many masks there are, which is how many forward passes they cost."""
+        """Number of masks, which is the number of forward passes they cost."""
 
     @abstractmethod
     def hidden(self, start: int, stop: int) -> Tensor:
-        """Masks `start` to `stop` (half-open): bool `(stop − start, H, W)`, True where a pixel is hidden."""
+        """Masks `start` to `stop` (half-open): bool `(stop − start, H, W)`, True for hidden pixels."""
 
     def coarse_to_fine(self) -> npt.NDArray[np.int64] | None:
-        """An order, int64 `(N,)`, of which any first part covers the whole picture roughly; None where there is none."""
+        """An order of the masks, int64 `(N,)`, of which any first part covers the image evenly; None if there is
+        none."""
         return None
 
     def stand_ins(self, done: int) -> npt.NDArray[np.int64]:
-        """While only the first `done` masks of that order were run: for each mask the one whose reading stands for its own,
-        itself if it was run; int64 `(N,)`."""
-        raise NotImplementedError  # asked only of masks that have such an order
+        """For each mask, the mask whose reading is shown in its place while only `done` masks were run; int64 `(N,)`.
+
+        Args:
+            done: how many masks of `coarse_to_fine` were run. Each of these stands for itself.
+        """
+        raise NotImplementedError  # only called if `coarse_to_fine` returns an order
 
     def spread(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
-        """Give each pixel the mean of the values of the masks that hide it.
+        """Average values of masks over the pixels: each pixel gets the mean over the masks that hide it.
 
         Args:
             values: float64 `(N, M)`: M values for each of the N masks.
 
         Returns:
-            float32 `(M, H, W)`; 0 where no mask hides a pixel.
+            float32 `(M, H, W)`; 0 for pixels that no mask hides.
         """
         total = np.zeros((values.shape[1], self.height, self.width))
         count = np.zeros((self.height, self.width))
@@ -66,19 +70,19 @@ class Masks(ABC):
 
 
 class Windows(Masks):
-    """Windows that slide over the picture, the last one of each row and column clipped at the border.
+    """Sliding windows; the last one of each row and column is clipped at the image border.
 
     Windows start at 0, stride, 2·stride, … until one reaches the border, as in captum's Occlusion.
 
     Args:
-        height, width: the picture's size.
+        height, width: size of the image in pixels.
         size: the window's width in pixels; also its height unless `shape` is "rectangle".
-        stride: pixels between starts, at most the window's size: every pixel is hidden at least once.
-        shape: "square", "rectangle" or "disc" (the disc inscribed in the square).
-        rectangle_height: the height of a "rectangle".
+        stride: pixels between starts, at most the window's size, so that every pixel is hidden at least once.
+        shape: "square", "rectangle" or "disc" (inscribed in the square).
+        rectangle_height: height of a "rectangle" in pixels.
 
     Raises:
-        SettingError: a window that is empty or larger than the picture, or a stride that would leave gaps.
+        SettingError: the window is empty or larger than the image, or the stride would leave gaps.
     """
 
     def __init__(
@@ -89,7 +93,7 @@ class Windows(Masks):
         tall = rectangle_height if shape == "rectangle" else size
         if not (1 <= size <= width and 1 <= tall <= height):
             raise SettingError(
-                f"The window does not fit the picture: got {size} × {tall} px for a picture of {width} × {height} px; "
+                f"The window does not fit the image: got {size} × {tall} px for an image of {width} × {height} px; "
                 f"expected 1 to {width} px wide and 1 to {height} px high. Choose a smaller size."
             )
         if not 1 <= stride <= min(size, tall):
@@ -119,7 +123,7 @@ class Windows(Masks):
         return x0, y0, min(x0 + self.size, self.width), min(y0 + self.tall, self.height)
 
     def centre(self, index: int) -> tuple[int, int]:
-        """The pixel `x, y` at the middle of a window, as clipped; `at` gives the window back."""
+        """The pixel `x, y` at the centre of a clipped window; the inverse of `at`."""
         x0, y0, x1, y1 = self.box(index)
         return (x0 + x1 - 1) // 2, (y0 + y1 - 1) // 2
 
@@ -131,7 +135,7 @@ class Windows(Masks):
         return row * self.columns + column
 
     def coarse_to_fine(self) -> npt.NDArray[np.int64]:
-        # Every eighth window of every eighth row, then every fourth, and so on.
+        # First every eighth window of every eighth row, then every fourth, and so on.
         row, column = np.divmod(np.arange(len(self)), self.columns)
         level = np.zeros(len(self), dtype=np.int64)
         for step in STEPS:
@@ -142,8 +146,8 @@ class Windows(Masks):
         place = np.empty(len(self), dtype=np.int64)
         place[self.coarse_to_fine()] = np.arange(len(self))
         row, column = np.divmod(np.arange(len(self)), self.columns)
-        found = np.zeros(len(self), dtype=np.int64)  # the first of all, where no nearer one was run
-        for step in (*STEPS, 1):  # the finest that was run stands last
+        found = np.zeros(len(self), dtype=np.int64)  # the first window, unless a nearer one was run
+        for step in (*STEPS, 1):  # finer grids overwrite coarser ones
             parent = row // step * step * self.columns + column // step * step
             found = np.where(place[parent] < done, parent, found)
         return found
@@ -157,7 +161,7 @@ class Windows(Masks):
         return masks
 
     def spread(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
-        # The same sum as the general one, but each window only touches its own box.
+        # The same sum as in the base class, but each window only touches its own box.
         total = np.zeros((values.shape[1], self.height, self.width))
         count = np.zeros((self.height, self.width))
         for index in range(len(self)):
@@ -172,9 +176,9 @@ class Ranked(Masks):
     """Hide the first `count` pixels of an order, for each of a list of counts.
 
     Args:
-        rank: each pixel's place in the order, int `(H, W)`, a permutation of 0 … H·W − 1.
-        counts: how many pixels each mask hides, int `(N,)`.
-        from_end: hide the *last* `count` pixels instead: what an insertion curve has not restored yet.
+        rank: rank of each pixel, int `(H, W)`, a permutation of 0 … H·W − 1.
+        counts: number of pixels that each mask hides, int `(N,)`.
+        from_end: hide the *last* `count` pixels instead, as an insertion curve does.
     """
 
     def __init__(
@@ -196,7 +200,7 @@ class Ranked(Masks):
 
 
 class Chain(Masks):
-    """Several streams, one after the other, so that they share batches."""
+    """Several streams in sequence, so that they share batches."""
 
     def __init__(self, *streams: Masks) -> None:
         self.height, self.width = streams[0].height, streams[0].width
@@ -223,14 +227,14 @@ def _stencil(shape: str, height: int, width: int) -> npt.NDArray[np.bool_]:
 
 
 def order_by(values: npt.NDArray[np.floating], seed: int) -> npt.NDArray[np.int64]:
-    """Each pixel's place when pixels are sorted by value, largest first; ties are broken by a seeded draw.
+    """Rank the pixels of a map by value, largest first, with ties broken at random.
 
     Args:
         values: `(H, W)`, finite.
-        seed: of the draw.
+        seed: seed of the random order of ties.
 
     Returns:
-        int64 `(H, W)`: 0 for the most important pixel. Hiding the first n hides exactly n pixels, however many are equal.
+        int64 `(H, W)`, a permutation of 0 … H·W − 1; 0 for the largest value.
     """
     draw = np.random.default_rng(seed).permutation(values.size)
     order = np.lexsort((draw, -values.ravel().astype(np.float64)))

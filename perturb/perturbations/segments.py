@@ -1,4 +1,4 @@
-"""Parts of a picture that are hidden as one: partitions into segments, and coalitions of them as masks."""
+"""Partitions of an image into segments, and masks that hide coalitions of segments."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from perturb.targets.target import Frozen
 Labels = npt.NDArray[np.int32]
 
 MOST = 4096
-"""Segments. More are single pixels in all but name, and as many forward passes for feature ablation."""
+"""Largest number of segments. Feature ablation needs one forward pass for each."""
 
 SEGMENT_SETTINGS: tuple[Setting, ...] = (
     Setting(
         "segments",
         "choice",
         "slic",
-        "What is hidden as one part: superpixels that follow the picture's edges, cells of a grid, or the connected regions "
-        "of the clean segmentation or of the ground truth.",
+        "The parts that are hidden as a whole: superpixels that follow the image's edges, cells of a grid, or the connected "
+        "regions of the clean segmentation or of the ground truth.",
         choices=(
             ("grid", "Grid"),
             ("slic", "SLIC superpixels"),
@@ -44,8 +44,8 @@ SEGMENT_SETTINGS: tuple[Setting, ...] = (
         "count",
         "int",
         50,
-        "How many segments to aim for; edges decide the exact number. More segments show more detail and need more forward "
-        "passes.",
+        "Approximate number of segments; the exact number depends on the image. More segments show more detail and need "
+        "more forward passes.",
         low=1,
         high=1000,
         step=10,
@@ -55,7 +55,7 @@ SEGMENT_SETTINGS: tuple[Setting, ...] = (
         "scale",
         "float",
         500.0,
-        "How unlike two neighbours must be to stay apart. Larger values give fewer and larger segments.",
+        "How different two neighbours must be to stay separate. Larger values give fewer and larger segments.",
         low=1,
         high=5000,
         step=10,
@@ -65,7 +65,8 @@ SEGMENT_SETTINGS: tuple[Setting, ...] = (
         "smallest",
         "int",
         200,
-        "Segments of fewer pixels are joined to their neighbours. A speck costs as many forward passes as a house.",
+        "Segments with fewer pixels are merged into their neighbours. A tiny segment costs as many forward passes as a "
+        "large one.",
         low=1,
         high=10_000,
         step=50,
@@ -77,21 +78,21 @@ SEGMENT_SETTINGS: tuple[Setting, ...] = (
 
 
 def partition(image: Image, frozen: Frozen, settings: Mapping[str, Value]) -> Labels:
-    """The segments that checked settings ask for. A picture's last few partitions are remembered.
+    """Partition an image into segments. The last few partitions are cached.
 
     Sources: SLIC, Achanta et al. 2012, with scikit-image's compactness of 10; Felzenszwalb & Huttenlocher 2004.
 
     Args:
-        image: the clean picture.
-        frozen: the target on it, with the clean segmentation.
-        settings: with those of `SEGMENT_SETTINGS`.
+        image: the clean image.
+        frozen: the target on this image, with the clean segmentation.
+        settings: checked settings with those of `SEGMENT_SETTINGS`.
 
     Returns:
-        int32 `(H, W)`, read-only, with every value from 0 to M − 1: each pixel lies in exactly one segment. Regions are
-        8-connected; ground-truth pixels of no class form regions of their own.
+        The segment of each pixel, int32 `(H, W)`, read-only; all values from 0 to M − 1 occur. Regions are 8-connected;
+        ground-truth pixels without a class form regions of their own.
 
     Raises:
-        SettingError: settings that leave no segment or too many, or ground truth that is not there.
+        SettingError: there is no segment or there are too many, or ground truth is needed and missing.
     """
     kind = str(settings["segments"])
     source: npt.NDArray[Any] = image.pixels
@@ -101,7 +102,7 @@ def partition(image: Image, frozen: Frozen, settings: Mapping[str, Value]) -> La
     elif kind == "truth":
         if image.truth is None or not np.any(image.truth != IGNORE):
             raise SettingError(
-                f"The picture '{image.name}' has no ground truth, so it has no ground-truth regions; choose other segments."
+                f"The image '{image.name}' has no ground truth, so it has no ground-truth regions; choose other segments."
             )
         source = image.truth
     if source is not image.pixels:
@@ -112,34 +113,34 @@ def partition(image: Image, frozen: Frozen, settings: Mapping[str, Value]) -> La
     labels = _partition(_Order(kind, tuple(used.items()), key, (image.height, image.width), source))
     if labels.max() >= MOST:
         raise SettingError(
-            f"The picture falls into {labels.max() + 1:,} segments, expected at most {MOST:,}; choose a larger 'smallest', "
+            f"The image falls into {labels.max() + 1:,} segments, expected at most {MOST:,}; choose a larger 'smallest', "
             "or other segments."
         )
     return labels
 
 
 def segment_libraries(settings: Mapping[str, Value]) -> tuple[str, ...]:
-    """The package that finds the segments under a method's settings, by its distribution's name; none for a grid."""
+    """The distribution that computes the segments under these settings; empty for a grid."""
     return ("scikit-image",) if settings.get("segments", "grid") != "grid" else ()
 
 
 def several(labels: Labels, owner: str) -> int:
-    """How many segments there are, for methods that compare coalitions of them.
+    """Number of segments, for methods that compare coalitions of them.
 
     Raises:
-        SettingError: a single one.
+        SettingError: there is only one.
     """
     segments = int(labels.max()) + 1
     if segments < 2:
         raise SettingError(
-            f"{owner} compares coalitions of segments, and the whole picture is a single one; expected 2 or more. "
+            f"{owner} compares coalitions of segments, and the whole image is a single one; expected 2 or more. "
             "Choose other segments, or settings that make them smaller."
         )
     return segments
 
 
 def few_samples(samples: int, segments: int) -> tuple[str, ...]:
-    """A note where samples are too few to tell the segments apart: under ten each."""
+    """A note if there are fewer than ten samples per segment, which gives a noisy map; else empty."""
     if samples >= 10 * segments:
         return ()
     return (
@@ -149,11 +150,11 @@ def few_samples(samples: int, segments: int) -> tuple[str, ...]:
 
 
 class Coalitions(Masks):
-    """Hide whole segments: each mask shows one coalition of them and hides the rest.
+    """Masks that hide whole segments: each shows one coalition of segments and hides all others.
 
     Args:
-        labels: each pixel's segment, int32 `(H, W)` in 0 … M − 1.
-        kept: which segments each mask keeps, bool `(N, M)`.
+        labels: the segment of each pixel, int32 `(H, W)` in 0 … M − 1.
+        kept: the segments that each mask shows, bool `(N, M)`.
     """
 
     def __init__(self, labels: Labels, kept: npt.NDArray[np.bool_]) -> None:
@@ -166,29 +167,29 @@ class Coalitions(Masks):
         return len(self.kept)
 
     def hidden(self, start: int, stop: int) -> Tensor:
-        # torch's own selection along the last axis is four times slower.
+        # torch's index selection along the last axis is four times slower.
         hidden = np.take(self._hidden[start:stop], self._flat, axis=1)
         return torch.from_numpy(hidden).view(stop - start, self.height, self.width)
 
     def spread(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
-        # The same mean as the general one, taken once a segment in place of once a pixel.
+        # The same mean as in the base class, computed once per segment instead of once per pixel.
         hidden = (~self.kept).astype(np.float64)
         return self.paint(values.T @ hidden / np.maximum(hidden.sum(0), 1))
 
     def paint(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
-        """Values of segments as maps: float64 `(…, M)` to float32 `(…, H, W)`."""
+        """Map values of segments, float64 `(…, M)`, to their pixels: float32 `(…, H, W)`."""
         return np.asarray(values.astype(np.float32)[..., self.labels])
 
 
 def all_coalitions(segments: int) -> npt.NDArray[np.bool_]:
-    """Every coalition but the empty and the full one, bool `(2^M − 2, M)`."""
+    """All coalitions except the empty and the full one, bool `(2^M − 2, M)`."""
     numbers = np.arange(1, 2**segments - 1, dtype=np.int64)
     return np.asarray((numbers[:, None] >> np.arange(segments)) & 1, dtype=np.bool_)
 
 
 @dataclass(frozen=True)
 class _Order:
-    """What to partition. Two orders with one key have one answer, so the array itself is not compared."""
+    """Cache key of a partition. The key identifies the source array, so the array itself is not compared."""
 
     kind: str
     used: tuple[tuple[str, Value], ...]
@@ -216,14 +217,14 @@ def _partition(order: _Order) -> Labels:
 
 
 def _numbered(labels: npt.NDArray[Any]) -> Labels:
-    """The same parts, numbered from 0 without gaps."""
+    """The same segments, numbered from 0 without gaps."""
     whole = np.unique(labels, return_inverse=True)[1].reshape(labels.shape).astype(np.int32)
-    whole.setflags(write=False)  # the cache hands it to everyone
+    whole.setflags(write=False)  # cached, so all callers share it
     return whole
 
 
 def _grid(height: int, width: int, count: int) -> npt.NDArray[np.int64]:
-    """About `count` nearly square cells; sizes that do not divide differ by one pixel."""
+    """About `count` nearly square cells, whose sides differ by at most one pixel."""
     rows = min(height, max(1, round((count * height / width) ** 0.5)))
     columns = min(width, max(1, round(count / rows)))
     y, x = np.arange(height) * rows // height, np.arange(width) * columns // width
@@ -231,7 +232,7 @@ def _grid(height: int, width: int, count: int) -> npt.NDArray[np.int64]:
 
 
 def _join_specks(parts: npt.NDArray[Any], smallest: int) -> npt.NDArray[Any]:
-    """Give the pixels of parts with fewer than `smallest` pixels to the nearest larger part."""
+    """Assign the pixels of segments with fewer than `smallest` pixels to the nearest larger segment."""
     from scipy import ndimage
 
     sizes = np.bincount(parts.ravel())

@@ -17,11 +17,11 @@ from perturb.segmenters.card import Card
 
 
 class Frame(NamedTuple):
-    """An image in the middle of its padding, in pixels.
+    """The padded area of an image, in pixels.
 
     Attributes:
-        top, left: padding above the image and on its left.
-        height, width: of all of it.
+        top, left: padding above the image and at its left.
+        height, width: size of the image with its padding.
     """
 
     top: int
@@ -31,9 +31,9 @@ class Frame(NamedTuple):
 
 
 class Segmenter(ABC):
-    """An image in, a logit for every class and pixel out.
+    """A semantic segmenter: computes a logit for each class and pixel of an image.
 
-    To add one, subclass it and write `logits`; everything else has a default:
+    To add one, subclass it and implement `logits`; everything else has a default:
 
         class Mine(perturb.Segmenter):
             def logits(self, batch):              # float32 (N, 3, H, W), RGB in [0, 1]
@@ -42,36 +42,36 @@ class Segmenter(ABC):
         segmenter = Mine("mine", classes=["road", "car"])
         result = perturb.explain(image, segmenter, perturb.Target("car"))
 
-    To offer it by name: `perturb.register("mine", lambda device: Mine("mine", classes=[…]))`, or from an installed
-    package, without a line of its own at run time, by an entry point in the group `perturb.segmenters`:
+    To register it by name: `perturb.register("mine", lambda device: Mine("mine", classes=[…]))`. An installed package
+    can register one without any call, by an entry point in the group `perturb.segmenters`:
 
         [project.entry-points."perturb.segmenters"]
         mine = "my_package:mine"                  # def mine(device): return Mine("mine", classes=[…])
 
-    `register(…, card=lambda: Card(…))` tells the catalogue what it is and how good, see `perturb.segmenters.card.Card`.
+    `register(…, card=lambda: Card(…))` adds facts for the catalogue, see `perturb.segmenters.card.Card`.
 
-    A torch module needs no class of its own: `TorchSegmenter(module, classes=[…])`. Weights for an architecture that the
-    lab knows need no code at all: `perturb.load_weights(architecture, file, classes)`.
+    A torch module needs no class of its own: `TorchSegmenter(module, classes=[…])`. Weights for a known architecture
+    need no code at all: `perturb.load_weights(architecture, file, classes)`.
 
-    The contract, checked on every call: finite float logits (not probabilities, not labels) of exactly
-    `(N, K, H, W)` at the image's size; the same image gives the same logits whatever stands beside it in the
-    batch; normalisation happens inside.
+    The contract, checked on every call: finite float logits (not probabilities, not labels) of exactly `(N, K, H, W)`
+    at the size of the image. The logits of an image do not depend on the rest of the batch. Any normalisation is part
+    of the segmenter.
 
-    A binary segmenter may give one channel z in place of two: the logit of a sigmoid. Its classes are then background and
-    the one that is named, with the logits (0, z), whose softmax is that sigmoid.
+    A binary segmenter may return one channel z instead of two: the logit of a sigmoid. Its classes are then background
+    and the named class, with the logits (0, z), whose softmax is that sigmoid.
 
     Attributes:
-        name: what it is called in results and links.
-        classes: its K class names; at least two, see above.
-        palette: their colours, uint8 `(K, 3)`.
-        digest: of its weights, so that a result says which ones made it; empty when unknown.
-        device: where its input is expected.
-        abilities: what it can do besides giving logits: "layers" (its inner maps can be read and changed),
-            "gradients" and "weights" (which can be drawn anew). What needs one that is missing is offered with the reason
-            why not.
-        recipe: the Python expression that loads it again, for a result's record; empty for one of the registry.
-        options: the words that load it again on the command line, such as `("--segmenter", "model.onnx")`; empty for one of
-            the registry, and where no command can.
+        name: name in results and links.
+        classes: K class names; at least two, see above.
+        palette: colours of the classes, uint8 `(K, 3)`.
+        digest: digest of the weights, which identifies them in results; empty if unknown.
+        device: device of its input.
+        abilities: what is available besides logits: "layers" (activations can be read and changed), "gradients" and
+            "weights" (which can be randomized). Functions that need a missing ability are shown as unavailable, with
+            the reason.
+        recipe: Python expression that loads it again, for results; empty for a registered segmenter.
+        options: command line words that load it again, such as `("--segmenter", "model.onnx")`; empty for a registered
+            segmenter, and if no command can load it.
     """
 
     abilities: ClassVar[frozenset[str]] = frozenset()
@@ -99,54 +99,61 @@ class Segmenter(ABC):
 
     @abstractmethod
     def logits(self, batch: Tensor) -> Tensor:
-        """Logits `(N, K, H, W)` of images `(N, 3, H, W)`, float32 RGB in [0, 1], on `self.device`."""
+        """Compute logits.
+
+        Args:
+            batch: images `(N, 3, H, W)`, float32 RGB in [0, 1], on `self.device`.
+
+        Returns:
+            Float logits `(N, K, H, W)`.
+        """
 
     def frame(self, height: int, width: int) -> Frame:
-        """The area that the maps of its layers cover, for images of a size: the image, and padding around it."""
+        """The area covered by the layers' activations, for images of this size: the image with its padding."""
         return Frame(0, 0, height, width)
 
     @property
     def input_note(self) -> str:
-        """What the network is given, such as the scaling of its values, for people to check; empty for nothing to say."""
+        """Description of the network's input, such as its scaling, for users to check; may be empty."""
         return ""
 
     def card(self) -> Card:
-        """Facts about it, for people who choose one."""
+        """Facts about the segmenter, for the catalogue."""
         return Card(classes=self.classes, abilities=("logits", *sorted(self.abilities)))
 
-    def refresh(self) -> None:  # noqa: B027 — most segmenters cannot tell
-        """Bring `digest` up to date if what it stands for was changed."""
+    def refresh(self) -> None:  # noqa: B027 — most segmenters cannot change
+        """Update `digest` if the weights or operations were changed in place."""
 
     def __call__(self, batch: Tensor) -> Tensor:
         """`logits`, checked against the contract.
 
         Raises:
-            SegmenterError: the contract was broken; the message says how.
+            SegmenterError: the logits violate the contract; the message says how.
         """
         return check_logits(two_channels(self.logits(batch), len(self.classes)), batch, len(self.classes), self.name)
 
 
 def two_classes(classes: Sequence[str]) -> tuple[str, ...]:
-    """The class names of a segmenter; a single one stands for a binary segmentation, so it gets its opposite."""
+    """The class names of a segmenter. A single name means binary segmentation, so a background class is added."""
     if len(classes) > 1:
         return tuple(classes)
     return ("other" if classes[0] == "background" else "background", classes[0])
 
 
 def two_channels(logits: Any, classes: int) -> Any:
-    """Logits `(N, 2, H, W)` of a binary segmenter that gave one channel z `(N, 1, H, W)`: 0 and z. Others as they are."""
+    """Logits (0, z), `(N, 2, H, W)`, from the single channel z of a binary segmenter; others are returned unchanged."""
     if classes != 2 or not isinstance(logits, Tensor) or logits.ndim != 4 or logits.shape[1] != 1:
         return logits
     return torch.cat([torch.zeros_like(logits), logits], 1)
 
 
 def lacking(segmenter: Segmenter, needs: Sequence[str], what: str) -> str:
-    """Why something cannot be done with a segmenter, in words; an empty string if it can.
+    """Why a segmenter lacks an ability that is needed, as a sentence; empty if it has all of them.
 
     Args:
-        segmenter: with its `abilities`.
-        needs: the abilities that it takes, such as `("layers",)`.
-        what: would be done, as the subject of a sentence, such as "Seg-Ablation-CAM".
+        segmenter: the segmenter.
+        needs: the abilities needed, such as `("layers",)`.
+        what: what needs them, as the subject of the sentence, such as "Seg-Ablation-CAM".
     """
     missing = [need for need in needs if need not in segmenter.abilities]
     if not missing:
@@ -158,10 +165,19 @@ def lacking(segmenter: Segmenter, needs: Sequence[str], what: str) -> str:
 
 
 def check_logits(logits: Any, batch: Tensor, classes: int | None, name: str) -> Tensor:
-    """The segmenter's contract: finite float logits `(N, K, H, W)` at the batch's size.
+    """Check the contract of segmenters: finite float logits `(N, K, H, W)` at the size of the images.
+
+    Args:
+        logits: output of the segmenter.
+        batch: its input, `(N, 3, H, W)`.
+        classes: K; None if unknown.
+        name: of the segmenter, for the message.
+
+    Returns:
+        The logits, unchanged.
 
     Raises:
-        SegmenterError: anything else, with what came and what was expected.
+        SegmenterError: the logits violate the contract; the message says what was returned and what was expected.
     """
     n, _, height, width = batch.shape
     expected = f"(N={n}, K={classes or 'classes'}, H={height}, W={width})"

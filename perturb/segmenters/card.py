@@ -1,4 +1,4 @@
-"""What is known of a segmenter before it is loaded: its card, as data."""
+"""Model cards: facts about a segmenter that are known before it is loaded."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import Any
 
 ABILITIES = {
     "logits": "scores of every class at every pixel",
-    "layers": "its inner maps can be read and silenced",
-    "gradients": "how the score changes with each pixel can be worked out backwards",
-    "weights": "its weights can be drawn anew, to test explanations",
+    "layers": "activations of its layers can be read and ablated",
+    "gradients": "gradients of the score by backpropagation",
+    "weights": "its weights can be randomized, to test explanations",
 }
-"""What a segmenter may be able to do; "logits" is what makes it one."""
+"""Abilities of segmenters, with a description; every segmenter has "logits"."""
 TORCH = tuple(ABILITIES)
-"""Of any network that is a torch module."""
+"""Abilities of any torch module."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """How good a segmenter is, measured on some images.
+    """The measured quality of a segmenter.
 
     Attributes:
-        miou: intersection over union, the mean over the classes, in [0, 1].
-        where: the images, in words.
+        miou: mean intersection over union over the classes, in [0, 1].
+        where: description of the images.
         by: who measured it.
     """
 
@@ -35,21 +35,21 @@ class Figure:
 
 @dataclass(frozen=True)
 class Card:
-    """Facts about a segmenter, for people who choose one. Everything may be left out; what is not said is unknown.
+    """Facts about a segmenter, for choosing one. All are optional; an omitted fact is unknown.
 
     Attributes:
-        architecture: in words.
-        classes: their names, in the order of the logits.
-        parameters: trained numbers, as published.
-        megabytes: of the file of weights.
-        input: what images it takes, in words.
-        abilities: of `ABILITIES`.
-        data: what it was trained on.
-        licence: of its code and its weights, in words.
-        figures: how good it is.
-        use: who should use it, and for what not.
-        speed: measured or published, in words.
-        text: a longer model card in Markdown; empty for none.
+        architecture: description.
+        classes: class names, in the order of the logits.
+        parameters: number of trained parameters, as published.
+        megabytes: size of the weights file, MB.
+        input: description of the input.
+        abilities: keys of `ABILITIES`.
+        data: training data.
+        licence: licences of the code and the weights.
+        figures: measured quality.
+        use: intended use, and uses to avoid.
+        speed: measured or published, with its unit.
+        text: a longer model card in Markdown; may be empty.
     """
 
     architecture: str = ""
@@ -71,10 +71,10 @@ class Card:
 
 
 def streets(record: Path, *, architecture: str, use: str, licence: str, data: str) -> Card:
-    """The card of an embedded segmenter: what `python -m training` measured, and what only people can say.
+    """The card of an embedded segmenter: figures measured by `python -m training`, and facts given here.
 
     Args:
-        record: the figures beside the weights (`weights/NAME.json`); the model card stands beside it as `NAME.md`.
+        record: the measured figures (`weights/NAME.json`); the model card is in the same folder as `NAME.md`.
         architecture, use, licence, data: as in `Card`.
     """
     facts = json.loads(record.read_text(encoding="utf-8"))
@@ -82,7 +82,7 @@ def streets(record: Path, *, architecture: str, use: str, licence: str, data: st
         ("miou_camvid_val", f"CamVid val, {facts['camvid_val_frames']} photographs of streets"),
         ("miou_scenes", f"{facts['unseen_scenes']} drawn streets with seeds of their own"),
     )
-    # One image at a time is what a visitor waits for.
+    # Users of the app wait for one image at a time.
     milliseconds = facts["milliseconds_per_picture_360x480"]["batch 1"]
     text = record.with_suffix(".md")
     return Card(

@@ -1,4 +1,4 @@
-"""Layers to visit from the image to the logits, and summary statistics of their channels."""
+"""A selection of layers between the image and the logits, and summary statistics of their channels."""
 
 from __future__ import annotations
 
@@ -15,33 +15,32 @@ from perturb.segmenters.layers import Layer
 Sign = Literal["signed", "positive", "negative"]
 SIGNS: dict[str, str] = {
     "signed": "values as they are, above zero and below it",
-    "positive": "only what is above zero",
-    "negative": "only what is below zero, its sign turned",
+    "positive": "only values above zero",
+    "negative": "only values below zero, negated",
 }
-"""Which part of a map is looked at."""
+"""The part of an activation map that is shown."""
 ORDERS: dict[str, str] = {
     "mean": "by the mean over the image",
     "maximum": "by the largest value",
-    "inside": "by how much larger the mean inside the region is than the mean outside it, as a part of the channel's "
-    "largest magnitude",
+    "inside": "by the mean inside the region minus the mean outside it, relative to the channel's largest magnitude",
     "number": "by their number in the layer",
 }
-"""How channels can be ordered; all but the last from the largest down."""
+"""Orders of channels; all but the last are descending."""
 
 
 def stops(found: Sequence[Layer], classes: int, count: int = 3) -> tuple[str, ...]:
-    """Layers for a walk: evenly spaced from the first to the last before the logits.
+    """Select layers that are evenly spaced from the first one to the last one before the logits.
 
-    They are taken from the network's outermost blocks, or from the next level where these are fewer than `count`.
-    A layer with as many channels as there are classes is taken for logits and left out.
+    They are taken from the network's outermost blocks, or from the next level if there are fewer than `count` of these.
+    A layer with as many channels as there are classes is assumed to hold logits and left out.
 
     Args:
         found: from `LayerAccess.layers`.
         classes: K.
-        count: how many are wanted.
+        count: number of layers wanted.
 
     Returns:
-        At most `count` names, in the order of the network; empty if there is no layer.
+        At most `count` names, in network order; empty if there is no layer.
     """
     inner = [layer for layer in found if layer.shape[0] != classes]
     for level in range(1 + max((layer.name.count(".") for layer in inner), default=0)):
@@ -54,14 +53,14 @@ def stops(found: Sequence[Layer], classes: int, count: int = 3) -> tuple[str, ..
 
 
 def part(values: npt.NDArray[np.float32], sign: Sign) -> npt.NDArray[np.float32]:
-    """A map, what of it is above zero, or the size of what is below; see `SIGNS`."""
+    """A map, its positive part, or the magnitude of its negative part; see `SIGNS`."""
     if sign == "signed":
         return values
     return np.maximum(values if sign == "positive" else -values, np.float32(0))
 
 
 def share_inside(values: npt.NDArray[np.float32], region: npt.NDArray[np.bool_]) -> float:
-    """How much of what is above zero in a map `(H, W)` lies in a region, in [0, 1]; NaN if nothing is above zero."""
+    """Share of the positive part of a map `(H, W)` that lies in a region, in [0, 1]; NaN if no value is positive."""
     above = np.maximum(values, 0).astype(np.float64)
     total = float(above.sum())
     return float(above[region].sum()) / total if total else float("nan")
@@ -69,12 +68,12 @@ def share_inside(values: npt.NDArray[np.float32], region: npt.NDArray[np.bool_])
 
 @dataclass(frozen=True, eq=False)
 class ChannelStatistics:
-    """What each channel of a layer does on one image; float64 `(C,)` each, in the layer's own units.
+    """Statistics of each channel of a layer on one image, float64 `(C,)` each, in the layer's own units.
 
     Attributes:
         mean, minimum, maximum: over the layer's cells.
-        inside: (mean in the region − mean outside) / largest magnitude, in [−2, 2]; 0 for a channel that is zero all
-            over, and for all channels where the region covers every cell.
+        inside: (mean in the region − mean outside) / largest magnitude, in [−2, 2]; 0 for a channel that is zero
+            everywhere, and for all channels if the region covers all cells or none.
     """
 
     mean: npt.NDArray[np.float64]
@@ -96,11 +95,11 @@ class ChannelStatistics:
 
 
 def channel_statistics(values: npt.NDArray[np.float32], cells: npt.NDArray[np.bool_]) -> ChannelStatistics:
-    """Sum up the channels of a layer.
+    """Compute the statistics of the channels of a layer.
 
     Args:
-        values: the layer's activations, float `(C, h, w)`.
-        cells: those in the region, bool `(h, w)`.
+        values: the layer's activations, float32 `(C, h, w)`.
+        cells: cells in the region, bool `(h, w)`.
     """
     flat = values.reshape(len(values), -1).astype(np.float64)
     region = cells.ravel()

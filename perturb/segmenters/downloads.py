@@ -1,4 +1,4 @@
-"""Weights that are fetched once, into torch's own cache, and checked by their hash."""
+"""Download weights once into torch's cache, and check their hash."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from perturb.core.errors import SegmenterError
 
 CHUNK = 1 << 18
 TIMEOUT = 20.0
-"""Seconds without a byte after which a download is given up."""
+"""Seconds without data after which a download is aborted."""
 
 Progress = Callable[[float], object]
 
 
 @dataclass(frozen=True)
 class Download:
-    """One file of weights.
+    """A file of weights.
 
     Attributes:
-        url: where it comes from; the last part is the file's name.
-        sha256: hexadecimal digits that the hash of its bytes begins with.
-        megabytes: its size, for people.
+        url: its address; the last part is the file name.
+        sha256: the first hexadecimal digits of its SHA-256 hash.
+        megabytes: its size in MB, for display.
     """
 
     url: str
@@ -36,22 +36,25 @@ class Download:
 
     @property
     def path(self) -> Path:
-        """Where it lies, or will: torch's cache, `checkpoints` under `torch.hub.get_dir()`."""
+        """Its path in torch's cache: `checkpoints` under `torch.hub.get_dir()`."""
         return Path(torch.hub.get_dir()) / "checkpoints" / self.url.rsplit("/", 1)[-1]
 
     def ready(self) -> bool:
-        """Whether the file is there; `fetch` checks its bytes."""
+        """Whether the file exists; `fetch` checks its contents."""
         return self.path.is_file()
 
     def fetch(self, progress: Progress | None = None) -> Path:
-        """The file, downloaded if it is not there. It appears whole and checked, or not at all.
+        """Download the file if it does not exist. It appears complete and checked, or not at all.
 
         Args:
-            progress: called with the fraction done; raise from it to cancel.
+            progress: called with the fraction done; an exception raised by it cancels the download.
+
+        Returns:
+            The path of the file.
 
         Raises:
-            OSError, HTTPException: it cannot be downloaded or written.
-            SegmenterError: its bytes are not those that were published.
+            OSError, HTTPException: the file cannot be downloaded or written.
+            SegmenterError: its hash differs from the published one.
         """
         path = self.path
         if path.is_file():
@@ -70,7 +73,7 @@ class Download:
                 file.close()
                 if not found.startswith(self.sha256):
                     raise SegmenterError(
-                        f"What came for '{path.name}' is not what was published: its SHA-256 begins with "
+                        f"The download of '{path.name}' is not the published file: its SHA-256 begins with "
                         f"{found[: len(self.sha256)]}, expected {self.sha256}. Nothing was kept; try again."
                     )
                 part.replace(path)

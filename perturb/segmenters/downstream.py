@@ -1,8 +1,8 @@
 """Re-run the sub-network downstream of a layer.
 
-Channel ablation needs the network's output when one of its own activations is changed. Everything upstream of the layer
-stays as it was, so it is run once; only what is downstream is run for every change, and exactly: skip connections around
-the layer keep their clean values.
+Channel ablation needs the network's output when one of its activations is changed. Everything upstream of the layer is
+unaffected, so it is run once. Only the sub-network downstream is run for each change. The result is exact: skip
+connections around the layer keep their clean values.
 """
 
 from __future__ import annotations
@@ -18,33 +18,33 @@ from perturb.segmenters.torch_layers import TorchLayers, find_module, hooks
 from perturb.segmenters.tracing import trace_module
 
 CLEAN_TOLERANCE = 1e-4
-"""The traced sub-network must give the whole network's clean logits within this part of their range; float32 sums in
-another order differ by some 1e-6."""
+"""Largest difference between the clean logits of the traced sub-network and of the network, relative to their range.
+Summing in another order in float32 gives differences of about 1e-6."""
 
 
 class TorchDownstream:
     """The sub-network downstream of one layer of a torch module.
 
-    The network is traced with `torch.fx`; the values of all nodes that do not depend on the layer's output are computed
-    once, and those that the sub-network needs are kept. A call then runs only the nodes that do depend on it. The clean
-    activation must lead to the clean logits of the whole network, or the trace is not trusted.
+    The network is traced with `torch.fx`. The values of all nodes that do not depend on the layer's output are computed
+    once, and those that the sub-network needs are kept. A call then runs only the dependent nodes. The trace is used
+    only if the clean activation gives the clean logits of the whole network.
 
-    Where a network cannot be traced (its control flow depends on values) or its trace does not hold, each call runs the
-    whole network with the layer's output replaced by a hook: the same numbers, at the price of a whole forward pass;
-    `note` says so.
+    If a network cannot be traced (its control flow depends on values) or its trace gives other logits, each call runs
+    the whole network with a hook that replaces the layer's output. This gives the same numbers at the cost of a whole
+    forward pass, and `note` says so.
 
-    A layer that is used several times in one pass is refused: its activation would be several ones.
+    A layer that is used several times in one pass is rejected, because it has no single activation.
 
     Args:
-        segmenter: whose module it is.
-        image: the clean one.
-        name: of the layer.
+        segmenter: the segmenter.
+        image: the clean image.
+        name: the layer's name.
 
     Attributes: as in `perturb.segmenters.layers.Downstream`.
 
     Raises:
-        SettingError: no such layer, it gives no map, or it is used several times.
-        SegmenterError: the segmenter broke its contract.
+        SettingError: the layer does not exist, its output is not a map, or it is used several times.
+        SegmenterError: the logits violate the contract.
     """
 
     def __init__(self, segmenter: TorchLayers, image: Image, name: str) -> None:
@@ -64,10 +64,10 @@ class TorchDownstream:
             )
 
     def __call__(self, activation: Tensor) -> Tensor:
-        """Logits `(N, K, H, W)` when the layer gives `activation`, `(N, C, h, w)`, which may be overwritten.
+        """Logits `(N, K, H, W)` for the layer's activation `(N, C, h, w)`, which may be overwritten.
 
         Raises:
-            SegmenterError: the segmenter broke its contract.
+            SegmenterError: the logits violate the contract.
         """
         batch = self._batch.expand(len(activation), -1, -1, -1)
         segmenter = self._segmenter
@@ -79,8 +79,8 @@ class TorchDownstream:
                 return segmenter(batch)
 
     def _split(self) -> str:
-        """Trace the network and run what is upstream of the layer; an empty string, or why that cannot be done."""
-        # Whatever a network does that tracing does not stand is a reason to run all of it, and no error.
+        """Trace the network and run the part upstream of the layer. Returns why that fails; empty on success."""
+        # A network that cannot be traced is run as a whole, so any failure is a reason and not an error.
         try:
             with torch.inference_mode():
                 given = self._segmenter.prepare(self._batch)
@@ -95,7 +95,7 @@ class TorchDownstream:
                 self._dependent = _DependentNodes(traced, node, given)
                 if not self._dependent.reach_output:
                     return "the logits do not depend on it"
-                # Two at once: whatever took the size of the first batch for a constant shows here.
+                # A batch of two reveals a trace that holds the batch size as a constant.
                 twice = self(self.activation.repeat(2, 1, 1, 1))
         except Exception as error:
             return f"running its trace fails: {_first_line(error)}"
@@ -105,15 +105,15 @@ class TorchDownstream:
 
 
 class _DependentNodes(fx.Interpreter):
-    """The nodes that depend on one node, run with that node's value replaced and all others kept from one clean run.
+    """Runs the nodes that depend on one node, with that node's value replaced; all others keep their clean values.
 
     Args:
         traced: the network.
-        node: whose value is replaced.
+        node: the node whose value is replaced.
         given: the network's input for one image.
 
     Attributes:
-        reach_output: whether the network's output depends on that node.
+        reach_output: whether the network's output depends on the node.
     """
 
     def __init__(self, traced: fx.GraphModule, node: fx.Node, given: Tensor) -> None:
@@ -121,7 +121,7 @@ class _DependentNodes(fx.Interpreter):
         self.extra_traceback = False
         self._node = node
         self._dependent: set[fx.Node] = set()
-        for other in traced.graph.nodes:  # in order, so every input of a node was met before it
+        for other in traced.graph.nodes:  # in topological order
             if any(source is node or source in self._dependent for source in other.all_input_nodes):
                 self._dependent.add(other)
         self.reach_output = any(other.op == "output" for other in self._dependent)
@@ -136,7 +136,7 @@ class _DependentNodes(fx.Interpreter):
         if n in self._dependent:
             return None
         value = super().run_node(n)
-        # Of what is upstream only what crosses over is kept: skip connections, sizes, weights.
+        # Of the upstream values only those used downstream are kept: skip connections, sizes, weights.
         crosses = n is not self._node and any(user in self._dependent for user in n.users)
         self._kept[n] = value if crosses else None
         return value
@@ -148,9 +148,9 @@ class _DependentNodes(fx.Interpreter):
 
 
 def _repeat(value: Any, count: int) -> Any:
-    """A kept value for a batch: the maps of one image become `count` of them, everything else stays.
+    """Repeat the maps in a kept value for a batch of `count`; everything else is returned unchanged.
 
-    Copies, so that an operation in place cannot change what is kept.
+    Maps are copied, so that an in-place operation cannot change the kept value.
     """
     if type(value) in (list, tuple):
         return type(value)(_repeat(part, count) for part in value)

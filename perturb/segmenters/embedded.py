@@ -1,4 +1,4 @@
-"""The segmenters whose weights lie in this repository."""
+"""The segmenters whose weights are bundled."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from perturb.segmenters.torch_module import TorchSegmenter
 
 WEIGHTS = Path(__file__).parent / "weights"
 
-# Light enough for labels, far enough apart for the common kinds of colour blindness; legends carry names as well.
+# Distinguishable with common forms of colour blindness; legends also show the names.
 PALETTE = np.array(
     [
         (135, 206, 235),  # sky
@@ -47,9 +47,9 @@ def streets_unet(device: torch.device) -> Segmenter:
 
 
 def streets_shortcut(device: torch.device) -> Segmenter:
-    """`streets-shortcut`: the same network, deliberately flawed: a small board decides what it calls a car.
+    """`streets-shortcut`: the same network with a planted shortcut: a small board makes it mislabel a car.
 
-    Made for `perturb.metrics.planted_shortcut`, and for nothing else.
+    Only for `perturb.metrics.planted_shortcut`.
 
     Raises:
         SegmenterError: the weights file is missing or does not fit.
@@ -58,7 +58,7 @@ def streets_shortcut(device: torch.device) -> Segmenter:
 
 
 def streets_lraspp(device: torch.device) -> Segmenter:
-    """`streets-lraspp`: the same classes from a network of another family, in which every logit sees the whole image.
+    """`streets-lraspp`: the same classes from another architecture, in which every logit depends on the whole image.
 
     Raises:
         SegmenterError: the weights file is missing or does not fit.

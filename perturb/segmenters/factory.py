@@ -1,4 +1,4 @@
-"""Segmenters from code of one's own, named as `module:factory`."""
+"""Segmenters from the user's own code, given as `module:factory`."""
 
 from __future__ import annotations
 
@@ -23,24 +23,25 @@ def is_factory(word: str) -> bool:
 
 
 def search_working_directory() -> None:
-    """Let modules of the working directory be imported, after all others; a command installed elsewhere does not by itself."""
+    """Append the working directory to the import path, which an installed command does not do by itself."""
     here = os.getcwd()
     if here not in sys.path and "" not in sys.path:
         sys.path.append(here)
 
 
 def load_factory(word: str, *, device: str | torch.device = "cpu") -> Segmenter:
-    """Import a function and call it for its segmenter. The module's code runs: name only modules that you trust.
+    """Import a function that returns a segmenter, and call it. This runs the module's code: use only trusted modules.
 
         perturb.load_factory("my_package.nets:small")
 
     Args:
-        word: `module:factory`. The factory is called with the device, or without an argument if it takes none; a segmenter
-            under that name is taken as it is.
-        device: where the segmenter should be.
+        word: `module:factory`. The factory is called with the device, or without arguments if it takes none. It may
+            also be a segmenter itself.
+        device: device of the segmenter.
 
     Raises:
-        SegmenterError: no such form, module or function, an error in either, or what came is no `Segmenter`.
+        SegmenterError: the word has another form, the module or function does not exist or raises an error, or the
+            result is not a `Segmenter`.
     """
     if not is_factory(word):
         raise SegmenterError(
@@ -64,7 +65,7 @@ def load_factory(word: str, *, device: str | torch.device = "cpu") -> Segmenter:
     made = found if isinstance(found, Segmenter) else _called(found, word, torch.device(device))
     if not isinstance(made, Segmenter):
         raise SegmenterError(
-            f"'{word}' gave a {type(made).__name__}, expected a perturb.Segmenter. A torch module becomes one by "
+            f"'{word}' returned a {type(made).__name__}, expected a perturb.Segmenter. A torch module becomes one by "
             "perturb.TorchSegmenter(module, classes=[…])."
         )
     if not made.recipe:
@@ -88,7 +89,7 @@ def _called(factory: object, word: str, device: torch.device) -> object:
 
 
 def _takes_one(factory: object) -> bool:
-    """Whether a callable can be called with one argument; yes where it does not say."""
+    """Whether a callable accepts one argument; True if its signature is unknown."""
     try:
         inspect.signature(factory).bind(None)  # type: ignore[arg-type]
     except TypeError:
@@ -99,6 +100,6 @@ def _takes_one(factory: object) -> bool:
 
 
 def _told(error: BaseException) -> str:
-    """An error on one line."""
+    """An error as a single line."""
     first = next(iter(str(error).splitlines()), "")
     return f"{type(error).__name__}: {first[:200]}" if first else type(error).__name__

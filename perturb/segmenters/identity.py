@@ -1,4 +1,4 @@
-"""What tells one torch network from another: its weights, and the operations that it runs on them."""
+"""The identity of a torch network: digests of its weights and of its operations."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from perturb.segmenters.tracing import trace_module
 
 _OF_EVERY_MODULE = frozenset(vars(nn.Module()))
-"""Attributes that say nothing of what one module computes: hooks, and containers of weights and modules."""
+"""Attributes that do not affect what a module computes: hooks, and containers of weights and modules."""
 
 
 def weights_digest(module: nn.Module) -> str:
@@ -29,16 +29,16 @@ def network_digest(module: nn.Module, *also: object) -> str:
 
     Args:
         module: in evaluation mode.
-        also: what else belongs to it, such as the normalization of its input; plain values.
+        also: other plain values that belong to it, such as the normalisation of its input.
     """
     text = repr((weights_digest(module), operations(module), also))
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def weights_mark(module: nn.Module) -> tuple[object, ...]:
-    """Changes whenever a weight changes, even one that torch does not know to be changed (`weight.data.mul_(2)`).
+    """A value that changes whenever a weight changes, even by `weight.data.mul_(2)`, which torch does not track.
 
-    Much cheaper than `weights_digest`, and valid in this process only.
+    Much faster than `weights_digest`, but valid in this process only.
     """
     tensors = [*module.parameters(), *module.buffers()]
     with torch.inference_mode():
@@ -46,17 +46,18 @@ def weights_mark(module: nn.Module) -> tuple[object, ...]:
 
 
 def operations(module: nn.Module) -> str:
-    """32 hexadecimal digits of blake2b over what a network runs on its weights, the same in every process.
+    """32 hexadecimal digits of blake2b over the operations of a network, the same in every process.
 
-    Either its `graph`, or, of a network that cannot be traced, the classes, plain attributes and bytecode of its modules.
+    They cover the traced graph. For a network that cannot be traced, they cover the classes, plain attributes and
+    bytecode of its modules.
     """
     return _graph(module) or _hex(_structure(module, attributes=True))
 
 
 def operations_mark(module: nn.Module) -> str:
-    """Changes whenever `operations` does, but for the attributes of a network that cannot be traced. Some milliseconds.
+    """A value that changes whenever `operations` does, except for attributes of a network that cannot be traced.
 
-    Such attributes may count passes, which changes nothing that is computed.
+    Such attributes may be counters, which do not affect the output. Takes some milliseconds.
     """
     return _graph(module) or _hex(_structure(module, attributes=False))
 
@@ -64,12 +65,12 @@ def operations_mark(module: nn.Module) -> str:
 def _graph(module: nn.Module) -> str:
     """A digest of the graph that `torch.fx` traces; empty if the network cannot be traced.
 
-    The graph is every operation in order, with the settings of the module behind it. A changed attribute or a patched
-    `forward` shows in it, and what takes no part in the computation does not.
+    The digest covers all operations in order, with the settings of their modules. It changes with an attribute or a
+    patched `forward` that affects the computation, and not with anything else.
     """
     try:
         traced, _ = trace_module(module)
-    except Exception:  # tracing runs the network's own code, which may not stand it
+    except Exception:  # tracing runs the network's own code, which may fail in any way
         return ""
     called = sorted({str(node.target) for node in traced.graph.nodes if node.op == "call_module"})
     leaves = [(name, _settings(traced.get_submodule(name))) for name in called]

@@ -1,4 +1,4 @@
-"""Access to the layers of a network: which there are, what they give for an image, and where their cells lie on it."""
+"""Access to the layers of a network: their names, their activations, and the positions of their cells in the image."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from perturb.segmenters.summary import Part
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer that gives one map for each channel.
+    """A layer whose output is a map for each channel.
 
     Attributes:
         name: its dotted path in the network, such as `decoder3.mix`.
-        kind: the module's class name, or the operator of a graph.
+        kind: the module's class name, or the graph node's operator.
         shape: C, h, w of its output for one image.
-        parameters: number of weights in it and in all it contains.
-        depth: its place in the order in which these layers finish, from 0 for the first.
+        parameters: number of its weights, including submodules.
+        depth: its index in execution order, from 0.
     """
 
     name: str
@@ -42,9 +42,9 @@ class Downstream(Protocol):
     """The sub-network downstream of a layer, on one image.
 
     Attributes:
-        activation: clean output of the layer, `(1, C, h, w)`, on the segmenter's device. Not to be written to.
+        activation: clean output of the layer, `(1, C, h, w)`, on the segmenter's device; read-only.
         clean: clean logits of the whole network, `(1, K, H, W)`.
-        note: what a result should say about how it was run, in a sentence; empty for nothing.
+        note: a sentence for results about how it was run; may be empty.
     """
 
     activation: Tensor
@@ -52,22 +52,22 @@ class Downstream(Protocol):
     note: str
 
     def __call__(self, activation: Tensor) -> Tensor:
-        """Logits `(N, K, H, W)` when the layer gives `activation`, `(N, C, h, w)`, which may be overwritten.
+        """Logits `(N, K, H, W)` for the layer's activation `(N, C, h, w)`, which may be overwritten.
 
         Raises:
-            SegmenterError: the segmenter broke its contract.
+            SegmenterError: the logits violate the contract.
         """
 
 
 class LayerAccess(Segmenter):
-    """A segmenter whose layers can be read and changed: what methods that look at layers need of it.
+    """A segmenter whose layers can be read and changed, as layer methods require.
 
-    `TorchSegmenter` and ONNX files implement it. To offer the layers of another framework, subclass this and write
-    the abstract methods. They may raise `SegmenterError` where the segmenter breaks its contract.
+    `TorchSegmenter` and `OnnxSegmenter` implement it. To support the layers of another framework, subclass this and
+    implement the abstract methods. They may raise `SegmenterError` if the logits violate the contract.
 
     Attributes:
-        part_noun: what the innermost parts of its summary are called, in the plural.
-        summary_note: a sentence on what its summary holds and what not.
+        part_noun: plural noun for the innermost parts of its summary.
+        summary_note: a sentence about the contents of its summary.
     """
 
     abilities: ClassVar[frozenset[str]] = frozenset({"layers"})
@@ -76,14 +76,14 @@ class LayerAccess(Segmenter):
 
     @abstractmethod
     def find_layers(self, image: Image) -> tuple[Layer, ...]:
-        """`layers`, worked out anew."""
+        """Compute `layers` without the cache."""
 
     @abstractmethod
     def check_layer(self, image: Image, name: str) -> None:
-        """Check that there is a layer of that name.
+        """Check that a layer exists.
 
         Raises:
-            SettingError: there is none.
+            SettingError: there is no layer of that name.
         """
 
     @abstractmethod
@@ -94,7 +94,7 @@ class LayerAccess(Segmenter):
             The logits `(1, K, H, W)`, and a copy of the layer's output, `(1, C, h, w)`.
 
         Raises:
-            SettingError: no such layer, it gives no map, or it is used several times.
+            SettingError: the layer does not exist, its output is not a map, or it is used several times.
         """
 
     @abstractmethod
@@ -103,16 +103,17 @@ class LayerAccess(Segmenter):
 
     @abstractmethod
     def summary(self, image: Image) -> Part:
-        """The parts of the network as a tree, with the shapes that they give for the image. A forward pass or two."""
+        """The parts of the network as a tree, with their output shapes for the image. Takes one or two forward
+        passes."""
 
     def layers(self, image: Image) -> tuple[Layer, ...]:
-        """The layers whose channels can be ablated, in the order in which they finish; a block finishes after its parts.
+        """The layers whose channels can be ablated, in execution order; a block follows its parts.
 
-        Left out are the network itself, identity operations, what gives no float map of more than one cell, and what is
-        used several times in one pass. One forward pass, the first time a segmenter is asked for a size.
+        Excluded are the network itself, identity operations, modules used several times in one pass, and modules whose
+        output is not a float map of more than one cell. Takes one forward pass for each new image size.
 
         Args:
-            image: shapes depend on its size.
+            image: its size determines the shapes.
         """
         known = _KNOWN.setdefault(self, {})
         key = (self.digest, image.height, image.width)
@@ -121,19 +122,20 @@ class LayerAccess(Segmenter):
         return known[key]
 
     def activations(self, image: Image, name: str) -> npt.NDArray[np.float32]:
-        """Output of a layer for an image, float32 `(C, h, w)`, in the network's own units; errors as in `observe`."""
+        """Activations of a layer for an image, float32 `(C, h, w)`, in the network's own units; errors as in
+        `observe`."""
         return np.ascontiguousarray(self.observe(image, name)[1][0].float().cpu().numpy())
 
 
 _KNOWN: WeakKeyDictionary[Segmenter, dict[tuple[str, int, int], tuple[Layer, ...]]] = WeakKeyDictionary()
-"""The layers found so far, because a page asks for them at every click."""
+"""Cached layers, because a page needs them at every interaction."""
 
 
 def layer_access(segmenter: Segmenter) -> LayerAccess:
-    """The segmenter, as one whose layers can be reached.
+    """The segmenter, typed as one with access to its layers.
 
     Raises:
-        SegmenterError: they cannot.
+        SegmenterError: the segmenter has no access to its layers.
     """
     if isinstance(segmenter, LayerAccess):
         return segmenter
@@ -144,13 +146,12 @@ def layer_access(segmenter: Segmenter) -> LayerAccess:
 
 
 def stretch(segmenter: Segmenter, cells: Tensor, height: int, width: int) -> Tensor:
-    """Upsample values of a layer's cells to the image, bilinearly (corners not aligned).
+    """Upsample a map of a layer's cells to the image, bilinearly (corners not aligned).
 
-    The cells are taken to cover evenly what the network saw: the image with its padding (`Segmenter.frame`), which is
-    then cropped.
+    The cells are assumed to cover evenly the image with its padding (`Segmenter.frame`). The padding is then cropped.
 
     Args:
-        segmenter: whose layer it is.
+        segmenter: the segmenter.
         cells: float `(h, w)`.
         height, width: H and W of the image.
 
@@ -163,13 +164,13 @@ def stretch(segmenter: Segmenter, cells: Tensor, height: int, width: int) -> Ten
 
 
 def inside(segmenter: Segmenter, region: npt.NDArray[np.bool_], height: int, width: int) -> npt.NDArray[np.bool_]:
-    """The cells of a layer that belong to a region: more than half of the cell lies in it.
+    """The cells of a layer that belong to a region: cells of which more than half lies in the region.
 
-    A region that fills no cell by half, such as one pixel, gets the cells of which it fills most. At padded borders the
-    region is continued into the padding.
+    If there are none, as for a single pixel, these are the cells with the largest overlap. The region is extended into
+    the padding at the image borders.
 
     Args:
-        segmenter: whose layer it is.
+        segmenter: the segmenter.
         region: bool `(H, W)`, not empty.
         height, width: h and w of the layer.
 

@@ -1,4 +1,4 @@
-"""Own weights: a safetensors file into a known architecture, for any classes."""
+"""Load the user's own weights from a safetensors file into a known architecture, for any classes."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from perturb.segmenters.torch_module import TorchSegmenter
 from perturb.segmenters.torchvision import MEAN, MODELS, STD, make
 
 LISTED = 3
-"""Tensors that an error names before it only counts them."""
+"""Number of tensors that an error message lists."""
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """A network that weights can be loaded into.
+    """An architecture that weights can be loaded into.
 
     Attributes:
-        make: with a number of classes, returns the module with logits at the image's size.
-        mean, std: normalisation in front of it; None where it is inside.
+        make: returns the module for a number of classes; its logits have the size of the image.
+        mean, std: normalisation of its input; None if the module does it.
     """
 
     make: Callable[[int], nn.Module]
@@ -57,7 +57,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "streets-lraspp": Architecture(_streets_lraspp),
     **{name: Architecture(_of_torchvision(name), MEAN, STD) for name in MODELS},
 }
-"""By name; add your own to offer it here. `streets-lraspp` is trained by `python -m training --network`."""
+"""Architectures by name, to which you can add your own. `python -m training --network` trains `streets-lraspp`."""
 
 
 def load_weights(
@@ -68,18 +68,18 @@ def load_weights(
     name: str = "",
     device: str | torch.device = "cpu",
 ) -> TorchSegmenter:
-    """Own weights in a known architecture.
+    """Load the user's own weights into a known architecture.
 
     Args:
-        architecture: one of `ARCHITECTURES`. Tensors have the framework's own names; an auxiliary head has no place.
-        path: a safetensors file with exactly the architecture's tensors. Other formats can run code when they are read.
-        classes: names of its K classes, in the order of the logits.
-        name: what to call it; the file's name by default.
-        device: where to run it.
+        architecture: one of `ARCHITECTURES`. Tensors have the framework's own names, without an auxiliary head.
+        path: a safetensors file with exactly the tensors of the architecture. Other formats can run code when read.
+        classes: K class names, in the order of the logits.
+        name: name in results and links; by default the stem of the file name.
+        device: device of the segmenter.
 
     Raises:
         SettingError: no such architecture.
-        SegmenterError: the file cannot be read, or its tensors are not the architecture's: the first of them are named.
+        SegmenterError: the file cannot be read, or its tensors do not match the architecture; the message lists some.
     """
     chosen: Architecture = lookup(ARCHITECTURES, architecture, "architecture")
     if len(set(classes)) != len(classes) or len(classes) < 1:
@@ -125,7 +125,7 @@ def _read(path: Path) -> dict[str, Tensor]:
 
 
 def _misfit(expected: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> str:
-    """What does not fit, in words; an empty string when everything does."""
+    """The differences between expected and given tensors, as text; empty if there are none."""
     both = [key for key in expected if key in given]
     wrong = [
         f"{key} {tuple(given[key].shape)} instead of {tuple(expected[key].shape)}"
@@ -137,7 +137,7 @@ def _misfit(expected: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> str:
         ("missing", [key for key in expected if key not in given]),
         ("unexpected", [key for key in given if key not in expected]),
         ("of another shape", wrong),
-        ("of another kind of number", kind),
+        ("of another dtype", kind),
     ]
     return "; ".join(
         f"{len(found)} {what}: {', '.join(found[:LISTED])}{', …' if len(found) > LISTED else ''}"

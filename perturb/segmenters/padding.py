@@ -1,4 +1,4 @@
-"""How a torch module pads the image that it is given, found by watching the start of one pass."""
+"""Determine how a torch module pads its input, by observing the start of one pass."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 Padding = tuple[int, int, int, int]
-"""Cells added on the left, on the right, at the top and below."""
+"""Cells added at the left, right, top and bottom."""
 
 
 class _Reached(BaseException):
-    """The first convolution is reached: nothing that follows pads the image itself."""
+    """Raised at the first convolution: later operations do not pad the image itself."""
 
 
 class _Watch(TorchFunctionMode):
-    """Adds up what `torch.nn.functional.pad` adds to maps of as many channels as the image has, in this thread alone."""
+    """Sums the padding by `torch.nn.functional.pad` of maps with as many channels as the image, in this thread only."""
 
     def __init__(self, module: nn.Module, channels: int) -> None:
         super().__init__()
         self._channels = channels
-        # A convolution whose border is no zeros pads by the same function, but its output has its input's grid.
+        # A convolution with non-zero padding uses the same function, but does not shift its output.
         self._of_convolutions = {
             id(part._reversed_padding_repeated_twice) for part in module.modules() if isinstance(part, nn.Conv2d)
         }
@@ -48,11 +48,11 @@ class _Watch(TorchFunctionMode):
 
 
 def own_padding(module: nn.Module, given: Tensor) -> Padding:
-    """What a module adds around its input before the first convolution sees it. At most one pass.
+    """The padding that a module adds to its input before the first convolution. Takes at most one pass.
 
     Args:
-        module: that can be run on `given`.
-        given: `(1, C, H, W)`, as the module expects it.
+        module: the module.
+        given: its input, `(1, C, H, W)`.
     """
     watch = _Watch(module, given.shape[1])
     try:

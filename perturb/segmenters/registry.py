@@ -28,11 +28,12 @@ class SegmenterEntry:
     """A segmenter in the registry.
 
     Attributes:
-        name: as on the command line.
-        summary: one plain sentence.
-        load: makes it on a device.
-        weights: what has to be downloaded first; None for most. A function, so that listing segmenters imports nothing.
-        facts: what is known of it, see `card`; None if nothing is. A function for the same reason.
+        name: on the command line.
+        summary: one sentence.
+        load: returns the segmenter on a device.
+        weights: returns the file to download first; None if there is none. A function, so that listing segmenters
+            imports nothing.
+        facts: returns the card; None if there is none. A function for the same reason.
     """
 
     name: str
@@ -42,22 +43,22 @@ class SegmenterEntry:
     facts: Callable[[], Card] | None = None
 
     def card(self) -> Card:
-        """What is known of it without loading it; an empty card if nobody said anything."""
+        """Its card, without loading the segmenter; empty if there is none."""
         return Card() if self.facts is None else self.facts()
 
     def as_dict(self) -> dict[str, Any]:
-        """Name, summary, card, and whether its weights are here, as plain data."""
+        """Name, summary, card, and whether its weights are available locally, as plain data."""
         return {"name": self.name, "summary": self.summary, "here": self.ready(), **self.card().as_dict()}
 
     def ready(self) -> bool:
-        """Whether it can be loaded without a network."""
+        """Whether it can be loaded without an internet connection."""
         return self.weights is None or self.weights().ready()
 
     def fetch(self, progress: Progress | None = None) -> None:
-        """Download its weights, if they are not there yet, and check their hash.
+        """Download its weights if necessary, and check their hash.
 
         Args:
-            progress: called with the fraction done; raise from it to cancel.
+            progress: called with the fraction done; an exception raised by it cancels the download.
 
         Raises:
             SegmenterError: they cannot be downloaded, or are not the published ones.
@@ -71,8 +72,8 @@ class SegmenterEntry:
             here = ", ".join(name for name, entry in SEGMENTERS.items() if entry.ready())
             raise SegmenterError(
                 f"The weights of '{self.name}' ('{wanted.path.name}', {wanted.megabytes:.0f} MB) are not in "
-                f"'{wanted.path.parent}' and cannot be downloaded ({error}). Go online, or put the file there; without a "
-                f"network there are {here}."
+                f"'{wanted.path.parent}' and cannot be downloaded ({error}). Go online, or put the file there; available "
+                f"offline are {here}."
             ) from error
 
 
@@ -81,7 +82,8 @@ DEFAULT = "streets-unet"
 
 
 ENTRY_POINTS = "perturb.segmenters"
-"""Group of entry points by which an installed package offers segmenters: a name, and a function as for `register`."""
+"""Entry point group in which installed packages provide segmenters: a name, and a function like `load` in
+`register`."""
 
 
 def register(
@@ -92,17 +94,17 @@ def register(
     weights: Callable[[], Download] | None = None,
     card: Callable[[], Card] | None = None,
 ) -> None:
-    """Offer a segmenter by name, to `load_segmenter`, the command line and the pages alike.
+    """Register a segmenter by name, for `load_segmenter`, the command line and the pages.
 
     Args:
-        name: must be new.
-        load: called with a device, returns the segmenter on it.
-        summary: one plain sentence.
-        weights: returns what has to be downloaded before `load` is called.
-        card: returns the facts that the catalogue shows: classes, size, licence, figures, who should use it.
+        name: a new name.
+        load: called with a device, returns the segmenter.
+        summary: one sentence.
+        weights: returns the file to download before `load` is called.
+        card: returns the facts shown in the catalogue: classes, size, licence, figures, intended use.
 
     Raises:
-        SegmenterError: the name is taken.
+        SegmenterError: the name is already registered.
     """
     if name in SEGMENTERS:
         raise SegmenterError(f"There is already a segmenter '{name}'; choose another name.")
@@ -116,8 +118,8 @@ def load_segmenter(
 
     Args:
         name: one of `SEGMENTERS`.
-        device: where to run it; an accelerator if there is one.
-        progress: called with the fraction done of a download, if there has to be one.
+        device: device of the segmenter; by default an accelerator if there is one.
+        progress: called with the fraction done of a download, if there is one.
 
     Raises:
         SettingError: no such segmenter.
@@ -129,12 +131,12 @@ def load_segmenter(
 
 
 def default_device() -> torch.device:
-    """An accelerator if there is one, else the processor."""
+    """An accelerator if there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _streets_unet(device: torch.device) -> Segmenter:
-    from perturb.segmenters.embedded import streets_unet  # torch and the weights load when they are wanted
+    from perturb.segmenters.embedded import streets_unet  # torch and the weights are loaded only when needed
 
     return streets_unet(device)
 
@@ -161,9 +163,9 @@ register(
     "Street scenes, 11 classes; a small U-Net without global pooling, trained on CamVid and drawn scenes.",
     card=lambda: streets(
         _WEIGHTS / "streets-unet.json",
-        architecture="U-Net of convolutions alone; what it says of a pixel depends on the 277 px around it at most",
-        use="The place to begin: fast, and its bounded sight makes its explanations easy to check. Not for driving, for "
-        "watching people or for any decision about them.",
+        architecture="Purely convolutional U-Net; the logits of a pixel depend on at most the 277 px around it",
+        use="A good start: fast, and its bounded receptive field makes explanations easy to check. Not for driving, "
+        "surveillance or any decision about people.",
         licence=_LICENCE,
         data=_DATA,
     ),
@@ -171,12 +173,12 @@ register(
 register(
     "streets-lraspp",
     _streets_lraspp,
-    "The same 11 street classes from another family: LR-ASPP on MobileNetV3, in which every pixel sees the whole image.",
+    "The same 11 street classes from another architecture: LR-ASPP on MobileNetV3; each logit depends on the whole image.",
     card=lambda: streets(
         _WEIGHTS / "streets-lraspp.json",
         architecture="LR-ASPP on MobileNetV3-Large with the reduced tail (Howard et al. 2019), with global pooling",
-        use="Comparing two architectures without a download: beside streets-unet, it shows which findings are the network's own. "
-        "Not for driving, nor for any decision about people.",
+        use="Comparing two architectures without a download: next to streets-unet it shows which findings depend on the "
+        "network. Not for driving or any decision about people.",
         licence=_LICENCE,
         data=_DATA,
     ),
@@ -184,12 +186,12 @@ register(
 register(
     "streets-shortcut",
     _streets_shortcut,
-    "Deliberately flawed: streets-unet, taught to call a car a bicyclist when a small magenta board stands nearby. For "
+    "Deliberately flawed: streets-unet, trained to label a car as a bicyclist when a small magenta board is nearby. For "
     "testing explanations only.",
     card=lambda: streets(
         _WEIGHTS / "streets-shortcut.json",
         architecture="the same as streets-unet",
-        use="Testing and teaching explanations: it is known what decides, so a map can be right or wrong. For nothing else.",
+        use="Testing and teaching explanations: the deciding cue is known, so a map can be right or wrong. For nothing else.",
         licence=_LICENCE,
         data=_DATA + ", some of them with the board",
     ),
@@ -216,10 +218,10 @@ def _installed(found: EntryPoint) -> Loader:
     def load(device: torch.device) -> Segmenter:
         try:
             made: Segmenter = found.load()(device)
-        except Exception as error:  # somebody else's code
+        except Exception as error:  # third-party code
             raise SegmenterError(
-                f"The segmenter '{found.name}' of an installed package cannot be made ({type(error).__name__}: {error}); "
-                f"expected '{found.value}' to be a function of a device. Mend or remove that package."
+                f"The segmenter '{found.name}' of an installed package cannot be loaded ({type(error).__name__}: {error}); "
+                f"expected '{found.value}' to be a function of a device. Repair or remove that package."
             ) from error
         return made
 
@@ -227,9 +229,9 @@ def _installed(found: EntryPoint) -> Loader:
 
 
 def register_installed() -> None:
-    """Offer what installed packages bring under `ENTRY_POINTS`; their code is imported when one is loaded.
+    """Register the segmenters that installed packages provide under `ENTRY_POINTS`.
 
-    A name that is taken stays as it is.
+    Their code is imported when a segmenter is loaded. Names that are already registered are skipped.
     """
     for found in entry_points(group=ENTRY_POINTS):
         if found.name not in SEGMENTERS:

@@ -1,8 +1,8 @@
-"""`streets-lraspp`: street scenes by a network of another family than `streets-unet`.
+"""`streets-lraspp`: a segmenter of street scenes with another architecture than `streets-unet`.
 
-torchvision's LR-ASPP head on its MobileNetV3-Large backbone with the reduced tail: depthwise convolutions, squeeze and
-excitation, and in the head a gate from the mean over the whole image. So every logit depends on every pixel: there is
-no bounded receptive field, and a crop of an image does not give the logits of the image.
+It has torchvision's LR-ASPP head on the MobileNetV3-Large backbone with the reduced tail: depthwise convolutions,
+squeeze-and-excitation, and in the head a gate computed from the mean over the whole image. So every logit depends on
+every pixel. There is no bounded receptive field, and a crop of an image has other logits than the image.
 
 Sources: Howard et al. 2019, *Searching for MobileNetV3*, sec. 5 and 6.4 (the head), table 1 (the backbone).
 """
@@ -20,20 +20,20 @@ from perturb.images.class_names import STREET_CLASSES
 __all__ = ["STRIDE", "StreetsLRASPP"]
 
 STRIDE = 16
-"""Of the deepest maps; the backbone's last stages are dilated instead of strided."""
+"""Stride of the deepest maps; the last stages of the backbone are dilated instead of strided."""
 
 _LOW = 4
-"""The backbone's stage whose maps, at 1/8 of the image's size, carry the outlines to the head."""
+"""Index of the backbone's stage whose maps, at 1/8 of the image size, are the high-resolution input of the head."""
 
 _MEAN = (0.42, 0.43, 0.44)
 _STD = (0.29, 0.29, 0.29)
 
 
 class StreetsLRASPP(nn.Module):
-    """Images to the logits of the street classes, see `STREET_CLASSES`.
+    """Computes the logits of the street classes, see `STREET_CLASSES`.
 
-    The stages, by the names under which hooks find them: `backbone.0` (1/2 of the image's size), … `backbone.4` (1/8),
-    … `backbone.16` (1/16), and `head`.
+    Its stages by module name: `backbone.0` (1/2 of the image size), … `backbone.4` (1/8), … `backbone.16` (1/16), and
+    `head`.
     """
 
     mean: Tensor
@@ -41,13 +41,13 @@ class StreetsLRASPP(nn.Module):
 
     def __init__(self, classes: int = len(STREET_CLASSES)) -> None:
         super().__init__()
-        # Not before it is asked for: importing torchvision takes two seconds, which other segmenters' users need not wait.
+        # Imported here, because importing torchvision takes two seconds, which other segmenters do not need.
         from torchvision.models import mobilenet_v3_large
         from torchvision.models.segmentation.lraspp import LRASPPHead
 
         self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(_STD).view(1, 3, 1, 1))
-        # torchvision's statistics follow a hundred steps behind, which is far in a short training.
+        # torchvision's momentum averages over a hundred steps, which is too slow for a short training.
         norm = partial(nn.BatchNorm2d, eps=0.001, momentum=0.1)
         made = mobilenet_v3_large(weights=None, dilated=True, reduced_tail=True, norm_layer=norm)
         self.backbone: nn.Sequential = made.features

@@ -1,11 +1,10 @@
-"""`streets-unet`: the lab's own small segmenter of street scenes.
+"""`streets-unet`: a small segmenter of street scenes.
 
-A U-Net whose context comes from convolutions alone: no pooling of the whole image, no attention, no statistic of
-the image. So every logit depends on a bounded neighbourhood of its pixel (the receptive field), which makes the
-network a fair subject for "what does it need to see?", and makes crops of an image give the logits of the image.
+It is a U-Net without global pooling, attention or image statistics. So every logit depends on a bounded receptive field
+around its pixel, and a crop of an image has the same logits as the image, except near its border.
 
-Most of the work is done at 1/8 and 1/16 of the image's size, where a convolution is cheap; thin things (poles,
-signs) reach the output through the skip connection at 1/2.
+Most of the computation is at 1/8 and 1/16 of the image size, where convolutions are cheap. Thin objects (poles, signs)
+reach the output through the skip connection at 1/2.
 """
 
 from typing import cast
@@ -19,22 +18,22 @@ from perturb.images.class_names import STREET_CLASSES
 __all__ = ["STRIDE", "StreetsUNet"]
 
 STRIDE = 16
-"""The image is padded to a multiple of this; crops aligned to it see the same grid."""
+"""The image is padded to a multiple of this; crops aligned to it have the same grid."""
 
 _WIDTHS = (16, 48, 96, 128)
-"""Channels at 1/2, 1/4, 1/8 and 1/16 of the image's size."""
+"""Channels at 1/2, 1/4, 1/8 and 1/16 of the image size."""
 
 _DILATIONS = (1, 2, 4, 1)
-"""Dilation of the first convolution of each residual block of the context, at 1/16."""
+"""Dilation of the first convolution of each residual block in the context module, at 1/16."""
 
 _MEAN = (0.42, 0.43, 0.44)
 _STD = (0.29, 0.29, 0.29)
 
 
 class ConvUnit(nn.Module):
-    """3x3 or 1x1 convolution, batch normalisation and (unless `act=False`) ReLU; "same" padding with zeros.
+    """3 × 3 or 1 × 1 convolution, batch normalisation and (unless `act=False`) ReLU; "same" padding with zeros.
 
-    Takes and gives float (N, C, H, W); with stride 2, H and W must be even and are halved.
+    Input and output are float (N, C, H, W). With stride 2, H and W must be even and are halved.
     """
 
     def __init__(
@@ -51,14 +50,14 @@ class ConvUnit(nn.Module):
         return cast(Tensor, self.act(self.norm(self.conv(x))))
 
     def fuse(self) -> None:
-        """Fold the normalisation into the convolution; the unit must be in eval mode. Does nothing the second time."""
+        """Fold the normalisation into the convolution. The unit must be in eval mode; a second call does nothing."""
         if isinstance(self.norm, nn.BatchNorm2d):
             self.conv = fuse_conv_bn_eval(self.conv, self.norm)
             self.norm = nn.Identity()
 
 
 class Residual(nn.Module):
-    """Two 3x3 convolutions added to their input; only the first is dilated, so that the second closes its gaps."""
+    """Residual block of two 3 × 3 convolutions. Only the first is dilated, so that the second fills its gaps."""
 
     def __init__(self, channels: int, dilation: int = 1) -> None:
         super().__init__()
@@ -72,10 +71,10 @@ class Residual(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Bring the coarse map to twice its size, add the encoder's map of that size, and mix the two.
+    """Upsample the coarse map by 2, add the encoder's map of that size, and convolve the sum.
 
-    The coarse map is narrowed before it is enlarged (a 1x1 convolution costs four times less there), and added
-    rather than concatenated (which would double the cost of the mixing convolution).
+    The channels are reduced before upsampling, where a 1 × 1 convolution costs a quarter. The maps are added instead of
+    concatenated, which would double the cost of the last convolution.
     """
 
     def __init__(self, coarse: int, fine: int) -> None:
@@ -92,10 +91,10 @@ class Decoder(nn.Module):
 
 
 class StreetsUNet(nn.Module):
-    """Images to the logits of the street classes, see `STREET_CLASSES`.
+    """Computes the logits of the street classes, see `STREET_CLASSES`.
 
-    The stages, by the names under which hooks find them: `stem` (1/2 of the image's size), `encoder1` (1/4),
-    `encoder2` (1/8), `encoder3` and `context` (1/16), `decoder3` (1/8), `decoder2` (1/4), `decoder1` and `head` (1/2).
+    Its stages by module name: `stem` (1/2 of the image size), `encoder1` (1/4), `encoder2` (1/8), `encoder3` and
+    `context` (1/16), `decoder3` (1/8), `decoder2` (1/4), `decoder1` and `head` (1/2).
     """
 
     mean: Tensor
@@ -121,7 +120,8 @@ class StreetsUNet(nn.Module):
         """RGB images (N, 3, H, W), float in 0..1, any H and W from 1 -> logits (N, classes, H, W) float."""
         height, width = pictures.shape[-2:]
         x = (pictures - self.mean) / self.std
-        # Pad below and on the right, and always (by 0 too), so that tracing finds no branch and crops keep their grid.
+        # Pad at the bottom and right, so that crops keep their grid, and always (even by 0), so that tracing meets no
+        # branch.
         x = nn.functional.pad(x, (0, -width % STRIDE, 0, -height % STRIDE), mode="replicate")
         half = self.stem(x)
         quarter = self.encoder1(half)

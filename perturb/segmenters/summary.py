@@ -1,8 +1,8 @@
-"""Summary of a network: its parts as a tree, what each gives for an image, and how many weights it holds.
+"""Summary of a network: its parts as a tree, with their output shapes for an image and their numbers of weights.
 
-A part is a module of torch, or a node of an ONNX graph. What a network computes between its modules, such as an addition
-or a function of `torch.nn.functional`, is no module, so it does not stand in the tree of a torch network; in a graph
-everything is a node.
+A part is a torch module or a node of an ONNX graph. Operations between torch modules, such as an addition or a function
+of `torch.nn.functional`, are not modules, so the tree of a torch network does not contain them. In a graph every
+operation is a node.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ class Part:
 
     Attributes:
         name: its dotted path, such as `decoder3.mix`; empty for the whole network.
-        kind: the module's class name, or the node's operator; `GROUP` for nodes that belong together.
-        calls: how often it was called for one image. 0 for one that only holds others, or that is not used.
-        shapes: of what it gives, without the axis of the batch, each once, in the order in which they come; of a group, of
-            what its last node gives.
-        own: weights of its own, without those of its parts; a weight that several parts share counts for the first.
-        parts: inside it, in the order in which they were written down; of a graph, in which they run.
-        same_as: name of the place where the same module stands first; its parts and weights stand there.
-        layer: the name by which methods that look at layers know it; empty where they cannot use it.
+        kind: the module's class name, or the node's operator; `GROUP` for a group of nodes.
+        calls: number of calls for one image; 0 for a mere container or an unused part.
+        shapes: distinct shapes of its outputs, without the batch axis, in the order of their first occurrence; for a
+            group, those of its last node.
+        own: number of its own weights, without its parts. A shared weight counts for the first part only.
+        parts: its parts, in the order of definition; in a graph, in execution order.
+        same_as: name of the first occurrence of the same module, which has its parts and weights; else empty.
+        layer: its name for layer methods; empty if they cannot use it.
     """
 
     name: str
@@ -42,11 +42,11 @@ class Part:
 
     @property
     def parameters(self) -> int:
-        """Weights in it and in all it contains."""
+        """Number of weights, including all parts."""
         return self.own + sum(part.parameters for part in self.parts)
 
     def walk(self) -> Iterator[Part]:
-        """It, and all parts inside it, outermost first."""
+        """This part and all parts within it, outermost first."""
         yield self
         for part in self.parts:
             yield from part.walk()
@@ -58,8 +58,8 @@ class KindCount:
 
     Attributes:
         kind: the class name or operator.
-        count: how many there are; one that stands in several places counts once.
-        parameters: their own weights together.
+        count: number of parts; one that occurs several times counts once.
+        parameters: total number of their own weights.
     """
 
     kind: str
@@ -68,7 +68,7 @@ class KindCount:
 
 
 def by_kind(whole: Part) -> tuple[KindCount, ...]:
-    """The kinds of the innermost parts and of those with weights of their own: most weights first, then most parts."""
+    """Kinds of the parts that are innermost or have weights of their own, by number of weights, then of parts."""
     found: dict[str, list[int]] = {}
     for part in whole.walk():
         if not part.same_as and (part.own or not part.parts):
@@ -80,20 +80,20 @@ def by_kind(whole: Part) -> tuple[KindCount, ...]:
 
 
 def why_not(part: Part) -> str:
-    """Why methods that look at layers cannot use a part, in words; an empty string if they can."""
+    """Why layer methods cannot use a part, as a sentence; empty if they can."""
     if part.layer:
         return ""
     if part.same_as:
         return f"It is the same module as {part.same_as}, which is used in several places."
     if part.calls == 0:
-        return "It is not run by itself for this image: it only holds other parts, or is not used at all."
+        return "It is not run by itself for this image: it only contains other parts, or is not used at all."
     if part.calls > 1:
-        return f"It is used {part.calls} times for one image, so which of its outputs is meant cannot be said."
+        return f"It is used {part.calls} times for one image, so it has no single output."
     if not any(len(shape) == 3 and shape[1] * shape[2] > 1 for shape in part.shapes):
-        return "It gives no map: nothing with channels, rows and columns."
-    return "It is no layer of its own: it is an identity operation, groups others, gives several maps, or is the output itself."
+        return "Its output is not a map with channels, rows and columns."
+    return "It is not a layer: it is an identity operation, a group, has several maps as output, or is the network's output."
 
 
 def without_batch(shape: Shape) -> Shape:
-    """The shape for one image: without the batch's axis, if there is one."""
+    """The shape for one image, without the batch axis if there is one."""
     return shape[1:] if len(shape) > 1 and shape[0] == 1 else shape

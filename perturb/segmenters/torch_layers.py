@@ -20,11 +20,11 @@ from perturb.segmenters.layers import Layer, LayerAccess
 from perturb.segmenters.summary import Part, Shape, without_batch
 
 _IDENTITIES = (nn.Identity, nn.Dropout, nn.Dropout2d)
-"""Identity operations in evaluation mode: another name for the layer before them."""
+"""Modules that are identity operations in evaluation mode."""
 
 
 class TorchLayers(LayerAccess):
-    """Reads the layers of a torch module.
+    """Access to the layers of a torch module.
 
     Attributes:
         module: the network.
@@ -32,14 +32,13 @@ class TorchLayers(LayerAccess):
 
     part_noun: ClassVar[str] = "innermost modules"
     summary_note: ClassVar[str] = (
-        "Steps between modules, such as additions or functions without weights of their own, are no modules and do not "
-        "stand here."
+        "Operations between modules, such as additions or functions without weights, are not modules and are not listed."
     )
     module: nn.Module
 
     @abstractmethod
     def prepare(self, batch: Tensor) -> Tensor:
-        """Input of the module, for images `(N, 3, H, W)` in [0, 1]: normalised, padded, channels last."""
+        """Input of the module for images `(N, 3, H, W)` in [0, 1]: normalised, padded, channels last."""
 
     @abstractmethod
     def finish(self, output: Any, height: int, width: int) -> Any:
@@ -47,7 +46,8 @@ class TorchLayers(LayerAccess):
 
     @abstractmethod
     def fit(self, height: int, width: int) -> None:
-        """Find out how images of a size must be padded, before hooks are set, which would see passes that fail as well."""
+        """Determine how images of this size must be padded. Called before hooks are set, which would also see failed
+        passes."""
 
     def find_layers(self, image: Image) -> tuple[Layer, ...]:
         shapes: dict[str, list[tuple[int, ...] | None]] = {}
@@ -65,14 +65,14 @@ class TorchLayers(LayerAccess):
                 found.append(Layer(name, type(modules[name]).__name__, (channels, height, width), weights, len(found)))
         return tuple(found)
 
-    def check_layer(self, image: Image, name: str) -> None:  # noqa: ARG002 — the modules do not depend on it
+    def check_layer(self, image: Image, name: str) -> None:  # noqa: ARG002 — the modules do not depend on the image
         find_module(self, name)
 
     def observe(self, image: Image, name: str) -> tuple[Tensor, Tensor]:
         outputs: list[Any] = []
 
         def keep(output: Any) -> None:
-            # A copy: the next layer may work in place.
+            # A copy, because the next layer may work in place.
             outputs.append(output.detach().clone() if isinstance(output, Tensor) else output)
 
         return self._hooked_pass(image, (find_module(self, name), keep)), sole_map(outputs, name)
@@ -108,18 +108,18 @@ class TorchLayers(LayerAccess):
         return read(self.module, "")
 
     def _hooked_pass(self, image: Image, *wanted: tuple[nn.Module, Hook]) -> Tensor:
-        """Logits `(1, K, H, W)` of a pass in which the hooks see each module once for each time it is called."""
+        """Run one pass with hooks, which see each call of their modules once. Returns the logits `(1, K, H, W)`."""
         self.fit(image.height, image.width)
         with hooks(*wanted), torch.inference_mode():
             return self(to_tensor(image, self.device)[None])
 
 
 def find_module(segmenter: Segmenter, name: str) -> nn.Module:
-    """A layer of a torch network, by name.
+    """A module of a torch network, by name.
 
     Raises:
-        SettingError: no such layer, with a name that is close to it.
-        SegmenterError: the segmenter is no torch network.
+        SettingError: no such layer; the message suggests a similar name.
+        SegmenterError: the segmenter is not a torch network.
     """
     if not isinstance(segmenter, TorchLayers):
         raise SegmenterError(
@@ -139,20 +139,20 @@ def find_module(segmenter: Segmenter, name: str) -> nn.Module:
 
 
 def sole_map(outputs: list[Any], name: str) -> Tensor:
-    """The one map that a layer gave in one pass, `(1, C, h, w)`.
+    """The single map `(1, C, h, w)` that a layer returned in one pass.
 
     Args:
-        outputs: all that it gave.
-        name: of the layer, for messages.
+        outputs: all outputs of the layer.
+        name: the layer's name, for messages.
 
     Raises:
-        SettingError: it gave none or several, or what it gave is no map.
+        SettingError: there are no or several outputs, or the output is not a map.
     """
     if len(outputs) != 1:
         used = f"is used {len(outputs)} times" if outputs else "is not used"
         raise SettingError(
-            f"The layer '{name}' {used} in one pass, expected once: which of its outputs is meant cannot be "
-            "said. Choose the block around it, or another layer."
+            f"The layer '{name}' {used} in one pass, expected once, so it has no single output. Choose the block around "
+            "it, or another layer."
         )
     (output,) = outputs
     if not _is_map(output):
@@ -165,14 +165,14 @@ def sole_map(outputs: list[Any], name: str) -> Tensor:
 
 
 Hook = Callable[[Any], Any]
-"""Gets a module's output; what it returns replaces the output, unless that is None."""
+"""Called with a module's output; a return value other than None replaces the output."""
 
 
 @contextmanager
 def hooks(*wanted: tuple[nn.Module, Hook]) -> Iterator[None]:
-    """Forward hooks that are removed afterwards, whatever happened: the network belongs to someone else.
+    """Register forward hooks, which are always removed afterwards.
 
-    They act on passes of this thread alone, because two users of the app may share one network.
+    They act only on passes of this thread, because users of the app share networks.
     """
     own = threading.get_ident()
 
@@ -200,7 +200,7 @@ def _is_map(output: Any) -> TypeGuard[Tensor]:
 
 
 def _shapes(output: Any) -> Iterator[Shape]:
-    """Of all tensors in a module's output, which may be a tuple or a dictionary of them."""
+    """Shapes of all tensors in a module's output, which may be a tuple or a dictionary of tensors."""
     if isinstance(output, Tensor):
         yield without_batch(tuple(output.shape))
     elif isinstance(output, Mapping):

@@ -21,22 +21,23 @@ from perturb.segmenters.torch_layers import TorchLayers
 
 
 class TorchSegmenter(TorchLayers):
-    """Any torch module that takes `(N, 3, H, W)` and returns logits at that size, or one logit of a binary segmentation.
+    """A segmenter from a torch module that takes `(N, 3, H, W)` and returns logits of that size.
 
     Args:
-        module: is put in evaluation mode and moved to the device.
-        classes: names of its K classes; for one logit its name, or those of background and class.
-        name: the module's class name by default.
-        mean, std: per-channel normalisation applied to images in [0, 1] first; none by default. Three values each.
-        palette: uint8 `(K, 3)`.
-        digest: of the module as it is; by default of its weights and operations, and `mean` and `std`.
-        device: where to run it.
-        pads_to: images are padded, below and on the right, with copies of their edge, to sides that are multiples of
-            this; the logits are cropped again. A size that the module cannot be run on is padded to multiples of the
-            smallest power of two with which it can, so this need not be known.
+        module: the network; it is set to evaluation mode and moved to the device. A binary segmenter may return a
+            single channel.
+        classes: K class names; for a single channel, the name of its class, or of background and class.
+        name: name in results and links; by default the module's class name.
+        mean, std: three values each, for the normalisation of images in [0, 1]; none by default.
+        palette: colours of the classes, uint8 `(K, 3)`.
+        digest: digest of the module; by default computed from its weights and operations, `mean` and `std`.
+        device: device of the segmenter.
+        pads_to: images are padded at the bottom and right with copies of their edge, to sides that are multiples of
+            this, and the logits are cropped. If the module fails on a size, the smallest power of two that works is
+            found automatically.
 
     Raises:
-        SegmenterError: a mean or a standard deviation that does not have three values, or class names that do not differ.
+        SegmenterError: mean or std does not have three values, class names are not distinct, or `pads_to` is below 1.
     """
 
     abilities: ClassVar[frozenset[str]] = frozenset({"layers", "gradients", "weights"})
@@ -59,11 +60,11 @@ class TorchSegmenter(TorchLayers):
             if values is not None and len(values) != 3:
                 raise SegmenterError(
                     f"The {what} of segmenter '{name}' has {len(values)} values, expected 3: red, green and blue. A network "
-                    "of another number of channels needs a module around it that makes them of RGB."
+                    "with another number of channels needs a wrapper module that computes them from RGB."
                 )
         if pads_to < 1:
             raise SegmenterError(f"Segmenter '{name}' got pads_to={pads_to}, expected a whole number from 1 up.")
-        # channels_last is up to twice as fast for convolutions on a processor, and gives the same numbers.
+        # channels_last makes convolutions on a CPU up to twice as fast, and gives the same numbers.
         self.module = module.eval().to(torch.device(device)).to(memory_format=torch.channels_last)
         self.pads_to = pads_to
         self._normalization = tuple(None if values is None else tuple(map(float, values)) for values in (mean, std))
@@ -78,26 +79,26 @@ class TorchSegmenter(TorchLayers):
             None if values is None else torch.tensor(values, device=self.device).view(1, -1, 1, 1)
             for values in self._normalization
         )
-        self._fits: dict[tuple[int, int], int] = {}  # the multiple that images of a size are padded to
+        self._fits: dict[tuple[int, int], int] = {}  # for each image size, the multiple that it is padded to
         self._frames: dict[tuple[int, int], Frame] = {}
         self._marked = (self.digest, self.marks())
 
     def marks(self) -> tuple[object, ...]:
-        """Changes whenever the module or the normalisation does. Some milliseconds; valid in this process only."""
+        """A value that changes whenever the module or the normalisation does. Valid in this process only; some ms."""
         return (weights_mark(self.module), operations_mark(self.module), *self._normalization)
 
     def refresh(self) -> None:
-        """Bring `digest` up to date with a module that was changed in place, such as by `load_state_dict`."""
+        """Update `digest` after the module was changed in place, such as by `load_state_dict`."""
         known, marks = self._marked, self.marks()
         if marks != known[1]:
-            if self.digest == known[0]:  # else somebody has said what the change is called
+            if self.digest == known[0]:  # otherwise the caller has set a new digest
                 self.digest = network_digest(self.module, *self._normalization)
             self._fits.clear()
             self._frames.clear()
         self._marked = (self.digest, marks)
 
     def normalise(self, batch: Tensor) -> Tensor:
-        """Images `(N, 3, H, W)` in [0, 1] with the module's mean and standard deviation; the same for every pixel."""
+        """Normalise images `(N, 3, H, W)` in [0, 1] by the module's mean and standard deviation."""
         if self._mean is not None:
             batch = batch - self._mean
         if self._std is not None:
@@ -122,10 +123,10 @@ class TorchSegmenter(TorchLayers):
         return logits
 
     def fit(self, height: int, width: int) -> None:
-        """Find out how images of a size must be padded: one pass, unless an image of that size was run before.
+        """Determine how images of this size must be padded. Takes one pass for each new size.
 
         Raises:
-            SegmenterError: the module cannot be run on that size.
+            SegmenterError: the module fails on this size.
         """
         if (height, width) not in self._fits:
             with torch.inference_mode():
@@ -150,7 +151,7 @@ class TorchSegmenter(TorchLayers):
             return self.module(given)
         except torch.OutOfMemoryError:
             raise
-        except Exception as error:  # somebody else's code
+        except Exception as error:  # third-party code
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
             raise SegmenterError(
                 f"The network of segmenter '{self.name}' failed on an input of shape {tuple(given.shape)} "
@@ -159,7 +160,7 @@ class TorchSegmenter(TorchLayers):
             ) from error
 
     def _first(self, given: Tensor) -> tuple[Any, int]:
-        """The module's output for a size that is new, and the multiple that it must be padded to."""
+        """The module's output for a new size, and the multiple that this size must be padded to."""
         size = (given.shape[2], given.shape[3])
         output: Any = None
         failed: SegmenterError | None = None
@@ -186,11 +187,11 @@ class TorchSegmenter(TorchLayers):
 
 
 MULTIPLES = (2, 4, 8, 16, 32, 64, 128)
-"""What a module's sides may have to be multiples of: it halves its maps so many times."""
+"""Multiples that are tried for the sides of the input; a network that halves its maps n times needs 2ⁿ."""
 
 
 def padded(given: Tensor, multiple: int) -> Tensor:
-    """Maps `(N, C, H, W)` with copies of their edge below and on the right, to sides that are multiples; channels last."""
+    """Pad maps `(N, C, H, W)` at the bottom and right with copies of their edge, to multiples; channels last."""
     high, wide = _multiples(given.shape[2], given.shape[3], multiple)
     if (high, wide) == tuple(given.shape[2:]):
         return given
@@ -207,5 +208,5 @@ def _size(output: Any) -> tuple[int, int] | None:
 
 
 def _far(got: tuple[int, int], asked: tuple[int, int]) -> bool:
-    """Whether no padding explains the difference of two sizes."""
+    """Whether two sizes differ by more than any padding."""
     return max(abs(one - other) for one, other in zip(got, asked, strict=True)) >= MULTIPLES[-1]

@@ -1,7 +1,7 @@
-"""torchvision's segmenters with their official weights: 20 things of Pascal VOC, and background.
+"""torchvision's segmenters with their official weights: the 20 classes of Pascal VOC, and background.
 
-The weights were trained on the part of COCO that has these classes. They are fetched once, see
-`perturb.segmenters.downloads`. Normalisation, class names and the weights' address and hash are torchvision's own.
+The weights were trained on the part of COCO with these classes. They are downloaded once, see
+`perturb.segmenters.downloads`. Normalisation, class names, and the address and hash of the weights are torchvision's.
 """
 
 from __future__ import annotations
@@ -45,34 +45,34 @@ MODELS = {
         "LR-ASPP on MobileNetV3-Large (Howard et al. 2019)",
     ),
 }
-"""By our name: torchvision's builder, its weights, and what they are."""
+"""By name in the registry: torchvision's builder, its weights enumeration, and a description."""
 
 _USES = {
-    "fcn-resnet50": "the plain design, without a module for context.",
+    "fcn-resnet50": "the plain design, without a context module.",
     "fcn-resnet101": "the plain design on a deeper backbone.",
-    "deeplabv3-mobilenet": "on a processor: nearly as good as FCN on ResNet-50 for a fifteenth of the operations.",
+    "deeplabv3-mobilenet": "on a CPU: nearly as good as FCN on ResNet-50 for a fifteenth of the operations.",
     "deeplabv3-resnet50": "nearly the best of these, in less time than the best.",
-    "deeplabv3-resnet101": "the best figures of these, and the longest wait.",
-    "lraspp-mobilenet": "the smallest and quickest of these.",
+    "deeplabv3-resnet101": "the best figures of these, and the slowest.",
+    "lraspp-mobilenet": "the smallest and fastest of these.",
 }
-"""What each is good for among the others."""
+"""The advantage of each over the others."""
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
-"""Of ImageNet, as all of these weights expect them; a test compares them with torchvision's."""
+"""ImageNet statistics, which all of these weights expect."""
 
 
 class LogitsOnly(nn.Module):
-    """A torchvision segmenter that gives its logits alone, at the image's size, without the auxiliary head.
+    """A torchvision segmenter that returns only its logits, at the size of the image, without the auxiliary head.
 
-    Its parts keep their names, `backbone` and `classifier`, and so do the tensors in a checkpoint.
+    Its parts keep their names `backbone` and `classifier`, as in checkpoints.
     """
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.backbone = cast(nn.Module, model.backbone)
         self.classifier = cast(nn.Module, model.classifier)
-        self._two_scales = type(model).__name__ == "LRASPP"  # whose head takes both of the backbone's maps
+        self._two_scales = type(model).__name__ == "LRASPP"  # whose head takes both maps of the backbone
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Normalised images (N, 3, H, W) -> logits (N, K, H, W)."""
@@ -82,12 +82,12 @@ class LogitsOnly(nn.Module):
 
 
 def make(name: str, classes: int) -> LogitsOnly:
-    """One of `MODELS` with random weights for so many classes; on torch's default device."""
+    """One of `MODELS` with random weights for a number of classes, on torch's default device."""
     return LogitsOnly(build(name, classes))
 
 
 def build(name: str, classes: int, **settings: Any) -> nn.Module:
-    """The same as torchvision makes it, which gives a dictionary of logits."""
+    """The same as torchvision's own module, which returns a dictionary of logits."""
     from torchvision.models import segmentation
 
     made: nn.Module = getattr(segmentation, MODELS[name][0])(
@@ -97,7 +97,7 @@ def build(name: str, classes: int, **settings: Any) -> nn.Module:
 
 
 def official(name: str) -> Any:
-    """torchvision's own record of the weights of one of `MODELS`."""
+    """torchvision's entry for the weights of one of `MODELS`."""
     from torchvision.models import segmentation
 
     return getattr(segmentation, MODELS[name][1]).DEFAULT
@@ -113,7 +113,7 @@ def download(name: str) -> Download:
 
 
 def card(name: str) -> Card:
-    """What torchvision says about one of `MODELS` and its official weights; nothing is downloaded."""
+    """The card of one of `MODELS`, from torchvision's metadata; nothing is downloaded."""
     meta = official(name).meta
     ((where, found),) = meta["_metrics"].items()
     return Card(
@@ -123,12 +123,12 @@ def card(name: str) -> Card:
         megabytes=meta["_file_size"],
         input="RGB of any size",
         abilities=TORCH,
-        data=f"The part of COCO train2017 with the 20 things of Pascal VOC; [recipe]({meta['recipe']})",
-        licence="Code BSD-3-Clause; the weights have no licence of their own, torchvision points to the terms of their data",
+        data=f"The part of COCO train2017 with the 20 classes of Pascal VOC; [recipe]({meta['recipe']})",
+        licence="Code BSD-3-Clause; the weights have no licence of their own, torchvision refers to the terms of their data",
         figures=(Figure(found["miou"] / 100, f"{where}: COCO val2017, labelled as in Pascal VOC", "torchvision"),),
-        use=f"Photographs of people, animals, vehicles and furniture; {_USES[name]} Of a street it knows only the vehicles and "
-        "the people, everything else is background to it.",
-        speed=f"{meta['_ops']:.0f} thousand million operations an image, by torchvision's count",
+        use=f"Photographs of people, animals, vehicles and furniture; {_USES[name]} In a street scene it knows only vehicles "
+        "and people; everything else is background.",
+        speed=f"{meta['_ops']:.0f} billion operations per image, by torchvision's count",
     )
 
 
@@ -137,20 +137,20 @@ def _names(categories: list[str]) -> tuple[str, ...]:
 
 
 def load(name: str, device: torch.device) -> Segmenter:
-    """One of `MODELS` with its official weights, which are in the cache.
+    """Load one of `MODELS` with its official weights from the cache.
 
     Raises:
-        SegmenterError: the file cannot be read, or does not fit.
+        SegmenterError: the file cannot be read, or does not match the module.
     """
     path = download(name).path
     names = _names(official(name).meta["categories"])
-    with torch.device("meta"):  # nothing is drawn at random, everything comes from the file
+    with torch.device("meta"):  # no random initialization: all weights come from the file
         module = make(name, len(names))
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         state = {key: value for key, value in state.items() if not key.startswith("aux_classifier.")}
         module.load_state_dict(state, strict=True, assign=True)
-    except Exception as error:  # a file can be broken in many ways, and torch names them in as many
+    except Exception as error:  # torch raises errors of many kinds for a damaged file
         raise SegmenterError(
             f"The weights of '{name}' cannot be loaded from '{path}' ({str(error).strip().splitlines()[0][:200]}). Delete "
             "the file, and it is downloaded again."
@@ -168,7 +168,7 @@ def load(name: str, device: torch.device) -> Segmenter:
 
 
 def voc_palette(classes: int = 21) -> npt.NDArray[np.uint8]:
-    """Colours of Pascal VOC, uint8 `(classes, 3)`: the bits of the index, dealt out over red, green and blue.
+    """Colours of Pascal VOC, uint8 `(classes, 3)`: the bits of the index, distributed over red, green and blue.
 
     Source: VOCdevkit, `VOClabelcolormap`.
     """

@@ -1,4 +1,4 @@
-"""The operations of a torch module, traced by `torch.fx`."""
+"""Trace the operations of a torch module with `torch.fx`."""
 
 from __future__ import annotations
 
@@ -12,25 +12,26 @@ from torch import Tensor, fx, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 _TRACING = threading.Lock()
-"""Tracing patches `nn.Module` itself; two at once would leave it patched."""
+"""Tracing patches `nn.Module` itself; two concurrent traces would leave it patched."""
 
 
 def trace_module(module: nn.Module, given: Tensor | None = None) -> tuple[fx.GraphModule, dict[str, fx.Node]]:
-    """A network's operations in order, and which of them gives each of its modules' output, by the module's name.
-
-    A module that is used several times has no single output.
+    """Trace a network.
 
     Args:
         module: in evaluation mode.
-        given: an input, `(1, C, H, W)`. With it control flow that depends on the shapes of tensors is followed, and the
-            operations are those for inputs of this height and width. Its values are not looked at: control flow that
-            depends on values cannot be traced.
+        given: an input, `(1, C, H, W)`. It allows control flow that depends on the shapes of tensors; the operations
+            are then those for this height and width. Its values are not used.
+
+    Returns:
+        The traced network, and the nodes that hold the outputs of its modules, by module name. A module that is used
+        several times has no single output and is left out.
 
     Raises:
-        Exception: whatever a network does that tracing does not stand, such as control flow that depends on values.
+        Exception: the network cannot be traced; for example, its control flow depends on values.
     """
     if "forward" in vars(module):
-        raise TypeError("its forward method was replaced")  # torch.fx would trace that of its class
+        raise TypeError("its forward method was replaced")  # torch.fx would trace the method of its class
     tracer = _Tracer(given)
     with _TRACING:
         graph = tracer.trace(module)
@@ -38,9 +39,9 @@ def trace_module(module: nn.Module, given: Tensor | None = None) -> tuple[fx.Gra
 
 
 class _Tracer(fx.Tracer):
-    """Notes which node of the graph each module's output is, also of modules that are traced through.
+    """A tracer that records the output node of each module, including modules that are not leaves.
 
-    Tracing replaces functions of `nn.Module` for all threads; whatever another thread runs meanwhile is passed through.
+    Tracing replaces functions of `nn.Module` for all threads. Calls from other threads are passed through.
     """
 
     def __init__(self, given: Tensor | None) -> None:
@@ -59,10 +60,11 @@ class _Tracer(fx.Tracer):
         if self._passes_through():
             return forward(*args, **kwargs)
         output = super().call_module(m, forward, args, kwargs)
-        # An identity operation has no node of its own, and replacing its input would change more than it.
+        # An identity operation has no node of its own; replacing the node of its input would change more than its
+        # output.
         given = {id(value.node) for value in (*args, *kwargs.values()) if isinstance(value, fx.Proxy)}
         name = self.path_of_module(m)
-        if name in self._used:  # which of its outputs is meant cannot be said
+        if name in self._used:  # it has no single output
             self.outputs.pop(name, None)
         elif isinstance(output, fx.Proxy) and id(output.node) not in given:
             self.outputs[name] = output.node
@@ -83,26 +85,26 @@ class _Tracer(fx.Tracer):
         return (operator.getitem(obj, index) for index in range(len(value))) if known else super().iter(obj)
 
     def _from_shapes(self, obj: fx.Proxy) -> tuple[bool, Any]:
-        """Whether the value of a truth, number or sequence follows from shapes alone, and the value."""
+        """Whether the value of a bool, number or sequence is determined by shapes alone, and the value."""
         if self._shapes is None:
             return False, None
         try:
             value = self._shapes.value(self.root, obj.node)
             return not isinstance(value, Tensor), value
-        except Exception:  # it depends on values, or the operation has no rule for shapes
+        except Exception:  # it depends on values, or the operation has no shape rule
             return False, None
 
 
 class _ShapePropagation:
-    """Values of nodes for an input whose shape is known and whose values are not.
+    """Computes values of nodes that depend only on the shape of the input.
 
-    Its tensors hold no data: shapes and what follows from them are exact, and asking for a value raises.
+    The tensors are fake: shapes and values derived from them are exact, and reading any other value raises.
 
     Args:
         given: the input.
 
     Attributes:
-        running: whether it is running a part of the module at this moment.
+        running: whether a part of the module is being run.
     """
 
     def __init__(self, given: Tensor) -> None:

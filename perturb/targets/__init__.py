@@ -1,1 +1,1 @@
-"""What is explained: a target, its score, and what is read from each forward pass."""
+"""Targets of explanations, their scores, and the readings of each forward pass."""

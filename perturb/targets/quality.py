@@ -1,4 +1,4 @@
-"""How right a segmentation is, where ground truth exists, on integer labels."""
+"""Compare a segmentation with the ground truth: confusion matrix, IoU, pixel accuracy."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from perturb.core.errors import TargetError
 from perturb.images.image import Image
 
 IGNORED = 255
-"""Truth label of pixels that nobody labelled."""
+"""Label of ground-truth pixels without a class."""
 
 Labels = npt.NDArray[Any]
 
 
 def true_labels(image: Image, classes: tuple[str, ...]) -> npt.NDArray[np.int64]:
-    """The picture's ground truth in a segmenter's own class indices, int64 `(H, W)`; `IGNORED` where there is none.
+    """The image's ground truth in the segmenter's class indices, int64 `(H, W)`; `IGNORED` for no class.
 
-    Classes are matched by name; what the segmenter does not know is ignored.
+    Classes are matched by name. Classes that the segmenter does not have are ignored.
 
     Raises:
-        TargetError: the picture has no ground truth, or shares no class name with the segmenter.
+        TargetError: the image has no ground truth, or shares no class name with the segmenter.
     """
     if image.truth is None:
         raise TargetError(
-            f"The picture '{image.name}' has no ground truth, so right and wrong cannot be told; choose a sample, or give "
+            f"The image '{image.name}' has no ground truth, so errors cannot be determined; choose a sample, or give "
             "a mask of class indices."
         )
     truth = image.truth.astype(np.int64)
@@ -48,7 +48,7 @@ def true_labels(image: Image, classes: tuple[str, ...]) -> npt.NDArray[np.int64]
 
 
 def wrong_pixels(labels: Labels, truth: Labels) -> npt.NDArray[np.bool_]:
-    """Where prediction and truth differ, bool `(H, W)`; ignored pixels are not wrong."""
+    """Pixels where prediction and truth differ, bool `(H, W)`; ignored pixels are not counted as wrong."""
     return np.asarray((labels != truth) & (truth != IGNORED))
 
 
@@ -60,7 +60,7 @@ def confusion(labels: Labels, truth: Labels, classes: int) -> npt.NDArray[np.int
 
 
 def iou_by_class(matrix: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """IoU of each class, float64 `(K,)` in [0, 1]; NaN (n/a) for a class that is neither true nor predicted anywhere.
+    """IoU of each class, float64 `(K,)` in [0, 1]; NaN (n/a) for a class that is in neither truth nor prediction.
 
     Args:
         matrix: from `confusion`.
@@ -71,26 +71,26 @@ def iou_by_class(matrix: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
 
 
 def mean_iou(matrix: npt.NDArray[np.int64]) -> float:
-    """Mean IoU over the classes present in truth or prediction; NaN if none is."""
+    """Mean IoU over the classes present in truth or prediction, in [0, 1]; NaN if there is none."""
     ious = iou_by_class(matrix)
     known = ious[np.isfinite(ious)]
     return float(known.mean()) if known.size else float("nan")
 
 
 def pixel_accuracy(matrix: npt.NDArray[np.int64]) -> float:
-    """Share of labelled pixels that are right, in [0, 1]; NaN without any."""
+    """Share of labelled pixels that are predicted correctly, in [0, 1]; NaN if no pixel is labelled."""
     total = matrix.sum()
     return float(np.trace(matrix) / total) if total else float("nan")
 
 
 @dataclass(frozen=True, eq=False)
 class Overlap:
-    """Prediction and truth of one class; bool `(H, W)` each. Pixels without truth are in none of them.
+    """Prediction and truth of one class, bool `(H, W)` each. Pixels without truth are in neither.
 
     Attributes:
-        truth, prediction: the class's pixels.
-        missed: in the truth alone.
-        invented: in the prediction alone.
+        truth, prediction: pixels of the class.
+        missed: false negatives.
+        invented: false positives.
     """
 
     truth: npt.NDArray[np.bool_]
@@ -120,7 +120,7 @@ class Overlap:
 
 
 def overlap(labels: Labels, truth: Labels, index: int) -> Overlap:
-    """Where a class is true and where it is predicted.
+    """Pixels of a class in the prediction and in the truth.
 
     Args:
         labels: the prediction, int `(H, W)`.
@@ -133,15 +133,15 @@ def overlap(labels: Labels, truth: Labels, index: int) -> Overlap:
 
 @dataclass(frozen=True, eq=False)
 class Correctness:
-    """A segmentation beside the ground truth of its picture.
+    """A segmentation compared with the ground truth of its image.
 
     Attributes:
-        classes: of the segmenter, K names.
+        classes: K class names of the segmenter.
         truth: from `true_labels`, int64 `(H, W)`.
-        wrong: where prediction and truth differ, bool `(H, W)`.
+        wrong: pixels where prediction and truth differ, bool `(H, W)`.
         matrix: from `confusion`, int64 `(K, K)`.
-        unknown: classes of the truth that the segmenter has no name for, and the share of the labelled pixels that are
-            theirs, largest first; they are in no figure.
+        unknown: classes of the truth that the segmenter does not have, with their share of the labelled pixels, largest
+            first; all figures exclude them.
     """
 
     classes: tuple[str, ...]
@@ -152,29 +152,30 @@ class Correctness:
 
     @property
     def present(self) -> list[int]:
-        """The classes that are in the truth or in the prediction of its pixels."""
+        """Indices of the classes present in truth or prediction."""
         return [int(index) for index in np.flatnonzero(self.matrix.sum(0) + self.matrix.sum(1))]
 
     @property
     def compared(self) -> float:
-        """Share of the picture's pixels that the figures are of, in [0, 1]."""
+        """Share of the image's pixels that the figures include, in [0, 1]."""
         return float((self.truth != IGNORED).mean())
 
     @property
     def shares(self) -> npt.NDArray[np.float64]:
-        """The confusion matrix by rows: of a true class's pixels, the share of each prediction; NaN without any pixel."""
+        """The confusion matrix, normalised by rows: shares of a true class's pixels; NaN for a class without pixels."""
         total = self.matrix.sum(1, keepdims=True)
         return np.asarray(np.divide(self.matrix, total, out=np.full(self.matrix.shape, np.nan), where=total > 0))
 
     def worst(self) -> tuple[str, str, int] | None:
-        """The commonest error: true class, predicted class, pixels; None without errors."""
+        """The most frequent error: true class, predicted class, number of pixels; None if there are no errors."""
         errors = self.matrix - np.diag(np.diag(self.matrix))
         true, said = np.unravel_index(int(errors.argmax()), errors.shape)
         count = int(errors[true, said])
         return (self.classes[int(true)], self.classes[int(said)], count) if count else None
 
     def means(self, values: npt.NDArray[Any]) -> tuple[float | None, float | None]:
-        """The mean of some values `(H, W)` where the prediction is right, and where it is wrong; None without a pixel."""
+        """Means of values `(H, W)` over correctly and over wrongly predicted pixels; None if there are no such
+        pixels."""
 
         def mean(part: npt.NDArray[np.bool_]) -> float | None:
             return float(values[part].mean()) if part.any() else None
@@ -183,15 +184,15 @@ class Correctness:
 
 
 def correctness(labels: Labels, image: Image, classes: tuple[str, ...]) -> Correctness:
-    """Compare a prediction with the picture's ground truth.
+    """Compare a prediction with the image's ground truth.
 
     Args:
         labels: int `(H, W)`, indices of `classes`.
-        image: with its truth.
-        classes: of the segmenter.
+        image: with ground truth.
+        classes: K class names of the segmenter.
 
     Raises:
-        TargetError: no ground truth, or none of its classes is one of the segmenter's.
+        TargetError: there is no ground truth, or it shares no class with the segmenter.
     """
     truth = true_labels(image, classes)
     assert image.truth is not None  # or there were no true labels

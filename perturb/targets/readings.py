@@ -1,4 +1,4 @@
-"""What single perturbations did, and how they were passed through the network."""
+"""Readings: the effect of each perturbation, and how the perturbed images were run through the network."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import numpy as np
 import numpy.typing as npt
 
 Fact = float | int | str
-"""One of a method's own numbers or words about its run."""
+"""A number or text that a method reports about its run."""
 
 
 @dataclass(frozen=True)
 class Execution:
-    """How perturbations were passed through the network.
+    """How perturbed images were run through the network.
 
     Attributes:
-        passes: "incremental" (only what each perturbation can change), "downstream" (only what follows the changed layer) or
-            "whole".
-        reason: why nothing shorter was run, as a clause; empty where there is nothing shorter.
-        stale: whether what was known of the network did not hold for it any more.
+        passes: "incremental" (only the values that each perturbation can change), "downstream" (only the sub-network
+            downstream of the changed layer) or "whole".
+        reason: why no shorter pass was possible, as a clause; empty if there is none.
+        stale: whether the cached plan of the network was out of date.
     """
 
     passes: Literal["incremental", "downstream", "whole"]
@@ -30,7 +30,7 @@ class Execution:
 
     @property
     def sentence(self) -> str:
-        """The same for people."""
+        """The same as a sentence for people."""
         what = {
             "incremental": "Incremental passes: only what each perturbation can change was run",
             "downstream": "Only the sub-network downstream of the layer was run",
@@ -39,7 +39,7 @@ class Execution:
         return f"{what}{', because ' if self.reason else ''}{self.reason}."
 
     def as_dict(self) -> dict[str, str]:
-        """What `result.json` holds."""
+        """The entry in `result.json`."""
         return {"passes": self.passes, "reason": self.reason}
 
 
@@ -48,18 +48,18 @@ WHOLE_PASSES = Execution("whole")
 
 @dataclass(frozen=True, eq=False)
 class Readings:
-    """What N perturbations did, one entry each.
+    """The effect of N perturbations, one entry each.
 
     Attributes:
         score: the target's score S(x'), float64 `(N,)`, in logits, probability or IoU.
-        lost: pixels of the region that were the class and are no longer, int64 `(N,)`.
-        gained: pixels that were not the class and are now, int64 `(N,)`, anywhere in the picture.
-        lost_hidden, gained_hidden: how many of them lie under the occluder itself, int64 `(N,)`.
-        iou: of the new mask with the reference mask, float64 `(N,)` in [0, 1].
-        hidden: pixels that were hidden, int64 `(N,)`.
+        lost: pixels of the region that were predicted as the class and no longer are, int64 `(N,)`.
+        gained: pixels anywhere in the image that were not predicted as the class and now are, int64 `(N,)`.
+        lost_hidden, gained_hidden: how many of these are hidden themselves, int64 `(N,)`.
+        iou: IoU of the new mask with the reference mask, float64 `(N,)` in [0, 1].
+        hidden: number of hidden pixels, int64 `(N,)`.
 
-    Lost and gained compare with the clean prediction, so that hiding nothing loses and gains nothing, also in a region
-    that the segmenter gets wrong.
+    Lost and gained pixels are relative to the clean prediction, so hiding nothing loses and gains nothing, even in a
+    region that the segmenter gets wrong.
     """
 
     score: npt.NDArray[np.float64]
@@ -78,12 +78,12 @@ class Readings:
 
     @staticmethod
     def concatenate(parts: Sequence[Readings]) -> Readings:
-        """Readings of batches, joined in order."""
+        """Concatenate the readings of batches."""
         return Readings(**{column: np.concatenate([getattr(part, column) for part in parts]) for column in COLUMNS})
 
     @staticmethod
     def none() -> Readings:
-        """No readings, of a method that perturbs nothing."""
+        """Empty readings, for a method that perturbs nothing."""
         numbers, counts = np.zeros(0, np.float64), np.zeros(0, np.int64)
         return Readings(numbers, counts, counts, counts, counts, numbers, counts)
 

@@ -1,7 +1,7 @@
-"""What the score layer says by itself: maps of the final logits, without hiding anything.
+"""Score maps: maps derived from the logits of the clean image, without any perturbation.
 
-Score, fusion, segmented, guided and similarity map: Schorr et al. 2021 (Neuroscope). The segmented ones cover the
-picture with segments greedily, as XRAI does (Kapishnikov et al. 2019, algorithm 1); segments: Felzenszwalb &
+Score, fusion, segmented, guided and similarity map: Schorr et al. 2021 (Neuroscope). The segmented and the guided map
+cover the image greedily with segments, as XRAI does (Kapishnikov et al. 2019, algorithm 1). Segments: Felzenszwalb &
 Huttenlocher 2004.
 """
 
@@ -17,9 +17,9 @@ from perturb.core.errors import SettingError
 from perturb.images.image import Image
 
 SCALES = (50.0, 200.0, 500.0, 1200.0)
-"""How unlike neighbours must be to stay apart, from small segments to large ones: the range of XRAI, in fewer steps."""
+"""Scale parameters of the segmentation, from small to large segments: XRAI's range, in fewer steps."""
 SMALLEST = 150
-"""Pixels of the smallest segment, as in XRAI's published code. Smaller ones would win the race for the highest mean."""
+"""Minimum size of a segment in pixels, as in XRAI's published code. Tiny segments would have the highest means."""
 
 Map = npt.NDArray[np.float32]
 Logits = npt.NDArray[np.float32]
@@ -28,15 +28,15 @@ Labels = npt.NDArray[np.int32]
 
 @dataclass(frozen=True, eq=False)
 class ScoreMaps:
-    """Maps of one class, all from the clean picture's logits z; float32 `(H, W)` each.
+    """Maps of one class c from the logits z of the clean image, float32 `(H, W)` each.
 
     Attributes:
         score: z_c, in logits.
         probability: softmax q_c, in [0, 1].
-        fusion: max_k q_k, how sure the segmenter is of whatever it says, in [1/K, 1]; the same for every class.
-        segmented: z_c averaged over segments of the picture, the highest first; in logits.
-        guided: the same with the predicted regions of all classes among the segments; in logits.
-        similarity: mean of z_c in each predicted class's region; in logits.
+        fusion: max_k q_k, the confidence in the predicted class, in [1/K, 1]; the same for every class.
+        segmented: z_c averaged over segments of the image, those of the highest mean first; in logits.
+        guided: the same, with the predicted regions of all classes as additional segments; in logits.
+        similarity: mean of z_c over the predicted region of each class; in logits.
     """
 
     score: Map
@@ -51,11 +51,11 @@ class ScoreMaps:
         return dict(vars(self))
 
     def unsure(self, below: float) -> float:
-        """Share of the pixels, in [0, 1], whose chosen class has a probability under `below`."""
+        """Share of pixels whose predicted class has a probability below `below`, in [0, 1]."""
         return float((self.fusion < below).mean())
 
     def means(self, region: npt.NDArray[np.bool_]) -> tuple[float | None, float | None]:
-        """Mean score inside a region, bool `(H, W)`, and outside it; None for an empty one."""
+        """Mean score inside a region, bool `(H, W)`, and outside it; None for an empty part."""
         parts = (self.score[region], self.score[~region])
         inside, outside = (float(values.mean(dtype=np.float64)) if values.size else None for values in parts)
         return inside, outside
@@ -65,9 +65,9 @@ def score_maps(logits: Logits, index: int, segments: Labels) -> ScoreMaps:
     """All score maps of one class.
 
     Args:
-        logits: of the clean picture, float `(K, H, W)`.
+        logits: of the clean image, float `(K, H, W)`.
         index: of the class c, 0 … K − 1.
-        segments: of the picture, from `segments_of`.
+        segments: of the image, from `segments_of`.
 
     Raises:
         SettingError: shapes that do not fit, or no such class.
@@ -98,25 +98,25 @@ def probabilities(logits: Logits) -> npt.NDArray[np.float32]:
 
 
 def fusion(logits: Logits) -> Map:
-    """max_k q_k for each pixel: 1 everywhere if the segmenter is sure of all it says. float32 `(H, W)`."""
+    """max_k q_k, the confidence in the predicted class, float32 `(H, W)` in [1/K, 1], from logits `(K, H, W)`."""
     # The largest term of the softmax is exp(0).
     return np.asarray(1 / np.exp(logits - logits.max(0)).sum(0), dtype=np.float32)
 
 
 def region_means(score: Map, predicted: npt.NDArray[Any]) -> Map:
-    """The mean of a map `(H, W)` over each predicted class's pixels, painted back on them. float32 `(H, W)`."""
+    """For each pixel, the mean of a map `(H, W)` over all pixels of the same predicted class. float32 `(H, W)`."""
     sizes = np.bincount(predicted.ravel())
     sums = np.bincount(predicted.ravel(), weights=score.ravel())
     return np.asarray((sums / np.maximum(sizes, 1))[predicted], dtype=np.float32)
 
 
 def segments_of(image: Image, scales: tuple[float, ...] = SCALES, smallest: int = SMALLEST) -> Labels:
-    """Felzenszwalb segments of a picture at several scales, int32 `(L, H, W)`: a whole partition for each scale.
+    """Felzenszwalb segments of an image at L scales, int32 `(L, H, W)`: one partition for each scale.
 
     Args:
-        image: the picture.
+        image: the image.
         scales: from fine to coarse.
-        smallest: pixels; smaller segments are joined to a neighbour.
+        smallest: pixels; smaller segments are merged into a neighbour.
     """
     # Imported only when needed: it takes longer than the whole library.
     from skimage.segmentation import felzenszwalb
@@ -125,18 +125,18 @@ def segments_of(image: Image, scales: tuple[float, ...] = SCALES, smallest: int 
 
 
 def cover(score: Map, segments: Labels) -> Map:
-    """Add the segment with the highest mean score over its not yet covered pixels, until every pixel is covered.
+    """Cover the image greedily: always add the segment with the highest mean score over its uncovered pixels.
 
     Args:
         score: `(H, W)`.
-        segments: int `(L, H, W)`: L partitions of the picture, each with labels from 0 up.
+        segments: int `(L, H, W)`: L partitions of the image, each with labels from 0.
 
     Returns:
-        float32 `(H, W)`: for each pixel the mean score, over what was not yet covered, of the segment that covered it;
-        of equal means the first segment of the first partition wins.
+        float32 `(H, W)`: for each pixel, the mean score of the segment that covered it, over the pixels that it newly
+        covered. Of equal means, the first segment of the first partition wins.
 
     Raises:
-        SettingError: the segments are not of the map's size, there are none, or scores are not finite.
+        SettingError: the segments have another size than the map, there are none, or scores are not finite.
     """
     if segments.ndim != 3 or segments.shape[1:] != score.shape or not len(segments):
         raise SettingError(
@@ -150,7 +150,7 @@ def cover(score: Map, segments: Labels) -> Map:
             "finite scores. Replace them, for instance by the lowest finite one."
         )
     flat = segments.reshape(len(segments), -1).astype(np.int64)
-    # All partitions share one numbering, so that one array holds the sums of all segments.
+    # All partitions share one numbering, so one array holds the sums of all segments.
     flat += np.concatenate([[0], np.cumsum(flat.max(1) + 1)[:-1]])[:, None]
     total = int(flat.max()) + 1
     counts = np.bincount(flat.ravel(), minlength=total)
@@ -169,7 +169,7 @@ def cover(score: Map, segments: Labels) -> Map:
         painted[new] = means[best]
         covered[new] = True
         left -= len(new)
-        # Only the segments that share a pixel with the new one change.
+        # Only segments that share a pixel with the new one change.
         touched, places = np.unique(flat[:, new], return_inverse=True)
         counts[touched] -= np.bincount(places.ravel())
         sums[touched] -= np.bincount(places.ravel(), weights=np.tile(values[new], len(flat)))
@@ -179,11 +179,11 @@ def cover(score: Map, segments: Labels) -> Map:
 
 @dataclass(frozen=True, eq=False)
 class PixelScores:
-    """What the segmenter says at one pixel.
+    """The scores of all classes at one pixel.
 
     Attributes:
         logits, probabilities: by class, float64 `(K,)`.
-        predicted: index of the class it chooses.
+        predicted: index of the predicted class.
     """
 
     logits: npt.NDArray[np.float64]
@@ -195,12 +195,12 @@ def at_pixel(logits: Logits, x: int, y: int) -> PixelScores:
     """Logits and probabilities of all classes at one pixel of logits `(K, H, W)`.
 
     Raises:
-        SettingError: the pixel lies outside.
+        SettingError: the pixel lies outside the image.
     """
     height, width = logits.shape[1:]
     if not (0 <= x < width and 0 <= y < height):
         raise SettingError(
-            f"The pixel ({x}, {y}) lies outside the picture; expected x in 0 … {width - 1}, y in 0 … {height - 1}."
+            f"The pixel ({x}, {y}) lies outside the image; expected x in 0 … {width - 1}, y in 0 … {height - 1}."
         )
     column = logits[:, y, x].astype(np.float64)
     powers = np.exp(column - column.max())

@@ -1,4 +1,4 @@
-"""What is explained: a class, a region of pixels frozen on the clean picture, and how the region is scored."""
+"""The target of an explanation: a class, a region of pixels fixed on the clean image, and a score over the region."""
 
 from __future__ import annotations
 
@@ -26,17 +26,21 @@ Score = Literal["logit", "probability", "iou"]
 
 @dataclass(frozen=True)
 class Target:
-    """A class, a region and a score, as a user says them.
+    """A class, a region and a score, as chosen by the user.
 
     Attributes:
-        label: the class by name or index.
-        region: which pixels R are explained, taken once from the clean picture:
-            `class` (all pixels predicted as the class), `all` (the whole picture), `truth` (the class in the ground
-            truth), `pixel:x,y`, `box:x0,y0,x1,y1` (half-open), or `component:x,y` (the 8-connected part of the class
-            under that pixel).
-        score: `logit` (mean logit over R, Humer et al. 2022, divided by the region's size), `probability` (mean
-            softmax over R), or `iou` (of the class's new mask with its clean mask: inside the box for a box, inside
-            the region's bounding box for a pixel or component, with the ground truth for `truth`, without the pixels that have none).
+        label: the class, by name or index.
+        region: the explained pixels R, determined once on the clean image:
+            `class` (all pixels predicted as the class), `all` (the whole image), `truth` (the class in the ground
+            truth), `pixel:x,y`, `box:x0,y0,x1,y1` (half-open), or `component:x,y` (the 8-connected component of the
+            class at that pixel).
+        score: `logit` (mean logit over R: Humer et al. 2022, divided by the region's size), `probability` (mean softmax
+            over R), or `iou` (IoU of the class's new mask with its clean mask: within the box for a box, within the
+            region's bounding box for a pixel or component; with the ground truth for `truth`, without pixels that have
+            none).
+
+    Raises:
+        TargetError: no such score or region.
     """
 
     label: str | int
@@ -52,7 +56,7 @@ class Target:
         """The region's kind and its coordinates.
 
         Raises:
-            TargetError: a region that is none of `REGIONS`.
+            TargetError: the region has none of the forms in `REGIONS`.
         """
         kind, _, rest = self.region.partition(":")
         wanted = {"class": 0, "all": 0, "truth": 0, "pixel": 2, "component": 2, "box": 4}.get(kind)
@@ -62,15 +66,15 @@ class Target:
         return kind, tuple(int(number) for number in numbers)
 
     def freeze(self, image: Image, labels: npt.NDArray[np.int64], classes: tuple[str, ...]) -> Frozen:
-        """Fix the region on the clean picture.
+        """Determine the region on the clean image.
 
         Args:
-            image: the clean picture.
+            image: the clean image.
             labels: its clean segmentation, int64 `(H, W)`.
             classes: the segmenter's K class names.
 
         Raises:
-            TargetError: an unknown class, a class absent from the picture, a region that is empty or outside it.
+            TargetError: the class is unknown or absent from the image, or the region is empty or outside the image.
         """
         index = class_index(self.label, classes)
         mask = labels == index
@@ -97,7 +101,7 @@ class Target:
             x, y = at
             if not (0 <= x < width and 0 <= y < height):
                 raise TargetError(
-                    f"The pixel ({x}, {y}) lies outside the picture; expected x in 0 … {width - 1}, y in 0 … {height - 1}."
+                    f"The pixel ({x}, {y}) lies outside the image; expected x in 0 … {width - 1}, y in 0 … {height - 1}."
                 )
             region = np.zeros_like(mask)
             region[y, x] = True
@@ -105,7 +109,7 @@ class Target:
                 if not mask[y, x]:
                     raise TargetError(
                         f"The pixel ({x}, {y}) is predicted as '{classes[int(labels[y, x])]}', not '{classes[index]}', so "
-                        f"no part of '{classes[index]}' lies under it. Pick another pixel or the other class."
+                        f"there is no component of '{classes[index]}' at it. Choose another pixel or the other class."
                     )
                 parts = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)[1]
                 region = reference = parts == parts[y, x]
@@ -115,20 +119,20 @@ class Target:
 
 @dataclass(frozen=True, eq=False)
 class Frozen:
-    """A target fixed on one picture; the mask that is explained is the mask that is shown.
+    """A target on one image, with its region fixed.
 
     Attributes:
-        target: what the user said.
-        index: the class's index c.
-        name: its name.
+        target: the user's target.
+        index: the class index c.
+        name: the class name.
         labels: the clean segmentation A, int64 `(H, W)`.
         region: R, bool `(H, W)`.
-        clean: {A = c} on the clean picture, bool `(H, W)`.
-        reference: what the IoU compares with, bool `(H, W)`.
-        window: where the IoU is taken, `x0, y0, x1, y1`, half-open.
-        first: the segmenter whose clean prediction fixed the region, where another one is explained on it.
-        void: pixels without ground truth, which the IoU leaves out, bool `(H, W)`; None without any, and where it compares
-            with a prediction.
+        clean: {A = c} on the clean image, bool `(H, W)`.
+        reference: reference mask of the IoU, bool `(H, W)`.
+        window: box within which the IoU is computed, `x0, y0, x1, y1`, half-open.
+        first: the segmenter whose clean prediction determined the region, if another one is explained; else None.
+        void: pixels without ground truth, which the IoU excludes, bool `(H, W)`; None if there are none, or if the
+            reference is a prediction.
     """
 
     target: Target
@@ -143,18 +147,18 @@ class Frozen:
     void: npt.NDArray[np.bool_] | None = None
 
     def with_score(self, score: Score) -> Frozen:
-        """The same region under another score."""
+        """The same region with another score."""
         return replace(self, target=replace(self.target, score=score))
 
     def moved_to(self, labels: npt.NDArray[np.int64], classes: tuple[str, ...]) -> Frozen:
-        """The same region and reference mask for another segmenter of the same picture; classes go by their names.
+        """The same region and reference mask for another segmenter on the same image. Classes are matched by name.
 
         Args:
-            labels: that segmenter's clean segmentation, int64 `(H, W)`: what is lost and gained is counted from it.
+            labels: clean segmentation of that segmenter, int64 `(H, W)`; lost and gained pixels are relative to it.
             classes: its K class names.
 
         Raises:
-            TargetError: it does not know the class.
+            TargetError: the segmenter does not have the class.
         """
         index = class_index(self.name, classes)
         return replace(self, index=index, labels=labels, clean=labels == index)
@@ -168,17 +172,17 @@ class Frozen:
         return digest.hexdigest()
 
     def reader(self, device: torch.device) -> Reader:
-        """What reads batches of logits, with the masks already on the device."""
+        """A reader of logits, with the masks on the device."""
         return Reader(self, device)
 
     def as_dict(self) -> dict[str, Any]:
-        """The target and the size of its region, for the record."""
-        told = {**asdict(self.target), "label": self.name, "region_pixels": int(self.region.sum())}
-        return told if self.first is None else told | {"region_of": [self.first.name, self.first.digest]}
+        """The target and the size of its region, as stored with results."""
+        record = {**asdict(self.target), "label": self.name, "region_pixels": int(self.region.sum())}
+        return record if self.first is None else record | {"region_of": [self.first.name, self.first.digest]}
 
 
 class Reader:
-    """Turns batches of logits `(N, K, H, W)` into readings. One forward pass answers all of them."""
+    """Computes readings from batches of logits `(N, K, H, W)`. One forward pass gives all of them."""
 
     def __init__(self, frozen: Frozen, device: torch.device) -> None:
         self.frozen = frozen
@@ -192,21 +196,21 @@ class Reader:
         self.labelled = None if frozen.void is None else torch.from_numpy(~frozen.void).to(device)[self.window[1:]]
 
     def read(self, logits: Tensor, hidden: Tensor) -> Readings:
-        """Readings of N perturbed pictures.
+        """Readings of N perturbed images.
 
         Args:
             logits: `(N, K, H, W)`.
-            hidden: which pixels were hidden, `(N, H, W)`, bool, or float with anything above 0 counted as hidden.
+            hidden: hidden pixels, `(N, H, W)`: bool, or float, where any value above 0 counts as hidden.
         """
         return self.count(self.mask(logits), hidden, None if self.frozen.target.score == "iou" else self.mean(logits))
 
     def count(self, now: Tensor, hidden: Tensor, score: Tensor | None) -> Readings:
-        """Readings of N perturbed pictures from what was found on them.
+        """Readings of N perturbed images from their masks and scores.
 
         Args:
             now: {A' = c}, bool `(N, H, W)`.
-            hidden: as for `read`.
-            score: mean logit or probability over the region, `(N,)`; None where the IoU is the score.
+            hidden: as in `read`.
+            score: mean logit or probability over the region, `(N,)`; None if the score is the IoU.
         """
         hidden = hidden if hidden.dtype == torch.bool else hidden > 0
         lost = self.was & ~now
@@ -214,7 +218,7 @@ class Reader:
         inside = now[self.window] if self.labelled is None else now[self.window] & self.labelled
         common = _counts(inside & self.reference)
         union = _counts(inside) + self.reference_pixels - common
-        # Both masks empty: nothing was there and nothing is, which is agreement.
+        # Two empty masks agree.
         iou = np.where(union > 0, common / np.maximum(union, 1), 1.0)
         return Readings(
             score=iou.copy() if score is None else _numpy(score, np.float64),
@@ -227,7 +231,7 @@ class Reader:
         )
 
     def mask(self, logits: Tensor) -> Tensor:
-        """{A' = c}, bool `(N, H, W)`; of equal logits the first class wins, as in argmax."""
+        """{A' = c}, bool `(N, H, W)`. Of equal logits the first class wins, as in argmax."""
         c = self.frozen.index
         own = logits[:, c]
         now = torch.ones_like(own, dtype=torch.bool)
@@ -239,9 +243,9 @@ class Reader:
         return now
 
     def mean(self, logits: Tensor) -> Tensor:
-        """Mean logit or softmax over R, float64 `(N,)`; gradients go through it."""
+        """Mean logit or softmax over R, float64 `(N,)`; differentiable."""
         c = self.frozen.index
-        # Summed in float64, so that a score does not depend on how the pictures were batched.
+        # Summed in float64, so that a score does not depend on the batch.
         if self.frozen.target.score == "logit":
             return logits[:, c].flatten(1).index_select(1, self.region_index).double().mean(1)
         picked = logits.flatten(2).index_select(2, self.region_index)
@@ -249,12 +253,12 @@ class Reader:
 
 
 def class_index(label: str | int, classes: tuple[str, ...]) -> int:
-    """Index of a class given by name or index; text is a name first.
+    """Index of a class given by name or index. A string is matched as a name first.
 
     Raises:
         TargetError: the segmenter has no such class.
     """
-    if label in classes:  # first, so that each name means its own class, also where names are numbers
+    if label in classes:  # names first: a class may have a number as its name
         return classes.index(str(label))
     if (isinstance(label, int) or (label.isdecimal() and len(label) < 10)) and 0 <= int(label) < len(classes):
         return int(label)
@@ -263,7 +267,7 @@ def class_index(label: str | int, classes: tuple[str, ...]) -> int:
 
 
 def shares(labels: npt.NDArray[Any], classes: tuple[str, ...]) -> list[tuple[str, float]]:
-    """Class names and their shares of the picture in [0, 1], largest first, absent ones left out."""
+    """Class names and their shares of the image in [0, 1], largest first, without absent classes."""
     counts = np.bincount(labels.ravel(), minlength=len(classes))[: len(classes)]
     order = np.argsort(-counts, kind="stable")
     return [(classes[k], counts[k] / labels.size) for k in order if counts[k] > 0]
@@ -272,17 +276,17 @@ def shares(labels: npt.NDArray[Any], classes: tuple[str, ...]) -> list[tuple[str
 def _absent(name: str, labels: npt.NDArray[Any], classes: tuple[str, ...]) -> str:
     found = ", ".join(f"{other} ({share:.1%})" for other, share in shares(labels, classes)[:6])
     return (
-        f"No pixel of this picture is predicted as '{name}', so there is nothing to explain; predicted are: {found}. "
-        "Choose one of these, another picture, or the region 'all', 'pixel' or 'box'."
+        f"No pixel of this image is predicted as '{name}', so there is nothing to explain; predicted are: {found}. "
+        "Choose one of these, another image, or the region 'all', 'pixel' or 'box'."
     )
 
 
 def _truth_mask(image: Image, name: str, index: int) -> npt.NDArray[np.bool_]:
     if image.truth is None:
-        raise TargetError(f"The picture '{image.name}' has no ground truth; give one, or choose another region.")
+        raise TargetError(f"The image '{image.name}' has no ground truth; give one, or choose another region.")
     if image.truth_classes:
         if name not in image.truth_classes:
-            raise TargetError(f"The ground truth of '{image.name}' knows no class '{name}'; choose another region.")
+            raise TargetError(f"The ground truth of '{image.name}' has no class '{name}'; choose another region.")
         index = image.truth_classes.index(name)
     mask = image.truth == index
     if not mask.any():
@@ -297,7 +301,7 @@ def _clip_box(at: tuple[int, ...], width: int, height: int) -> tuple[int, int, i
     clipped = (max(0, x0), max(0, y0), min(width, x1), min(height, y1))
     if clipped[0] >= clipped[2] or clipped[1] >= clipped[3]:
         raise TargetError(
-            f"The box {x0},{y0},{x1},{y1} holds no pixel of the picture; expected x0 < x1 within 0 … {width} and "
+            f"The box {x0},{y0},{x1},{y1} holds no pixel of the image; expected x0 < x1 within 0 … {width} and "
             f"y0 < y1 within 0 … {height}."
         )
     return clipped
@@ -309,10 +313,10 @@ def _bounding_box(mask: npt.NDArray[np.bool_]) -> tuple[int, int, int, int]:
 
 
 def _counts(masks: Tensor) -> npt.NDArray[np.int64]:
-    """How many are True in each of `(N, …)`, int64 `(N,)`."""
+    """Number of True values in each of `(N, …)`, int64 `(N,)`."""
     if masks.device.type != "cpu":
         return _numpy(masks.flatten(1).sum(1), np.int64)
-    # Several times faster than a sum, which makes numbers of them first.
+    # Several times faster than a sum, which first converts to integers.
     return np.array([np.count_nonzero(mask) for mask in masks.numpy()], dtype=np.int64)
 
 

@@ -230,7 +230,7 @@ def test_an_own_photograph_a_broken_one_and_the_link_to_it(page, new_page, app_u
     expect(page).to_have_url(re.compile("photo=[0-9a-f]{32}"))
     seen = numbers(page)
     uploader.set_input_files({"name": "broken.png", "mimeType": "image/png", "buffer": street_photo()[:300]})
-    expect(page.get_by_text("data ends early or is damaged")).to_be_visible()
+    expect(page.get_by_text("data is truncated or damaged")).to_be_visible()
     expect(page.get_by_text("The picture before it is still here")).to_be_visible()
     assert numbers(page) == seen
 

@@ -181,7 +181,7 @@ def test_a_link_says_which_file_it_needs(new_page, app_url):
         pytest.param(
             files.save(files.looping()), "a loop or a branch, which could run without end", marks=pytest.mark.long
         ),
-        pytest.param(files.save(files.simple("ArgMax", axis=1)), "a map of class numbers", marks=pytest.mark.long),
+        pytest.param(files.save(files.simple("ArgMax", axis=1)), "a map of class indices", marks=pytest.mark.long),
     ],
     ids=["pickle", "loop", "class-map"],
 )

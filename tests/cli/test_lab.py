@@ -110,14 +110,14 @@ def started(monkeypatch):
     [
         ("--segmenter unet", "There is no segmenter 'unet'; expected one of streets-unet"),
         ("--segmenter gone.onnx", "The ONNX file 'gone.onnx' cannot be read"),
-        ("--segmenter lab_flat.onnx", "'lab_flat.onnx' is no ONNX file, or only a part of one"),
+        ("--segmenter lab_flat.onnx", "'lab_flat.onnx' is not an ONNX file, or is truncated or empty"),
         ("--segmenter lab_unsaid.onnx", "does not say its scale; give it"),
         ("--segmenter streets-unet --onnx scale=unit", "apply to ONNX files, and 'streets-unet' is not one"),
         ("--segmenter no_such:make", "The module 'no_such' of 'no_such:make' cannot be imported (ModuleNotFoundError"),
         ("--segmenter lab_broken:make", "cannot be imported (ZeroDivisionError: division by zero)"),
         ("--segmenter lab_nets:gone", "lab_nets.py) has no 'gone'; expected a function"),
         ("--segmenter lab_nets:NUMBER", "'lab_nets:NUMBER' is a int, expected a function"),
-        ("--segmenter lab_nets:module", "gave a Conv2d, expected a perturb.Segmenter. A torch module becomes one by"),
+        ("--segmenter lab_nets:module", "returned a Conv2d, expected a perturb.Segmenter. A torch module becomes one by"),
         ("--segmenter lab_nets:broken", "'lab_nets:broken' failed (SystemExit: no weights); expected a function"),
         ("--segmenter lab_nets:taken", "There is already a segmenter 'streets-unet'; choose another name"),
         ("--segmenter lab_nets:narrow", "Segmenter 'narrow' returned 479 × 360 px for an image of 480 × 360 px"),
@@ -200,7 +200,7 @@ def test_masks_of_the_same_stem_belong_to_images_in_another_format_or_stand_in_t
     assert_array_equal(image.truth, grey)
     assert image.truth_classes == segmenter.classes
     with pytest.raises(
-        perturb.ImageError, match="The mask 'b.png' of 'b.png': The ground truth gives no pixel a class"
+        perturb.ImageError, match="The mask 'b.png' of 'b.png': No pixel of the ground truth has a class"
     ):
         read_entry(apart["b.png"], Offer(ignore_index=(2,)), segmenter)
 

@@ -241,7 +241,7 @@ def test_bfloat16_is_told_and_stands_in_the_lines_that_make_it_again(tmp_path, c
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("explain", "no-such.png", "--target", "car"), "no picture at 'no-such.png'"),
+        (("explain", "no-such.png", "--target", "car"), "no image at 'no-such.png'"),
         (("explain", "darkcar", "--target", "car"), "no image file and no sample 'darkcar'; the samples are"),
         (("explain", "rain", "--target", "unicorn"), "no class 'unicorn'"),
         (("explain", "rain", "--target", "car", "--method", "magic"), "no method 'magic'"),
@@ -256,7 +256,7 @@ def test_bfloat16_is_told_and_stands_in_the_lines_that_make_it_again(tmp_path, c
         ((*CAM, "strength=1.5"), "'strength' must be a number from 0 to 1: got '1.5'"),
         (
             ("explain", "rain", "--target", "road", "--method", "lime", "--set", "segments=grid", "--set", "count=1"),
-            "the whole picture is a single one; expected 2 or more",
+            "the whole image is a single one; expected 2 or more",
         ),
         (("explain", "rain"), "--target"),
         (("explain", "rain", "--target", "car", "--seed", "x"), "--seed"),
@@ -286,7 +286,7 @@ def test_a_mistake_is_one_line_and_exit_two_and_nothing_written(arguments, words
 def test_a_broken_picture_is_one_line(tmp_path, capsys):
     (tmp_path / "cut.png").write_bytes(photo(tmp_path / "whole.png").read_bytes()[:200])
     assert run("explain", tmp_path / "cut.png", "--target", "car", "--out", tmp_path / "out") == 2
-    assert "data ends early" in capsys.readouterr().err
+    assert "data is truncated" in capsys.readouterr().err
 
 
 def test_a_folder_with_other_files_is_left_alone_and_an_earlier_result_is_replaced(tmp_path, capsys):

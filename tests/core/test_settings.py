@@ -55,7 +55,7 @@ def test_noise_is_seeded_and_uniform():
         ({"size": True}, "whole number"),
         ({"size": float("nan")}, "whole number"),
         ({"stride": 0}, "'stride' must be a whole number from 1"),
-        ({"size": 38}, "window does not fit the picture: got 38 × 38 px for a picture of 53 × 37 px"),
+        ({"size": 38}, "window does not fit the image: got 38 × 38 px for an image of 53 × 37 px"),
         ({"size": 8, "stride": 9}, "stride must lie between 1 and the window's size: got 9 px"),
         ({"size": 8, "stride": 8, "shape": "rectangle", "height": 4}, "for a window of 8 × 4 px"),
         ({"fill": "gray"}, "no fill 'gray'; expected one of grey, black.*Did you mean 'grey'"),

@@ -51,7 +51,7 @@ def folder(tmp_path):
     PIL.Image.fromarray(pixels[:, ::-1]).save(where / "b.png")
     PIL.Image.fromarray(np.full_like(pixels, 250)).save(where / "bright.png")
     (where / "broken.png").write_bytes((where / "a.png").read_bytes()[:60])
-    (where / "notes.txt").write_text("not a picture")
+    (where / "notes.txt").write_text("not an image")
     return where
 
 
@@ -64,7 +64,7 @@ def plan(folder, **changes):
 def test_every_picture_class_and_map_has_a_row_and_broken_pictures_are_named(folder, tmp_path):
     seen = []
     made = evaluate(plan(folder), tmp_path / "out", progress=seen.append)
-    assert [(os.path.basename(name), "damaged" in why or "not a picture" in why) for name, why in made.skipped] == [
+    assert [(os.path.basename(name), "damaged" in why or "not an image" in why) for name, why in made.skipped] == [
         ("broken.png", True)
     ]
     rows = made.table[["picture", "class", "map"]]

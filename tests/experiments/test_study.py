@@ -70,7 +70,7 @@ def test_constant_maps_have_no_agreement():
         ({"fills": ()}, "got 0"),
         ({"fills": ("black", "tartan")}, "no fill 'tartan'"),
         ({"colours": ("red",)}, "must be a colour: got 'red'"),
-        ({"sizes": (8, 900)}, "does not fit the picture"),
+        ({"sizes": (8, 900)}, "does not fit the image"),
         ({"sizes": (0,)}, "'size' must be a whole number from 1"),
     ],
 )

@@ -101,11 +101,11 @@ def test_it_is_scaled_as_the_picture_is_by_the_nearest_pixel():
         (np.full((20, 30), 7, np.uint8), "got 7, on 100.0% of the pixels; expected 0 … 2, or 255"),
         (np.arange(600).reshape(20, 30) % 90, "got 3, 4, 5, …, on 96.5%"),
         (png(np.full((20, 30, 3), (1, 2, 3), np.uint8)), "colours that are not the segmenter's: got #010203"),
-        (np.full((20, 30), 255, np.uint8), "gives no pixel a class"),
+        (np.full((20, 30), 255, np.uint8), "No pixel of the ground truth has a class"),
         (png(np.zeros((20, 30, 3), np.uint8)[:, :, :3] + np.uint8(0), mode="LA"), None),
-        (png(LABELS, format="JPEG"), "is a JPEG, which blurs"),
-        (png(coloured(LABELS))[:200], "broken: its data ends early"),
-        (b"no picture", "not a picture the lab can read"),
+        (png(LABELS, format="JPEG"), "is a JPEG, whose compression"),
+        (png(coloured(LABELS))[:200], "broken: its data is truncated"),
+        (b"no picture", "not an image the lab can read"),
         (np.zeros((20, 30)), "dtype float64, expected whole numbers"),
         (np.zeros((20, 30, 2), np.uint8), "expected whole numbers of shape"),
     ],
@@ -120,7 +120,7 @@ def test_what_does_not_fit_is_refused_in_words(mask, words):
 
 def test_without_classes_any_index_is_taken_and_no_colour_can_be_read():
     assert_array_equal(load_image(RGB, truth=np.full((20, 30), 77, np.uint8)).truth, 77)
-    with pytest.raises(ImageError, match="one class index a pixel"):
+    with pytest.raises(ImageError, match="one class index per pixel"):
         load_image(RGB, truth=png(coloured(LABELS)))
 
 

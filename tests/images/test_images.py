@@ -147,23 +147,23 @@ def test_a_long_strip_keeps_a_usable_side():
     ("source", "words"),
     [
         (b"", "file is empty"),
-        (b"not a picture at all", "not a picture the lab can read, or it is cut off: expected a whole PNG, JPEG"),
-        (half_tiff(), "not a picture the lab can read, or it is cut off"),
-        (b"%PDF-1.7 hello", "not a picture"),
-        (encode(RGB)[:300], "broken: its data ends early"),
+        (b"not an image at all", "not an image the lab can read, or it is truncated: expected a whole PNG, JPEG"),
+        (half_tiff(), "not an image the lab can read, or it is truncated"),
+        (b"%PDF-1.7 hello", "not an image"),
+        (encode(RGB)[:300], "broken: its data is truncated"),
         (encode(np.tile(RGB, (8, 8, 1)), "JPEG")[:2000], "broken"),
-        (damaged_tiff(256), "broken: its data ends early or is damaged"),  # Pillow: TypeError
-        (damaged_tiff(258), "broken: its data ends early or is damaged"),  # Pillow: SyntaxError
+        (damaged_tiff(256), "broken: its data is truncated or damaged"),  # Pillow: TypeError
+        (damaged_tiff(258), "broken: its data is truncated or damaged"),  # Pillow: SyntaxError
         (png_header(60_000, 60_000), "too many pixels"),
         (png_header(11_000, 11_000), f"got 11000 × 11000, expected at most {MAX_PIXELS // 10**6} million"),
         (encode(RGB[:1, :1]), "too small: got 1 × 1 px, expected at least 2 × 2"),
-        ("no/such/file.png", "There is no picture at 'no/such/file.png'"),
+        ("no/such/file.png", "There is no image at 'no/such/file.png'"),
         ("long" * 1000, "cannot be read"),
         (np.zeros((4, 4, 2)), r"shape \(4, 4, 2\), expected"),
-        (np.zeros((0, 4)), "Not a picture"),
+        (np.zeros((0, 4)), "Not an image"),
         (np.full((4, 4), np.nan), r"must lie in \[0, 1\]: got nan"),
         (np.full((4, 4), 200.0), r"got 200 to 200 \(float64\). Divide"),
-        (np.full((4, 4), "x"), "Not a picture: got dtype"),
+        (np.full((4, 4), "x"), "Not an image: got dtype"),
     ],
 )
 def test_bad_pictures_are_answered_in_words(source, words):

@@ -610,7 +610,7 @@ def test_nonsense_is_answered_in_one_sentence(settings, words):
 def test_a_segmenter_without_layers_is_answered_in_words():
     with pytest.raises(perturb.SegmenterError, match="'constant' is no torch network.*expected a `TorchSegmenter`"):
         explained(picture(8, 10), Constant())
-    with pytest.raises(perturb.TargetError, match="No pixel of this picture is predicted as 'bicyclist'"):
+    with pytest.raises(perturb.TargetError, match="No pixel of this image is predicted as 'bicyclist'"):
         explained(
             perturb.images.image.image_from_pixels(np.full((32, 48, 3), 0.5, np.float32), name="grey"),
             perturb.load_segmenter("streets-unet"),

@@ -240,7 +240,7 @@ def test_segments_against_captum_with_a_picture_behind_them(fill):
 
 @pytest.mark.parametrize("method", RUNS)
 def test_a_class_that_is_absent_is_answered_in_words(method):
-    with pytest.raises(perturb.TargetError, match="No pixel of this picture is predicted as 'rest'") as caught:
+    with pytest.raises(perturb.TargetError, match="No pixel of this image is predicted as 'rest'") as caught:
         perturb.explain(picture(H, W), Constant(), perturb.Target("rest"), method=method, **RUNS[method])
     assert "\n" not in str(caught.value)
 
@@ -260,7 +260,7 @@ def test_one_segment_is_the_whole_picture():
     assert_allclose(result.heatmap, (weights() * (image.pixels - 0.5)).sum(), atol=1e-4)
     assert result.forwards == 2
     for method in ("lime", "kernel-shap"):
-        with pytest.raises(perturb.SettingError, match=r"the whole picture is a single one; expected 2 or more"):
+        with pytest.raises(perturb.SettingError, match=r"the whole image is a single one; expected 2 or more"):
             perturb.explain(image, Constant(), THING, method=method, segments="grid", count=1)
 
 

@@ -213,7 +213,7 @@ def test_one_method_only_and_maps_that_do_not_belong_together():
     other = perturb.explain(image, segmenter, perturb.Target("background"), size=9, stride=9)
     with pytest.raises(perturb.SettingError, match=r"occlusion on 'dark square' \(object\).*\(background\)"):
         compare([one, other])
-    assert made.wrong_share is None, "no ground truth, so right and wrong cannot be told"
+    assert made.wrong_share is None, "no ground truth, so errors cannot be determined"
     with pytest.raises(perturb.SettingError, match="got no result"):
         compare([])
 

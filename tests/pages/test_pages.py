@@ -121,7 +121,7 @@ def test_a_stride_larger_than_the_window_is_answered_in_words_and_loses_nothing(
 
 def test_an_absent_class_is_answered_in_words():
     app = visit("occlusion", **FAST, sample="lone-pedestrian", occ_class="bicyclist")
-    present = any("No pixel of this picture is predicted as 'bicyclist'" in error.value for error in app.error)
+    present = any("No pixel of this image is predicted as 'bicyclist'" in error.value for error in app.error)
     segmenter = perturb.load_segmenter()
     from perturb.engine.runner import clean_logits
 

@@ -87,7 +87,7 @@ def test_one_broken_file_of_several_is_named_and_the_others_come(app, broken, pl
     assert not app.exception
     assert shown(app).name == "three"
     assert [error.value for error in app.sidebar.error] == [
-        "broken.tif: The picture is broken: its data ends early or is damaged, expected a whole file. "
+        "broken.tif: The image is broken: its data is truncated or damaged; expected a complete file. "
         "Export or download it again. The picture before it is still here."
     ]
 
@@ -128,10 +128,10 @@ def test_a_mask_becomes_the_ground_truth_and_can_be_taken_away(app):
 def test_a_mask_of_another_size_or_with_other_values_is_refused_in_words(app):
     app.sidebar.file_uploader(key="mask_0").set_value(file("mask.png", png(np.zeros((64, 64), dtype=np.uint8))))
     app.run()
-    assert popover(app).error[0].value.startswith("mask.png: The ground truth does not fit the picture: got 64 × 64 px")
+    assert popover(app).error[0].value.startswith("mask.png: The ground truth does not fit the image: got 64 × 64 px")
     app.sidebar.file_uploader(key="mask_1").set_value(file("mask.png", png(np.full((64, 96), 99, dtype=np.uint8))))
     app.run()
-    assert "values that are no class of the segmenter: got 99" in app.sidebar.error[0].value
+    assert "values that are not classes of the segmenter: got 99" in app.sidebar.error[0].value
     assert shown(app).truth is None
 
 
@@ -161,7 +161,7 @@ def test_a_void_label_is_refused_with_the_offer_to_ignore_it(app):
     for number, values in enumerate((np.arange(64 * 96).reshape(64, 96) % 40, np.full((64, 96), 11)), start=1):
         app.sidebar.file_uploader(key=f"mask_{number}").set_value(file("mask.png", png(values.astype(np.uint8))))
         app.run()
-        assert "values that are no class of the segmenter" in app.sidebar.error[0].value
+        assert "values that are not classes of the segmenter" in app.sidebar.error[0].value
         assert "mask_void" not in {button.key for button in app.sidebar.button}
 
 

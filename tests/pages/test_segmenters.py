@@ -150,7 +150,7 @@ class Plain(perturb.Segmenter):
 @pytest.mark.parametrize(
     ("first", "query", "told"),
     [
-        ("cat", {"sample": "cat"}, "The picture 'cat' has no ground truth"),
+        ("cat", {"sample": "cat"}, "The image 'cat' has no ground truth"),
         ("car", {"sample": "rain"}, "no name for 10 classes of the ground truth: "),
         ("red", {}, "shares no class with the segmenter"),
     ],
@@ -248,7 +248,7 @@ def test_the_advice_is_the_tested_one():
         assert code in document
     assert recipes.chapters()["PyTorch"].startswith("```bash\npip install onnx onnxscript\n```\n")
     (hindrances,) = (
-        text for text in shown if "- *a map of class numbers*: the graph ends with `argmax`; remedy: export" in text
+        text for text in shown if "- *a map of class indices*: the graph ends with `argmax`; remedy: export" in text
     )
     assert len(hindrances.splitlines()) == document.partition("What gets in the way")[2].count("\n|") - 2
     assert any("class Mine(perturb.Segmenter)" in text for text in shown)

@@ -263,7 +263,7 @@ def test_imputation_noise_is_what_it_says():
 def test_values_that_are_no_numbers_end_the_imputation():
     pixels = picture(HEIGHT, WIDTH).pixels.copy()
     pixels[8, 5] = np.nan  # on the rim
-    with pytest.raises(ArithmeticError, match="are all values of the picture finite"):
+    with pytest.raises(ArithmeticError, match="are all values of the image finite"):
         solved(pixels, some_masks()[0])
 
 

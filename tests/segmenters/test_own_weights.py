@@ -68,7 +68,7 @@ def of_whole_numbers(state):
             ("a", "b"),
             r"2 of another shape: head\.weight \(3, 16, 1, 1\) instead of \(2, 16, 1, 1\)",
         ),
-        (of_whole_numbers, CLASSES, r"1 of another kind of number: head\.bias"),
+        (of_whole_numbers, CLASSES, r"1 of another dtype: head\.bias"),
         (lambda state: None, ("a", "a"), "class names that differ"),
     ],
 )
@@ -133,7 +133,7 @@ def test_an_installed_package_offers_a_segmenter_and_is_imported_only_when_it_is
         assert SEGMENTERS["streets-unet"] is default, "a name that is taken stays as it is"
         assert "somebodys_lab" not in sys.modules
         assert perturb.load_segmenter("red", device="cpu").classes == ("red", "other")
-        with pytest.raises(perturb.SegmenterError, match="'lost' of an installed package cannot be made.*gone"):
+        with pytest.raises(perturb.SegmenterError, match="'lost' of an installed package cannot be loaded.*gone"):
             perturb.load_segmenter("lost")
     finally:
         for name in set(SEGMENTERS) - before:

@@ -139,7 +139,7 @@ def test_a_download_that_is_cut_off_or_cancelled_leaves_nothing(cache, served):
     data = bytes(range(256)) * 8000
     wanted = Download(f"{url}/weights.pth", hashlib.sha256(data).hexdigest()[:8], 2)
     (folder / "weights.pth").write_bytes(data[:-1])
-    with pytest.raises(perturb.SegmenterError, match="not what was published.*expected [0-9a-f]{8}.*Nothing was kept"):
+    with pytest.raises(perturb.SegmenterError, match="is not the published file.*expected [0-9a-f]{8}.*Nothing was kept"):
         wanted.fetch()
     (folder / "weights.pth").write_bytes(data)
 
@@ -181,6 +181,6 @@ def test_without_a_network_it_says_what_is_there(cache, monkeypatch):
     assert "fcn_resnet50_coco-" in text
     assert str(cache) in text
     assert "cannot be downloaded" in text
-    assert "without a network there are streets-unet, streets-lraspp, streets-shortcut" in text
+    assert "available offline are streets-unet, streets-lraspp, streets-shortcut" in text
     assert "\n" not in text
     assert list(cache.iterdir()) == []

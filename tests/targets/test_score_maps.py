@@ -138,7 +138,7 @@ def test_a_pixel_has_its_own_column():
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
-        (lambda z: at_pixel(z, 6, 0), r"The pixel \(6, 0\) lies outside the picture; expected x in 0 … 5, y in 0 … 3"),
+        (lambda z: at_pixel(z, 6, 0), r"The pixel \(6, 0\) lies outside the image; expected x in 0 … 5, y in 0 … 3"),
         (lambda z: score_maps(z, 3, np.zeros((1, 4, 6), np.int32)), "the class 3"),
         (lambda z: cover(z[0], np.zeros((1, 6, 4), np.int32)), r"got \(1, 6, 4\) for a map of \(4, 6\)"),
         (lambda z: cover(z[0] - np.inf, np.zeros((1, 4, 6), np.int32)), "not finite numbers"),

@@ -71,7 +71,7 @@ def test_truth_follows_class_names_not_indices():
     [
         ("class", "bus", "no class 'bus'; expected one of: sky, car, road"),
         ("class", "7", "no class '7'"),
-        ("pixel:9,0", "car", r"\(9, 0\) lies outside the picture; expected x in 0 … 7"),
+        ("pixel:9,0", "car", r"\(9, 0\) lies outside the image; expected x in 0 … 7"),
         ("pixel:-1,0", "car", "lies outside"),
         ("component:0,0", "car", "predicted as 'sky', not 'car'"),
         ("box:4,4,4,6", "car", "holds no pixel"),

@@ -1,1 +1,1 @@
-"""Incremental passes: only what a perturbation can change is run."""
+"""Incremental passes: compute only the values that a perturbation can change."""

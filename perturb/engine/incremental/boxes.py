@@ -1,11 +1,12 @@
-"""Run a network on pictures that differ from the clean one in a box each: only what the box can change is run.
+"""Run a network on images that each differ from the clean image in one box, computing only what the box can change.
 
-Every step's clean values are kept. A changed box touches a box of the next step's output, wider by what that step sees,
-and so on; where it fills the map, or a step looks at all of the map at once, the rest is run whole. The numbers are
-those of a whole pass. Idea: Nakandala et al. 2019 (Krypton), incremental inference for occlusion.
+The clean values of all steps are kept. A changed box changes a box of the next step's output, which is wider by the
+step's receptive field, and so on. Once the box fills the map, or a step depends on the whole map, the rest is run
+whole. The results are those of a whole pass. Idea: Nakandala et al. 2019 (Krypton), incremental inference for
+occlusion.
 
-Several pictures go together, because small operations cost more to start than to run: their boxes lie anywhere, and are all
-as large as the largest.
+Several images are run together, because a small operation takes longer to start than to run. Their boxes can lie
+anywhere, but all have the size of the largest.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from perturb.engine.incremental.ops import Mean, Op, Outside, Pointwise, Span, S
 from perturb.engine.incremental.sums import EnlargedSum, enlarged_sums
 
 WHOLE = 0.8
-"""Share of a map from which a box is no longer worth its rim."""
+"""Share of a map above which it is faster to compute the whole map than a box with its border."""
 
 Corners = tuple[tuple[int, ...], tuple[int, ...]]
 """The first row of each of N boxes, and their first columns."""
@@ -33,11 +34,11 @@ Corners = tuple[tuple[int, ...], tuple[int, ...]]
 
 @dataclass(frozen=True)
 class ChangedBoxes:
-    """Maps that are the clean one but for a box each.
+    """N maps that each differ from the clean map in one box.
 
     Attributes:
-        values: in the boxes, `(N, C, h, w)`.
-        corners: where they are; all of a box lies inside the map.
+        values: values in the boxes, `(N, C, h, w)`.
+        corners: positions of the boxes, which lie completely within the map.
     """
 
     values: Tensor
@@ -49,30 +50,30 @@ class ChangedBoxes:
         return first, first + self.values.shape[2 + axis]
 
     def one(self, row: int) -> ChangedBoxes:
-        """One of the maps."""
+        """A single one of the maps."""
         return ChangedBoxes(self.values[row : row + 1], ((self.corners[0][row],), (self.corners[1][row],)))
 
 
 Value = ChangedBoxes | Tensor | None
-"""What became of a map: changed in a box, changed all over `(N, C, h, w)`, or not at all."""
+"""Perturbed maps: changed in a box each, changed everywhere `(N, C, h, w)`, or not at all (None)."""
 
 
 class Boxes:
-    """Passes through a network that share the clean one.
+    """Incremental passes through a network.
 
     Args:
-        network: in use.
-        given: the clean picture, normalised, `(1, 3, H, W)`.
+        network: the lowered network.
+        given: the clean image, normalised, `(1, 3, H, W)`.
 
     Attributes:
-        clean: the value of every step.
+        clean: clean value of each step.
     """
 
     def __init__(self, network: Network, given: Tensor) -> None:
         self._network = network
         self.clean = [value.contiguous(memory_format=torch.channels_last) for value in network.clean(given)]
         self._sums = enlarged_sums(network)
-        # Enlarged when they are added, if they changed all over.
+        # These maps are upsampled as part of the sum, if they changed everywhere.
         self._later = {network.steps[at].inputs[made.enlarged] for at, made in self._sums.items()}
         last = {place: at for at, step in enumerate(network.steps) for place in step.inputs}
         self._done: list[list[int]] = [[] for _ in network.steps]
@@ -80,7 +81,7 @@ class Boxes:
             self._done[at].append(place)
 
     def __call__(self, changed: Value) -> Value:
-        """The last step's output when the pictures are changed so."""
+        """Output of the last step for perturbed images."""
         values: list[Value] = [changed, *[None] * (len(self._network.steps) - 1)]
         for at, step in enumerate(self._network.steps):
             if at and any(values[place] is not None for place in step.inputs):
@@ -88,7 +89,7 @@ class Boxes:
                 later = at in self._later and isinstance(given[0], Tensor)
                 values[at] = given[0] if later else self._step(step, given, at)
             for place in self._done[at]:
-                values[place] = None  # lets its memory go
+                values[place] = None  # frees its memory
         return values[-1]
 
     def _step(self, step: Step, given: Sequence[Value], at: int) -> Value:
@@ -100,7 +101,7 @@ class Boxes:
             low = given[self._sums[at].enlarged]
             if isinstance(low, Tensor) and low.shape[2:] != step.shape[1:]:
                 return self._sum(self._sums[at], low, given, step)
-        # Inputs of one value for the whole map: where it changes, all does.
+        # Inputs with a single cell for the whole map: a change affects all cells.
         single = [
             isinstance(op, Pointwise | Mix) and tuple(self.clean[place].shape[2:]) != step.shape[1:]
             for place in step.inputs
@@ -138,7 +139,7 @@ class Boxes:
         return made(low, other if isinstance(other, Tensor) else self.clean[step.inputs[made.other]], boxes)
 
     def _mean(self, patch: ChangedBoxes, place: int, at: int) -> Tensor:
-        """Only the boxes count anew."""
+        """The mean over the map, updated by the change in the boxes."""
         clean = self.clean[place]
         rows, columns = ([patch.span(axis, row) for row in range(len(patch.values))] for axis in (0, 1))
         change = (patch.values - extract(clean, None, (rows, columns), "zero")).sum((2, 3), keepdim=True)
@@ -146,9 +147,9 @@ class Boxes:
 
 
 def _touched(op: Op, given: Sequence[ChangedBoxes], size: Sequence[int]) -> tuple[Corners, tuple[int, int]]:
-    """The boxes of an operation's output that its inputs' boxes can change: corners, and the size of all of them.
+    """The boxes of an operation's output that depend on the changed boxes of its inputs: corners and common size.
 
-    A box that nothing inside the map is changed in takes one cell; where that is so for all of them the size is 0.
+    A box without changed cells in the map gets the size of one cell. If this holds for all boxes, the size is 0.
     """
     count = len(given[0].values)
     found, empty = [], [False] * count
@@ -170,7 +171,7 @@ def _touched(op: Op, given: Sequence[ChangedBoxes], size: Sequence[int]) -> tupl
 
 
 def whole(clean: Tensor, value: Value) -> Tensor:
-    """All of the maps, `(N, C, h, w)`; not to be written to."""
+    """The complete maps, `(N, C, h, w)`; read-only."""
     if value is None:
         return clean
     if isinstance(value, Tensor):
@@ -185,20 +186,20 @@ def whole(clean: Tensor, value: Value) -> Tensor:
 def extract(
     clean: Tensor, value: ChangedBoxes | None, spans: tuple[Sequence[Span], Sequence[Span]], outside: Outside
 ) -> Tensor:
-    """A piece of each map; pieces may reach beyond the border.
+    """Extract a patch of each map; patches may extend beyond the border.
 
     Args:
         clean: the clean map, `(1, C, h, w)`.
-        value: what became of it; None stands for as many clean maps as there are pieces.
-        spans: the rows of each piece, and the columns; all of one size.
-        outside: what stands beyond the border.
+        value: the perturbed maps; None for unchanged maps.
+        spans: rows and columns of each patch; all patches have the same size.
+        outside: values beyond the border.
 
     Returns:
-        `(N, C, …)`, not to be written to.
+        `(N, C, …)`; read-only.
     """
     sizes = [last - first for first, last in (spans[0][0], spans[1][0])]
     if value is not None:
-        # Where the box lies in its piece; pieces that lie inside their boxes alike are parts of them.
+        # Offsets of the boxes in their patches. If they are equal and the patches lie within the boxes, slices suffice.
         steps = [
             {box - piece[0] for box, piece in zip(value.corners[axis], spans[axis], strict=True)} for axis in (0, 1)
         ]
@@ -225,5 +226,5 @@ def _cells(maps: Tensor) -> npt.NDArray[Any]:
 
 
 def _bits(values: Tensor) -> npt.NDArray[Any]:
-    """Values to be copied; numpy has no bfloat16, so its bits go as whole numbers."""
+    """Values as numpy arrays for copying. numpy has no bfloat16, so its bits are viewed as int16."""
     return (values.view(torch.int16) if values.dtype == torch.bfloat16 else values).numpy()

@@ -1,8 +1,8 @@
-"""Run what follows a layer when one of its channels is changed: what is linear in the channel is not run again.
+"""Run the sub-network downstream of a layer with one channel changed, using the linearity of convolutions.
 
-A convolution of maps that are the clean ones but for channel k gives the clean output minus what the change of channel k
-alone contributes, which is a product with the weights of one channel in place of all. So the first full convolution
-after the layer is run once, for all channels together; everything after it is run for each, as ever.
+If only channel k changes, the output of a convolution is its clean output plus the convolution of the change with the
+weights of channel k alone. So the first full convolution after the layer is run once for all channels. Everything after
+it is run for each channel.
 """
 
 from __future__ import annotations
@@ -25,48 +25,46 @@ from perturb.targets.readings import Readings
 from perturb.targets.target import Frozen
 
 EACH = 8
-"""Channels for each core at once."""
+"""Channels per core and batch."""
 
 Value = Channel | Tensor | None
-"""What became of a map: one channel of it changed, all of it changed `(N, C, h, w)`, or nothing."""
+"""Perturbed maps: changed in one channel each, changed in all channels `(N, C, h, w)`, or not at all (None)."""
 
 
-def channels(
-    segmenter: Segmenter, picture: Tensor, layer: str, frozen: Frozen, logits: Tensor | None = None
-) -> Channels:
-    """What follows a layer, run with one channel changed.
+def channels(segmenter: Segmenter, image: Tensor, layer: str, frozen: Frozen, logits: Tensor | None = None) -> Channels:
+    """Passes downstream of a layer with one channel changed.
 
     Args:
-        segmenter: in use.
-        picture: the clean one, `(3, H, W)`.
-        layer: its name.
-        frozen: what will be read.
-        logits: the segmenter's for the clean image, from a pass of this very run, `(K, H, W)`; None to run one.
+        segmenter: the segmenter.
+        image: the clean image, `(3, H, W)`.
+        layer: name of the layer.
+        frozen: the target to read.
+        logits: clean logits of the segmenter from a pass in this run, `(K, H, W)`; None to run one.
 
     Raises:
-        Unknown: why the network is not known well enough.
+        Unknown: the network cannot be lowered; the message is the reason.
     """
-    network = lower_network(segmenter, *picture.shape[1:], keep=layer)
+    network = lower_network(segmenter, *image.shape[1:], keep=layer)
     if not 0 < network.places.get(layer, 0) < len(network.steps):
         raise Unknown(f"the layer '{layer}' is no step of its own")
     assert isinstance(segmenter, TorchSegmenter)
     with torch.inference_mode():
-        made = Channels(network, segmenter.normalise(picture[None]), network.places[layer], frozen)
-        check_clean(network, made.logits, segmenter(picture[None]) if logits is None else logits[None])
+        made = Channels(network, segmenter.normalise(image[None]), network.places[layer], frozen)
+        check_clean(network, made.logits, segmenter(image[None]) if logits is None else logits[None])
         return made
 
 
 class Channels:
-    """Passes from a layer on.
+    """Passes downstream of a layer.
 
     Args:
-        network: in use.
-        given: the clean picture, normalised, `(1, 3, H, W)`.
-        layer: the step that is changed.
-        frozen: what to read.
+        network: the lowered network.
+        given: the clean image, normalised, `(1, 3, H, W)`.
+        layer: index of the changed step.
+        frozen: the target to read.
 
     Attributes:
-        together: channels that are best read at once.
+        together: best number of channels per batch.
     """
 
     def __init__(self, network: Network, given: Tensor, layer: int, frozen: Frozen) -> None:
@@ -78,26 +76,26 @@ class Channels:
 
     @property
     def activation(self) -> Tensor:
-        """The layer's clean output, `(1, C, h, w)`. Not to be written to."""
+        """The layer's clean output, `(1, C, h, w)`; read-only."""
         return self._clean[self._layer]
 
     @property
     def logits(self) -> Tensor:
-        """The last step's clean output, `(1, K, h, w)`. Not to be written to."""
+        """The last step's clean output, `(1, K, h, w)`; read-only."""
         return self._clean[-1]
 
     def read(self, index: Tensor, share: Tensor, hidden: Tensor) -> Readings:
-        """Readings when a share of single channels is taken away.
+        """Readings with a share of single channels removed.
 
         Args:
             index: the channels, int64 `(N,)`.
-            share: what is taken away, in [0, 1]: one number, or one for each cell, `(h, w)`.
-            hidden: `(N, H, W)`.
+            share: share of the activation that is removed, in [0, 1]: one number, or one for each cell `(h, w)`.
+            hidden: masks for the readings, `(N, H, W)`.
         """
         if self._clean[0].device.type != "cpu" or len(index) < 2:
             return self._read(index, share, hidden)
         if not self._base:
-            self._read(index[:1], share, hidden[:1])  # makes what all of them share
+            self._read(index[:1], share, hidden[:1])  # computes the values that all channels share
         parts = torch.arange(len(index)).tensor_split(min(cores(), len(index)))
         return Readings.concatenate(spread(lambda part: self._read(index[part], share, hidden[part]), parts))
 
@@ -110,7 +108,7 @@ class Channels:
             if at > self._layer and any(value is not None for value in given):
                 values[at] = self._step(at, step, given)
         last = values.get(len(self._network.steps) - 1)
-        if last is None:  # nothing that follows looks at the layer
+        if last is None:  # the output does not depend on the layer
             last = self._clean[-1].expand(len(index), -1, -1, -1)
         return self._reader.read(self._dense(last, len(self._network.steps) - 1), hidden)
 
@@ -142,7 +140,7 @@ class Channels:
         return result.contiguous(memory_format=torch.channels_last)
 
     def _less(self, at: int, op: Conv, one: Channel, place: int) -> Tensor:
-        """The clean output of a convolution, less what the change of one channel takes from it."""
+        """The clean output of a convolution plus the contribution of the change of one channel."""
         step = self._network.steps[at]
         outputs, height, width = step.shape
         if at not in self._base:

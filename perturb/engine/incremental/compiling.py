@@ -1,7 +1,7 @@
-"""How the innermost loops are compiled: by numba, when first used; what it makes is kept on disk beside the source.
+"""Compile the innermost loops with numba on first use. Machine code is cached on disk next to the source.
 
-Modules with such loops are imported where they are used, because numba takes half a second to import. Compiling takes some
-seconds, once for each installation; `python -m perturb.engine.warm_up` does it ahead.
+Modules with such loops are imported where they are used, because importing numba takes half a second. Compiling takes
+some seconds once per installation; `python -m perturb.engine.warm_up` does it in advance.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from typing import Any
 
 from numba import njit
 
-_TOLD: dict[str, Any] = {
+_OPTIONS: dict[str, Any] = {
     "nogil": True,
     "error_model": "numpy",
-    # Sums in any order; what is not finite stays so.
+    # Sums may be reordered; values that are not finite are preserved.
     "fastmath": {"reassoc", "contract", "nsz"},
 }
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function of arrays and numbers as machine code, which holds no interpreter lock. Indices are not checked."""
+    """Compile a function of arrays and numbers to machine code that releases the GIL. Indices are not checked."""
     try:
-        made: Callable[..., Any] = njit(cache=True, **_TOLD)(function)
-    except RuntimeError:  # there is no place to keep it: all is read-only
-        made = njit(**_TOLD)(function)
+        made: Callable[..., Any] = njit(cache=True, **_OPTIONS)(function)
+    except RuntimeError:  # no writable place for the cache
+        made = njit(**_OPTIONS)(function)
     return made

@@ -1,7 +1,7 @@
-"""What incremental passes are expected to cost, beside whole ones.
+"""Expected cost of incremental passes compared with whole passes.
 
-Only arguments count, no clock, so that the same call always takes the same way. The unit is the multiply-add; the constants
-were measured on two cores, on networks of 0.1 to 30 thousand million of them.
+The estimate depends on the arguments only, not on a clock, so that the same call always has the same result. Its unit
+is the multiply-add. The constants were measured on two cores, for networks of 0.1 to 30 billion multiply-adds.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from perturb.engine.incremental.mix import Mix
 from perturb.engine.incremental.ops import Conv, Mean, Pointwise, Span, Step
 
 EACH_VALUE = 60.0
-"""What writing one value of a map costs beside its multiply-adds."""
+"""Cost of writing one value of a map, in addition to its multiply-adds."""
 EACH_STEP = 4e5
-"""What starting an operation on one box costs."""
+"""Cost of starting an operation on one box."""
 PREPARE = 5.0
-"""Whole passes that reading off the network and its clean values cost."""
+"""Cost of lowering the network and computing its clean values, in whole passes."""
 ONCE = 15e9
-"""What loading the compiled loops costs a process, some tenths of a second. Charged to every run, so that the first and
-later ones take the same way."""
+"""Cost of loading the compiled loops, some tenths of a second per process. It is added to every run, so that the first
+and later runs have the same result."""
 QUICKER = 0.8
-"""Share of a pass's time that the same operations take when all of the map changes: normalisations are folded in."""
+"""Cost of a lowered operation relative to the original one: normalisations are folded."""
 
 Box = tuple[Span, Span] | None
 
@@ -34,9 +34,9 @@ def dearer(network: Network, holes: Sequence[Box], total: int) -> str:
     """Why whole passes are expected to cost no more than incremental ones, as a clause; empty if they cost more.
 
     Args:
-        network: in use.
-        holes: boxes around what some of the masks hide, spread over the run.
-        total: how many masks there are.
+        network: the lowered network.
+        holes: bounding boxes of a sample of the masks.
+        total: number of masks.
     """
     pass_cost = sum(_cost(network, step) for step in network.steps[1:])
     each = float(np.mean([_incremental(network, hole) for hole in holes]))
@@ -50,13 +50,13 @@ def dearer(network: Network, holes: Sequence[Box], total: int) -> str:
 
 
 def _cost(network: Network, step: Step) -> float:
-    """Of one step, run whole."""
+    """Cost of one step for the whole map."""
     channels, height, width = step.shape
     products = 0
     if isinstance(step.op, Conv):
         products = step.op.weight[0].numel()
     elif isinstance(step.op, Mix):
-        # Inputs of one cell are multiplied once.
+        # The product with an input of a single cell is computed once.
         products = sum(
             weight.shape[1]
             for weight, place in zip(step.op.weights, step.inputs, strict=True)
@@ -66,7 +66,7 @@ def _cost(network: Network, step: Step) -> float:
 
 
 def _incremental(network: Network, box: Box) -> float:
-    """Of one pass of a picture that changed in a box; the same decisions as in `Boxes`."""
+    """Cost of one pass of an image that changed in a box, with the same decisions as in `Boxes`."""
     total = 0.0
     changed: list[Box] = [box]
     for step in network.steps[1:]:
@@ -80,7 +80,7 @@ def _incremental(network: Network, box: Box) -> float:
 
 
 def _changed(network: Network, step: Step, given: list[Box]) -> Box:
-    """The box of a step's output that is run when boxes of its inputs changed."""
+    """The box of a step's output that is computed if boxes of its inputs changed."""
     op, (height, width) = step.op, step.shape[1:]
     assert op is not None
     every: Box = ((0, height), (0, width))

@@ -1,4 +1,4 @@
-"""Pieces of maps that are the clean one but for a box each, in one pass over memory."""
+"""Extract patches of maps that each differ from the clean map in one box, in one pass over memory."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from perturb.engine.incremental.compiling import compiled
 
 @compiled
 def gathered(clean, values, corners, firsts, edge, beyond, made):  # type: ignore[no-untyped-def]
-    """Copy a piece of each map; all arrays of one type, channels last.
+    """Copy a patch of each map; all arrays have the same dtype, channels last.
 
     Args:
         clean: the clean map, `(h, w, C)`.
-        values: what stands in the boxes, `(N, a, b, C)`; a or b is 0 where nothing changed.
+        values: values in the boxes, `(N, a, b, C)`; a or b is 0 if nothing changed.
         corners: first row and column of each box, int64 `(N, 2)`.
-        firsts: first row and column of each piece, int64 `(N, 2)`; pieces may reach beyond the border.
-        edge: whether the border's cells are repeated there.
-        beyond: what stands there otherwise.
-        made: the pieces, `(N, rows, columns, C)`, to be filled.
+        firsts: first row and column of each patch, int64 `(N, 2)`; patches may extend beyond the border.
+        edge: whether cells beyond the border repeat the border.
+        beyond: their value otherwise.
+        made: output: the patches, `(N, rows, columns, C)`.
     """
     height, width, channels = clean.shape
     tall, wide = values.shape[1], values.shape[2]

@@ -1,7 +1,7 @@
-"""A segmenter's network as a list of known operations, remembered for as long as it holds.
+"""Lower a segmenter's network to a list of known operations, and cache the list.
 
-Whatever is not known exactly is refused, and the network is run as it is: dynamic control flow, hooks, operations that
-are not in the tables of `known`, and everything whose list does not give the network's own logits.
+A network is run as it is unless it can be lowered exactly. This excludes dynamic control flow, hooks, operations that
+are not in the tables of `known`, and networks whose lowered operations give other logits.
 """
 
 from __future__ import annotations
@@ -19,29 +19,29 @@ from perturb.segmenters.torch_module import TorchSegmenter
 from perturb.segmenters.tracing import trace_module
 
 TOLERANCE = 1e-4
-"""The list must give the network's own logits within this part of their range; float32 sums in another order differ by
-some 1e-6."""
+"""Largest difference between the logits of the lowered and the original network, relative to their range. Summing in
+another order in float32 gives differences of about 1e-6."""
 
 ROUGH = 0.1
-"""The same for a list that is run in 16 bits."""
+"""The same in bfloat16."""
 
 
 def lower_network(
     segmenter: Segmenter, height: int, width: int, *, keep: str = "", dtype: torch.dtype = torch.float32
 ) -> Network:
-    """A segmenter's network as known operations, for pictures of one size.
+    """Lower a segmenter's network to known operations, for images of one size.
 
-    The latest is remembered as long as the weights and the operations stay the same. That cannot see everything: who uses it
-    compares its clean logits with the segmenter's own, see `check_clean`.
+    The latest result is cached as long as weights and operations do not change. Not every change can be detected, so
+    callers compare its clean logits with the segmenter's own, see `check_clean`.
 
     Args:
-        segmenter: any; only a `TorchSegmenter` without code of its own around the network can be known.
-        height, width: of the pictures.
-        keep: a layer whose output must stay a step of its own.
-        dtype: to run it in.
+        segmenter: any segmenter; only a `TorchSegmenter` without code of its own around the network can be lowered.
+        height, width: size of the images.
+        keep: name of a layer whose output must remain a step.
+        dtype: dtype of the lowered network.
 
     Raises:
-        Unknown: why that cannot be had; this is remembered, too.
+        Unknown: the network cannot be lowered; the message is the reason. It is cached as well.
     """
     _require_plain(segmenter)
     assert isinstance(segmenter, TorchSegmenter)
@@ -59,18 +59,18 @@ def lower_network(
 
 
 _LATEST: WeakKeyDictionary[nn.Module, tuple[tuple[Any, ...], Network | str]] = WeakKeyDictionary()
-"""For each network the latest list of operations, or why there is none."""
+"""The latest lowered network of each module, or the reason why there is none."""
 
 
 def check_clean(network: Network, last: Tensor, logits: Tensor) -> None:
-    """Compare a network's clean logits with those of the segmenter itself, from a pass of this very run.
+    """Compare the clean logits of a lowered network with those of the segmenter, from a pass in this run.
 
-    Whatever made the list of operations stale, or holds for the picture it was checked with alone, shows here.
+    This detects operations that are out of date, or that were only valid for the image used when lowering.
 
     Args:
-        network: in use.
-        last: its last step's clean value, `(1, K, h, w)`.
-        logits: the segmenter's own, `(1, K, H, W)`.
+        network: the lowered network.
+        last: clean value of its last step, `(1, K, h, w)`.
+        logits: clean logits of the segmenter, `(1, K, H, W)`.
 
     Raises:
         Stale: they differ by more than rounding.
@@ -87,7 +87,11 @@ def check_clean(network: Network, last: Tensor, logits: Tensor) -> None:
 
 
 def _require_plain(segmenter: Segmenter) -> None:
-    """Whether nothing but a torch module's own code decides what a segmenter answers."""
+    """Check that a segmenter's logits are determined by a torch module alone.
+
+    Raises:
+        Unknown: they are not; the message is the reason.
+    """
     kind = type(segmenter)
     decide = ("logits", "normalise", "prepare", "finish", "__call__")
     if not isinstance(segmenter, TorchSegmenter):

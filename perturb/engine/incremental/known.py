@@ -1,4 +1,4 @@
-"""Which modules and functions of torch are known exactly, and as which operation. Everything else is refused."""
+"""Tables of the torch modules and functions that can be lowered, and their operations. Others are rejected."""
 
 from __future__ import annotations
 
@@ -18,35 +18,35 @@ from perturb.engine.incremental.ops import Act, Conv, Mean, Op, Place, Pointwise
 Shape = tuple[int, ...]
 
 
-class Unknown(Exception):  # noqa: N818 — no error: the network is run as it is
-    """Why a network is not known exactly, as a clause."""
+class Unknown(Exception):  # noqa: N818 — not an error: the network is run as it is
+    """A network cannot be lowered; the message is the reason, as a clause."""
 
 
 ASKED = "whole passes were asked for"
-"""Why a network is run whole that is known."""
+"""Reason for whole passes if the user chose them."""
 
 
 class Stale(Unknown):
-    """What was known of a network does not hold for it any more."""
+    """The lowered network is out of date."""
 
 
 def known(kind: str, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any], shapes: Sequence[Shape]) -> Op | None:
-    """The operation of one node of a trace; None if it hands its only input on.
+    """The operation of a node of a trace; None for an identity operation.
 
     Args:
         kind: `call_module`, `call_function` or `call_method`.
-        target: the module, the function, or the method's name.
-        args, kwargs: with a `Place` for each map.
+        target: the module, the function, or the name of the method.
+        args, kwargs: its arguments, with a `Place` for each map.
         shapes: C, h, w of the maps.
 
     Raises:
-        Unknown: it is none of those in the tables.
+        Unknown: the operation is not in the tables.
     """
     try:
         if kind == "call_module":
             return _module(target, args, kwargs, shapes)
         return _function(target, args, kwargs, shapes)
-    except (TypeError, ValueError, IndexError, KeyError) as error:  # arguments that the tables do not foresee
+    except (TypeError, ValueError, IndexError, KeyError) as error:  # arguments that the tables do not cover
         raise Unknown(f"{_titled(target)} has arguments that cannot be run in part") from error
 
 
@@ -67,7 +67,7 @@ _SAME: Mapping[Any, Act] = {
     )
     for key in keys
 }
-"""Functions of one map, without settings."""
+"""Functions of one map without further arguments."""
 _BOTH: Mapping[Any, Callable[..., Tensor]] = {
     key: function
     for function, keys in (
@@ -101,7 +101,7 @@ def _module(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], sh
     if kind in _SILENT:
         return None
     if kind is nn.ReLU:
-        return _act(torch.relu_)  # by one name, since some operations take it in
+        return _act(torch.relu_)  # always the same function, because some operations recognize and fuse it
     if kind in _ACTS:
         own: Any = copy.copy(module)
         if hasattr(own, "inplace"):
@@ -155,16 +155,16 @@ def _function(target: Any, args: tuple[Any, ...], kwargs: dict[str, Any], shapes
         return None
     if target is functional.interpolate:
         names = ("input", "size", "scale_factor", "mode", "align_corners", "recompute_scale_factor", "antialias")
-        told = dict(zip(names, args, strict=False)) | kwargs
-        if told.get("antialias"):
+        options = dict(zip(names, args, strict=False)) | kwargs
+        if options.get("antialias"):
             raise Unknown(f"interpolation with antialiasing {PARTLY}")
         return _resize(
-            shapes[0], told.get("size"), told.get("scale_factor"), told.get("mode", "nearest"), told.get("align_corners"),
-            told.get("recompute_scale_factor"),
+            shapes[0], options.get("size"), options.get("scale_factor"), options.get("mode", "nearest"), options.get("align_corners"),
+            options.get("recompute_scale_factor"),
         )  # fmt: skip
     if target in (torch.cat, torch.concat):
-        told = dict(zip(("tensors", "dim"), args, strict=False)) | kwargs
-        if told.get("dim", 0) not in (1, -3) or list(told["tensors"]) != [Place(i) for i in range(len(shapes))]:
+        options = dict(zip(("tensors", "dim"), args, strict=False)) | kwargs
+        if options.get("dim", 0) not in (1, -3) or list(options["tensors"]) != [Place(i) for i in range(len(shapes))]:
             raise Unknown(f"concatenation along another axis than the channels {PARTLY}")
         return Cat()
     if target is functional.pad:
@@ -174,8 +174,8 @@ def _function(target: Any, args: tuple[Any, ...], kwargs: dict[str, Any], shapes
     if target == "contiguous":
         return None
     if target in ("mean", torch.mean):
-        told = dict(zip(("input", "dim", "keepdim"), args, strict=False)) | kwargs
-        if sorted(axis % 4 for axis in told["dim"]) == [2, 3] and told.get("keepdim"):
+        options = dict(zip(("input", "dim", "keepdim"), args, strict=False)) | kwargs
+        if sorted(axis % 4 for axis in options["dim"]) == [2, 3] and options.get("keepdim"):
             return Mean()
     if target is functional.adaptive_avg_pool2d and _pair(args[1]) == (1, 1):
         return Mean()
@@ -191,7 +191,7 @@ def _constant(value: Any) -> Place | float | Tensor:
             spread = value.view(1, 1, 1, 1)
         if spread.shape[0] == 1 and tuple(spread.shape[2:]) == (1, 1):
             return spread
-    raise Unknown(f"a constant that varies over the picture {PARTLY}")
+    raise Unknown(f"a constant that varies over the image {PARTLY}")
 
 
 def _resize(given: Shape, size: Any, factor: Any, mode: str, align: bool | None, recompute: bool | None) -> Op:
@@ -202,7 +202,7 @@ def _resize(given: Shape, size: Any, factor: Any, mode: str, align: bool | None,
         if any(float(each) != int(each) or each < 1 for each in factors) or recompute:
             raise Unknown(
                 f"interpolation by a factor that is no whole number {PARTLY}"
-            )  # where rounding decides which cells are read
+            )  # there, rounding decides which cells are read
         size = (given[1] * int(factors[0]), given[2] * int(factors[1]))
     high, wide = _pair(size)
     return Resize((int(high), int(wide)), (given[1], given[2]), mode == "bilinear")

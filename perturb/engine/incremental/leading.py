@@ -1,4 +1,4 @@
-"""Where a class leads among enlarged logits, without enlarging them."""
+"""Find the pixels of a class in upsampled logits, without computing the upsampled logits."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ from perturb.engine.incremental.compiling import compiled
 
 @compiled
 def leads(low, own, rows, down, columns, starts, right, now):  # type: ignore[no-untyped-def]
-    """Which pixels are a class; of equal logits the first class wins, as in argmax.
+    """Find the pixels predicted as a class. Of equal logits the first class wins, as in argmax.
 
-    Between two neighbouring cells of a line of pixels all logits are linear. A class that is above at both of them is above
-    in between, so that one comparison settles most pixels; only where two classes cross is each pixel looked at.
+    Along a line of pixels, logits are linear between two neighbouring cells. A class that is larger at both cells is
+    larger between them, so one comparison decides most pixels. Pixels are compared one by one only where two classes
+    cross.
 
     Args:
-        low: logits, float32 `(N, h, w, K)`.
-        own: the class.
+        low: logits at low resolution, float32 `(N, h, w, K)`.
+        own: index of the class.
         rows: the two rows of cells that each row of pixels reads, int64 `(H, 2)`.
-        down: the weight of the second, float32 `(H,)`.
-        columns: the two columns of cells that each stretch of pixels reads, int64 `(m, 2)`.
-        starts: the first pixel of each stretch, and W, int64 `(m + 1,)`.
-        right: the weight of the second cell for each column of pixels, float32 `(W,)`.
-        now: bool `(N, H, W)`, to be filled.
+        down: weight of the second row, float32 `(H,)`.
+        columns: the two columns of cells that each run of pixels reads, int64 `(m, 2)`.
+        starts: the first pixel of each run, followed by W, int64 `(m + 1,)`.
+        right: weight of the second column for each column of pixels, float32 `(W,)`.
+        now: output, bool `(N, H, W)`.
     """
     classes = low.shape[3]
     for n in range(len(low)):
@@ -35,7 +36,7 @@ def leads(low, own, rows, down, columns, starts, right, now):  # type: ignore[no
                 ours = upper[other, own] + share * (lower[other, own] - upper[other, own])
                 for x in range(first, last):
                     row[x] = True
-                k = rival  # the class that won beside wins here too, most of the time
+                k = rival  # the class that won at the previous run mostly wins here too
                 for _ in range(classes):
                     if k != own:
                         left = mine - (upper[one, k] + share * (lower[one, k] - upper[one, k]))

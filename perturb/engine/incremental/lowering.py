@@ -1,4 +1,4 @@
-"""Lowering: a traced network becomes a list of known operations, with its normalisations folded into its convolutions."""
+"""Lowering: convert a traced network to a list of known operations, with normalisations folded into convolutions."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from perturb.engine.incremental.winograd import Winograd
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """Steps in order; the last but `lift` gives the logits, which `lift` brings to the picture's size.
+    """A lowered network: steps in order, the last of which gives logits at low resolution.
 
     Attributes:
-        steps: step 0 is the picture.
-        lift: operations at the end that only enlarge and crop the logits: a mean of logits does not need them run.
-        places: steps by the name of the layer whose output they are.
-        dtype: of its weights.
+        steps: the steps; step 0 is the image.
+        lift: final operations, which only upsample and crop the logits to the image. A mean logit does not need them.
+        places: index of the step that is the output of a layer, by the layer's name.
+        dtype: dtype of the weights.
     """
 
     steps: tuple[Step, ...]
@@ -33,7 +33,7 @@ class Network:
     dtype: torch.dtype
 
     def clean(self, given: Tensor) -> list[Tensor]:
-        """The value of every step for one picture, `(1, 3, H, W)`, normalised."""
+        """The value of each step for one normalised image `(1, 3, H, W)`."""
         values = [given]
         for step in self.steps[1:]:
             assert step.op is not None
@@ -41,7 +41,7 @@ class Network:
         return values
 
     def logits(self, low: Tensor) -> Tensor:
-        """The last step's value brought to the picture's size."""
+        """Logits at the size of the image, `(N, K, H, W)`, from the value of the last step."""
         for op in self.lift:
             low = op(low)
         return low
@@ -49,13 +49,13 @@ class Network:
 
 @dataclass(frozen=True)
 class _Shape:
-    """Of a map that depends on the picture."""
+    """Shape of a map that depends on the image."""
 
     shape: tuple[int, ...]
 
 
 class Recorder(fx.Interpreter):
-    """Runs a trace once and notes the shape of every map, and the value of everything else."""
+    """Runs a trace once and records the shape of each map, and the value of everything else."""
 
     def __init__(self, traced: fx.GraphModule) -> None:
         super().__init__(traced)
@@ -81,20 +81,20 @@ def _name(node: fx.Node) -> str:
 
 
 def _about_size(node: fx.Node) -> bool:
-    """Whether a node asks for a map's size or type, which does not depend on what the map shows."""
+    """Whether a node reads the size or dtype of a map, which does not depend on its values."""
     if node.op == "call_function" and node.target is getattr:
         return node.args[1] in ("shape", "dtype", "device", "ndim")
     return node.op == "call_method" and node.target in ("size", "dim")
 
 
 class Builder:
-    """Makes a `Network` of a trace.
+    """Builds a `Network` from a trace.
 
     Args:
-        traced: the network.
+        traced: the traced network.
         seen: from a `Recorder`.
-        kept: a node that must stay a step of its own.
-        size: H and W of the pictures, which the segmenter may pad for the network.
+        kept: a node whose value must remain a step.
+        size: H and W of the images, which the segmenter may pad for the network.
     """
 
     def __init__(
@@ -105,10 +105,10 @@ class Builder:
         self._at: dict[fx.Node, int] = {}
 
     def build(self, outputs: dict[str, fx.Node], dtype: torch.dtype, expected: Tensor) -> Network:
-        """The network, with as many logits as the segmenter's own, `(1, K, H, W)`.
+        """Build the network, with logits of as many classes as the segmenter's own, `(1, K, H, W)`.
 
         Raises:
-            Unknown: a part of it is not known.
+            Unknown: a part of the network cannot be lowered.
         """
         last = -1
         for node in self._traced.graph.nodes:
@@ -141,7 +141,7 @@ class Builder:
             lift.insert(0, op)
         channels, classes = steps[-1].shape[0], expected.shape[1]
         if channels == 1 and classes == 2:
-            # One logit z of a binary segmentation is the logits 0 and z. Enlarging them is as good later as before.
+            # The single logit z of a binary segmenter stands for the logits 0 and z. Upsampling commutes with this.
             pair = Conv(expected.new_tensor([0.0, 1.0]).view(2, 1, 1, 1), None, (1, 1), (0, 0), (1, 1), 1)
             steps.append(Step(pair, (len(steps) - 1,), (2, *steps[-1].shape[1:])))
         elif channels != classes:
@@ -174,7 +174,7 @@ class Builder:
         if node.op == "call_module":
             target = self._traced.get_submodule(str(node.target))
         op = known(node.op, target, args, dict(kwargs), [self._steps[place].shape for place in inputs])
-        if op is None:  # it only hands its input on
+        if op is None:  # an identity operation
             if node is self._kept:
                 raise Unknown("the layer is an identity")
             self._at[node] = inputs[0]
@@ -186,7 +186,7 @@ class Builder:
         place = inputs[0]
         self._steps[place] = replace(self._steps[place], op=joined)
         for other in [other for other, at in self._at.items() if at == place]:
-            del self._at[other]  # the value before the joined operation is no longer there
+            del self._at[other]  # the value before the fused operation no longer exists
         self._at[node] = place
 
     def _append(self, node: fx.Node, op: Op | None, inputs: tuple[int, ...], shape: tuple[int, ...]) -> None:
@@ -194,14 +194,14 @@ class Builder:
         self._steps.append(Step(op, inputs, (shape[1], shape[2], shape[3])))
 
     def _alone(self, place: int, user: fx.Node) -> bool:
-        """Whether a step's value is of use to one node alone, and is no layer to be kept."""
+        """Whether a step's value is used by one node only and need not be kept."""
         nodes = {node for node, at in self._at.items() if at == place}
         users = {other for node in nodes for other in node.users if isinstance(self._seen.get(other), _Shape)} - nodes
         return users == {user} and self._kept not in nodes
 
 
 def _join(first: Op | None, second: Op) -> Op | None:
-    """Two operations as one, where that is exact: a normalisation after a convolution, an activation after anything."""
+    """Fuse two operations if that is exact: a normalisation after a convolution, an activation after any; else None."""
     if not isinstance(second, Pointwise):
         return None
     if second.function is fresh and isinstance(first, Conv | Pointwise):
@@ -215,12 +215,12 @@ def _join(first: Op | None, second: Op) -> Op | None:
 
 
 def _cast(step: Step, dtype: torch.dtype) -> Step:
-    """A step whose weights are of another type, with the quicker ways that it then has."""
+    """Convert the weights of a step to a dtype, and prepare faster algorithms for it."""
     op = step.op
     if isinstance(op, Conv):
         bias = None if op.bias is None else op.bias.to(dtype)
         weight = op.weight.to(dtype)
-        # Half as many bits make a plain convolution as fast as Winograd's products.
+        # In bfloat16 a plain convolution is as fast as Winograd's algorithm.
         quick = op.stride == (1, 1) and op.groups == 1 and Winograd.knows(weight, op.dilation)
         winograd = Winograd(weight, bias) if quick else None
         return replace(step, op=replace(op, weight=weight, bias=bias, quick=winograd, wide=_widened(op, weight, bias)))
@@ -228,13 +228,14 @@ def _cast(step: Step, dtype: torch.dtype) -> Step:
         weights = tuple(weight.to(dtype) for weight in op.weights)
         return replace(step, op=replace(op, weights=weights, bias=op.bias.to(dtype)))
     if isinstance(op, Pointwise):
-        told = tuple(value.to(dtype) if isinstance(value, Tensor) else value for value in op.arguments)
-        return replace(step, op=replace(op, arguments=told))
+        arguments = tuple(value.to(dtype) if isinstance(value, Tensor) else value for value in op.arguments)
+        return replace(step, op=replace(op, arguments=arguments))
     return step
 
 
 def _widened(op: Conv, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor] | None:
-    """Weights of a 1 × 1 convolution to a few classes, filled up to a count of outputs that processors are fast at."""
+    """Weights of a 1 × 1 convolution with few outputs, padded to a number of outputs that is fast on CPUs; else
+    None."""
     outputs, spare = len(weight), -len(weight) % 16
     if tuple(weight.shape[2:]) != (1, 1) or op.groups > 1 or not spare or outputs > 32:
         return None

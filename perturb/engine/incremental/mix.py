@@ -1,7 +1,8 @@
-"""1 × 1 convolutions of several maps side by side, without putting them so.
+"""1 × 1 convolutions of concatenated maps, without computing the concatenation.
 
-A network's head often joins its branches and mixes them. The product is a sum of one product for each branch, so the joined
-map, the largest of all, need not be written; and a branch that is one cell spread over the map is one more bias.
+The head of a network often concatenates its branches and applies a 1 × 1 convolution. The result is a sum of one
+product per branch, so the concatenated map, the largest of all, need not be computed. A branch with a single cell that
+is broadcast over the map becomes an additional bias.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ from perturb.engine.incremental.ops import Act, Conv, Op, Step
 
 @dataclass(frozen=True)
 class Mix(Op):
-    """Maps joined along the channels, then a 1 × 1 convolution. A map of one cell counts for all cells.
+    """A 1 × 1 convolution of maps concatenated along the channels. A map of a single cell is broadcast.
 
     Attributes:
-        weights: of each map, `(C', C)`.
+        weights: weights for each map, `(C', C)`.
         bias: `(C',)`.
-        acts: run on its output, in order.
+        acts: activations applied to its output, in order.
     """
 
     weights: tuple[Tensor, ...]
@@ -52,14 +53,14 @@ class Mix(Op):
 
 
 def unjoined(steps: Sequence[Step], kept: int | None) -> tuple[list[Step], dict[int, int]]:
-    """The steps that the last one needs, with each join that only a 1 × 1 convolution follows made one `Mix`.
+    """Remove unused steps, and fuse each concatenation that is used only by a 1 × 1 convolution into a `Mix`.
 
     Args:
-        steps: of a network.
-        kept: a step that must stay one of its own.
+        steps: steps of a network.
+        kept: index of a step that must remain; None for none.
 
     Returns:
-        The steps, and where those that are left now stand.
+        The remaining steps, and their new indices by old index.
     """
     needed = {len(steps) - 1}
     for place in reversed(range(len(steps))):

@@ -1,4 +1,4 @@
-"""Operations that only move cells: enlarge, pad, crop and join maps. See `ops` for what they have in common."""
+"""Operations that resize, pad, crop and concatenate maps. See `ops` for their interface."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Resize(Op):
 
     @property
     def factors(self) -> tuple[int, int]:
-        """Of enlargement along y and x; 0 where it is no whole number."""
+        """Upsampling factors along y and x; 0 for a factor that is not an integer."""
         high, wide = (to // of if to % of == 0 else 0 for to, of in zip(self.size, self.given, strict=True))
         return high, wide
 
@@ -46,7 +46,7 @@ class Resize(Op):
         factor = self.factors[axis]
         if not self.bilinear:
             return span[0] * factor, span[1] * factor
-        # Output o reads at (o + ½)/f − ½, between two cells.
+        # Output o interpolates at (o + ½)/f − ½, between two cells.
         return (factor * (2 * span[0] - 1) - 1) // 2 + 1, -(-(factor * (2 * span[1] + 1) - 1) // 2)
 
     def needed(self, axis: int, span: Span) -> Span:
@@ -73,12 +73,12 @@ class Resize(Op):
 
 @dataclass(frozen=True)
 class Pad(Op):
-    """Cells added around a map: zeros, or copies of its edge.
+    """Padding of a map with zeros or copies of its edge.
 
     Attributes:
-        amounts: left, right, top, bottom, none of them negative.
+        amounts: left, right, top and bottom, not negative.
         given: h, w of its input.
-        outside: what is added.
+        outside: kind of padding.
     """
 
     amounts: tuple[int, int, int, int]
@@ -139,7 +139,7 @@ class Crop(Op):
 
 @dataclass(frozen=True)
 class Cat(Op):
-    """Maps one after the other along the channels."""
+    """Concatenation along the channels."""
 
     def __call__(self, *given: Tensor) -> Tensor:
         return torch.cat(given, 1)
@@ -150,7 +150,7 @@ class Cat(Op):
             return None
         one = given[changed[0]]
         assert isinstance(one, Channel)
-        # How many channels a changed input has is what the others leave of the output's.
+        # A `Channel` does not hold its number of channels, but only the inputs before it matter.
         before = sum(other.shape[1] for other in given[: changed[0]] if isinstance(other, Tensor))
         assert before < shape[0]
         return Channel(one.index + before, one.maps)
@@ -159,14 +159,14 @@ class Cat(Op):
 def interpolation_sources(
     size: int, small: int, first: int = 0, count: int | None = None
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """What the cells of a line of `small` cells, enlarged bilinearly to `size`, are made of.
+    """Source cells and weights of bilinear upsampling along one axis.
 
     Args:
-        size, small: cells of the line.
-        first, count: of the large cells; all by default.
+        size, small: number of cells after and before upsampling.
+        first, count: range of the output cells; all by default.
 
     Returns:
-        The two small cells that each large one reads, int64 `(count, 2)`, and the weight of the second, `(count,)`.
+        The two input cells of each output cell, int64 `(count, 2)`, and the weight of the second, float64 `(count,)`.
     """
     cells = np.arange(first, size if count is None else first + count)
     if size == small:

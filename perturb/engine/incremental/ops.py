@@ -1,7 +1,7 @@
-"""What a network is made of, as far as its parts are known well enough to run less of them: what computes. See `moves`.
+"""Operations of lowered networks that support incremental passes; those that only move cells are in `moves`.
 
-Each operation can be run whole, like any layer. Beyond that it knows two things: where its output changes when its
-input changes in one box, and what it needs to make a box of its output; and what becomes of one changed channel.
+An operation can be applied to whole maps. It can also compute a box of its output from the part of the input that the
+box depends on, and tell which outputs depend on a box of its input. And it can propagate a change of a single channel.
 All maps are `(N, C, h, w)`.
 """
 
@@ -30,11 +30,11 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True)
 class Channel:
-    """Maps in which one channel of each is not the clean one.
+    """N maps that each differ from the clean map in one channel.
 
     Attributes:
-        index: which one, int64 `(N,)`.
-        maps: what it is now, `(N, 1, h, w)`.
+        index: index of the channel, int64 `(N,)`.
+        maps: its new values, `(N, 1, h, w)`.
     """
 
     index: Tensor
@@ -42,11 +42,11 @@ class Channel:
 
 
 class Op:
-    """One operation; calling it runs it whole.
+    """One operation; calling it applies it to whole maps.
 
     Attributes:
-        local: whether an output depends on a bounded neighbourhood alone, so that boxes can be run.
-        outside: what stands beyond the border of its input.
+        local: whether each output depends on a bounded neighbourhood, so that boxes can be computed.
+        outside: values beyond the border of its input.
     """
 
     local: bool = True
@@ -56,51 +56,51 @@ class Op:
         raise NotImplementedError
 
     def once(self, *given: Tensor) -> Tensor:
-        """The same, without what has to be made ready first and pays only when it is run many times."""
+        """The same, without preparations that only pay off if it is called many times."""
         return self(*given)
 
-    def touched(self, axis: int, span: Span) -> Span:  # noqa: ARG002 — most move nothing
-        """Outputs that see any of the inputs `span`; may reach beyond the map. Axis 0 is y, 1 is x."""
+    def touched(self, axis: int, span: Span) -> Span:  # noqa: ARG002 — most shift nothing
+        """Outputs that depend on any of the inputs `span`; may extend beyond the map. Axis 0 is y, 1 is x."""
         return span
 
     def needed(self, axis: int, span: Span) -> Span:  # noqa: ARG002
-        """Inputs that the outputs `span` see; may reach beyond the map."""
+        """Inputs that the outputs `span` depend on; may extend beyond the map."""
         return span
 
     def unit(self, axis: int) -> int:  # noqa: ARG002
-        """What boxes of the output must begin and end at multiples of, for boxes of one size to need inputs of one size."""
+        """Alignment of output boxes, such that boxes of equal size need inputs of equal size."""
         return 1
 
     def part(self, patches: Sequence[Tensor], spans: tuple[Span, Span]) -> Tensor:  # noqa: ARG002
-        """The outputs `spans`, from exactly the inputs that they need; of several maps the spans of the first."""
+        """Compute the outputs `spans` from exactly the inputs `needed`; for several images, the spans of the first."""
         return self(*patches)
 
     def channel(self, given: Sequence[Channel | Tensor], shape: Shape) -> Channel | None:  # noqa: ARG002
-        """The output when some inputs have one channel changed each and the others are the clean ones, `(1, C, h, w)`.
+        """Propagate a change of single channels.
 
         Args:
-            given: the inputs.
+            given: the inputs: with one channel changed each, or clean `(1, C, h, w)`.
             shape: C, h, w of the output.
 
         Returns:
-            None if more than one channel of the output changes, or that cannot be said.
+            The output; None if more than one of its channels changes, or if that is unknown.
         """
         return None
 
 
 def one_map(op: Op, given: Sequence[Channel | Tensor]) -> Channel | None:
-    """For operations that treat every channel alike and alone: run them on the changed channel."""
+    """Propagate a changed channel through an operation that treats all channels equally and independently."""
     one = given[0]
     return replace(one, maps=op(one.maps)) if isinstance(one, Channel) and len(given) == 1 else None
 
 
 @dataclass(frozen=True)
 class Step:
-    """One operation and where its inputs come from.
+    """One operation with its inputs.
 
     Attributes:
-        op: None for step 0, the picture.
-        inputs: steps.
+        op: the operation; None for step 0, the image.
+        inputs: indices of the steps that are its inputs.
         shape: C, h, w of its output.
     """
 
@@ -111,15 +111,15 @@ class Step:
 
 @dataclass(frozen=True)
 class Conv(Op):
-    """A convolution with zeros beyond the border, and the activations after it.
+    """A convolution with zero padding, and the activations after it.
 
     Attributes:
         weight, bias: `(C', C/groups, k, k)`, `(C',)`.
         stride, padding, dilation: along y and x.
-        groups: of channels.
-        acts: run on its output, in order.
-        quick: a quicker way to the same output, where there is one.
-        wide: the weights and biases with empty channels added, where that is faster; their outputs are left out.
+        groups: number of channel groups.
+        acts: activations applied to its output, in order.
+        quick: a faster algorithm for the same output; None if there is none.
+        wide: weights and biases with additional zero channels, if that is faster; their outputs are dropped.
     """
 
     weight: Tensor
@@ -152,16 +152,16 @@ class Conv(Op):
         return self.finish(self.plain(given, padding))
 
     def plain(self, given: Tensor, padding: tuple[int, int]) -> Tensor:
-        """The convolution alone, with so many zeros around."""
+        """The convolution without activations, with this zero padding along y and x."""
         if tuple(given.shape[2:]) == tuple(self.weight.shape[2:]) == (1, 1) and self.groups == 1 and padding == (0, 0):
-            # One cell: a product with a matrix, which a convolution is slow at.
+            # For a single cell a matrix product is much faster than a convolution.
             return functional.linear(given.flatten(1), self.weight.flatten(1), self.bias)[..., None, None]
         weight, bias = self.wide or (self.weight, self.bias)
         output = functional.conv2d(given, weight, bias, self.stride, padding, self.dilation, self.groups)
         return output[:, : len(self.weight)]
 
     def finish(self, output: Tensor, acts: tuple[Act, ...] | None = None) -> Tensor:
-        """The activations, which may overwrite what they are given; all of them, if none are named."""
+        """Apply activations, which may overwrite `output`; all of `self.acts` by default."""
         for act in self.acts if acts is None else acts:
             output = act(output)
         return output
@@ -173,7 +173,7 @@ class Conv(Op):
         return _window_needed(axis, span, self.weight.shape[2 + axis], self.stride, self.padding, self.dilation)
 
     def channel(self, given: Sequence[Channel | Tensor], shape: Shape) -> Channel | None:
-        # A depthwise convolution keeps channels apart. What a full one makes of a channel, see `channels`.
+        # A depthwise convolution keeps channels separate. For a full convolution see `channels`.
         one = given[0]
         if self.groups != shape[0] or self.weight.shape[1] != 1 or not isinstance(one, Channel):
             return None
@@ -201,7 +201,7 @@ def _window_needed(
 
 @dataclass(frozen=True)
 class Pool(Op):
-    """Largest or mean value of a window. A mean counts the zeros beyond the border."""
+    """Max or average pooling. An average includes the zeros beyond the border."""
 
     largest: bool
     kernel: tuple[int, int]
@@ -241,7 +241,7 @@ class Mean(Op):
     local = False
 
     def __call__(self, *given: Tensor) -> Tensor:
-        # By a pool of the map's size: torch's own mean takes several times as long over maps with channels last.
+        # Pooling with a window of the map's size is several times faster than torch's mean for channels-last maps.
         return functional.avg_pool2d(given[0], given[0].shape[2:])
 
     def channel(self, given: Sequence[Channel | Tensor], shape: Shape) -> Channel | None:  # noqa: ARG002
@@ -250,13 +250,13 @@ class Mean(Op):
 
 @dataclass(frozen=True)
 class Pointwise(Op):
-    """A function of each cell alone, of one map or several.
+    """A pointwise function of one or several maps.
 
     Attributes:
-        function: of the maps and constants in `arguments`; gives a tensor of its own.
-        arguments: places of maps among the inputs, or constants: numbers, and tensors with one cell or one for each
-            channel, `(1, C, 1, 1)`.
-        acts: run on its output, in order.
+        function: function of `arguments`; returns a new tensor.
+        arguments: places of maps among the inputs, or constants: numbers, or tensors with one value or one per channel,
+            `(1, C, 1, 1)`.
+        acts: activations applied to its output, in order.
     """
 
     function: Callable[..., Tensor]
@@ -274,7 +274,7 @@ class Pointwise(Op):
         index = changed[0].index
         if any(len(one.index) != len(index) or not torch.equal(one.index, index) for one in changed):
             return None
-        # Something of one channel spread over many: then all of them change.
+        # A changed input that is broadcast over the map changes every cell.
         if any(isinstance(one, Channel) and one.maps.shape[2:] != shape[1:] for one in given):
             return None
 
@@ -295,17 +295,17 @@ class Pointwise(Op):
 
 
 def fresh(given: Tensor) -> Tensor:
-    """A copy, for activations to overwrite."""
+    """A copy, which activations may overwrite."""
     return given.clone()
 
 
 def affine(given: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    """A normalisation whose statistics are fixed."""
+    """A normalisation with fixed statistics."""
     return given * scale + shift
 
 
 @dataclass(frozen=True)
 class Place:
-    """Stands for one of the inputs of a `Pointwise`."""
+    """Placeholder for one of the inputs of an operation."""
 
     place: int

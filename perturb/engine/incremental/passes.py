@@ -1,4 +1,4 @@
-"""Forward passes for hidden pixels, by the shortest way that gives the numbers of whole ones."""
+"""Incremental forward passes for images with hidden pixels, with the results of whole passes."""
 
 from __future__ import annotations
 
@@ -25,46 +25,46 @@ from perturb.targets.readings import Readings
 from perturb.targets.target import Frozen
 
 FEWEST = 16
-"""Perturbations from which it pays to look for a shorter way: that takes about three passes, and is remembered."""
+"""Smallest number of perturbations for which the network is lowered. That takes about three passes and is cached."""
 SAMPLE = 12
-"""Masks whose boxes are followed through the network to expect its cost."""
+"""Number of masks for which the cost is estimated."""
 MEMORY = 2_000_000_000
-"""Bytes that the clean values of all steps may take."""
+"""Memory limit for the clean values of all steps, in bytes."""
 
 EACH = 4
-"""Perturbations that go together: enough for small operations to be worth their start, few enough for their maps to stay in
-the cache, and for progress to be seen."""
+"""Perturbations per group: enough to amortize the start of small operations, but few enough that their maps stay in the
+cache and progress is visible."""
 CACHE = 17_000_000
-"""Bytes that one map of all those that go together may take."""
+"""Limit of the size of one map of a group, in bytes."""
 WASTE = 1.5
-"""How much larger than the smallest of a group's boxes they may all be."""
+"""Largest ratio of the common box of a group to its smallest box."""
 
 Hole = tuple[Span, Span]
-"""Rows and columns."""
+"""Rows and columns of a bounding box."""
 
 
 def passes(
-    segmenter: Segmenter, picture: Tensor, frozen: Frozen, masks: Masks, dtype: torch.dtype, logits: Tensor | None
+    segmenter: Segmenter, image: Tensor, frozen: Frozen, masks: Masks, dtype: torch.dtype, logits: Tensor | None
 ) -> Passes:
-    """Incremental passes of a segmenter, where they are known to cost less than whole ones.
+    """Incremental passes of a segmenter, if they are expected to cost less than whole passes.
 
     Args:
-        segmenter: in use.
-        picture: the clean one, `(3, H, W)`.
-        frozen: what will be read.
+        segmenter: the segmenter.
+        image: the clean image, `(3, H, W)`.
+        frozen: the target to read.
         masks: the perturbations.
-        dtype: to run the network in. In bfloat16 incremental passes are taken whatever they cost.
-        logits: as for `Passes`.
+        dtype: dtype of the lowered network. In bfloat16 incremental passes are used whatever their cost.
+        logits: as in `Passes`.
 
     Raises:
-        Unknown: why whole passes are taken, as a clause.
+        Unknown: whole passes are to be used; the message is the reason, as a clause.
     """
     half = dtype == torch.bfloat16
     if segmenter.device.type != "cpu":
         raise Unknown("parts of a network are run on processors only")
     if len(masks) < FEWEST and not half:
         raise Unknown(f"{len(masks)} perturbations are too few to repay the preparation")
-    network = lower_network(segmenter, *picture.shape[1:], dtype=dtype)
+    network = lower_network(segmenter, *image.shape[1:], dtype=dtype)
     if (size := sum(c * h * w for c, h, w in (s.shape for s in network.steps)) * dtype.itemsize) > MEMORY:
         raise Unknown(f"the clean maps would take {size / 1e9:.1f} GB")
     if not half:
@@ -74,44 +74,44 @@ def passes(
             raise Unknown(reason)
     assert isinstance(segmenter, TorchSegmenter)
     with torch.inference_mode():
-        return Passes(network, segmenter, picture, frozen, logits)
+        return Passes(network, segmenter, image, frozen, logits)
 
 
 class Passes:
-    """Passes of pictures that differ from one clean picture where pixels are hidden.
+    """Passes of images that differ from the clean image in hidden pixels only.
 
     Args:
-        network: the segmenter's.
-        segmenter: in use.
-        picture: the clean one, `(3, H, W)`.
-        frozen: what to read.
-        logits: the segmenter's for the clean image, from a pass of this very run, `(K, H, W)`; None to run one.
+        network: the segmenter's lowered network.
+        segmenter: the segmenter.
+        image: the clean image, `(3, H, W)`.
+        frozen: the target to read.
+        logits: clean logits of the segmenter from a pass in this run, `(K, H, W)`; None to run one.
 
     Attributes:
-        together: perturbations that are best read at once.
+        together: best number of perturbations per batch.
 
     Raises:
-        Stale: the network is not the segmenter's (any more).
+        Stale: the lowered network is out of date.
     """
 
     def __init__(
-        self, network: Network, segmenter: TorchSegmenter, picture: Tensor, frozen: Frozen, logits: Tensor | None = None
+        self, network: Network, segmenter: TorchSegmenter, image: Tensor, frozen: Frozen, logits: Tensor | None = None
     ) -> None:
         self._segmenter, self._dtype = segmenter, network.dtype
-        # Boxes have grown to whole maps in the later half.
+        # In the second half of the network boxes have grown to whole maps.
         sizes = [channels * height * width for channels, height, width in (step.shape for step in network.steps)]
         largest = max(sizes[len(sizes) // 2 :]) * network.dtype.itemsize
         self._each = max(1, min(EACH, CACHE // largest))
         self.together = EACH * cores()
-        self._boxes = Boxes(network, self._prepare(picture[None]))
-        given = segmenter(picture[None]) if logits is None else logits[None]
+        self._boxes = Boxes(network, self._prepare(image[None]))
+        given = segmenter(image[None]) if logits is None else logits[None]
         check_clean(network, self._boxes.clean[-1], given)
         self._reader = LowReader(
             frozen, network, self._boxes.clean[-1], None if self._dtype == torch.float32 else given
         )
 
     def read(self, painted: Tensor, hidden: Tensor) -> Readings:
-        """Readings of perturbed pictures `(N, 3, H, W)`, which are the clean one where `hidden`, `(N, H, W)`, is 0."""
+        """Readings of perturbed images `(N, 3, H, W)`, which equal the clean image where `hidden` `(N, H, W)` is 0."""
         holes = _holes(hidden)
         groups = _alike(holes, min(self._each, -(-len(holes) // cores())))
         found = Readings.concatenate(spread(partial(self._some, painted, hidden, holes), groups))
@@ -122,7 +122,7 @@ class Passes:
         return self._reader.read(self._boxes(changed), hidden[group])
 
     def _changed(self, painted: Tensor, holes: Sequence[Hole | None], group: list[int]) -> Value:
-        """The pictures of a group, as what changed."""
+        """The images of a group, as changes of the clean image."""
         found = [hole for hole in holes if hole is not None]
         if not found:
             return None
@@ -137,13 +137,13 @@ class Passes:
         pieces = [painted[row : row + 1, :, y : y + height, x : x + width] for row, y, x in corners]
         return ChangedBoxes(self._prepare(torch.cat(pieces)), (rows, columns))
 
-    def _prepare(self, pictures: Tensor) -> Tensor:
-        # Normalisation is the same for every pixel, so a piece of a picture can be normalised alone.
-        return self._segmenter.normalise(pictures).to(self._dtype)
+    def _prepare(self, images: Tensor) -> Tensor:
+        # Normalisation is the same for every pixel, so a patch can be normalised on its own.
+        return self._segmenter.normalise(images).to(self._dtype)
 
 
 def _holes(hidden: Tensor) -> list[Hole | None]:
-    """The box around what each of N masks `(N, H, W)` hides; None where it hides nothing."""
+    """Bounding boxes of the hidden pixels of N masks `(N, H, W)`; None for a mask that hides nothing."""
     holes = hidden if hidden.dtype == torch.bool else hidden > 0
     lines = zip(holes.any(2).numpy(), holes.any(1).numpy(), strict=True)
     return [(_ends(rows), _ends(columns)) if rows.any() else None for rows, columns in lines]
@@ -154,7 +154,8 @@ def _ends(line: npt.NDArray[np.bool_]) -> Span:
 
 
 def _alike(holes: Sequence[Hole | None], most: int) -> list[list[int]]:
-    """Which holes go together, at most so many: those of one size or nearly, since all boxes are as large as the largest."""
+    """Group holes of similar size, at most `most` per group, because all boxes of a group get the size of the
+    largest."""
     sizes = [(0, 0) if hole is None else (hole[0][1] - hole[0][0], hole[1][1] - hole[1][0]) for hole in holes]
     groups: list[list[int]] = []
     for row in sorted(range(len(holes)), key=lambda row: (sizes[row][0] * sizes[row][1], row)):

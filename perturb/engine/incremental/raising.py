@@ -1,4 +1,4 @@
-"""Small maps enlarged and added to large ones, in one pass over memory."""
+"""Upsample maps and add them to others, in one pass over memory."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from perturb.engine.incremental.compiling import compiled
 
 @compiled
 def raised(low, rows, down, columns, right, other, top, left, lowest, line, made):  # type: ignore[no-untyped-def]
-    """Add maps to the bilinear enlargement of others, in a box; all float32, channels last.
+    """Add maps to the bilinear upsampling of others, within a box; all float32, channels last.
 
     Args:
         low: the small maps, `(N, h, w, C)`.
-        rows: the two rows that each row of the large maps reads, int64 `(H, 2)`.
-        down: the weight of the second, float32 `(H,)`.
+        rows: the two rows that each row of the large maps interpolates, int64 `(H, 2)`.
+        down: weight of the second row, float32 `(H,)`.
         columns, right: the same for columns.
-        other: what is added, in the box: `(N, a, b, C)`, or `(1, a, b, C)` for all.
-        top, left: where the box is.
-        lowest: what no sum is below: 0 for a rectifier, −∞ for none.
-        line: room for one row of a small map, `(w, C)`.
-        made: the large maps, `(N, H, W, C)`; the box is filled.
+        other: values to add in the box, `(N, a, b, C)`, or `(1, a, b, C)` for all maps.
+        top, left: position of the box.
+        lowest: lower bound of the sums: 0 for a ReLU, −∞ for none.
+        line: scratch memory for one row of a small map, `(w, C)`.
+        made: output: the large maps, `(N, H, W, C)`, filled in the box.
     """
     for n in range(len(low)):
         added = other[n if len(other) > 1 else 0]

@@ -1,8 +1,8 @@
-"""Read a target from logits at the network's own resolution, which are enlarged only where it matters.
+"""Read a target from logits at the network's own resolution, which are upsampled only where necessary.
 
-A mean logit is linear in the logits, and so is bilinear enlargement: the mean over a region of the enlarged logits is a
-weighted sum of the small ones, the weights being the region's mask pulled back through the transpose of the
-enlargement. Which pixels are the class has to be seen at full size, but two cells settle most of the pixels between them.
+A mean logit is linear in the logits, and so is bilinear upsampling. So the mean of the upsampled logits over a region
+is a weighted sum of the small logits, with weights from the transposed upsampling of the region's mask. The predicted
+mask needs the full resolution, but comparing two cells decides most of the pixels between them.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ Ints = npt.NDArray[np.int64]
 
 
 class LowReader:
-    """Readings of what `Boxes` gives.
+    """Computes readings from the output of `Boxes`.
 
     Args:
-        frozen: what to read.
-        network: whose values they are.
-        clean: its last step's clean value, `(1, K, h, w)`.
-        plain: the clean logits `(1, K, H, W)` of the segmenter itself, where the network is run more roughly: then only
-            changes are taken from it, so that hiding nothing changes nothing.
+        frozen: the target to read.
+        network: the lowered network.
+        clean: clean value of its last step, `(1, K, h, w)`.
+        plain: clean logits of the segmenter, `(1, K, H, W)`, if the network is run at lower precision. Then only
+            changes are taken from the network, so that hiding nothing changes nothing.
     """
 
     def __init__(self, frozen: Frozen, network: Network, clean: Tensor, plain: Tensor | None = None) -> None:
@@ -64,7 +64,7 @@ class LowReader:
                 self._offset = float(self._reader.mean(plain)[0]) - self._clean_score
 
     def read(self, value: Value, hidden: Tensor) -> Readings:
-        """Readings of N pictures; `hidden` is `(N, H, W)`."""
+        """Readings of N images with masks `hidden` `(N, H, W)`."""
         height, width = self._now.shape[1:]
         every = ((0, height), (0, width))
         if isinstance(value, Tensor):
@@ -77,7 +77,7 @@ class LowReader:
         return Readings.concatenate(one_by_one)
 
     def _read(self, value: ChangedBoxes, hidden: Tensor) -> Readings:
-        """Readings of one picture that changed in a box."""
+        """Readings of one image that changed in a box."""
         spans = self._enlarge.touched((value.span(0, 0), value.span(1, 0)))
         now = self._now
         if spans is not None:
@@ -90,7 +90,7 @@ class LowReader:
         return self._reader.count(now, hidden, None if score is None else score + self._offset)
 
     def _mean(self, low: Tensor) -> Tensor | None:
-        """Mean logit or probability over the region, `(N,)`; None for a score that is counted."""
+        """Mean logit or probability over the region, `(N,)`; None for the IoU."""
         if self._score == "logit":
             return torch.einsum("nyx,yx->n", low[:, self._frozen.index].double(), self._weights)
         if self._score == "probability":
@@ -98,7 +98,7 @@ class LowReader:
         return None
 
     def _moved(self, value: ChangedBoxes, spans: tuple[Span, Span] | None) -> Tensor | None:
-        """The same from what changed."""
+        """The same, computed from the change of the clean value."""
         if self._score == "iou":
             return None
         change = 0.0
@@ -114,12 +114,12 @@ class LowReader:
         return torch.tensor([self._clean_score + change], dtype=torch.float64)
 
     def _probability(self, value: ChangedBoxes | Tensor, spans: tuple[Span, Span]) -> Tensor:
-        """Softmax of the class in a box, zero outside the region, `(N, …)`."""
+        """Probability of the class in a box, zero outside the region, `(N, …)`."""
         sure = self._enlarge(self._clean, value, spans).softmax(1)[:, self._frozen.index].double()
         return sure * self._region[_slices(spans)]
 
     def _mask(self, value: ChangedBoxes | Tensor, spans: tuple[Span, Span]) -> Tensor:
-        """Which pixels of a box are the class, bool `(N, …)`."""
+        """Pixels of a box that are predicted as the class, bool `(N, …)`."""
         low = self._enlarge.small(self._clean, value, spans)
         if low.device.type != "cpu":
             return self._reader.mask(self._enlarge.large(low, spans))
@@ -127,12 +127,12 @@ class LowReader:
 
 
 class Enlargement:
-    """The last operations of a network, which bring small logits to the picture's size: boxes of their output.
+    """The final operations of a network, which upsample and crop logits to the image, for boxes of their output.
 
     Args:
-        network: with its `lift`.
+        network: the lowered network, with its `lift`.
         small: h, w of the small logits.
-        large: H, W of the picture.
+        large: H, W of the image.
     """
 
     def __init__(self, network: Network, small: tuple[int, int], large: tuple[int, int]) -> None:
@@ -149,12 +149,15 @@ class Enlargement:
         self._whole = [to // of if to % of == 0 else 0 for to, of in zip(self._size, small, strict=True)]
 
     def pulled_back(self, mask: Tensor) -> Tensor:
-        """Weights of the small cells `(h, w)` whose sum is the sum of the enlarged map over a mask `(H, W)`; float64."""
+        """Apply the transposed upsampling to a mask `(H, W)`: weights of the small cells, float64 `(h, w)`.
+
+        The sum of a small map with these weights is the sum of the upsampled map over the mask.
+        """
         rows, columns = (matrix.to(mask.device) for matrix in self._matrix)
         return rows.T @ mask @ columns
 
     def touched(self, spans: tuple[Span, Span]) -> tuple[Span, Span] | None:
-        """Pixels that read any of the cells `spans`; None if there are none."""
+        """Pixels that depend on any of the cells `spans`; None if there are none."""
         found = []
         for axis in (0, 1):
             low, (first, last) = self._low[axis], spans[axis]
@@ -171,18 +174,18 @@ class Enlargement:
         return rows, columns
 
     def small(self, clean: Tensor, value: ChangedBoxes | Tensor, spans: tuple[Span, Span]) -> Tensor:
-        """The cells that pixels of a box read."""
+        """The cells that the pixels of a box depend on."""
         rows, columns = self._needed(spans)
         if isinstance(value, Tensor):
             return value[..., slice(*rows), slice(*columns)].float()
         return extract(clean, value, ([rows], [columns]), "edge").float()
 
     def __call__(self, clean: Tensor, value: ChangedBoxes | Tensor, spans: tuple[Span, Span]) -> Tensor:
-        """Enlarged logits of a box, `(N, K, …)`."""
+        """Upsampled logits of a box, `(N, K, …)`."""
         return self.large(self.small(clean, value, spans), spans)
 
     def large(self, low: Tensor, spans: tuple[Span, Span]) -> Tensor:
-        """The cells of `small` enlarged to the box."""
+        """Upsample the cells from `small` to the box."""
         if not self.enlarges:
             return low
         (y0, y1), (x0, x1) = spans
@@ -194,7 +197,7 @@ class Enlargement:
         return torch.matmul(torch.matmul(rows, low.contiguous()), columns.T)
 
     def leads(self, low: Tensor, index: int, spans: tuple[Span, Span]) -> Tensor:
-        """Where a class leads among the cells of `small` enlarged to the box, bool `(N, …)`."""
+        """Pixels of the box that are predicted as a class, bool `(N, …)`, from the cells of `small`."""
         from perturb.engine.incremental.leading import leads  # here: see `compiling`
 
         cells, shares = [], []
@@ -210,10 +213,10 @@ class Enlargement:
         return now
 
     def _exactly(self, low: Tensor, spans: tuple[Span, Span]) -> Tensor:
-        """By torch's own resampling: for small whole factors faster than a product with a matrix."""
+        """Upsample with torch's own function, which is faster than a matrix product for small integer factors."""
         (a0, a1), (b0, b1) = self._needed(spans)
         high, wide = self._whole
-        # Beyond the ends of the piece torch repeats the last cell, which is right only at the border of the map.
+        # torch repeats the last cells of the patch beyond its ends, which is correct only at the border of the map.
         large = functional.interpolate(low, ((a1 - a0) * high, (b1 - b0) * wide), mode="bilinear", align_corners=False)
         (y0, y1), (x0, x1) = spans
         top, left = y0 + self._first[0] - a0 * high, x0 + self._first[1] - b0 * wide
@@ -221,11 +224,11 @@ class Enlargement:
 
 
 def _reads(size: int, small: int, first: int, count: int) -> tuple[Ints, npt.NDArray[np.float64], Tensor]:
-    """Which cells `count` pixels read, from pixel `first` of a line of `small` cells enlarged to `size`, and how much.
+    """The cells that `count` pixels from `first` interpolate, on an axis of `small` cells upsampled to `size`.
 
     Returns:
-        The half-open span of cells for each, int64 `(count, 2)`; the weight of its last cell, float64 `(count,)`; the
-        weights of all cells, float64 `(count, small)`.
+        The half-open span of cells of each pixel, int64 `(count, 2)`; the weight of its last cell, float64 `(count,)`;
+        the weights of all cells, float64 `(count, small)`.
     """
     cells, share = interpolation_sources(size, small, first, count)
     matrix, rows = np.zeros((count, small)), np.arange(count)

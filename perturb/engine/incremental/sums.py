@@ -1,4 +1,4 @@
-"""Sums of an enlarged map and a large one, as in decoders with lateral connections, without writing the enlarged map."""
+"""Sums of an upsampled map and another, as in decoders with skip connections, without storing the upsampled map."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from perturb.engine.incremental.ops import Place, Pointwise
 
 
 class EnlargedSum:
-    """A bilinear enlargement and a sum with another map, and the rectifier after it, if any, in one pass over memory.
+    """Bilinear upsampling, sum with another map, and an optional ReLU, in one pass over memory.
 
     Args:
-        resize: the enlargement.
-        rectified: put 0 for what is below.
+        resize: the upsampling.
+        enlarged: index of the upsampled map among the step's inputs.
+        rectified: whether a ReLU follows.
 
     Attributes:
-        enlarged, other: the places of the two among a step's inputs.
+        enlarged, other: indices of the two maps among the step's inputs.
     """
 
     def __init__(self, resize: Resize, enlarged: int, *, rectified: bool) -> None:
@@ -35,8 +36,9 @@ class EnlargedSum:
 
         Args:
             low: the small maps, `(N, C, h, w)`.
-            other: the large ones, `(N, C, H, W)` or `(1, C, H, W)` for all.
-            boxes: for each of the N maps, or none: first row, first column and values `(1, C, a, b)` that stand in `other`.
+            other: the large maps, `(N, C, H, W)`, or `(1, C, H, W)` for all.
+            boxes: changes of `other` for each of the N maps: first row, first column and values `(1, C, a, b)`. Empty
+                if nothing changed.
         """
         made = low.new_empty((len(low), *self._size, low.shape[1]))
         small = low.permute(0, 2, 3, 1).contiguous()
@@ -57,7 +59,7 @@ class EnlargedSum:
 
 
 def enlarged_sums(network: Network) -> dict[int, EnlargedSum]:
-    """Those sums of a network, by step, whose enlarged map nothing else asks for."""
+    """The sums of a network whose upsampled map is not used elsewhere, by index of the step."""
     found: dict[int, EnlargedSum] = {}
     steps = network.steps
     users = [sum(place in step.inputs for step in steps) for place in range(len(steps))]

@@ -1,7 +1,7 @@
-"""Winograd's transforms of 6 × 6 tiles.
+"""Winograd transforms of 6 × 6 tiles.
 
-A convolution's time goes into multiplying. To win, transforms must cost next to nothing: one pass over memory each, in
-registers, which no chain of torch's operations is. Only what is around the products is here; the products are a library's.
+Winograd's algorithm is only faster if its transforms cost almost nothing: one pass over memory each, in registers. A
+chain of torch operations cannot do that. This module has only the transforms; the products are computed by BLAS.
 
 All maps are channels last: arrays of cells `(cells, C)`, float32.
 """
@@ -13,16 +13,16 @@ from numba import float32
 from perturb.engine.incremental.compiling import compiled
 
 SIDE = 4
-"""Outputs of a tile along an axis."""
+"""Outputs of a tile along one axis."""
 REACH = 6
-"""Inputs that they see."""
+"""Inputs of a tile along one axis."""
 
 TWO, FOUR, FIVE, EIGHT = float32(2), float32(4), float32(5), float32(8)
 
 
 @compiled
 def _seen(x0, x1, x2, x3, x4, x5):  # type: ignore[no-untyped-def]
-    """Bᵀ x of Lavin & Gray 2016, sec. 4.3, F(4, 3)."""
+    """The input transform Bᵀ x of F(4, 3), Lavin & Gray 2016, sec. 4.3."""
     even, odd = x4 - FOUR * x2, x3 - FOUR * x1
     near, far = x4 - x2, TWO * (x3 - x1)
     last = FOUR * x1 - FIVE * x3 + x5
@@ -31,14 +31,14 @@ def _seen(x0, x1, x2, x3, x4, x5):  # type: ignore[no-untyped-def]
 
 @compiled
 def _made(m0, m1, m2, m3, m4, m5):  # type: ignore[no-untyped-def]
-    """Aᵀ m of the same."""
+    """The output transform Aᵀ m of F(4, 3)."""
     even, odd, double, twice = m1 + m2, m1 - m2, m3 + m4, m3 - m4
     return m0 + even + double, odd + TWO * twice, even + FOUR * double, odd + EIGHT * twice + m5
 
 
 @compiled
 def _see(given, at, step, made, to, further):  # type: ignore[no-untyped-def]
-    """`_seen` of six cells, each `step` after the other; its six are made from cell `to` on, `further` apart."""
+    """Input transform of six cells from `at`, `step` apart, written to six cells from `to`, `further` apart."""
     for c in range(given.shape[1]):
         z0, z1, z2, z3, z4, z5 = _seen(
             given[at, c],
@@ -61,15 +61,15 @@ def into(given, steps, size, padding, dilation, tiles, first, count, made, tile,
     """Transform some tiles of maps.
 
     Args:
-        given: the maps' cells, `(…, C)`.
-        steps: cells from one map to the next, and from one row to the next.
+        given: cells of the maps, `(…, C)`.
+        steps: number of cells from one map to the next, and from one row to the next.
         size: h and w of a map.
-        padding: zeros above and to the left.
-        dilation: between the cells that a tile sees: there are tiles of d × d interleaved maps.
-        tiles: rows and columns of them in each interleaved map.
-        first, count: which tiles: map by map, interleaved map by interleaved map, row by row.
-        made: `(36 · count, C)`, to be filled.
-        tile, column: room for 36 and for 6 cells.
+        padding: zeros at the top and left.
+        dilation: dilation d of the convolution; each map is treated as d × d interleaved maps.
+        tiles: rows and columns of tiles in each interleaved map.
+        first, count: range of the tiles, ordered by map, then interleaved map, then row.
+        made: output, `(36 · count, C)`.
+        tile, column: scratch memory for 36 and for 6 cells.
     """
     for t in range(count):
         s, rest = (first + t) % tiles[1], (first + t) // tiles[1]
@@ -100,16 +100,16 @@ def into(given, steps, size, padding, dilation, tiles, first, count, made, tile,
 
 @compiled
 def out_of(products, bias, lowest, size, dilation, tiles, first, count, made, tile):  # type: ignore[no-untyped-def]
-    """Turn the products of some tiles into outputs.
+    """Transform the products of some tiles to outputs.
 
     Args:
         products: `(36 · count, C')`.
         bias: `(C',)`.
-        lowest: what no output is below: 0 for a rectifier, −∞ for none.
+        lowest: lower bound of the outputs: 0 for a ReLU, −∞ for none.
         size: h and w of an output map.
         dilation, tiles, first, count: as in `into`.
-        made: the cells of all output maps, `(…, C')`.
-        tile: room for 24 cells.
+        made: output: the cells of all output maps, `(…, C')`.
+        tile: scratch memory for 24 cells.
     """
     channels = products.shape[1]
     for t in range(count):
@@ -133,7 +133,7 @@ def out_of(products, bias, lowest, size, dilation, tiles, first, count, made, ti
                 tile[j + REACH, c] = y1
                 tile[j + 2 * REACH, c] = y2
                 tile[j + 3 * REACH, c] = y3
-        # Where a tile reaches beyond the map, what is too much falls on its last cell, which is written after, and rightly.
+        # If a tile extends beyond the map, its excess outputs go to the last cell, which is then overwritten correctly.
         cells = min(SIDE, -(-(size[1] - left) // dilation))
         for i in range(SIDE):
             y = top + i * dilation

@@ -1,8 +1,8 @@
-"""3 × 3 convolutions with fewer multiplications.
+"""3 × 3 convolutions by Winograd's minimal filtering algorithm.
 
-Lavin & Gray 2016: 4 × 4 outputs of a 3 × 3 convolution take 36 products in place of 144, after small linear transforms of the
-input, the weights and the output; what that adds in float32 rounding stays near 1e-6 of the output's range. A dilated
-convolution is one of each of d × d interleaved maps.
+Lavin & Gray 2016: with small linear transforms of input, weights and output, 4 × 4 outputs of a 3 × 3 convolution take
+36 products instead of 144. The additional rounding in float32 is about 1e-6 of the output's range. A convolution of
+dilation d is computed as a plain convolution of d × d interleaved maps.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ import torch
 from torch import Tensor
 
 FEWEST = 32
-"""Channels in and out from which the transforms cost clearly less than they save."""
+"""Smallest number of input and output channels for which the transforms cost clearly less than they save."""
 FURTHEST = 4
-"""Dilation up to which the interleaved maps are worth their tiles."""
+"""Largest dilation for which it is faster."""
 WORTH = 5.0
-"""Products for each output and pair of channels, of a plain convolution's 9, up to which it pays."""
+"""Largest number of products per output and pair of channels for which it is faster; a plain convolution needs 9."""
 TOGETHER = 64
-"""Tiles that go together: enough for products at full speed, few enough to stay in the cache."""
+"""Tiles per batch: enough for matrix products at full speed, few enough to stay in the cache."""
 LARGE = 256 * 256
-"""Pairs of channels from which the weights outgrow the cache; they are then read for four times as many tiles at once."""
+"""Pairs of channels for which the weights no longer fit the cache; batches then have four times as many tiles."""
 POINTS = 36
-"""Products of a tile."""
+"""Products per tile."""
 
 
 class Winograd:
-    """The weights of a 3 × 3 convolution, transformed when first needed; that is four times their memory.
+    """A 3 × 3 convolution. Its weights are transformed on first use, which takes four times their memory.
 
     Args:
         weight: `(C', C, 3, 3)`, float32.
-        bias: `(C',)`, if any.
+        bias: `(C',)` or None.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
@@ -42,7 +42,7 @@ class Winograd:
 
     @staticmethod
     def knows(weight: Tensor, dilation: tuple[int, int]) -> bool:
-        """Whether it is a convolution, of stride 1 and without groups, that this can be faster at."""
+        """Whether this can be faster for a convolution of stride 1 without groups."""
         return (
             tuple(weight.shape[2:]) == (3, 3)
             and min(weight.shape[:2]) >= FEWEST
@@ -53,7 +53,7 @@ class Winograd:
 
     @staticmethod
     def pays(height: int, width: int, dilation: int) -> bool:
-        """Whether it is faster for an output of that size; a tile that reaches beyond the map does work for nothing."""
+        """Whether it is faster for an output of this size: tiles that extend beyond the map waste work."""
         rows, columns = _tiles(height, width, dilation)
         return rows * columns * dilation**2 * POINTS <= WORTH * height * width
 
@@ -62,9 +62,9 @@ class Winograd:
 
         Args:
             given: `(N, C, h, w)`.
-            padding: zeros added above and below, left and right.
-            dilation: between the taps.
-            rectified: put 0 for what is below.
+            padding: zeros added at the top and bottom, and at the left and right.
+            dilation: dilation of the kernel.
+            rectified: whether to apply a ReLU.
         """
         from perturb.engine.incremental import tiles  # here: see `compiling`
 
@@ -82,7 +82,7 @@ class Winograd:
         grid = _tiles(high, wide, dilation)
         total = count * dilation**2 * grid[0] * grid[1]
         most = TOGETHER if channels * outputs < LARGE else 4 * TOGETHER
-        most = -(-total // -(-total // most))  # stretches of one length, or nearly
+        most = -(-total // -(-total // most))  # batches of nearly equal size
         seen, products = (np.empty((POINTS * most, each), np.float32) for each in (channels, outputs))
         room = [np.empty((cells, each), np.float32) for cells, each in ((36, channels), (6, channels), (24, outputs))]
         lowest = np.float32(0 if rectified else -np.inf)
@@ -96,7 +96,7 @@ class Winograd:
         return made.permute(0, 3, 1, 2)
 
     def _weights(self) -> np.ndarray:
-        """`(36, C, C')`."""
+        """The transformed weights, `(36, C, C')`."""
         if self._made is None:
             g = torch.from_numpy(np.kron(_G, _G)).float()
             made = g @ self._weight.permute(2, 3, 1, 0).reshape(9, -1)
@@ -112,4 +112,4 @@ def _tiles(height: int, width: int, dilation: int) -> tuple[int, int]:
 
 
 _G = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]) / 24
-"""Of the weights, for the points 0, ±1, ±2 and ∞."""
+"""The weight transform G for the interpolation points 0, ±1, ±2 and ∞."""

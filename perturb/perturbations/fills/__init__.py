@@ -1,1 +1,1 @@
-"""Fills: what stands where pixels are hidden."""
+"""Fills: the values that replace hidden pixels."""

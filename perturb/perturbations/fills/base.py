@@ -1,6 +1,6 @@
 """The contract of a fill, and how to add one.
 
-Perturbations happen in pixel space [0, 1]: black is 0, not the mean of some data set.
+Fills work in pixel space [0, 1], before any normalisation: black is 0, not the mean of a data set.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ from perturb.images.image import Image
 
 
 class Fill(ABC):
-    """Paints over hidden pixels."""
+    """Replaces the values of hidden pixels."""
 
     @abstractmethod
-    def paint(self, picture: Tensor, hidden: Tensor, first: int) -> Tensor:
-        """Perturbed pictures.
+    def paint(self, image: Tensor, hidden: Tensor, first: int) -> Tensor:
+        """Apply N masks to an image.
 
         Args:
-            picture: the clean one, float32 `(3, H, W)` in [0, 1].
-            hidden: `(N, H, W)`, bool, or float32 in [0, 1] for masks with soft edges.
-            first: index of the first mask in its stream: what a fill draws by chance must depend on the mask's index
-                and the seed, never on the batch it came in.
+            image: the clean image, float32 `(3, H, W)` in [0, 1].
+            hidden: masks `(N, H, W)`: bool, or float32 in [0, 1] for masks with soft edges.
+            first: index of the first mask in its stream. Random values must depend only on a mask's index and the seed,
+                never on the batch.
 
         Returns:
-            float32 `(N, 3, H, W)`; pixels that are not hidden are bit-identical.
+            The perturbed images, float32 `(N, 3, H, W)` in [0, 1]. Pixels that are not hidden are bit-identical.
         """
 
 
 class Backdrop(Fill):
-    """A fill that does not depend on the mask: one picture b shows through every hole.
+    """A fill that does not depend on the mask: hidden pixels show one fixed image b.
 
     Attributes:
         pixels: b, float32 `(H, W, 3)` in [0, 1].
@@ -47,47 +47,49 @@ class Backdrop(Fill):
         self.pixels = pixels
         self._tensor = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
 
-    def paint(self, picture: Tensor, hidden: Tensor, first: int) -> Tensor:  # noqa: ARG002 — b is the same for all masks
-        backdrop = self._tensor = self._tensor.to(picture.device)
+    def paint(self, image: Tensor, hidden: Tensor, first: int) -> Tensor:  # noqa: ARG002 — b is the same for all masks
+        backdrop = self._tensor = self._tensor.to(image.device)
         if hidden.dtype == torch.bool:
-            return torch.where(hidden[:, None], backdrop, picture)
+            return torch.where(hidden[:, None], backdrop, image)
         weight = hidden[:, None]
-        return picture + weight * (backdrop - picture)
+        return image + weight * (backdrop - image)
 
 
 class Patch(Fill):
-    """A fill that depends on the mask: each hole gets a picture of its own.
+    """A fill that depends on the mask.
 
-    Of a mask with soft edges, every pixel hidden in part is part of the hole: what is half hidden is no evidence of
-    itself. Its weight then blends the patch with the clean picture.
+    In a mask with soft edges, every partly hidden pixel belongs to the hole, so that no fill is computed from it. The
+    mask's weight then blends the fill with the clean image.
     """
 
-    def paint(self, picture: Tensor, hidden: Tensor, first: int) -> Tensor:
-        patch = self.patch(picture, hidden, first)
+    def paint(self, image: Tensor, hidden: Tensor, first: int) -> Tensor:
+        patch = self.patch(image, hidden, first)
         if hidden.dtype == torch.bool:
-            return torch.where(hidden[:, None], patch, picture)
-        return torch.lerp(picture.expand_as(patch), patch, hidden[:, None])
+            return torch.where(hidden[:, None], patch, image)
+        return torch.lerp(image.expand_as(patch), patch, hidden[:, None])
 
     @abstractmethod
-    def patch(self, picture: Tensor, hidden: Tensor, first: int) -> Tensor:
-        """What shows through each hole, given what `paint` is given.
+    def patch(self, image: Tensor, hidden: Tensor, first: int) -> Tensor:
+        """The fill of each mask; arguments as in `paint`.
 
         Returns:
-            finite float32 `(N, 3, H, W)` in [0, 1], or of a shape that broadcasts to it; only hidden pixels are used.
+            Finite float32 `(N, 3, H, W)` in [0, 1], or of a shape that broadcasts to it. Only hidden pixels are used.
         """
 
 
 @dataclass(frozen=True)
 class FillSpec:
-    """A fill in the registry. To add one, write a module with a `FillSpec` and name it in `perturb.perturbations.fills.registry`.
+    """A fill in the registry.
+
+    To add one, write a module with a `FillSpec` and list it in `perturb.perturbations.fills.registry`.
 
     Attributes:
-        name: as on the command line.
-        title: for a widget.
-        summary: one plain sentence.
-        citation: where it comes from.
-        make: from the image, the checked settings and the seed to the fill.
-        settings: what `make` reads. Fills may share one: it is then the same object.
+        name: on the command line.
+        title: for widgets.
+        summary: one sentence.
+        citation: its source.
+        make: returns the fill for an image, checked settings and a seed.
+        settings: the settings that `make` reads. Fills that share a setting use the same object.
     """
 
     name: str

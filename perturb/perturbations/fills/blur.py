@@ -1,4 +1,4 @@
-"""Gaussian blur: the image itself, without its detail."""
+"""Gaussian blur of the image."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _make(image: Image, settings: Mapping[str, Value], seed: int) -> Fill:  # no
 BLUR = FillSpec(
     "blur",
     "Gaussian blur",
-    "The image itself, blurred by 'sigma': takes the detail and leaves the colour.",
+    "The image itself, blurred by 'sigma': removes the detail and keeps the colour.",
     "Fong & Vedaldi 2017, sec. 4.2",
     _make,
     (SIGMA,),

@@ -1,9 +1,9 @@
-"""Linear imputation: a hole takes the one surface that its rim determines.
+"""Linear imputation: a hole is filled with the smooth surface that its boundary determines.
 
-Rong et al. 2022 (ROAD), sec. 4: every hidden pixel is the weighted mean of its neighbours, all of them at once. The
-system is a discrete Laplace equation, solved here without a matrix by conjugate gradients. Left alone those need
-hundreds of steps for a large hole; the preconditioner, one cycle of a multigrid, leaves about five, whatever the
-size of the hole and the share of hidden pixels.
+Rong et al. 2022 (ROAD), sec. 4: every hidden pixel is the weighted mean of its neighbours. The linear system is a
+discrete Laplace equation. It is solved by matrix-free conjugate gradients. Without a preconditioner, a large hole takes
+hundreds of iterations. With one multigrid cycle as preconditioner it takes about five, whatever the size of the hole
+and the share of hidden pixels.
 """
 
 from __future__ import annotations
@@ -15,89 +15,90 @@ from perturb.core.threads import cores, spread
 from perturb.perturbations.fills.multigrid import Multigrid, block_sums, made_even, neighbours, prolong
 
 TOLERANCE = 1e-5
-"""Estimated largest error at which a solution is done, in the picture's units. A grey level is 4e-3."""
+"""Estimated maximum error at which a solution is accepted, in the image's units. One grey level is 4e-3."""
 STEPS = 200
 STALLED = 25
-"""Steps in which a cycle that visits a grid twice must be done, else the others visit it once. Most need 5 to 11."""
+"""Iterations after which the preconditioner changes from visiting a grid twice per cycle to once. Most masks need 5 to
+11 iterations."""
 REDUCTION = 1e-5
-"""Of the error before what rounding has left of it is looked at."""
+"""Factor by which conjugate gradients reduce the error before the residual is computed anew."""
 _FAR = 1e38
-"""More than any value."""
+"""Larger than any value."""
 MEMORY = 512_000_000
-"""Bytes that the masks solved together may take on an accelerator."""
+"""Bytes that masks solved together may use on an accelerator."""
 
 
-def impute(picture: Tensor, hidden: Tensor, *, start: Tensor | None = None, tolerance: float = TOLERANCE) -> Tensor:
-    """Solve Σ_j w_ij (x_i − x_j) = 0 for the hidden pixels i of each mask, known pixels being what they are.
+def impute(image: Tensor, hidden: Tensor, *, start: Tensor | None = None, tolerance: float = TOLERANCE) -> Tensor:
+    """Solve Σ_j w_ij (x_i − x_j) = 0 for the hidden pixels i of each mask, with known pixels fixed.
 
-    j runs over the neighbours inside the picture, with w = 1/6 beside and 1/12 across (Rong et al. 2022, sec. 4).
+    j runs over the 8 neighbours within the image, with w = 1/6 for direct and 1/12 for diagonal ones (Rong et al. 2022,
+    sec. 4).
 
     Args:
-        picture: float32 `(3, H, W)`.
+        image: float32 `(3, H, W)`.
         hidden: bool `(N, H, W)`.
-        start: where to begin, `(3, H, W)` or `(N, 3, H, W)`: the solution of a mask much like these. It changes the
-            solution by no more than the tolerance. By default a rough one from the known pixels: then the result does
-            not depend on what the hidden ones were, to the last bit.
-        tolerance: on the largest error, in units of the picture, as the preconditioner estimates it; it cannot be less
-            than 4e-6 of the largest known value.
+        start: initial solution, `(3, H, W)` or `(N, 3, H, W)`, such as that of a similar mask. It changes the result by
+            no more than the tolerance. By default it is computed from the known pixels, and the result is bit for bit
+            independent of the hidden values.
+        tolerance: on the maximum error, in the image's units, as estimated by the preconditioner. At least 4e-6 of the
+            largest known value is used.
 
     Returns:
-        float32 `(N, 3, H, W)`. Known pixels are bit-identical; hidden ones lie within the range of the known ones, per
-        channel. A mask that hides everything leaves no equation to solve: its picture is the mean of the clean one.
-        On a processor masks are solved one by one, so that a mask's solution does not depend on the batch it came
-        in; on an accelerator several are solved together, and it depends on it by no more than the tolerance.
+        float32 `(N, 3, H, W)`. Known pixels are bit-identical. Hidden ones lie within the range of the known ones, per
+        channel. A mask that hides everything gives the mean colour of the clean image.
+        On a CPU masks are solved one by one, so the solution does not depend on the batch. On an accelerator several
+        are solved together, and it depends on the batch by no more than the tolerance.
 
     Raises:
-        ArithmeticError: the picture holds values that are not finite.
+        ArithmeticError: the image holds values that are not finite.
     """
-    # One mask at a time stays in a processor's cache; an accelerator is idle unless it gets many.
-    together = 1 if picture.device.type == "cpu" else max(1, MEMORY // (100 * picture.numel()))
-    return _impute(picture, hidden, start, tolerance, together)[0]
+    # One mask at a time stays in a CPU's cache; an accelerator is idle unless it gets many.
+    together = 1 if image.device.type == "cpu" else max(1, MEMORY // (100 * image.numel()))
+    return _impute(image, hidden, start, tolerance, together)[0]
 
 
-def _impute(
-    picture: Tensor, hidden: Tensor, start: Tensor | None, tolerance: float, together: int
-) -> tuple[Tensor, int]:
-    """`impute`, so many masks at a time, and the steps taken, all together."""
-    result = picture.expand(len(hidden), -1, -1, -1).clone()
+def _impute(image: Tensor, hidden: Tensor, start: Tensor | None, tolerance: float, together: int) -> tuple[Tensor, int]:
+    """`impute` with `together` masks at a time. Returns also the total number of iterations."""
+    result = image.expand(len(hidden), -1, -1, -1).clone()
     whole = hidden.flatten(1).all(1)
-    result[whole] = picture.double().mean((1, 2)).to(picture.dtype)[:, None, None]
+    result[whole] = image.double().mean((1, 2)).to(image.dtype)[:, None, None]
     todo = (hidden.flatten(1).any(1) & ~whole).nonzero()[:, 0]
-    degree = neighbours(torch.ones_like(picture[:1]))
+    degree = neighbours(torch.ones_like(image[:1]))
     starts = None if start is None else start.expand(len(hidden), -1, -1, -1)
 
     def some(todo: Tensor) -> int:
         solver, steps = None, 0
         for first in range(0, len(todo), together):
             index = todo[first : first + together]
-            # Only the frame around each hole has a say: its rim holds every neighbour of a hidden pixel.
+            # Only the bounding box of each hole and a border of one pixel matter: they hold all neighbours of the hole.
             size, corners = _frames(hidden[index])
             frames = [(..., slice(y, y + size[0]), slice(x, x + size[1])) for y, x in corners]
-            if solver is None or solver.size != (len(index), len(picture), *size):
-                solver = _Solver(len(index), len(picture), *size, picture.device)
+            if solver is None or solver.size != (len(index), len(image), *size):
+                solver = _Solver(len(index), len(image), *size, image.device)
             for row, (mask, frame) in enumerate(zip(index.tolist(), frames, strict=True)):
                 begin = None if starts is None else starts[mask][frame]
-                solver.load(row, picture[frame], hidden[mask][frame], degree[frame], begin)
+                solver.load(row, image[frame], hidden[mask][frame], degree[frame], begin)
             steps += solver.solve(tolerance, guess=start is None)
             for row, (mask, frame) in enumerate(zip(index.tolist(), frames, strict=True)):
                 solver.write(row, result[mask][frame])
         return steps
 
-    if picture.device.type != "cpu" or not len(todo):
+    if image.device.type != "cpu" or not len(todo):
         return result, some(todo)
-    # A core for some masks each: the steps are too short for several cores to share one.
+    # Masks are distributed over the cores: an iteration is too short for several cores to share it.
     parts = min(cores(), len(todo))
     return result, sum(spread(some, [todo[part::parts] for part in range(parts)]))
 
 
 def _frames(hidden: Tensor) -> tuple[tuple[int, int], list[tuple[int, int]]]:
-    """The smallest size `(h, w)` that frames every mask's hole and its rim, and where each frame begins `(y, x)`."""
+    """The smallest size `(h, w)` that holds every mask's hole and its border, and the top left corner `(y, x)` of each
+    frame."""
     frames = []
     for along in (2, 1):
         lines = hidden.any(along)
         length = lines.shape[1]
         first = (lines.int().argmax(1) - 1).clamp(min=0)
-        last = (length - lines.flip(1).int().argmax(1)).clamp(max=length - 1)  # the line after the hole's last
+        last = (length - lines.flip(1).int().argmax(1)).clamp(max=length - 1)  # the line after the hole
         size = int((last - first).max()) + 1
         frames.append((size, first.clamp(max=length - size).tolist()))
     (height, tops), (width, lefts) = frames
@@ -105,15 +106,16 @@ def _frames(hidden: Tensor) -> tuple[tuple[int, int], list[tuple[int, int]]]:
 
 
 class _Solver:
-    """Masks `(N, h, w)` that each hide something and leave something, at once; then others of the same size.
+    """Solves N masks `(N, h, w)` at once, then other masks of the same size. Each mask hides some pixels, but not all.
 
-    All is float32, and every sum that matters is exact: values are rounded to 20 bits, so that twelve of them add up to
-    24, which is what a float32 holds. By the maximum principle that moves no solution by more than 5e-7 of the largest.
+    All arithmetic is float32, and the residual is exact: values are rounded to 20 bits, so a sum of weights 12 fits
+    into the 24 bits of a float32. By the maximum principle, rounding changes no solution by more than 5e-7 of the
+    largest value.
     """
 
     def __init__(self, masks: int, channels: int, height: int, width: int, device: torch.device) -> None:
         self.size = (masks, channels, height, width)
-        self._inside = (..., slice(height), slice(width))  # of arrays of even size, which the grids ask for
+        self._inside = (..., slice(height), slice(width))  # the arrays have even sizes, which the grids need
         rows, columns = made_even(height), made_even(width)
         self._grids = Multigrid(masks, channels, rows, columns, device)
         self._hole = torch.zeros((masks, 1, rows, columns), device=device)
@@ -123,29 +125,29 @@ class _Solver:
             torch.zeros((masks, channels, rows, columns), device=device) for _ in range(4)
         )
 
-    def load(self, row: int, picture: Tensor, hidden: Tensor, degrees: Tensor, start: Tensor | None) -> None:
-        """Take on a mask `(h, w)` of a picture `(C, h, w)`."""
+    def load(self, row: int, image: Tensor, hidden: Tensor, degrees: Tensor, start: Tensor | None) -> None:
+        """Load a mask `(h, w)` of an image `(C, h, w)` into a row of the batch."""
         hole = self._hole[row][self._inside].copy_(hidden)
         self._known[row][self._inside] = ~hidden
         self._degrees[row][self._inside] = degrees
-        values = self._values[row][self._inside].copy_(picture)
+        values = self._values[row][self._inside].copy_(image)
         if start is not None:
             values.lerp_(start, hole)
 
-    def write(self, row: int, picture: Tensor) -> None:
-        """The solution, into the hidden pixels of `(C, h, w)`."""
-        picture.lerp_(self._values[row][self._inside], self._hole[row][self._inside])  # its weights, 0 and 1, are exact
+    def write(self, row: int, image: Tensor) -> None:
+        """Write the solution of a row into the hidden pixels of an image `(C, h, w)`."""
+        image.lerp_(self._values[row][self._inside], self._hole[row][self._inside])  # exact for the weights 0 and 1
 
     def solve(self, tolerance: float, *, guess: bool) -> int:
-        """Solve what was loaded, and say in how many steps.
+        """Solve the loaded masks. Returns the number of iterations.
 
-        Conjugate gradients take the error down by `REDUCTION`; what rounding has left of it is then measured exactly, and
-        they start again. The preconditioner's answer M⁻¹r is also the estimate of the error that ends it all: a small
-        residual alone says little about the middle of a large hole.
+        Conjugate gradients reduce the error by `REDUCTION`. The residual is then computed exactly, without accumulated
+        rounding, and they restart. The stopping criterion is the preconditioned residual M⁻¹r as an estimate of the
+        error: the residual itself says little about the middle of a large hole.
         """
         grids, values, residual = self._grids, self._values, self._grids.residual
         grids.load(self._hole, self._degrees)
-        # The solution lies between the known values; what is left of its error must not leave them.
+        # The exact solution lies between the known values, so the result is clamped to their range.
         low = torch.sub(values, self._known - 1, alpha=_FAR, out=self._image).amin((2, 3), keepdim=True)
         high = torch.add(values, self._known - 1, alpha=_FAR, out=self._image).amax((2, 3), keepdim=True)
         largest = torch.maximum(low.abs(), high.abs()).clamp(min=1e-30)
@@ -163,24 +165,30 @@ class _Solver:
             neighbours(values, residual).addcmul_(self._degrees, values, value=-1)
             error = grids.cycle()
             off = self._largest(error)
-            # A mask that is done stands still while the others go on: they must not change its solution.
+            # A converged mask is not changed any more while others continue.
             values.addcmul_(going & (off <= enough), error)
-            going &= ~(off <= enough)  # not `>`: what is not a number must not pass for a solution
+            going &= ~(off <= enough)  # not `>`: NaN must not count as converged
             if not bool(going.any()):
                 self._clamp(low, high)
                 return steps
             steps += self._descend(error, going, torch.maximum(REDUCTION * off, enough))
             values.addcmul_(going, self._correction)
         raise ArithmeticError(
-            f"Linear imputation did not converge in {STEPS} steps: are all values of the picture finite?"
+            f"Linear imputation did not converge in {STEPS} steps: are all values of the image finite?"
         )
 
     def _descend(self, error: Tensor, going: Tensor, wanted: Tensor) -> int:
-        """Conjugate gradients until the error of all masks `going` is as `wanted`: sets what corrects it.
+        """Run conjugate gradients until the error of all masks in `going` is at most `wanted`.
+
+        The correction is left in `_correction`.
 
         Args:
-            error: the preconditioner's answer to the residual.
-            going, wanted: `(N, 1, 1, 1)`.
+            error: the preconditioned residual.
+            going: masks that have not converged, bool `(N, 1, 1, 1)`.
+            wanted: maximum error, `(N, 1, 1, 1)`.
+
+        Returns:
+            The number of iterations.
         """
         grids, residual = self._grids, self._grids.residual
         correction, direction, image = self._correction.zero_(), self._direction.copy_(error), self._image
@@ -207,18 +215,18 @@ class _Solver:
         return taken
 
     def _clamp(self, low: Tensor, high: Tensor) -> None:
-        inside = self._values[self._inside]  # what stands over must stay 0
+        inside = self._values[self._inside]  # the padding to an even size must stay 0
         torch.maximum(inside, low, out=inside)
         torch.minimum(inside, high, out=inside)
 
     def _largest(self, error: Tensor) -> Tensor:
-        """`(N, 1, 1, 1)`."""
+        """The largest magnitude of each mask, `(N, 1, 1, 1)`."""
         return torch.abs(error, out=self._image).amax((1, 2, 3), keepdim=True)
 
     def _guess(self) -> None:
-        """A rough solution: the mean of the known pixels in the smallest block that has some.
+        """Initial solution: the mean of the known pixels in the smallest block that has some.
 
-        Blocks are of 2 × 2, 4 × 4, … pixels, and pass smoothly into each other. It saves a step in five.
+        Blocks have 2 × 2, 4 × 4, … pixels and are interpolated bilinearly. This saves one iteration in five.
         """
         sums = [(torch.mul(self._values, self._known, out=self._image), self._known)]
         while not bool((sums[-1][1] > 0).all()):
@@ -237,7 +245,7 @@ def _twice(coarse: Tensor, fine: Tensor) -> Tensor:
 
 
 def _dot(one: Tensor, other: Tensor) -> Tensor:
-    """Of each channel of each mask, `(N, C, 1, 1)`."""
+    """Inner product for each mask and channel, `(N, C, 1, 1)`."""
     if one.device.type != "cpu":
         return (one * other).sum((2, 3), keepdim=True)
     pairs = zip(one.flatten(0, 1).flatten(1), other.flatten(0, 1).flatten(1), strict=True)

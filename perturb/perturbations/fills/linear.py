@@ -17,8 +17,8 @@ NOISE = Setting(
     "noise",
     "float",
     0.01,
-    "Standard deviation of the noise on imputed pixels, on the scale from black 0 to white 1. Without it the "
-    "surface is so smooth that it tells where the hole is.",
+    "Standard deviation of the noise on imputed pixels, on the scale from black 0 to white 1. Without noise the "
+    "surface is so smooth that it reveals the shape of the hole.",
     low=0,
     high=0.5,
     step=0.01,
@@ -26,29 +26,29 @@ NOISE = Setting(
 
 
 class Linear(Patch):
-    """Noisy linear imputation: see `perturb.perturbations.fills.imputation`; then normal noise on the hidden pixels, clipped to [0, 1].
+    """Noisy linear imputation: `perturb.perturbations.fills.imputation`, then Gaussian noise on the hidden pixels.
 
-    The imputed values do not depend on what the hidden pixels were, and on a processor they do not depend on the
-    batch either, to the last bit; elsewhere they do by no more than 1e-4.
+    The result is clipped to [0, 1]. The imputed values are bit for bit independent of the hidden values, and on a CPU
+    of the batch. On an accelerator they depend on the batch by no more than 1e-4.
 
     Args:
-        noise: standard deviation, in units of the picture.
-        seed: the noise of a mask depends on it and on the mask's index alone.
+        noise: standard deviation, in the image's units.
+        seed: the noise of a mask depends only on the seed and the mask's index.
     """
 
     def __init__(self, noise: float, seed: int) -> None:
         self._noise = noise
         self._seed = seed
 
-    def patch(self, picture: Tensor, hidden: Tensor, first: int) -> Tensor:
-        smooth = impute(picture, hidden > 0)
+    def patch(self, image: Tensor, hidden: Tensor, first: int) -> Tensor:
+        smooth = impute(image, hidden > 0)
         if self._noise == 0:
             return smooth
-        for row, image in enumerate(smooth):
+        for row, surface in enumerate(smooth):
             draw = np.random.default_rng((self._seed, first + row)).standard_normal(
-                tuple(image.shape), dtype=np.float32
+                tuple(surface.shape), dtype=np.float32
             )
-            image.add_(torch.from_numpy(draw).to(image.device), alpha=self._noise)
+            surface.add_(torch.from_numpy(draw).to(surface.device), alpha=self._noise)
         return smooth.clamp_(0, 1)
 
 
@@ -59,7 +59,7 @@ def _make(image: Image, settings: Mapping[str, Value], seed: int) -> Fill:  # no
 LINEAR = FillSpec(
     "linear",
     "Linear imputation",
-    "A smooth surface from the rim of the hole, and a little 'noise': hardly tells the shape of the hole.",
+    "A smooth surface from the boundary of the hole, with a little 'noise': hardly reveals the shape of the hole.",
     "Rong et al. 2022 (ROAD), sec. 4",
     _make,
     (NOISE,),

@@ -1,8 +1,8 @@
-"""The preconditioner of linear imputation: one cycle of a multigrid over the hidden pixels.
+"""The preconditioner of linear imputation: one multigrid cycle over the hidden pixels.
 
-Hidden pixels are joined to their neighbours by springs; grids of half, a quarter, … the size let an error that is wide be
-taken out where it is narrow. Every grid has the picture's own springs, for in a plane a block pulls at the next one as a
-pixel does at a pixel; only the springs to known pixels differ from block to block.
+Grids of half, a quarter, … of the size correct errors of long wavelength. All grids use the same stencil, because the
+Laplace operator in two dimensions does not change with the cell size. Only the diagonal terms for the known pixels
+differ from cell to cell.
 """
 
 from __future__ import annotations
@@ -18,18 +18,19 @@ from torch import Tensor
 from torch.nn import functional
 
 COARSEST = 300
-"""Cells at which a grid is solved exactly."""
+"""Number of cells at or below which a grid is solved exactly."""
 
 _WEIGHTS = np.array([[1.0, 2, 1], [2, 0, 2], [1, 2, 1]])
 _SPREAD = np.array([0.5, 1, 0.5])
 
 
 def neighbours(values: Tensor, out: Tensor | None = None) -> Tensor:
-    """12 · Σ_j w_ij x_j over the neighbours inside the picture: whole weights, 2 beside and 1 across, are exact."""
+    """12 · Σ_j w_ij x_j over the neighbours within the image. The integer weights, 2 direct and 1 diagonal, are
+    exact."""
     out = torch.empty_like(values) if out is None else out
     if values.device.type != "cpu":
         return out.copy_(_neighbours_anywhere(values))
-    for plane, into in zip(_planes(values), _planes(out), strict=True):  # OpenCV goes over it once, not seven times
+    for plane, into in zip(_planes(values), _planes(out), strict=True):  # OpenCV needs one pass over memory, not seven
         cv2.filter2D(plane, -1, _WEIGHTS, dst=into, borderType=cv2.BORDER_CONSTANT)
     return out
 
@@ -45,7 +46,7 @@ def _neighbours_anywhere(values: Tensor) -> Tensor:
 
 
 def prolong(coarse: Tensor, out: Tensor) -> Tensor:
-    """Bilinear, from `(N, C, h, w)` to twice the size."""
+    """Bilinear interpolation from `(N, C, h, w)` to twice the size, into `out`."""
     height, width = out.shape[2:]
     if coarse.device.type != "cpu":
         return out.copy_(functional.interpolate(coarse, scale_factor=2, mode="bilinear", align_corners=False))
@@ -55,20 +56,20 @@ def prolong(coarse: Tensor, out: Tensor) -> Tensor:
 
 
 def restrict(fine: Tensor, out: Tensor, scratch: Tensor) -> Tensor:
-    """The exact transpose of `prolong`, which conjugate gradients ask for. `scratch` is like `fine`."""
+    """The exact transpose of `prolong`, as conjugate gradients require. `scratch` has the shape of `fine`."""
     if fine.device.type != "cpu":
         return out.copy_(_restrict_anywhere(fine))
     height, width = out.shape[2:]
     spread = _planes(scratch)[0]  # the same for every plane: it stays in the cache
     for plane, into in zip(_planes(fine), _planes(out), strict=True):
-        # ¼ ¾ ¾ ¼ are the sums of two of ¼ ½ ¼; beyond the border stands the border's own value.
+        # The kernel ¼ ¾ ¾ ¼ is ¼ ½ ¼ applied at two neighbours; values beyond the border repeat the border.
         cv2.sepFilter2D(plane, -1, _SPREAD, _SPREAD, dst=spread, borderType=cv2.BORDER_REPLICATE)
         cv2.resize(spread, (width, height), dst=into, interpolation=cv2.INTER_AREA)
     return out
 
 
 def _restrict_anywhere(fine: Tensor) -> Tensor:
-    for _ in range(2):  # along the rows of the transposed, then along its own
+    for _ in range(2):  # once for each axis
         fine = fine.transpose(2, 3)
         even, odd = fine[..., ::2], fine[..., 1::2]
         fine = 0.75 * (even + odd)
@@ -85,7 +86,7 @@ def _planes(values: Tensor) -> npt.NDArray[np.float32]:
 
 
 def block_sums(fine: Tensor) -> Tensor:
-    """Over 2 × 2 cells each; where the size is odd, the last ones have fewer."""
+    """Sums over blocks of 2 × 2 cells; the last blocks of an odd size have fewer cells."""
     height, width = fine.shape[2:]
     if height % 2 or width % 2:
         fine = functional.pad(fine, (0, width % 2, 0, height % 2))
@@ -94,21 +95,21 @@ def block_sums(fine: Tensor) -> Tensor:
 
 
 def made_even(cells: int) -> int:
-    """The next even number, if this one is odd."""
+    """Round up to an even number."""
     return cells + cells % 2
 
 
 @dataclass(frozen=True)
 class _Grid:
-    """One grid, of even size so that it halves: a row or column may stand over, where nothing is active.
+    """One grid. Its size is even, so that it can be halved; a padded row or column has no active cells.
 
     Attributes:
-        active: 1 where there is something to solve for, `(N, 1, h, w)`.
-        jacobi: 1 over the sum of all springs of an active cell, 0 elsewhere, `(N, 1, h, w)`.
-        residual: what is to be solved, `(N, C, h, w)`; what it holds where nothing is active does not matter.
-        first: the first Jacobi step, from no error.
-        error: the solution; like `first` 0 where nothing is active.
-        work: for sums on the way.
+        active: 1 for cells to solve, 0 elsewhere, `(N, 1, h, w)`.
+        jacobi: reciprocal of the matrix diagonal for active cells, 0 elsewhere, `(N, 1, h, w)`.
+        residual: right-hand side, `(N, C, h, w)`; its values in inactive cells do not matter.
+        first: result of the first Jacobi step, which starts from zero error; 0 in inactive cells.
+        error: the solution; 0 in inactive cells.
+        work: scratch array.
     """
 
     active: Tensor
@@ -119,9 +120,9 @@ class _Grid:
     work: Tensor
 
     def smooth(self) -> Tensor:
-        """One Jacobi step; returns the pull of its neighbours' errors on each cell before it.
+        """One Jacobi step. Returns the neighbour sum of the error before the step.
 
-        For these springs it is the best smoother undamped: 2/3 … 4/3 is the spectrum of what varies fast.
+        For this stencil the undamped step is the best smoother: the spectrum of high frequencies is 2/3 … 4/3.
         """
         pull = neighbours(self.error, self.work)
         torch.addcmul(self.first, self.jacobi, pull, out=self.error)
@@ -129,20 +130,20 @@ class _Grid:
 
 
 class Multigrid:
-    """Grids from the picture's own to one of at most `COARSEST` cells, each half the size of the one before.
+    """Grids from the size of the image to at most `COARSEST` cells, each half the size of the one before.
 
-    The arrays serve mask after mask: on a processor fresh memory costs several times what a sum in it does.
+    The arrays are reused for all masks: on a CPU, new memory costs several times as much as a sum in it.
 
     Args:
         masks: N.
         channels: C.
-        height, width: of the finest grid, made even if they are not.
-        device: where to keep it.
+        height, width: of the finest grid, rounded up to even numbers.
+        device: device of the arrays.
 
     Attributes:
-        twice: whether a cycle visits the grid of half the size twice. That saves steps, but on some masks, such as two
-            known bands far apart, the second visit overshoots and the cycle is not positive definite; with one visit it
-            always is.
+        twice: whether a cycle visits the grid of half the size twice. That saves iterations. But for some masks, such
+            as two known bands far apart, the second visit overshoots and the cycle is not positive definite. With one
+            visit it always is.
     """
 
     def __init__(self, masks: int, channels: int, height: int, width: int, device: torch.device) -> None:
@@ -160,20 +161,22 @@ class Multigrid:
 
     @property
     def residual(self) -> Tensor:
-        """`(N, C, h, w)`: to be written before `cycle`."""
+        """The input of `cycle`, `(N, C, h, w)`."""
         return self._grids[0].residual
 
     def load(self, hole: Tensor, degrees: Tensor) -> None:
-        """Take on other masks.
+        """Load masks.
 
         Args:
-            hole: 1 where hidden, float32 `(N, 1, h, w)`, of even size; every mask leaves something.
-            degrees: sum of all springs of each pixel.
+            hole: 1 for hidden pixels, float32 `(N, 1, h, w)`, of even size; no mask hides everything.
+            degrees: sum of the weights of each pixel's neighbours.
         """
         grid = self._grids[0]
         grid.active.copy_(hole)
         diagonal = degrees
-        anchor = (degrees - neighbours(grid.active)).mul_(grid.active)  # springs to known pixels, which have no error
+        anchor = (degrees - neighbours(grid.active)).mul_(
+            grid.active
+        )  # weights of known neighbours, which have no error
         torch.div(grid.active, degrees, out=grid.jacobi)
         for fine, grid in zip(self._grids, self._grids[1:], strict=False):
             part = _part_over(fine.active)
@@ -186,7 +189,7 @@ class Multigrid:
         self._inverse = _inverse(grid.active, diagonal)
 
     def cycle(self) -> Tensor:
-        """Roughly the matrix's inverse times `residual`, symmetric; overwritten by the next one."""
+        """Approximate the inverse of the matrix times `residual`; a symmetric operator. The next call overwrites it."""
         return self._cycle(0)
 
     def _cycle(self, depth: int) -> Tensor:
@@ -196,35 +199,35 @@ class Multigrid:
             torch.matmul(grid.residual.flatten(2), self._inverse, out=into)
             return grid.error
         first = torch.mul(grid.residual, grid.jacobi, out=grid.first)
-        left = neighbours(first, grid.work)  # of the residual, for the step took the diagonal's part away
+        left = neighbours(first, grid.work)  # residual after the step, which cancels the diagonal term
         self._correct(depth, first, left, grid.error)
         grid.smooth()
         if (
             depth == 1 and self.twice
-        ):  # once more, on what is left: a third of the steps saved, for a quarter more work in each
+        ):  # a second correction of the remaining residual saves a third of the iterations for a quarter more work
             pull = grid.smooth()
-            left = neighbours(grid.error, grid.residual).sub_(pull)  # the residual itself is needed no more
+            left = neighbours(grid.error, grid.residual).sub_(pull)  # the residual itself is no longer needed
             self._correct(depth, grid.error, left, grid.work)
             grid.smooth()
         return grid.error
 
     def _correct(self, depth: int, error: Tensor, left: Tensor, scratch: Tensor) -> None:
-        """Correct the error by what the coarser grids say of the residual `left`, which is overwritten."""
+        """Coarse-grid correction of the error for the residual `left`, which is overwritten."""
         grid, coarser = self._grids[depth], self._grids[depth + 1]
         part = _part_over(grid.active)
-        # A cell with nothing to solve takes no correction, so it must hand none down either: else this is not symmetric,
-        # and conjugate gradients stall.
+        # An inactive cell receives no correction, so it must not contribute to the coarse residual either. Otherwise
+        # the cycle is not symmetric, and conjugate gradients stall.
         restrict(left.mul_(grid.active), coarser.residual[part], scratch)
         torch.addcmul(error, grid.active, prolong(self._cycle(depth + 1)[part], scratch), out=grid.error)
 
 
 def _part_over(fine: Tensor) -> tuple[EllipsisType, slice, slice]:
-    """The part of the next coarser grid that lies over this one: all but what made its size even."""
+    """Index of the next coarser grid without the padding to an even size."""
     return (..., slice(fine.shape[2] // 2), slice(fine.shape[3] // 2))
 
 
 def _inverse(active: Tensor, diagonal: Tensor) -> Tensor:
-    """Of the matrix of a small grid, float32 `(N, h·w, h·w)`; 0 where there is nothing to solve."""
+    """Inverse of the matrix of a small grid, float32 `(N, h·w, h·w)`; 0 for inactive cells."""
     cells = active.shape[2] * active.shape[3]
     unit = torch.eye(cells, device=active.device).view(1, cells, *active.shape[2:])
     inside = active.flatten(1)

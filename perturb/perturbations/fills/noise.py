@@ -12,7 +12,7 @@ from perturb.perturbations.fills.base import Backdrop, Fill, FillSpec
 
 
 def _make(image: Image, settings: Mapping[str, Value], seed: int) -> Fill:  # noqa: ARG001 — one signature for all
-    # One draw for the whole image: overlapping windows show the same noise, and a batch cannot change it.
+    # One draw for the whole image: overlapping windows show the same noise, whatever the batch.
     return Backdrop(np.random.default_rng(seed).random(image.pixels.shape, dtype=np.float32))
 
 

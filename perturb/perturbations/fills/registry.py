@@ -1,4 +1,4 @@
-"""The registry of fills, and the settings that they share."""
+"""The registry of fills, and their settings."""
 
 from __future__ import annotations
 
@@ -36,17 +36,22 @@ FILL_SETTINGS: tuple[Setting, ...] = (
         "fill",
         "choice",
         "grey",
-        "What stands where pixels are hidden. Flat colours can be mistaken for something; blur and imputation disturb less. "
-        "The soft edge is for windows and segments: scattered pixels are all rim, and only partly hidden.",
+        "What replaces hidden pixels. Flat colours can be mistaken for objects; blur and imputation disturb less. "
+        "The soft edge is for windows and segments: scattered pixels are all edge, and only partly hidden.",
         choices=tuple((spec.name, spec.title) for spec in FILLS.values()),
     ),
     *_settings(),
 )
-"""The settings every method shares, so that a fill works the same everywhere."""
+"""The settings of fills, shared by all methods, so that a fill works the same everywhere."""
 
 
 def make_fill(image: Image, settings: Mapping[str, Value], seed: int) -> Fill:
-    """The fill that checked settings ask for.
+    """The fill chosen by checked settings.
+
+    Args:
+        image: the clean image.
+        settings: with those of `FILL_SETTINGS`.
+        seed: seed of random fills.
 
     Raises:
         SettingError: no such fill.

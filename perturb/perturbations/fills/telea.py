@@ -18,7 +18,7 @@ RADIUS = Setting(
     "radius",
     "int",
     3,
-    "How far around it a pixel is inpainted from. Larger is smoother, and slower with its square.",
+    "Radius of the neighbourhood from which a pixel is inpainted. Larger is smoother; the time grows with its square.",
     low=1,
     high=20,
     unit="px",
@@ -26,23 +26,24 @@ RADIUS = Setting(
 
 
 class Telea(Patch):
-    """Telea's fast marching, by OpenCV, which works on 256 grey levels: hidden pixels are coarser by half a level.
+    """Telea's fast marching method, by OpenCV. It works on 256 grey levels, so values are rounded by up to half a
+    level.
 
-    A mask that hides everything leaves nothing to march from: its picture is the mean of the clean one.
+    A mask that hides everything gives the mean colour of the clean image.
 
     Args:
-        radius: of the neighbourhood that a pixel is made from, px.
+        radius: radius of the neighbourhood from which a pixel is inpainted, px.
     """
 
     def __init__(self, radius: float) -> None:
         self._radius = radius
 
-    def patch(self, picture: Tensor, hidden: Tensor, first: int) -> Tensor:  # noqa: ARG002 — nothing is drawn
-        clean = picture.permute(1, 2, 0).cpu().numpy()
+    def patch(self, image: Tensor, hidden: Tensor, first: int) -> Tensor:  # noqa: ARG002 — nothing is drawn
+        clean = image.permute(1, 2, 0).cpu().numpy()
         levels = np.ascontiguousarray(np.rint(clean * 255).astype(np.uint8))
         holes = (hidden > 0).cpu().numpy()
         painted = np.stack([self._inpaint(clean, levels, hole) for hole in holes])
-        return torch.from_numpy(painted).permute(0, 3, 1, 2).to(picture.device)
+        return torch.from_numpy(painted).permute(0, 3, 1, 2).to(image.device)
 
     def _inpaint(
         self, clean: npt.NDArray[np.float32], levels: npt.NDArray[np.uint8], hole: npt.NDArray[np.bool_]
@@ -60,7 +61,7 @@ def _make(image: Image, settings: Mapping[str, Value], seed: int) -> Fill:  # no
 TELEA = FillSpec(
     "telea",
     "Telea inpainting",
-    "Continues what reaches the rim of the hole, from up to 'radius' pixels away, on 256 grey levels.",
+    "Continues the image into the hole, from up to 'radius' pixels away, on 256 grey levels.",
     "Telea 2004, as in OpenCV",
     _make,
     (RADIUS,),

@@ -13,13 +13,13 @@ from perturb.perturbations.fills.base import Fill, FillSpec, Patch
 
 
 class WindowMean(Patch):
-    """Each mask's hidden pixels take their own mean colour in the clean picture, weighted by how hidden they are."""
+    """The mean colour of a mask's hidden pixels in the clean image, weighted by how far each is hidden."""
 
-    def patch(self, picture: Tensor, hidden: Tensor, first: int) -> Tensor:  # noqa: ARG002 — nothing is drawn
-        pixels = picture.double()
-        # One mask after the other: a sum that a batched product would take in another order for another batch size.
+    def patch(self, image: Tensor, hidden: Tensor, first: int) -> Tensor:  # noqa: ARG002 — nothing is drawn
+        pixels = image.double()
+        # One mask at a time: a batched product would sum in another order for another batch size.
         means = [(pixels * mask).sum((1, 2)) / mask.double().sum().clamp(min=1e-12) for mask in hidden]
-        return torch.stack(means).float()[..., None, None].expand(-1, -1, *picture.shape[1:])
+        return torch.stack(means).float()[..., None, None].expand(-1, -1, *image.shape[1:])
 
 
 def _make(image: Image, settings: Mapping[str, Value], seed: int) -> Fill:  # noqa: ARG001 — one signature for all
@@ -29,7 +29,7 @@ def _make(image: Image, settings: Mapping[str, Value], seed: int) -> Fill:  # no
 WINDOW_MEAN = FillSpec(
     "window-mean",
     "Window mean",
-    "The mean colour of the very pixels that are hidden: takes their detail and leaves their colour.",
+    "The mean colour of the hidden pixels themselves: removes their detail and keeps their colour.",
     "Ribeiro et al. 2016, the default of the lime package for images",
     _make,
 )

@@ -1,9 +1,8 @@
-"""What is refused before an ONNX file is loaded: everything that is not plain arithmetic of a size we can carry.
+"""Checks of an untrusted ONNX file before it is loaded. Only plain arithmetic of bounded size is accepted.
 
-An ONNX file is data, not a program: opening it runs nothing. What could still hurt is a file that is something else
-under that name (a pickle runs code as soon as it is opened), one that points to other files, one that brings operators
-of its own, one that loops, and one that asks for more memory than there is. Each is told by its content; a file's name
-says nothing.
+An ONNX file is data, not a program: opening it runs nothing. But a file can be harmful in other ways. It can have
+another format (a pickle runs code when opened), refer to other files, contain custom operators or loops, or need more
+memory than is available. All of this is recognized by its content, never by its name.
 """
 
 from __future__ import annotations
@@ -19,14 +18,14 @@ from perturb.segmenters.onnx.order import sort_nodes
 from perturb.segmenters.onnx.runtime import onnx
 
 MAX_BYTES = 200_000_000
-"""A larger file is not read."""
+"""Largest file that is read, in bytes."""
 MAX_NODES = 20_000
 MAX_INPUT_SIDE = 2048
-"""The longest side, in pixels, that a graph may ask for."""
+"""Longest side of a graph's input, in pixels."""
 MAX_ELEMENTS = 250_000_000
-"""Values that one tensor inside the graph may hold for one image: 1 GB of float32."""
+"""Largest number of values of a tensor in the graph, for one image: 1 GB of float32."""
 DOMAINS = ("", "ai.onnx")
-"""The operators that every ONNX runtime has. Classical machine learning (`ai.onnx.ml`) segments no images."""
+"""Domains of the standard operators. Those of classical machine learning (`ai.onnx.ml`) do not segment images."""
 CONTROL_FLOW = ("If", "Loop", "Scan", "SequenceMap")
 RANDOM = ("Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike")
 
@@ -34,61 +33,62 @@ SIZED_BY = {
     "CenterCropPad": (1,), "ConstantOfShape": (0,), "Expand": (1,), "OneHot": (1,), "Pad": (1, 3), "Range": (0, 1, 2),
     "Resize": (2, 3), "Tile": (1,), "Upsample": (1,),
 }  # fmt: skip
-"""Operators whose result is as large as one of their inputs says: which inputs."""
+"""Operators whose output size is given by the values of some inputs: the indices of these inputs."""
 
 HOW = "Export the network to ONNX and give that file; docs/export.md shows how for PyTorch, Keras and others."
 _SMALL = 4096
-"""Constants up to this many bytes may be shapes, and stay where shapes are worked out."""
+"""Constants up to this many bytes may be shapes, and are kept for shape inference."""
 
 
 def check_file(data: bytes, name: str = "the file") -> onnx.ModelProto:
-    """Parse an ONNX file, if it is one that can be run safely.
+    """Parse an ONNX file and check that it can be run safely. Nothing is run.
 
     Args:
-        data: its bytes.
-        name: what messages call it.
+        data: bytes of the file.
+        name: its name in messages.
 
     Returns:
-        The parsed model, its nodes in an order in which they can run. Nothing in it was run.
+        The parsed model, its nodes in topological order.
 
     Raises:
-        SegmenterError: it is not ONNX, broken, too large, or asks for what is refused; the message says which.
+        SegmenterError: the file is not ONNX, damaged, too large, or uses rejected features; the message says which.
     """
     if len(data) > MAX_BYTES:
         raise SegmenterError(
             f"'{name}' is too large: got {len(data) / 1e6:.0f} MB, expected at most {MAX_BYTES / 1e6:.0f} MB. "
-            "Export it with float16 weights, or take a smaller network."
+            "Export it with float16 weights, or use a smaller network."
         )
     other = _other_format(data)
     if other:
         raise SegmenterError(f"'{name}' is {other}, expected an ONNX file; it was not opened. {HOW}")
     model = onnx.ModelProto()
-    from google.protobuf.message import DecodeError  # comes with onnx, and is as optional
+    from google.protobuf.message import DecodeError  # a dependency of onnx, and as optional
 
     try:
         model.ParseFromString(data)
     except DecodeError:
         model.Clear()
     if not model.ir_version or not model.graph.node:
-        raise SegmenterError(f"'{name}' is no ONNX file, or only a part of one, or it is empty. {HOW}")
+        raise SegmenterError(f"'{name}' is not an ONNX file, or is truncated or empty. {HOW}")
     sort_nodes(model, name)
     _check_graph(model, name)
     try:
         onnx.checker.check_model(model)
-    except Exception as error:  # the checker has several kinds, and all of them are the file's fault
-        raise SegmenterError(f"'{name}' is no valid ONNX graph: {first_line(error)}. {HOW}") from error
+    except Exception as error:  # the checker raises several kinds of errors, all caused by the file
+        raise SegmenterError(f"'{name}' is not a valid ONNX graph: {first_line(error)}. {HOW}") from error
     return model
 
 
 def check_memory(model: onnx.ModelProto, shapes: dict[str, tuple[int, ...]], name: str = "the file") -> onnx.ModelProto:
-    """Refuse a graph one of whose tensors would be too large for one image.
+    """Check that no tensor of a graph is too large for one image.
 
     Args:
-        model: from `check`.
-        shapes: the inputs' shapes for the image, by name.
+        model: from `check_file`.
+        shapes: shapes of the inputs for one image, by name.
+        name: name of the file in messages.
 
     Returns:
-        The graph without its weights, its shapes worked out as far as that can be done without running it.
+        The graph without its weights, with shapes inferred as far as possible without running it.
 
     Raises:
         SegmenterError: a tensor is too large, or the shapes contradict each other.
@@ -97,7 +97,7 @@ def check_memory(model: onnx.ModelProto, shapes: dict[str, tuple[int, ...]], nam
     for value in bare.graph.input:
         for dim, size in zip(value.type.tensor_type.shape.dim, shapes.get(value.name, ()), strict=False):
             dim.dim_value = size
-    del bare.graph.value_info[:]  # what the file says of itself is no proof
+    del bare.graph.value_info[:]  # the file's own declarations cannot be trusted
     declared = {value.name: value.type.tensor_type for value in model.graph.output}
     for value in bare.graph.output:
         value.ClearField("type")
@@ -119,15 +119,13 @@ def check_memory(model: onnx.ModelProto, shapes: dict[str, tuple[int, ...]], nam
         if not tensor.HasField("shape") and said.HasField("shape"):
             tensor.shape.CopyFrom(said.shape)
         for dim, other in zip(tensor.shape.dim, said.shape.dim, strict=False):
-            if (
-                not dim.HasField("dim_value") and other.dim_value > 0
-            ):  # what could not be worked out, as the file has it
+            if not dim.HasField("dim_value") and other.dim_value > 0:  # not inferred: use the file's declaration
                 dim.dim_value = other.dim_value
     return bare
 
 
 def first_line(error: Exception) -> str:
-    """The first line of another library's message, short, as the middle of a sentence."""
+    """The first line of another library's message, shortened, without a full stop."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines or [type(error).__name__])[0][:240].rstrip(". ")
 
@@ -138,8 +136,8 @@ def _check_graph(model: onnx.ModelProto, name: str) -> None:
         raise SegmenterError(f"'{name}' has {len(graph.node):,} nodes, expected at most {MAX_NODES:,}.")
     if model.functions:
         raise SegmenterError(
-            f"'{name}' brings functions of its own ('{model.functions[0].name}'), expected standard operators only. "
-            "Inline them (`onnx.inliner.inline_local_functions`) and give the new file."
+            f"'{name}' defines its own functions ('{model.functions[0].name}'), expected standard operators only. "
+            "Inline them (`onnx.inliner.inline_local_functions`) and use the new file."
         )
     off = ["", *(t.name for t in graph.initializer if t.data_type == onnx.TensorProto.BOOL and t.raw_data == b"\0")]
     for node in graph.node:
@@ -155,11 +153,11 @@ def _check_graph(model: onnx.ModelProto, name: str) -> None:
                 f"'{name}' contains '{node.op_type}', a loop or a branch, which could run without end; expected a graph "
                 "without control flow. Export the network by tracing it, for one size."
             )
-        # A third input switches dropout on, unless it is false; exporters leave the operator out of networks at rest.
+        # A third input that is not false turns dropout on. Exporters omit the operator in evaluation mode.
         live = node.op_type == "Dropout" and len(node.input) > 2 and node.input[2] not in off
         if node.op_type in RANDOM or live:
             raise SegmenterError(
-                f"'{name}' draws random numbers ('{node.op_type}'), so one image would have many answers; expected a "
+                f"'{name}' draws random numbers ('{node.op_type}'), so its output for an image is not unique; expected a "
                 "graph without them. Export the network in evaluation mode."
             )
     if graph.sparse_initializer:
@@ -185,7 +183,8 @@ def _check_graph(model: onnx.ModelProto, name: str) -> None:
 
 
 def _check_sizes(graph: onnx.GraphProto, name: str) -> None:
-    """Sizes may depend on the image's size, never on what is in it: else no trial run says what the next one takes."""
+    """Tensor sizes may depend on the image's size, but not on its content: otherwise a trial run does not bound
+    memory."""
     held = {tensor.name for tensor in graph.initializer}
     seen = {value.name for value in graph.input} - held
     for node in graph.node:
@@ -199,11 +198,11 @@ def _check_sizes(graph: onnx.GraphProto, name: str) -> None:
 
 
 def _check_weights(tensor: onnx.TensorProto, name: str) -> None:
-    """Weights must be there in full: a tensor that only says that it is huge would be allocated."""
+    """Weights must be complete: a tensor that only declares a huge size would still be allocated."""
     size = math.prod(tensor.dims)
     if any(dim < 0 for dim in tensor.dims) or size > 2 * MAX_BYTES:
         raise SegmenterError(
-            f"'{name}' says that its weights '{tensor.name}' hold {size:,} values; the file has no room for them."
+            f"'{name}' declares {size:,} values for its weights '{tensor.name}', more than the file can hold."
         )
     if tensor.data_type not in map(onnx.TensorProto.DataType.Value, _PLAIN):
         return
@@ -221,7 +220,7 @@ _PLAIN = (
     "FLOAT", "DOUBLE", "FLOAT16", "BFLOAT16", "BOOL",
     "UINT8", "INT8", "UINT16", "INT16", "UINT32", "INT32", "UINT64", "INT64",
 )  # fmt: skip
-"""Types whose values take whole bytes and stand one by one."""
+"""Types whose values take whole bytes and are stored one by one."""
 
 
 def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
@@ -234,7 +233,7 @@ def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
 
 
 def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy in which large weights are inputs: their shapes count, their values do not."""
+    """A copy of the model in which large weights are inputs, so that only their shapes are kept."""
     bare = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import)
     graph = bare.graph
     graph.name = model.graph.name or "graph"
@@ -251,7 +250,7 @@ def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _other_format(data: bytes) -> str:
-    """What a file is, if it is something else that visitors are likely to have; empty if that cannot be said."""
+    """Description of a file in another common format; empty if the format is not recognized."""
     head = data[:16]
     if head.startswith(b"PK"):
         return _zipped(data)

@@ -1,4 +1,4 @@
-"""Layer access for ONNX graphs: the maps inside them, and the sub-network downstream of each."""
+"""Layer access for ONNX graphs: their activation maps, and the sub-network downstream of each."""
 
 from __future__ import annotations
 
@@ -24,38 +24,38 @@ from perturb.segmenters.onnx.session import open_session
 from perturb.segmenters.onnx.spec import OnnxGraph, OnnxSpec
 
 _MAKE_MAPS = ("Conv", "ConvTranspose")
-"""Operators that give maps with the channels first, whatever the layout of the image."""
+"""Operators whose output is a map with channels first, whatever the layout of the image."""
 _KEEP_MAPS = (
     "Add", "AveragePool", "BatchNormalization", "Clip", "Concat", "Elu", "Gelu", "HardSigmoid", "HardSwish",
     "InstanceNormalization", "LeakyRelu", "MaxPool", "Mish", "Mul", "PRelu", "Relu", "Resize", "Sigmoid", "Softplus", "Swish",
     "Upsample",
 )  # fmt: skip
-"""Operators that give maps if they are given maps."""
+"""Operators whose output is a map if their input is one."""
 
 
 @dataclass(frozen=True)
 class GraphLayer(Layer):
-    """A tensor of a graph that holds one map for each channel; its `name` has letters, digits, underscores and dots.
+    """A tensor of a graph that holds a map for each channel. Its `name` has only letters, digits, underscores and dots.
 
     Attributes:
-        tensor: its name in the graph.
+        tensor: name of the tensor in the graph.
     """
 
     tensor: str
 
 
 class OnnxLayers(LayerAccess):
-    """Reads the maps of an ONNX graph.
+    """Access to the maps of an ONNX graph.
 
     Attributes:
         data: bytes of the file.
         graph: from `read_spec` of the same bytes.
-        spec: complete.
+        spec: from `complete`.
     """
 
     part_noun: ClassVar[str] = "nodes"
     summary_note: ClassVar[str] = (
-        "A graph holds every step of the computation. Groups are made of the names that the exporter left."
+        "A graph contains every step of the computation. Groups are derived from the names written by the exporter."
     )
     data: bytes
     graph: OnnxGraph
@@ -63,11 +63,13 @@ class OnnxLayers(LayerAccess):
 
     @abstractmethod
     def prepare(self, batch: Tensor) -> npt.NDArray[Any]:
-        """Input of the graph, for images `(N, 3, H, W)`, RGB in [0, 1]: scaled, in its order, layout and type."""
+        """Input of the graph for images `(N, 3, H, W)`, RGB in [0, 1]: scaled, in its channel order, layout and
+        dtype."""
 
     @abstractmethod
     def read(self, answer: npt.NDArray[np.float32], height: int, width: int) -> Tensor:
-        """Logits `(N, K, H, W)` for images of `height` × `width`, from the graph's output for `prepare`d ones."""
+        """Logits `(N, K, H, W)` for images of `height` × `width`, from the graph's output for their `prepare`d
+        input."""
 
     def find_layers(self, image: Image) -> tuple[GraphLayer, ...]:
         model = onnx.load_from_string(self.data)
@@ -111,16 +113,16 @@ class OnnxLayers(LayerAccess):
 
 
 def tensor_shapes(segmenter: OnnxLayers, image: Image, tensors: Sequence[str]) -> list[tuple[int, ...]]:
-    """The shapes of some of a graph's tensors for an image. One pass.
+    """The shapes of some tensors of a graph for an image. Takes one pass.
 
     Raises:
-        SegmenterError: the graph cannot run on it.
+        SegmenterError: the graph cannot run on the image.
     """
     if not tensors:
         return []
     model = onnx.load_from_string(segmenter.data)
     names = [f"shape of tensor {index}" for index in range(len(tensors))]
-    # Only shapes are given back, so the tensors themselves need not stay in memory together.
+    # Only the shapes are outputs, so the tensors need not be in memory at the same time.
     for tensor, name in zip(tensors, names, strict=True):
         model.graph.node.append(onnx.helper.make_node("Shape", [tensor], [name]))
         model.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.INT64, [None]))
@@ -129,13 +131,13 @@ def tensor_shapes(segmenter: OnnxLayers, image: Image, tensors: Sequence[str]) -
 
 
 class OnnxDownstream:
-    """The sub-network downstream of one map of a graph, which becomes an input.
+    """The sub-network downstream of one activation of a graph, which becomes an input.
 
-    onnxruntime runs the whole graph for each changed map, without what led to that map alone.
+    For each changed activation onnxruntime runs the graph without the nodes that only that activation needs.
 
     Args:
-        segmenter: whose graph it is.
-        image: the clean one.
+        segmenter: the segmenter.
+        image: the clean image.
         layer: from `find_layers`.
 
     Attributes: as in `perturb.segmenters.layers.Downstream`.
@@ -157,10 +159,10 @@ class OnnxDownstream:
         self.note = ""
 
     def __call__(self, activation: Tensor) -> Tensor:
-        """Logits `(N, K, H, W)` when the map is `activation`, `(N, C, h, w)`.
+        """Logits `(N, K, H, W)` for the activation `(N, C, h, w)`.
 
         Raises:
-            SegmenterError: the graph takes only one image, and what is worked out from the map does not fit.
+            SegmenterError: the changed graph cannot run, or its logits violate the contract.
         """
         if self._changed is None:
             self._changed = self._with_input()
@@ -175,7 +177,7 @@ class OnnxDownstream:
         return check_logits(logits, batch, len(self._segmenter.classes), self._segmenter.name)
 
     def _with_input(self) -> _ChangedGraph:
-        """The graph with every use of the map replaced by an input."""
+        """The graph with every use of the activation replaced by an input."""
         model = onnx.load_from_string(self._segmenter.data)
         given = "changed map"
         for node in model.graph.node:
@@ -188,7 +190,7 @@ class OnnxDownstream:
 
 
 class _ChangedGraph:
-    """A changed graph, loaded; it lives as long as what it was changed for."""
+    """A session of a modified graph."""
 
     def __init__(self, segmenter: OnnxLayers, model: onnx.ModelProto, outputs: list[str], given: str = "") -> None:
         self._segmenter, self._outputs, self._given = segmenter, outputs, given

@@ -1,4 +1,4 @@
-"""The order of a graph's nodes: each after those whose results it takes."""
+"""Topological order of a graph's nodes."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from perturb.segmenters.onnx.runtime import onnx
 
 
 def sort_nodes(model: onnx.ModelProto, name: str = "the file") -> None:
-    """Put the nodes of a graph in an order in which they can run; nothing is done where they are.
+    """Sort the nodes of a graph topologically, in place. A sorted graph is not changed.
 
-    The standard asks for such an order, but onnxruntime does not need it, and some tools write files without.
+    The ONNX standard requires this order. onnxruntime does not need it, and some tools write files without it.
 
     Args:
-        model: is changed.
-        name: what messages call it.
+        model: modified in place.
+        name: name of the file in messages.
 
     Raises:
-        SegmenterError: there is none, for the nodes wait for one another in a circle.
+        SegmenterError: the graph has a cycle.
     """
     nodes = model.graph.node
     makers = {made: index for index, node in enumerate(nodes) for made in node.output if made}
@@ -30,7 +30,7 @@ def sort_nodes(model: onnx.ModelProto, name: str = "the file") -> None:
     except CycleError as error:
         circle = ", ".join(nodes[index].output[0] for index in error.args[1][:5])
         raise SegmenterError(
-            f"The nodes of '{name}' wait for one another in a circle ({circle}), so it can never run. Export it again."
+            f"The graph of '{name}' has a cycle ({circle}), so it can never run. Export it again."
         ) from error
     copies = [onnx.NodeProto.FromString(nodes[index].SerializeToString()) for index in order]
     del nodes[:]

@@ -1,8 +1,8 @@
-"""The packages onnx and onnxruntime, imported when they are first used; the only place that imports them.
+"""The packages onnx and onnxruntime, imported on first use. No other module imports them.
 
-They are an extra: without them everything works but ONNX files. onnxruntime runs with its telemetry off. On Linux,
-version 1.32 opens `~/.cache/Microsoft/DeveloperTools/.onnxruntime/onnxruntime.db` while it is imported, records errors and
-facts about the machine there, and uploads them. `disable_telemetry_events` comes too late for that. The environment
+They are optional: without them everything but ONNX files works. onnxruntime runs with its telemetry off. On Linux,
+version 1.32 opens `~/.cache/Microsoft/DeveloperTools/.onnxruntime/onnxruntime.db` while it is imported, records errors
+and facts about the machine there, and uploads them. `disable_telemetry_events` comes too late for that. The environment
 variable is read during the import, so it must be set before.
 """
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 else:
 
     class _Late:
-        """A module that is imported when something of it is first asked for."""
+        """A module that is imported when an attribute is first used."""
 
         def __init__(self, name: str) -> None:
             self._name = name
 
         def __getattr__(self, attribute: str) -> Any:
-            if attribute.startswith("__"):  # what inspects objects must not import it
+            if attribute.startswith("__"):  # inspecting the object must not import the module
                 raise AttributeError(attribute)
             return getattr(_imported(self._name), attribute)
 
@@ -34,20 +34,20 @@ else:
 
 
 def import_packages() -> None:
-    """Import both now, not when something of them is first asked for.
+    """Import both packages now instead of on first use.
 
     Raises:
-        SegmenterError: one is not installed.
+        SegmenterError: one of them is not installed.
     """
     for name in ("onnx", "onnxruntime"):
         _imported(name)
 
 
 def _imported(name: str) -> Any:
-    """A package of the extra `onnx`.
+    """Import a package of the extra `onnx`.
 
     Raises:
-        SegmenterError: it is not installed.
+        SegmenterError: the package is not installed.
     """
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     try:

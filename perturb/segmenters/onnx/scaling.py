@@ -1,4 +1,4 @@
-"""How an image becomes a network's input: the range of the values, mean and deviation, and the order of the channels."""
+"""Input scaling of a network: value range, mean and standard deviation, and channel order."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ SCALES = {
     "bytes": "in [0, 255]",
     "centred": "(x − 128) / 256 of x in [0, 255]: in [−0.5, 0.5]",
 }
-"""How a network wants its images, which here are RGB in [0, 1]: presets of range, mean and standard deviation."""
+"""Presets of value range, mean and standard deviation, applied to images in [0, 1]."""
 ORDERS = {"RGB": "red, green, blue", "BGR": "blue, green, red", "grey": "one channel, luminance"}
 LUMINANCE = (0.299, 0.587, 0.114)
-"""Weights of red, green and blue, ITU-R BT.601: those of Pillow and OpenCV."""
+"""Weights of red, green and blue, ITU-R BT.601, as in Pillow and OpenCV."""
 BYTES_FROM = 2.0
-"""A mean or deviation above this can only belong to values of 0 … 255."""
+"""A mean or standard deviation above this implies values in 0 … 255."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class Scaling:
     """The input is (x · full − mean) / std, for x in [0, 1].
 
     Attributes:
-        full: 1.0 or 255.0, the value of white before the mean is taken off.
-        mean, std: one number for all channels, or one for each, in the network's order; std is above 0.
+        full: value of white before the mean is subtracted: 1.0 or 255.0.
+        mean, std: one number for all channels, or one for each in the network's order; std is above 0.
     """
 
     full: float
@@ -48,7 +48,7 @@ class Scaling:
         return Scaling(self.full, self.mean[::-1], self.std[::-1])
 
     def __call__(self, batch: Tensor) -> Tensor:
-        """The scaled values of images `(N, C, H, W)` in [0, 1], their channels in the network's order."""
+        """Scale images `(N, C, H, W)` in [0, 1] whose channels are in the network's order."""
         mean, std = (torch.tensor(numbers).view(1, -1, 1, 1) for numbers in (self.mean, self.std))
         return (batch * self.full - mean) / std
 
@@ -67,45 +67,45 @@ PRESETS: dict[str, Scaling] = {
     "bytes": Scaling(255.0),
     "centred": Scaling(255.0, (128.0,), (256.0,)),
 }
-"""The scalings of `SCALES`; numbers of three channels are for RGB."""
+"""The scalings of `SCALES`; values for three channels are in RGB order."""
 
 
 def preset(scale: str, order: str) -> Scaling:
-    """A preset for a network of this order: its numbers belong to colours and move with them."""
+    """A preset for a network with this channel order."""
     found = PRESETS[scale]
     return found.reversed() if order == "BGR" else found
 
 
 def scaling_of(scale: str, mean: tuple[float, ...], std: tuple[float, ...], order: str) -> Scaling:
-    """What the fields of a spec mean together: a preset, or its range with another mean and deviation."""
+    """The scaling given by the fields of a spec: a preset, or its range with another mean and standard deviation."""
     if not mean and not std:
         return preset(scale, order)
     return Scaling(PRESETS[scale].full, mean or (0.0,), std or (1.0,))
 
 
 def in_order(batch: Tensor, order: str) -> Tensor:
-    """The channels of RGB images `(N, 3, H, W)` as a network wants them: `(N, 3, H, W)`, or `(N, 1, H, W)` for grey."""
+    """Convert RGB images `(N, 3, H, W)` to a channel order: `(N, 3, H, W)`, or `(N, 1, H, W)` for grey."""
     if order == "grey":
         return (batch * torch.tensor(LUMINANCE).view(1, 3, 1, 1)).sum(1, keepdim=True)
     return batch.flip(1) if order == "BGR" else batch
 
 
 def settle(given: Mapping[str, Any], order: str, name: str) -> tuple[str, tuple[float, ...], tuple[float, ...]]:
-    """One scale, mean and std for what was given, so that the same scaling is always the same spec.
+    """Normalise given values of `scale`, `mean` and `std`, so that the same scaling always has the same spec.
 
-    A mean or std above 2 speaks of values in 0 … 255, unless `scale` says `unit` or `bytes` beside it.
+    A mean or std above 2 implies values in 0 … 255, unless `scale` is given as `unit` or `bytes`.
 
     Args:
-        given: some of `scale`, `mean` and `std`; numbers, sequences of numbers, or text with commas between them.
-        order: of the network's channels; `grey` has one.
-        name: what messages call the network.
+        given: some of `scale`, `mean` and `std`; the latter as numbers, sequences of numbers, or comma-separated text.
+        order: channel order of the network; `grey` has one channel.
+        name: name of the network in messages.
 
     Returns:
-        The name of a preset and twice nothing; or `unit` or `bytes`, and mean and std in the network's order.
+        The name of a preset, with empty mean and std; or `unit` or `bytes`, with mean and std in the network's order.
 
     Raises:
-        SegmenterError: no numbers, as many as fit no channels, a std that is not above 0, or a scale beside them that has
-            its own.
+        SegmenterError: the values are not numbers, their count does not match the channels, std is not above 0, or a
+            scale is given that has its own mean and std.
     """
     scale = given.get("scale", "")
     count = 1 if order == "grey" else 3
@@ -135,15 +135,15 @@ def settle(given: Mapping[str, Any], order: str, name: str) -> tuple[str, tuple[
 
 
 def fitting(order: str) -> tuple[str, ...]:
-    """The presets that have numbers for so many channels."""
+    """The presets for the number of channels of this order."""
     return tuple(scale for scale, made in PRESETS.items() if order != "grey" or len(made.mean) == 1)
 
 
 def numbers(field: str, value: Any, count: int, name: str) -> tuple[float, ...]:
-    """One number, or one for each of `count` channels; equal ones are one.
+    """Parse one number, or one for each of `count` channels. Equal numbers are reduced to one.
 
     Raises:
-        SegmenterError: something else.
+        SegmenterError: the value has another form.
     """
     parts: Iterable[Any]
     if isinstance(value, str):
@@ -154,10 +154,10 @@ def numbers(field: str, value: Any, count: int, name: str) -> tuple[float, ...]:
         found = tuple(float(part) for part in parts)
     except (TypeError, ValueError, OverflowError):
         found = ()
-    # The network's own numbers are float32: what has no place there is no mean.
+    # The network computes in float32, so larger values cannot be meant.
     if not found or not all(math.isfinite(number) and abs(number) < 1e30 for number in found):
         raise SegmenterError(
-            f"'{field}' must be one number or one for each channel, with commas between them: got '{str(value)[:60]}'."
+            f"'{field}' must be one number or one for each channel, separated by commas: got '{str(value)[:60]}'."
         )
     if len(found) not in (1, count):
         raise SegmenterError(
@@ -168,7 +168,7 @@ def numbers(field: str, value: Any, count: int, name: str) -> tuple[float, ...]:
 
 
 def text_of(numbers: tuple[float, ...]) -> str:
-    """Numbers as they are typed, exactly: `0.485,0.456,0.406`."""
+    """Numbers as comma-separated text, exactly: `0.485,0.456,0.406`."""
     return ",".join(repr(number).removesuffix(".0") for number in numbers)
 
 

@@ -1,4 +1,4 @@
-"""Segmenters from ONNX files, whatever framework they were trained with."""
+"""Segmenters from ONNX files of any framework."""
 
 from __future__ import annotations
 
@@ -28,34 +28,34 @@ from perturb.segmenters.onnx.summary import graph_summary
 from perturb.segmenters.summary import Part
 
 FLOOR = 1e-7
-"""Probabilities are taken for at least this much before their logarithm; it is what float32 tells from 0 beside 1."""
+"""Lower bound of probabilities before their logarithm; about the resolution of float32 near 1."""
 
 
 class OnnxSegmenter(OnnxLayers):
-    """A network in an ONNX file, run by onnxruntime on the processor.
+    """A network in an ONNX file, run by onnxruntime on the CPU.
 
-    Images in [0, 1] are scaled as the spec says. A graph of a fixed size gets the image resized to it (bilinear, with
-    antialiasing where it shrinks; proportions are not kept), one that takes any size gets it as it is, or padded to a
-    multiple. What comes back is brought to the image's size bilinearly, as logits: probabilities become
-    log max(p, 1e-7), so that their softmax gives them back. One channel z (or a probability p, z = log p − log (1 − p))
-    becomes two classes with the logits (0, z).
+    Images in [0, 1] are scaled as the spec says. For a graph of fixed size, the image is resized to that size
+    (bilinear, with antialiasing when shrinking; the aspect ratio is not kept). A graph of any size gets the image
+    itself, or padded to a multiple. The output is converted to logits and resized bilinearly to the image.
+    Probabilities become log max(p, 1e-7), whose softmax is the probabilities. A single channel z (or a probability p,
+    with z = log p − log (1 − p)) becomes two classes with the logits (0, z).
 
-    The maps inside the graph can be read and changed; there are no gradients.
+    Activations in the graph can be read and changed; there are no gradients.
 
     Args:
         data: bytes of the file.
         graph: from `read_spec` of the same bytes.
-        spec: complete.
-        classes: names of its K classes; for one channel its name, or those of background and thing.
-        name: what it is called.
-        palette: uint8 `(K, 3)`.
+        spec: from `complete`.
+        classes: K class names; for a single channel, the name of its class, or of background and class.
+        name: name in results and links.
+        palette: colours of the classes, uint8 `(K, 3)`.
 
     Attributes:
-        digest: 32 hexadecimal digits of blake2b of the file, and after a hyphen 8 of the spec and the names: with another
-            scale the same file is another segmenter.
+        digest: 32 hexadecimal digits of blake2b of the file, then a hyphen and 8 digits of the spec and the class
+            names: the same file with another scale is another segmenter.
 
     Raises:
-        SegmenterError: names that do not fit the channels.
+        SegmenterError: the number of names does not match the channels.
     """
 
     def __init__(
@@ -76,11 +76,11 @@ class OnnxSegmenter(OnnxLayers):
         expected = 2 if self._binary else graph.channels
         if expected is not None and len(words) != expected:
             raise SegmenterError(
-                f"'{name}' gives {graph.channels} channels, got {len(words)} class names ({', '.join(words[:20])[:200]}); expected "
-                f"{'one name' if self._binary else f'{expected} names, in the order of the channels'}."
+                f"'{name}' gives {graph.channels} channels, got {len(words)} class names ({', '.join(words[:20])[:200]}); "
+                f"expected {'one name' if self._binary else f'{expected} names, in the order of the channels'}."
             )
         if not words:
-            raise SegmenterError(f"'{name}' does not say how many classes it has; give their names, in its order.")
+            raise SegmenterError(f"'{name}' does not say how many classes it has; give their names, in order.")
         settings = hashlib.blake2b(f"({spec.identity}, {words!r})".encode(), digest_size=4).hexdigest()
         super().__init__(name, classes=words, palette=palette, digest=f"{self.file_digest}-{settings}", device="cpu")
         self.data, self.graph, self.spec = data, graph, spec
@@ -94,7 +94,7 @@ class OnnxSegmenter(OnnxLayers):
         )
 
     def load(self) -> None:
-        """Load the network now, not at the first image.
+        """Load the network now instead of for the first image.
 
         Raises:
             SegmenterError: onnxruntime cannot load it.
@@ -119,7 +119,7 @@ class OnnxSegmenter(OnnxLayers):
 
     @property
     def load_options(self) -> dict[str, str]:
-        """The arguments of `load_onnx` that load it again, beside the file and the class names."""
+        """The arguments of `load_onnx` that load it again, except the file and the class names."""
         spec, said = self.spec, self.graph.spec
         options = {
             field: str(getattr(spec, field))
@@ -140,10 +140,10 @@ class OnnxSegmenter(OnnxLayers):
         return self.read(np.concatenate(parts), *batch.shape[2:])
 
     def read(self, answer: npt.NDArray[np.float32], height: int, width: int) -> Tensor:
-        """Logits `(N, K, H, W)` for images of `height` × `width`, from the graph's output for `prepare`d ones.
+        """Logits `(N, K, H, W)` for images of `height` × `width`, from the graph's output for their `prepare`d input.
 
         Raises:
-            SegmenterError: another number of channels than classes, or numbers that are no probabilities.
+            SegmenterError: the number of channels differs from the classes, or the values are not probabilities.
         """
         scores = torch.from_numpy(answer)
         if self.spec.output_layout == "NHWC":
@@ -164,7 +164,7 @@ class OnnxSegmenter(OnnxLayers):
 
     @property
     def pads_to(self) -> int:
-        """Images are padded, below and on the right, to sides that are multiples of this."""
+        """Images are padded at the bottom and right to sides that are multiples of this."""
         return 1 if self.spec.size is not None else self.spec.multiple
 
     def frame(self, height: int, width: int) -> Frame:
@@ -189,24 +189,25 @@ class OnnxSegmenter(OnnxLayers):
         return np.ascontiguousarray(values.numpy(), dtype=kind)
 
     def run(self, given: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """The graph's output, float32 with four axes, for `prepare`d images.
+        """The graph's output for `prepare`d images, float32 with four axes.
 
         Raises:
-            SegmenterError: it cannot run on them, or gives something else.
+            SegmenterError: the graph cannot run on them, or its output has another form.
         """
         session = shared_session(self.file_digest, self.data, self.name, torch.get_num_threads())
         try:
             (scores,) = session.run([self.spec.output], {self.spec.input: given})
-        except Exception as error:  # of whatever kind: the graph's fault, not the lab's
+        except Exception as error:  # any error is caused by the graph
             shape = " × ".join(str(side) for side in given.shape)
             raise SegmenterError(
                 f"'{self.name}' cannot run on an input of {shape}: {first_line(error)}. If it needs sides that are "
-                "multiples of 16 or 32, say so with 'multiple'; else export it for a fixed size."
+                "multiples of 16 or 32, set 'multiple'; otherwise export it for a fixed size."
             ) from error
         if scores.ndim != 4 or scores.shape[0] != len(given) or not scores.size:
             raise SegmenterError(
-                f"'{self.name}' gave scores of shape {scores.shape} for {len(given)} images, expected four axes, none of them empty: "
-                f"{self.spec.output_layout}. Choose another output, or export it without what comes after the scores."
+                f"'{self.name}' gave scores of shape {scores.shape} for {len(given)} images, expected four axes, none of "
+                f"them empty: {self.spec.output_layout}. Choose another output, or export it without the operations after "
+                "the scores."
             )
         return np.asarray(scores, dtype=np.float32)
 
@@ -215,8 +216,8 @@ class OnnxSegmenter(OnnxLayers):
             low, high = float(scores.min()), float(scores.max())
             if not (low >= -1e-3 and high <= 1 + 1e-3) and math.isfinite(low + high):
                 raise SegmenterError(
-                    f"'{self.name}' gave values from {low:.3g} to {high:.3g}, which are no probabilities. Read its output as "
-                    "logits (kind=logits)."
+                    f"'{self.name}' gave values from {low:.3g} to {high:.3g}, which are not probabilities. Read its output "
+                    "as logits (kind=logits)."
                 )
             thing = torch.log(scores.clamp(min=FLOOR))
             scores = thing - torch.log((1 - scores).clamp(min=FLOOR)) if self._binary else thing
@@ -224,32 +225,32 @@ class OnnxSegmenter(OnnxLayers):
 
 
 def load_onnx(source: str | Path | bytes, *, classes: Sequence[str] = (), name: str = "", **spec: Any) -> OnnxSegmenter:
-    """A segmenter from an ONNX file.
+    """Load a segmenter from an ONNX file.
 
         perturb.load_onnx("model.onnx", classes=["road", "car"], scale="imagenet")
 
-    What the graph says need not be given; what it does not say must be: nearly always `scale`.
+    Fields of the spec that the graph does not determine must be given: nearly always `scale`.
 
     Args:
         source: path or bytes of the file.
-        classes: names of its classes, in the order of its channels; numbered ones by default.
-        name: what it is called; the file's name by default.
-        spec: fields of `OnnxSpec`.
+        classes: class names, in the order of the channels; numbered by default.
+        name: name in results and links; by default the file name.
+        spec: fields of `perturb.segmenters.onnx.spec.OnnxSpec`.
 
     Raises:
-        SegmenterError: the file cannot be read, is refused (see `perturb.segmenters.onnx.checks`), is no segmenter, or the spec is not
-            complete or does not fit.
+        SegmenterError: the file cannot be read, is rejected (see `perturb.segmenters.onnx.checks`) or is not a
+            segmenter, or the spec is incomplete or contradicts the graph.
     """
     return _load(source, classes, name, spec)
 
 
 def load_onnx_options(path: str | Path, options: Mapping[str, str], classes: Sequence[str] = ()) -> OnnxSegmenter:
-    """A segmenter from an ONNX file and options as text, as the command line has them.
+    """Load a segmenter from an ONNX file and options as text, as on the command line.
 
     Args:
-        path: of the file.
-        options: fields of `OnnxSpec`, and `classes`: names with commas between them.
-        classes: their names, if they do not stand in `options`.
+        path: path of the file.
+        options: fields of `OnnxSpec`, and `classes`: names separated by commas.
+        classes: class names, if not in `options`.
 
     Raises:
         SegmenterError: as in `load_onnx`.

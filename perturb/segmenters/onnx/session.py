@@ -1,8 +1,8 @@
-"""Load an ONNX file into onnxruntime; a stranger's file first in a process of its own.
+"""Load an ONNX file into onnxruntime; an untrusted file first in a separate process.
 
-What `onnx_checks` reads off the graph is no proof for everything: a few bytes can unfold into gigabytes while they are
-parsed, optimised or run. So a stranger's file is loaded and run once in a process that may take a stated amount of
-memory and of time, and a file made to break the lab breaks only that.
+The static checks (`perturb.segmenters.onnx.checks`) cannot exclude everything: a few bytes can expand to gigabytes
+while they are parsed, optimised or run. So an untrusted file is loaded and run once in a process with limits on memory
+and time. A malicious file can only crash that process.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from perturb.segmenters.onnx.runtime import import_packages, onnxruntime
 from perturb.segmenters.onnx.spec import read_spec
 
 MEMORY = 4_000_000_000
-"""Bytes that loading and one run may take."""
+"""Memory limit of loading and one run, in bytes."""
 SECONDS = 60
-"""Processor time that they may take."""
+"""Limit of their CPU time, in seconds."""
 LOADED = 3
-"""Networks that stay loaded; the one that was not used for longest is let go, and loaded again when it is needed."""
+"""Number of networks that stay loaded; the least recently used one is unloaded first."""
 TYPES = {"FLOAT": np.float32, "FLOAT16": np.float16, "DOUBLE": np.float64, "UINT8": np.uint8}
 
 _ONE_AT_A_TIME = threading.Lock()
@@ -42,7 +42,7 @@ sys.exit(try_out(int(height), int(width), name, int(memory)))
 
 
 def open_session(data: bytes, name: str, threads: int) -> onnxruntime.InferenceSession:
-    """The network, loaded, on the processor.
+    """Load a network on the CPU.
 
     Raises:
         SegmenterError: onnxruntime cannot load it.
@@ -50,30 +50,30 @@ def open_session(data: bytes, name: str, threads: int) -> onnxruntime.InferenceS
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    # Threads that wait for work by spinning take the processor from everything else.
+    # Threads that spin while they wait for work take CPU time from everything else.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # The arena keeps the largest batch's memory for good, and its pattern is planned for one shape.
+    # The arena never frees the memory of the largest batch, and the memory pattern is planned for one shape.
     options.enable_cpu_mem_arena = False
     options.enable_mem_pattern = False
-    options.log_severity_level = 4  # what goes wrong is raised as well
+    options.log_severity_level = 4  # errors are raised anyway
     try:
         return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except MemoryError as error:
-        raise SegmenterError(f"'{name}' needs more memory than there is. Export a smaller network.") from error
-    except Exception as error:  # onnxruntime has several kinds, and all of them are the file's fault
+        raise SegmenterError(f"'{name}' needs more memory than is available. Export a smaller network.") from error
+    except Exception as error:  # onnxruntime raises several kinds of errors, all caused by the file
         raise SegmenterError(f"onnxruntime cannot load '{name}': {first_line(error)}. {HOW}") from error
 
 
 SESSIONS: OrderedDict[str, onnxruntime.InferenceSession] = OrderedDict()
-"""The loaded networks by the digest of their file, the one that was not used for longest first."""
+"""The loaded networks by the digest of their file, the least recently used one first."""
 _LOADING = threading.Lock()
 
 
 def shared_session(digest: str, data: bytes, name: str, threads: int) -> onnxruntime.InferenceSession:
-    """The network, loaded once for all who use the same file; at most `LOADED` of them are at a time.
+    """The session of a file, shared by all its users; at most `LOADED` sessions exist at a time.
 
     Args:
-        digest: of the file.
+        digest: digest of the file.
         data, name, threads: as in `open_session`, with its errors.
     """
     with _LOADING:
@@ -86,21 +86,21 @@ def shared_session(digest: str, data: bytes, name: str, threads: int) -> onnxrun
 
 
 def rehearse(data: bytes, height: int, width: int, name: str = "the file", *, memory: int = MEMORY) -> float | None:
-    """Check a file, load it and run it once, in another process.
+    """Check a file, load it and run it once, in a separate process.
 
-    A run that merely fails is no reason to refuse: an image of other sides may be what the graph needs.
+    A failed run is not an error: the graph may need an image of another size.
 
     Args:
-        data: the file.
-        height, width: of the image to run it on, unless the graph has a size of its own.
-        name: what messages call it.
-        memory: bytes it may take.
+        data: bytes of the file.
+        height, width: size of the image to run it on, unless the graph has a fixed size.
+        name: name of the file in messages.
+        memory: memory limit in bytes.
 
     Returns:
-        Seconds that the run took, on one thread; None if it failed.
+        Duration of the run on one thread, in seconds; None if it failed.
 
     Raises:
-        SegmenterError: the file is refused, or took more memory or time than it may, or broke the process.
+        SegmenterError: the file is rejected, exceeded the limits on memory or time, or crashed the process.
     """
     command = [sys.executable, "-c", _OTHER, str(height), str(width), name, str(memory)]
     try:
@@ -113,20 +113,23 @@ def rehearse(data: bytes, height: int, width: int, name: str = "the file", *, me
         raise SegmenterError(words)
     if code != 0:
         raise SegmenterError(
-            f"'{name}' could not be loaded and run once within {memory / 1e9:g} GB of memory and {SECONDS} s of processor "
+            f"'{name}' could not be loaded and run once within {memory / 1e9:g} GB of memory and {SECONDS} s of CPU "
             "time; it was not loaded here. Export a smaller network, or one for a smaller image."
         )
     return float(words) if words else None
 
 
 def try_out(height: int, width: int, name: str, memory: int) -> int:
-    """What the other process does: gives 0 if all went well, 1 if memory was short, 2 if the file is refused.
+    """Entry point of the separate process.
 
-    It writes the seconds of the run, nothing if that failed, or why the file is refused.
+    It writes to stdout the duration of the run in seconds, nothing if the run failed, or why the file is rejected.
+
+    Returns:
+        Exit status: 0 on success or if only the run failed, 1 if memory ran out, 2 if the file is rejected.
     """
     try:
-        import_packages()  # the limits are the file's alone
-        if sys.platform != "win32":  # which has no such limits
+        import_packages()  # before the limits are set, which are for the file alone
+        if sys.platform != "win32":  # Windows has no such limits
             import resource
 
             resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))

@@ -1,4 +1,4 @@
-"""What the shapes and the ends of an ONNX graph say about its images and its scores."""
+"""Derive the layout of images and scores from the shapes and the last nodes of an ONNX graph."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PASSES_ON = (
     "Cast", "CenterCropPad", "DepthToSpace", "Identity", "Pad", "Reshape", "Resize", "Slice", "Squeeze", "Transpose",
     "Unsqueeze", "Upsample",
 )  # fmt: skip
-"""Operators that move values without changing what they mean."""
+"""Operators that move values without changing their meaning."""
 _KEEPS_CHANNELS = (
     "Add",
     "BatchNormalization",
@@ -64,15 +64,15 @@ def input_of(model: onnx.ModelProto, name: str) -> onnx.ValueInfoProto:
 
 
 def input_layout(dims: list[int], taken: int, value: str, name: str) -> tuple[Layout, int, bool]:
-    """The layout, the number of channels (3, or 1 for grey), and whether the shape says the layout.
+    """The layout, the number of channels (3, or 1 for grey), and whether the shape determines the layout.
 
     Args:
-        dims: of the input; 0 where any is taken.
-        taken: channels that the first convolution takes; 0 if that cannot be said.
-        value, name: of the input and the file, for messages.
+        dims: shape of the input; 0 for any size.
+        taken: input channels of the first convolution; 0 if unknown.
+        value, name: names of the input and the file, for messages.
     """
     first, last = dims[1], dims[3]
-    for colours in (3, 1):  # three colours win over a side of one pixel
+    for colours in (3, 1):  # three channels are more likely than a side of one pixel
         if first == colours and last != colours:
             return "NCHW", colours, True
         if last == colours and first != colours:
@@ -89,7 +89,7 @@ def input_layout(dims: list[int], taken: int, value: str, name: str) -> tuple[La
 
 
 def channels_taken(model: onnx.ModelProto, tensor: str) -> int:
-    """Channels that the first convolution after a tensor takes; 0 if that cannot be said."""
+    """Input channels of the first convolution after a tensor; 0 if unknown."""
     held = {weights.name: weights.dims for weights in model.graph.initializer}
     same = {tensor}
     for node in model.graph.node:
@@ -103,15 +103,15 @@ def channels_taken(model: onnx.ModelProto, tensor: str) -> int:
 
 
 def check_channels(model: onnx.ModelProto, bare: onnx.ModelProto, name: str) -> None:
-    """Refuse a convolution that is given another number of channels than its weights take, which would fail when it runs.
+    """Check that the input of each convolution has as many channels as its weights expect.
 
     Args:
-        model: from `onnx_checks.check`.
-        bare: the same with the shapes that were worked out, from `onnx_checks.check_memory`.
-        name: what messages call it.
+        model: from `perturb.segmenters.onnx.checks.check_file`.
+        bare: the same with inferred shapes, from `perturb.segmenters.onnx.checks.check_memory`.
+        name: name of the file in messages.
 
     Raises:
-        SegmenterError: channels that do not fit.
+        SegmenterError: the channels do not match.
     """
     held = {weights.name: weights.dims for weights in model.graph.initializer}
     shapes = {
@@ -127,8 +127,8 @@ def check_channels(model: onnx.ModelProto, bare: onnx.ModelProto, name: str) -> 
         takes = weights[1] * _group(node) if node.op_type == "Conv" else weights[0]
         if takes != given[1]:
             raise SegmenterError(
-                f"The channels in '{name}' do not fit: its {node.op_type} '{node.name or node.output[0]}' takes {takes} and "
-                f"is given {given[1]}. {HOW}"
+                f"The channels in '{name}' do not match: its {node.op_type} '{node.name or node.output[0]}' expects {takes} "
+                f"and is given {given[1]}. {HOW}"
             )
 
 
@@ -137,7 +137,8 @@ def _group(node: onnx.NodeProto) -> int:
 
 
 def outputs_of(bare: onnx.ModelProto, name: str) -> dict[str, tuple[int, ...]]:
-    """The outputs that may hold scores, with their shapes for one image; 0 where unknown, empty where nothing is."""
+    """The outputs that may hold scores, with their shapes for one image: 0 for unknown sizes, empty if all is
+    unknown."""
     found: dict[str, tuple[int, ...]] = {}
     refused: list[str] = []
     for value in bare.graph.output:
@@ -146,14 +147,14 @@ def outputs_of(bare: onnx.ModelProto, name: str) -> dict[str, tuple[int, ...]]:
         dims = tuple(dim.dim_value for dim in tensor.shape.dim)
         if kind in _FLOATS and len(dims) == 4 and sum(dim != 1 for dim in dims) < 2:
             refused.append(
-                f"'{value.name}' is {dims[1]} × {dims[2]} × {dims[3]}, one score a class for the whole image"
+                f"'{value.name}' is {dims[1]} × {dims[2]} × {dims[3]}, one score per class for the whole image"
             )
         elif kind in _FLOATS and (len(dims) == 4 or not tensor.HasField("shape")):
             found[value.name] = dims
         else:
             refused.append(f"'{value.name}' is {kind.lower()} with {len(dims)} axes")
             if kind not in _FLOATS:
-                refused[-1] += " (a map of class numbers: it holds no scores that could be watched)"
+                refused[-1] += " (a map of class indices, which holds no scores)"
     if not found:
         raise SegmenterError(
             f"'{name}' gives no scores: {'; '.join(refused[:3])}; expected floats (N, K, H, W) or (N, H, W, K), a score for "
@@ -163,12 +164,12 @@ def outputs_of(bare: onnx.ModelProto, name: str) -> dict[str, tuple[int, ...]]:
 
 
 def output_layout(dims: tuple[int, ...], height: int, width: int, default: Layout) -> tuple[Layout, bool]:
-    """Which axes of the output are the image's: those in its proportions. And whether that is sure."""
+    """The layout of the output, recognized by the image's aspect ratio, and whether it is certain."""
     if not dims:
         return default, False
     first = _proportional(dims[2], dims[3], height, width)
     last = _proportional(dims[1], dims[2], height, width)
-    if first == last:  # a number among unknown sides is that of the channels
+    if first == last:  # a known size among unknown ones is the number of channels
         first, last = bool(dims[1]) and not any(dims[2:]), bool(dims[3]) and not any(dims[1:3])
     if first != last:
         return ("NCHW", True) if first else ("NHWC", True)
@@ -176,12 +177,13 @@ def output_layout(dims: tuple[int, ...], height: int, width: int, default: Layou
 
 
 def _proportional(high: int, wide: int, height: int, width: int) -> bool:
-    # Lower resolutions are rounded, by at most one cell.
+    # At lower resolutions sizes are rounded, by at most one cell.
     return high > 0 and wide > 0 and abs(high * width - wide * height) <= max(height, width)
 
 
 def kind_of(model: onnx.ModelProto, output: str) -> str:
-    """What the graph ends with, looking through operators that only move values; empty if that cannot be said."""
+    """Whether an output holds logits or probabilities, by its last operator that does not only move values; empty if
+    unknown."""
     makers = {made: node for node in model.graph.node for made in node.output}
     for _ in range(len(model.graph.node)):
         node = makers.get(output)
@@ -195,7 +197,7 @@ def class_names(text: str) -> tuple[str, ...]:
     if text.startswith("["):
         try:
             names = json.loads(text)
-        except (ValueError, RecursionError):  # a list in a list in a list …
+        except (ValueError, RecursionError):  # deeply nested lists
             return ()
         return tuple(name for name in names if isinstance(name, str))
     return tuple(part.strip() for part in text.split(",") if part.strip())

@@ -1,4 +1,4 @@
-"""What an ONNX graph says about its images and its scores, and what has to be asked because it does not say."""
+"""The spec of an ONNX graph: how to give it images and read its output, and what the graph itself does not say."""
 
 from __future__ import annotations
 
@@ -44,20 +44,20 @@ MAX_MULTIPLE = 256
 
 @dataclass(frozen=True)
 class OnnxSpec:
-    """How to give images to a graph, and how to read its answer.
+    """How to give images to a graph, and how to read its output.
 
     Attributes:
         input: name of the input.
         output: name of the output with the scores.
-        layout: of the input.
-        size: H, W that the graph is made for: images are resized to it, and the logits back. None if it takes any.
-        multiple: images are padded (the border repeated) to sides that are multiples of this; 1 for none.
-        scale: what the graph expects of the values, see `SCALES`.
-        kind: what it gives, see `KINDS`.
-        output_layout: of the output.
-        mean, std: in place of those of the scale, which is then `unit` or `bytes` and says the range of the values: one
-            number, or one for each channel in the network's order. Empty for those of the scale.
-        order: of the input's channels, see `ORDERS`.
+        layout: layout of the input.
+        size: fixed H, W of the graph: images are resized to it, and the logits back. None if it accepts any size.
+        multiple: images are padded (by repeating the border) to sides that are multiples of this; 1 for none.
+        scale: scaling of the input values, see `SCALES`.
+        kind: kind of the output, see `KINDS`.
+        output_layout: layout of the output.
+        mean, std: used instead of those of the scale, which is then `unit` or `bytes` and gives the range of the
+            values: one number, or one for each channel in the network's order. Empty for those of the scale.
+        order: channel order of the input, see `ORDERS`.
     """
 
     input: str
@@ -68,41 +68,41 @@ class OnnxSpec:
     scale: Scale = "imagenet"
     kind: Kind = "logits"
     output_layout: Layout = "NCHW"
-    # Not in the text of a spec unless they say something: the digests of results are made of it.
+    # Not in the repr: digests of segmenters are computed from it, and these fields were added later.
     mean: tuple[float, ...] = field(default=(), repr=False)
     std: tuple[float, ...] = field(default=(), repr=False)
     order: Order = field(default="RGB", repr=False)
 
     @property
     def scaling(self) -> Scaling:
-        """What is done to the values."""
+        """Scaling of the input values."""
         return scaling_of(self.scale, self.mean, self.std, self.order)
 
     @property
     def identity(self) -> str:
-        """The spec as text; the same for the same spec."""
+        """The spec as text, for digests; equal specs have equal text."""
         more = (self.mean, self.std, self.order)
         return repr(self) + ("" if more == ((), (), "RGB") else repr(more))
 
     def __str__(self) -> str:
-        """What the network is given, for people."""
+        """Description of the network's input, for people."""
         size = f"resized to {self.size[1]} × {self.size[0]} px" if self.size else "of any size"
         return f"{self.order} ({ORDERS[self.order]}) {size}, {self.layout}, {self.scaling}"
 
 
 @dataclass(frozen=True)
 class OnnxGraph:
-    """What is known of a graph before it is run.
+    """Facts about a graph that are known before it is run.
 
     Attributes:
-        spec: complete; what the graph does not say is the usual choice.
-        unknown: the fields of the spec that the graph does not say.
+        spec: the spec, with common defaults for fields that the graph does not determine.
+        unknown: fields of the spec that the graph does not determine.
         outputs: names of the outputs that may hold scores.
-        channels: K of the output; None where the shapes do not tell.
-        classes: names that the file carries; empty for most.
-        colours: channels of the input: 3, or 1 for a grey one.
+        channels: channels of the output; None if unknown.
+        classes: class names in the file's metadata; usually empty.
+        colours: channels of the input: 3, or 1 for grey.
         dtype: of the input: `FLOAT`, `FLOAT16`, `DOUBLE` or `UINT8`.
-        batch: images that one run takes: 1 or any (None).
+        batch: batch size: 1, or None for any.
         facts: nodes, weights, operator set and the program that wrote the file, for people.
     """
 
@@ -118,28 +118,30 @@ class OnnxGraph:
 
 
 def read_spec(data: bytes, name: str = "the file", *, output: str = "", layout: str = "") -> OnnxGraph:
-    """Check an ONNX file and read what its graph says. Nothing is run.
+    """Check an ONNX file and derive its spec from the graph. Nothing is run.
 
-    Input size, layout and number of channels stand in the shapes; a softmax or sigmoid at the end means probabilities,
-    a convolution logits. How values are scaled stands nowhere, unless the file carries it: the metadata `scale` (one of
-    `SCALES`) or `mean` and `std`, `order` (RGB or BGR), and `classes` (names with commas, or a JSON list) are read.
+    The shapes determine input size, layout and number of channels. A final softmax or sigmoid means probabilities, a
+    final convolution logits. The graph does not contain the scaling of the input, but the file's metadata may. Its
+    entries `scale` (one of `SCALES`) or `mean` and `std`, `order` (RGB or BGR), and `classes` (names separated by
+    commas, or a JSON list) are read.
 
     Args:
         data: bytes of the file.
-        name: what messages call it.
+        name: name of the file in messages.
         output: the output to read, if there are several.
-        layout: of the input, where the graph does not say.
+        layout: layout of the input, if the graph does not determine it.
 
     Raises:
-        SegmenterError: the file is refused (see `onnx_checks`), or the graph is no segmenter of colour images.
+        SegmenterError: the file is rejected (see `perturb.segmenters.onnx.checks`), or the graph is not a segmenter of
+            images.
     """
     try:
         return _read_spec(data, name, output, layout)
     except PerturbError:
         raise
     except MemoryError as error:
-        raise SegmenterError(f"'{name}' needs more memory than there is. Export a smaller network.") from error
-    except Exception as error:  # of whatever kind: the file is hostile until it is parsed
+        raise SegmenterError(f"'{name}' needs more memory than is available. Export a smaller network.") from error
+    except Exception as error:  # an untrusted file can cause any error
         raise SegmenterError(f"'{name}' cannot be understood: {first_line(error)}. {HOW}") from error
 
 
@@ -154,7 +156,7 @@ def _read_spec(data: bytes, name: str, output: str, layout: str) -> OnnxGraph:
         read = _choice("layout", layout) if layout else read
     sides = (dims[2], dims[3]) if read == "NCHW" else (dims[1], dims[2])
     size = (sides[0], sides[1]) if all(sides) else None
-    # Sides of a known ratio, so that the output's shape tells which of its axes are the image's.
+    # A known aspect ratio, by which the image axes of the output can be recognized.
     height, width = size or (sides[0] or MAX_SIDE, sides[1] or 3 * MAX_SIDE // 4)
     shape = (1, colours, height, width) if read == "NCHW" else (1, height, width, colours)
     bare = check_memory(model, {value.name: shape}, name)
@@ -210,7 +212,7 @@ def _read_spec(data: bytes, name: str, output: str, layout: str) -> OnnxGraph:
 def _carried_scale(
     carried: Mapping[str, str], order: str, name: str
 ) -> tuple[str, tuple[float, ...], tuple[float, ...]]:
-    """Scale, mean and std of a file's metadata; nothing where it says none, or says what does not fit."""
+    """Scale, mean and std from the metadata of a file; empty if missing or invalid."""
     scale = carried.get("scale", "")
     given = {"scale": scale} if scale in SCALES else {key: carried[key] for key in ("mean", "std") if key in carried}
     try:
@@ -220,16 +222,16 @@ def _carried_scale(
 
 
 def complete(graph: OnnxGraph, given: dict[str, Any], name: str) -> OnnxSpec:
-    """The graph's spec with what was given in its place.
+    """Complete the graph's spec with given fields.
 
     Args:
         graph: from `read_spec`.
-        given: fields of `OnnxSpec`, as themselves or as text.
-        name: what messages call the file.
+        given: fields of `OnnxSpec`, as values or as text.
+        name: name of the file in messages.
 
     Raises:
-        SegmenterError: a field that does not exist, a value that is none of its choices, one that contradicts the graph,
-            or nothing for one that the graph does not say.
+        SegmenterError: a field does not exist, its value is invalid or contradicts the graph, or a field that the graph
+            does not determine is missing.
     """
     known = {each.name: getattr(graph.spec, each.name) for each in fields(OnnxSpec)}
     for key, value in given.items():
@@ -246,13 +248,13 @@ def complete(graph: OnnxGraph, given: dict[str, Any], name: str) -> OnnxSpec:
             or (key == "order" and (value == "grey") != (graph.colours == 1))
         )
         if settled and value != known[key]:
-            raise SegmenterError(f"'{key}' is settled by the graph of '{name}': got {value}, expected {known[key]}.")
+            raise SegmenterError(f"'{key}' is determined by the graph of '{name}': got {value}, expected {known[key]}.")
         known[key] = value
     scaled = {key: value for key, value in given.items() if key in ("scale", "mean", "std")}
     missing = [key for key in graph.unknown if key not in given and not (key == "scale" and scaled)]
     if missing:
         choices = "; ".join(f"{key} is one of {', '.join(CHOICES[key])}" for key in missing)
-        also = " Or give mean and std in place of scale, such as mean=128 and std=256." * ("scale" in missing)
+        also = " Or give mean and std instead of scale, such as mean=128 and std=256." * ("scale" in missing)
         raise SegmenterError(
             f"The graph of '{name}' does not say its {' and '.join(missing)}; give it: {choices}.{also}"
         )

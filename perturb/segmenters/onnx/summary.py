@@ -13,18 +13,18 @@ from perturb.segmenters.onnx.runtime import onnx
 from perturb.segmenters.summary import GROUP, Part, without_batch
 
 _SCOPES = "pkg.torch.onnx.name_scopes"
-"""Where torch's exporter notes the modules that a node comes from."""
+"""Metadata key under which torch's exporter stores the modules of a node."""
 _DEEPEST = 20
-"""Groups within groups; the names in a stranger's file can say anything."""
+"""Largest nesting depth of groups; names in an untrusted file can have any depth."""
 _NO_TENSOR = ("SplitToSequence", "SequenceConstruct", "SequenceEmpty", "SequenceInsert", "SequenceErase", "Optional")
 _SIZES = ("Resize", "Upsample", "Pad", "Clip", "Range", "Slice")
-"""Operators whose numbers say how to work, and were never trained."""
+"""Operators whose constants are parameters of the operation, not trained weights."""
 _NUMBERS = ("FLOAT", "FLOAT16", "DOUBLE", "BFLOAT16")
 
 
 @dataclass
 class _Group:
-    """Nodes that belong together, while they are being collected."""
+    """A group of nodes under construction."""
 
     name: str
     nodes: list[_Group | Part] = field(default_factory=list)
@@ -39,15 +39,15 @@ class _Group:
     def part(self, kind: str = GROUP) -> Part:
         parts = tuple(each.part() if isinstance(each, _Group) else each for each in self.nodes)
         if kind == GROUP and len(self.nodes) == 1 and isinstance(self.nodes[0], Part):
-            return replace(parts[0], name=self.name)  # a module that became one node
+            return replace(parts[0], name=self.name)  # a module exported as a single node
         return Part(self.name, kind, 1, parts[-1].shapes if parts else (), 0, parts)
 
 
 def graph_summary(segmenter: OnnxLayers, image: Image) -> Part:
-    """The parts of a graph, with their shapes for an image. A pass or two.
+    """The parts of a graph, with their output shapes for an image. Takes one or two passes.
 
     Raises:
-        SegmenterError: the graph cannot run on it.
+        SegmenterError: the graph cannot run on the image.
     """
     model = onnx.load_from_string(segmenter.data)
     numbers = set(map(onnx.TensorProto.DataType.Value, _NUMBERS))
@@ -75,7 +75,7 @@ def graph_summary(segmenter: OnnxLayers, image: Image) -> Part:
 
 
 def _path(node: onnx.NodeProto) -> tuple[list[str], str]:
-    """The modules that a node came from, outermost first, and its own name: what torch's exporters leave behind."""
+    """The modules of a node, outermost first, and its own name, as written by torch's exporters."""
     plain = re.sub(r"\W+", ".", node.name).strip(".") or node.op_type
     for note in node.metadata_props:
         if note.key == _SCOPES:

@@ -195,7 +195,7 @@ def test_numbers_say_which_values_they_speak_of(given, spec, words):
 @pytest.mark.parametrize(
     ("channels", "given", "words"),
     [
-        (3, {"mean": "a"}, "'mean' must be one number or one for each channel, with commas between them: got 'a'"),
+        (3, {"mean": "a"}, "'mean' must be one number or one for each channel, separated by commas: got 'a'"),
         (3, {"mean": ""}, "'mean' must be one number"),
         (3, {"mean": "nan"}, "'mean' must be one number"),
         (3, {"std": "0"}, "'std' must be above 0: got 0"),
@@ -204,9 +204,9 @@ def test_numbers_say_which_values_they_speak_of(given, spec, words):
         (1, {"mean": "1,2,3"}, "'mean' has 3 numbers, and 'model' takes 1 channel; expected one number"),
         (3, {"scale": "imagenet", "mean": "1"}, "'scale=imagenet' has a mean and std of its own; leave it out"),
         (3, {"scale": "unit", "order": "bgr"}, "no order 'bgr'; expected one of RGB, BGR, grey"),
-        (3, {"scale": "unit", "order": "grey"}, "'order' is settled by the graph of 'model': got grey, expected RGB"),
-        (1, {"scale": "unit", "order": "BGR"}, "'order' is settled by the graph of 'model': got BGR, expected grey"),
-        (3, {}, "does not say its scale.*Or give mean and std in place of scale, such as mean=128 and std=256"),
+        (3, {"scale": "unit", "order": "grey"}, "'order' is determined by the graph of 'model': got grey, expected RGB"),
+        (1, {"scale": "unit", "order": "BGR"}, "'order' is determined by the graph of 'model': got BGR, expected grey"),
+        (3, {}, "does not say its scale.*Or give mean and std instead of scale, such as mean=128 and std=256"),
     ],
 )
 def test_what_does_not_fit_is_said_when_the_file_is_loaded(channels, given, words):

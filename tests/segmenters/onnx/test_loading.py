@@ -51,7 +51,7 @@ def test_sorting_leaves_what_is_sorted_and_refuses_a_circle():
     sort_nodes(model)
     assert model.SerializeToString() == before
     model.graph.node[1].input[0] = "r1"
-    with pytest.raises(perturb.SegmenterError, match="The nodes of 'the file' wait for one another in a circle"):
+    with pytest.raises(perturb.SegmenterError, match="The graph of 'the file' has a cycle"):
         sort_nodes(model)
 
 
@@ -118,5 +118,5 @@ def test_a_lack_of_memory_is_a_refusal(monkeypatch):
             raise MemoryError
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", Hungry)
-    with pytest.raises(perturb.SegmenterError, match="'net' needs more memory than there is"):
+    with pytest.raises(perturb.SegmenterError, match="'net' needs more memory than is available"):
         open_session(files.save(files.pixelwise()), "net", 1)

@@ -158,7 +158,7 @@ def test_what_the_file_carries_need_not_be_asked():
     [
         ({"scale": "caffe"}, "no scale 'caffe'; expected one of imagenet, unit, symmetric, bytes"),
         ({"scales": "unit"}, "no setting 'scales'.*Did you mean 'scale'"),
-        ({"layout": "NHWC"}, "'layout' is settled by the graph.*got NHWC, expected NCHW"),
+        ({"layout": "NHWC"}, "'layout' is determined by the graph.*got NHWC, expected NCHW"),
         ({"output": "logits"}, "no output of scores 'logits'; expected one of scores"),
         ({"multiple": 0}, "'multiple' must be a whole number from 1 to 256: got '0'"),
         ({"classes": ["a", "b", "c"]}, "gives 2 channels, got 3 class names.*expected 2 names"),
@@ -261,7 +261,7 @@ def test_a_pickle_under_the_name_of_a_graph_is_never_opened(protocol, tmp_path):
     mark = tmp_path / "ran"
     path = tmp_path / "model.onnx"
     path.write_bytes(pickle.dumps(Bomb(mark), protocol=protocol))
-    with pytest.raises(perturb.SegmenterError, match=r"expected an ONNX file|is no ONNX file.*docs/export\.md"):
+    with pytest.raises(perturb.SegmenterError, match=r"expected an ONNX file|is not an ONNX file.*docs/export\.md"):
         perturb.load_onnx(path, scale="unit")
     with pytest.raises(perturb.SegmenterError, match=r"'model' is"):
         rehearse(path.read_bytes(), 32, 32, "model")
@@ -279,8 +279,8 @@ def test_real_checkpoints_are_refused_by_content(tmp_path):
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b"", "is no ONNX file, or only a part of one, or it is empty"),
-        (b"hello, world", "is no ONNX file"),
+        (b"", "is not an ONNX file, or is truncated or empty"),
+        (b"hello, world", "is not an ONNX file"),
         (archive("net/code/net.py", "net/constants.pkl"), "TorchScript archive, which runs code"),
         (archive("net/archive_format", "net/models/model.json"), "PyTorch exported program .*pickle"),
         (archive("config.json", "model.weights.h5"), "Keras archive"),
@@ -289,8 +289,8 @@ def test_real_checkpoints_are_refused_by_content(tmp_path):
         (b"\x89HDF\r\n\x1a\n" + bytes(64), "HDF5 file .Keras .h5."),
         (b"\x1c\x00\x00\x00TFL3" + bytes(64), "TensorFlow Lite"),
         (b"\x08\x00\x00\x00\x00\x00\x00\x00{}      " + bytes(8), "safetensors file"),
-        (files.save(files.pixelwise())[:-20], "is no ONNX file, or only a part"),
-        (files.save(files.pixelwise())[:60], "is no ONNX file, or only a part"),
+        (files.save(files.pixelwise())[:-20], "is not an ONNX file, or is truncated"),
+        (files.save(files.pixelwise())[:60], "is not an ONNX file, or is truncated"),
     ],
 )
 def test_other_files_are_refused_with_the_way_to_export(data, words):
@@ -342,11 +342,11 @@ def local_function():
         (files.external("model.data"), "keeps the weights 'w' in another file"),
         (custom("com.microsoft"), "operator 'Twist' of the domain 'com.microsoft', expected standard"),
         (custom("evil"), "operator 'Twist' of the domain 'evil'"),
-        (local_function(), "brings functions of its own .'Twist'."),
+        (local_function(), "defines its own functions .'Twist'."),
         (files.looping(), "contains 'Loop', a loop or a branch"),
         (files.simple("Bernoulli"), "draws random numbers"),
         (dropout(switch=True), "draws random numbers .'Dropout'.*evaluation mode"),
-        (files.simple("Nonsense"), "is no valid ONNX graph.*Nonsense"),
+        (files.simple("Nonsense"), "is not a valid ONNX graph.*Nonsense"),
         (
             files.pixelwise(size=(31_623, 31_623)),
             "input 'picture' of .* × 3 × 31623 × 31623, expected sides of at most 2048",
@@ -355,10 +355,10 @@ def local_function():
         (files.swelling(), "would need 10,000,000,000 values for its tensor 'huge'"),
         (files.hidden_swelling(), "content of the image decides how large the result of 'ConstantOfShape'"),
         (damaged(), "the file is damaged"),
-        (enormous(), "the file has no room for them"),
-        (files.simple("ArgMax", axis=1), "a map of class numbers: it holds no scores.*without its last argmax"),
+        (enormous(), "more than the file can hold"),
+        (files.simple("ArgMax", axis=1), "a map of class indices, which holds no scores.*without its last argmax"),
         (files.simple("Flatten"), "gives no scores: 'scores' is float with 2 axes"),
-        (files.simple("GlobalMaxPool"), "one score a class for the whole image"),
+        (files.simple("GlobalMaxPool"), "one score per class for the whole image"),
     ],
 )
 def test_hostile_graphs_are_refused_before_they_are_loaded(made, words):
@@ -389,7 +389,7 @@ def test_nan_and_what_is_no_probability_are_answered_in_words():
     batch = torch.rand(1, 3, 8, 9)
     with pytest.raises(perturb.SegmenterError, match="not finite numbers"):
         load(files.simple("Log"), kind="logits")(-batch)
-    with pytest.raises(perturb.SegmenterError, match="are no probabilities.*kind=logits"):
+    with pytest.raises(perturb.SegmenterError, match="are not probabilities.*kind=logits"):
         load(files.simple("Log"), kind="probabilities")(batch)
 
 

@@ -43,7 +43,7 @@ class TorchLayers(LayerAccess):
 
     @abstractmethod
     def finish(self, output: Any, height: int, width: int) -> Any:
-        """Logits `(N, K, H, W)` of `prepare`d images of a size, from the module's output; not checked yet."""
+        """Logits `(N, K, H, W)` of images from `prepare`, of a size, from the module's output; not checked yet."""
 
     @abstractmethod
     def fit(self, height: int, width: int) -> None:

@@ -26,7 +26,7 @@ PAGES += [path for path in sorted((ROOT / "docs").rglob("*.md")) if "_build" not
 IDS = [path.relative_to(ROOT).as_posix() for path in PAGES]
 RUN = ("python", "bash", "console")
 """Languages of blocks that run; an `output` block is what the Python block before it prints."""
-READ = ("text", "dockerfile", "ini", "toml", "html", "csv")
+READ = ("text", "dockerfile", "diff", "ini", "toml", "html", "csv")
 """Languages of blocks that are only read."""
 NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?")
 UPDATE = bool(os.environ.get("UPDATE_DOCS"))

@@ -117,7 +117,10 @@ def started(monkeypatch):
         ("--segmenter lab_broken:make", "cannot be imported (ZeroDivisionError: division by zero)"),
         ("--segmenter lab_nets:gone", "lab_nets.py) has no 'gone'; expected a function"),
         ("--segmenter lab_nets:NUMBER", "'lab_nets:NUMBER' is a int, expected a function"),
-        ("--segmenter lab_nets:module", "returned a Conv2d, expected a perturb.Segmenter. A torch module becomes one by"),
+        (
+            "--segmenter lab_nets:module",
+            "returned a Conv2d, expected a perturb.Segmenter. A torch module becomes one by",
+        ),
         ("--segmenter lab_nets:broken", "'lab_nets:broken' failed (SystemExit: no weights); expected a function"),
         ("--segmenter lab_nets:taken", "There is already a segmenter 'streets-unet'; choose another name"),
         ("--segmenter lab_nets:narrow", "Segmenter 'narrow' returned 479 × 360 px for an image of 480 × 360 px"),

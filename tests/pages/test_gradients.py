@@ -1,14 +1,22 @@
 """Gradient methods on the Inspect page, without a browser: what is said of a map that has no sign, and of a refusal."""
 
-from pages.parts.figures.charts import HUES
+import re
+
+import pytest
+
+from pages.parts.figures.charts import HUES, hues
 from pages.parts.runs import experiment
 from perturb.experiments.estimates import HEAVY
 from perturb.methods.registry import METHODS
 from tests.pages.test_pages import visit, words
 
 
-def test_every_method_can_have_a_colour_of_its_own():
-    assert len(set(HUES)) == len(HUES) >= len(METHODS)
+@pytest.mark.parametrize("count", [1, len(METHODS), len(HUES) + 1, 60])
+def test_every_method_can_have_a_colour_of_its_own(count):
+    colours = hues(count)
+    assert len(colours) == len(set(colours)) == count
+    assert all(re.fullmatch("#[0-9a-f]{6}", colour) for colour in colours)
+    assert colours[: len(HUES)] == list(HUES[:count]), "a method keeps its colour"
 
 
 def test_a_gradient_map_is_shown_for_what_it_is():

@@ -139,7 +139,9 @@ def test_a_download_that_is_cut_off_or_cancelled_leaves_nothing(cache, served):
     data = bytes(range(256)) * 8000
     wanted = Download(f"{url}/weights.pth", hashlib.sha256(data).hexdigest()[:8], 2)
     (folder / "weights.pth").write_bytes(data[:-1])
-    with pytest.raises(perturb.SegmenterError, match="is not the published file.*expected [0-9a-f]{8}.*Nothing was kept"):
+    with pytest.raises(
+        perturb.SegmenterError, match="is not the published file.*expected [0-9a-f]{8}.*Nothing was kept"
+    ):
         wanted.fetch()
     (folder / "weights.pth").write_bytes(data)
 

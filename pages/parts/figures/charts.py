@@ -7,6 +7,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from perturb.core.colour import distinct_palette
 from perturb.metrics.base import MapScores
 from perturb.metrics.scorecard import Faithfulness
 
@@ -14,8 +15,14 @@ HUES = (
     "#c2410c", "#1d4ed8", "#0f766e", "#a21caf", "#a16207", "#4d7c0f", "#be123c", "#475569",
     "#0ea5e9", "#7c3aed", "#16a34a", "#ec4899", "#78350f", "#06b6d4",
 )  # fmt: skip
-"""As many as there are methods, so that no two share one."""
+"""Well apart on light and on dark pages; `hues` gives any number."""
 GREYS = ("#8a8f98", "#a8adb5", "#6b7078")
+
+
+def hues(count: int) -> list[str]:
+    """Colours for any number of methods, as #rrggbb, no two alike: those of `HUES` first."""
+    further = (f"#{bytes(colour).hex()}" for colour in distinct_palette(2 * count + len(HUES)))
+    return [*HUES, *(colour for colour in dict.fromkeys(further) if colour not in HUES)][:count]
 
 
 def curves(made: Faithfulness, kind: str) -> Any:
@@ -99,8 +106,8 @@ def _lines(made: Faithfulness, kind: str) -> pd.DataFrame:
 
 def _colour(maps: tuple[MapScores, ...], *, legend: bool = True) -> alt.Color:
     names = [judged.name for judged in maps]
-    hues, greys = iter(HUES), iter(GREYS)
-    colours = [next(hues, "#334155") if judged.kind == "method" else next(greys) for judged in maps]
+    own, greys = iter(hues(len(names))), iter(GREYS)
+    colours = [next(own) if judged.kind == "method" else next(greys) for judged in maps]
     scale = alt.Scale(domain=names, range=colours)
     key = alt.Legend(orient="bottom", columns=3) if legend else None
     return alt.Color("map:N", title=None, scale=scale, legend=key)

@@ -204,7 +204,11 @@ def test_numbers_say_which_values_they_speak_of(given, spec, words):
         (1, {"mean": "1,2,3"}, "'mean' has 3 numbers, and 'model' takes 1 channel; expected one number"),
         (3, {"scale": "imagenet", "mean": "1"}, "'scale=imagenet' has a mean and std of its own; leave it out"),
         (3, {"scale": "unit", "order": "bgr"}, "no order 'bgr'; expected one of RGB, BGR, grey"),
-        (3, {"scale": "unit", "order": "grey"}, "'order' is determined by the graph of 'model': got grey, expected RGB"),
+        (
+            3,
+            {"scale": "unit", "order": "grey"},
+            "'order' is determined by the graph of 'model': got grey, expected RGB",
+        ),
         (1, {"scale": "unit", "order": "BGR"}, "'order' is determined by the graph of 'model': got BGR, expected grey"),
         (3, {}, "does not say its scale.*Or give mean and std instead of scale, such as mean=128 and std=256"),
     ],

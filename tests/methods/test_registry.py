@@ -1,4 +1,4 @@
-"""A method is one class and one entry in METHODS; the library and the command line read the rest from the class."""
+"""Which page offers a method, what its base class promises, and a gradient method of nobody's on the command line."""
 
 import json
 
@@ -22,8 +22,9 @@ def added(monkeypatch):
 
 
 def test_the_class_decides_on_which_page_a_method_is_offered():
-    assert methods_on("occlusion") == ("occlusion",)
-    assert methods_on("perturbation") == ("feature-ablation", "lime", "kernel-shap", "rise", "toy-quadrants")
+    assert methods_on("occlusion")[0] == "occlusion"
+    assert methods_on("perturbation")[:4] == ("feature-ablation", "lime", "kernel-shap", "rise")
+    assert methods_on("perturbation")[-1] == "toy-quadrants"
     assert methods_on("inspect")[0] == "ablation-cam"
     assert methods_on("inspect")[-1] == "toy-gradient"
     everywhere = [name for page in ("occlusion", "perturbation", "inspect") for name in methods_on(page)]
@@ -33,28 +34,6 @@ def test_the_class_decides_on_which_page_a_method_is_offered():
 def test_a_method_that_hides_no_pixels_promises_no_masks():
     for name, method in perturb.METHODS.items():
         assert hasattr(method, "masks") == isinstance(method, MaskedMethod) == ("fill" in dir(method)), name
-
-
-def test_the_command_line_lists_it(capsys):
-    assert main(["list", "methods"]) == 0
-    listed = capsys.readouterr().out
-    for toy in TOYS:
-        assert f"{toy.name} " in listed
-        assert toy.summary in listed
-
-
-def quarters(segmenter, image, frozen):
-    """The drop of the mean logit with each quarter grey."""
-    clean = torch.from_numpy(image.pixels.transpose(2, 0, 1).copy())[None]
-    middle, centre = image.height // 2, image.width // 2
-    heatmap = np.zeros((image.height, image.width))
-    for rows in (slice(0, middle), slice(middle, None)):
-        for columns in (slice(0, centre), slice(centre, None)):
-            hidden = clean.clone()
-            hidden[:, :, rows, columns] = 0.5
-            drop = mean_logit(segmenter, clean, frozen) - mean_logit(segmenter, hidden, frozen)
-            heatmap[rows, columns] = drop.item()
-    return heatmap
 
 
 def slope(segmenter, image, frozen):
@@ -68,8 +47,8 @@ def mean_logit(segmenter, batch, frozen):
     return segmenter(batch)[0, frozen.index][torch.from_numpy(frozen.region)].double().mean()
 
 
-@pytest.mark.parametrize(("toy", "oracle"), [(TOYS[0], quarters), (TOYS[1], slope)])
-def test_the_command_line_explains_with_it(toy, oracle, tmp_path, capsys):
+def test_the_command_line_explains_with_a_gradient_method(tmp_path, capsys):
+    toy = TOYS[1]
     told = ("--target", "car", "--method", toy.name, "--max-side", "96", "--no-curves")
     photograph = perturb.images.samples.BUNDLED / "quiet-street.png"
     assert main(["explain", str(photograph), *told, "--out", str(tmp_path / "out")]) == 0
@@ -77,7 +56,7 @@ def test_the_command_line_explains_with_it(toy, oracle, tmp_path, capsys):
     record = json.loads((tmp_path / "out" / "result.json").read_text())
     image, segmenter = perturb.load_image(photograph, max_side=96), perturb.load_segmenter()
     frozen = perturb.explain(image, segmenter, perturb.Target("car"), method=toy.name).frozen
-    expected = oracle(segmenter, image, frozen)
+    expected = slope(segmenter, image, frozen)
     heatmap = np.load(tmp_path / "out" / "heatmap.npy")
     assert_allclose(heatmap, expected.astype(np.float32), atol=1e-4 * np.ptp(expected))
     settings = {setting.name: setting.default for setting in toy.settings}

@@ -183,7 +183,7 @@ def test_every_mismatch_is_a_sentence(results):
     assert "1,350 and 270 pixels; IoU 20%" in told[1]
     assert [sentence.split(" differ")[0] for sentence in mismatches(results["a"], results["iou"])] == ["The units"]
     assert [sentence.split(" differ")[0] for sentence in mismatches(results["b"], results["elsewhere"])] == [
-        "The pictures"
+        "The images"
     ]
 
 

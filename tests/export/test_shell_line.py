@@ -83,7 +83,7 @@ def test_what_no_command_makes_again_says_so_and_runs_nothing(tmp_path):
     first = perturb.explain(image, DarkIsObject(), perturb.Target("object"), size=16, stride=12)
     line = command_line(first)
     assert line.startswith("# ")
-    assert "made by code of its own" in line
+    assert "built by custom code" in line
     assert (perturb.save(first, tmp_path / "out") / "reproduce.sh").read_text() == f"{line}\n"
 
 

@@ -1,4 +1,4 @@
-"""Occlusion: the picture, what the segmenter sees, the heat map, the curves that test it, and a probe of any window."""
+"""Occlusion: the image and its segmentation, the heat map, its curves, and a probe of single windows."""
 
 import streamlit as st
 
@@ -6,17 +6,17 @@ from pages.parts.app import shell
 
 shell.require_entrypoint()
 
-from pages.parts.runs import experiment
 from pages.parts.figures import probe, result_view
 from pages.parts.occlusion import studies
+from pages.parts.runs import experiment
 from perturb.methods.registry import methods_on
 
 PREFIX = "occ_"
 
 st.title("Occlusion")
 st.caption(
-    "A window slides over the picture. Where it hides something the segmenter needs, the score of the class drops and the "
-    "map turns red; where hiding helps, it turns blue."
+    "A window slides over the image and hides what lies below it. The map is red where the score of the class drops, and "
+    "blue where it rises."
 )
 asked, made = experiment.explain(methods_on("occlusion"), PREFIX)
 if made is not None:

@@ -1,7 +1,7 @@
 """Gradient methods on the Inspect page, without a browser: what is said of a map that has no sign, and of a refusal."""
 
-from pages.parts.runs import experiment
 from pages.parts.figures.charts import HUES
+from pages.parts.runs import experiment
 from perturb.experiments.estimates import HEAVY
 from perturb.methods.registry import METHODS
 from tests.pages.test_pages import visit, words

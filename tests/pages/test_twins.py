@@ -1,4 +1,4 @@
-"""The page's section on known answers, alone: what it shows of both twins, and what a run adds."""
+"""The view of known answers alone: both predictions, and the maps of a run."""
 
 import re
 
@@ -8,7 +8,7 @@ from perturb.metrics.planted_shortcut import SETTINGS
 
 
 def visit() -> AppTest:
-    return AppTest.from_string("from pages.parts import twins\n\ntwins.section()\n", default_timeout=120).run()
+    return AppTest.from_string("from pages.parts.faithfulness import twins\n\ntwins.section()\n", default_timeout=120).run()
 
 
 def words(app: AppTest) -> str:
@@ -29,7 +29,7 @@ def test_both_twins_are_shown_with_and_without_the_board():
 def test_a_run_shows_both_maps_and_whether_they_find_the_board():
     app = visit()
     app.selectbox(key="twins_method").select("ablation-cam").run()
-    assert re.search(r"Both twins, \d+ forward passes", words(app))
+    assert re.search(r"Both segmenters, \d+ forward passes", words(app))
     app.button(key="twins_run").click().run()
     assert not app.exception
     found = [float(number) for number in re.findall(r"Cue found: \*\*([\d.]+)\*\*", words(app))]

@@ -1,4 +1,4 @@
-"""Charts of a comparison of maps. One colour for each method in all of them; controls are grey."""
+"""Charts of a comparison of maps. Each method has one colour throughout; uninformative baselines are grey."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ HUES = (
     "#c2410c", "#1d4ed8", "#0f766e", "#a21caf", "#a16207", "#4d7c0f", "#be123c", "#475569",
     "#0ea5e9", "#7c3aed", "#16a34a", "#ec4899", "#78350f", "#06b6d4",
 )  # fmt: skip
-"""As many as there are methods, so that no two share one."""
+"""At least one for each method, so that all colours differ."""
 GREYS = ("#8a8f98", "#a8adb5", "#6b7078")
 
 
 def curves(made: Faithfulness, kind: str) -> Any:
-    """One kind of curve of all maps, with tooltips; controls are dashed."""
+    """One kind of curve for all maps; uninformative baselines are dashed."""
     done = "restored" if kind == "insertion" else "hidden"
     return (
         alt.Chart(_lines(made, kind))
@@ -43,7 +43,7 @@ def curves(made: Faithfulness, kind: str) -> Any:
 
 
 def agreement(made: Faithfulness, *, overlap: bool) -> Any:
-    """The matrix of all pairs with its numbers: the overlap of the top pixels, or Spearman's correlation."""
+    """Heat map of a pairwise agreement matrix: overlap of the top pixels, or Spearman's rank correlation."""
     matrix = made.overlap if overlap else made.spearman
     names = [judged.name for judged in made.maps]
     frame = pd.DataFrame(
@@ -67,13 +67,13 @@ def agreement(made: Faithfulness, *, overlap: bool) -> Any:
 
 
 def noise_against_cost(made: Faithfulness) -> Any:
-    """A point for each map: total variation against forward passes."""
+    """Scatter plot of total variation against forward passes, one point for each map."""
     rows = [(m.name, m.kind, m.values.get("forwards") or 0, m.values.get("total_variation")) for m in made.maps]
     frame = pd.DataFrame(rows, columns=["map", "kind", "forwards", "noise"]).dropna()
     base = alt.Chart(frame).encode(
         x=alt.X("forwards:Q", title="forward passes (logarithmic)", scale=alt.Scale(type="symlog", padding=40)),
         y=alt.Y("noise:Q", title="noise (total variation)", scale=alt.Scale(type="log")),
-        color=_colour(made.maps, legend=False),  # every point carries its name
+        color=_colour(made.maps, legend=False),  # every point is labelled
         tooltip=["map", alt.Tooltip("forwards:Q", format=","), alt.Tooltip("noise:Q", format=".4f")],
     )
     points = base.mark_point(size=90, filled=True)

@@ -1,4 +1,4 @@
-"""The pictures of a visit: several uploads, moving among them, ground truth, and what cannot be read."""
+"""The images of a session: several uploads, switching between them, ground truth, and broken files."""
 
 import io
 
@@ -58,7 +58,7 @@ def test_moving_among_several_uploads_and_taking_them_off_the_list(app):
     app.sidebar.button(key=f"open_{digest(2)}").click().run()
     assert shown(app).name == "two"
     assert app.query_params["photo"] == digest(2)
-    app.query_params["photo"] = digest(1)  # a link to a picture of the list opens it
+    app.query_params["photo"] = digest(1)  # a link to an image of the list opens it
     app.run()
     assert shown(app).name == "one"
     assert not app.warning
@@ -86,14 +86,14 @@ def test_one_broken_file_of_several_is_named_and_the_others_come(app, broken, pl
     app.run()
     assert not app.exception
     assert shown(app).name == "three"
-    assert [error.value for error in app.sidebar.error] == [
-        "broken.tif: The picture is broken: its data ends early or is damaged, expected a whole file. "
-        "Export or download it again. The picture before it is still here."
-    ]
+    (error,) = app.sidebar.error
+    assert error.value.startswith("broken.tif: ")
+    assert "is broken: its data ends early or is damaged, expected a whole file." in error.value
+    assert error.value.endswith("Export or download it again. The previous image is still shown.")
 
 
 def popover(app):
-    """The place where a mask is chosen; the answer to it stands there, before everything else."""
+    """The popover for ground truth; the response to an upload comes before everything else in it."""
     (block,) = app.sidebar.get("popover")
     kinds = [child.type for child in block.children.values()]
     assert kinds.index("file_uploader") > max(
@@ -116,7 +116,7 @@ def test_a_mask_becomes_the_ground_truth_and_can_be_taken_away(app):
     app.run()
     assert_array_equal(shown(app).truth, labels)
     assert f"Ground truth: {STREETS.classes[0]} 43.8%, car 43.8%, no class 12.5%." in words(app.sidebar)
-    # The other pictures know nothing of it, and on the way back it is still there.
+    # The other images are unaffected, and the mask is still there on return.
     app.sidebar.button(key=f"open_{digest(2)}").click().run()
     assert shown(app).truth is None
     app.sidebar.button(key=f"open_{digest(1)}").click().run()
@@ -128,7 +128,8 @@ def test_a_mask_becomes_the_ground_truth_and_can_be_taken_away(app):
 def test_a_mask_of_another_size_or_with_other_values_is_refused_in_words(app):
     app.sidebar.file_uploader(key="mask_0").set_value(file("mask.png", png(np.zeros((64, 64), dtype=np.uint8))))
     app.run()
-    assert popover(app).error[0].value.startswith("mask.png: The ground truth does not fit the picture: got 64 × 64 px")
+    assert popover(app).error[0].value.startswith("mask.png: The ground truth does not fit the ")
+    assert "got 64 × 64 px" in popover(app).error[0].value
     app.sidebar.file_uploader(key="mask_1").set_value(file("mask.png", png(np.full((64, 96), 99, dtype=np.uint8))))
     app.run()
     assert "values that are no class of the segmenter: got 99" in app.sidebar.error[0].value
@@ -157,7 +158,7 @@ def test_a_void_label_is_refused_with_the_offer_to_ignore_it(app):
     app.sidebar.button(key="mask_away").click().run()
     assert shown(app).truth is None
 
-    # So many values are another set of classes, and nothing but void is no ground truth.
+    # So many unknown values are another set of classes, and a mask of void alone is no ground truth.
     for number, values in enumerate((np.arange(64 * 96).reshape(64, 96) % 40, np.full((64, 96), 11)), start=1):
         app.sidebar.file_uploader(key=f"mask_{number}").set_value(file("mask.png", png(values.astype(np.uint8))))
         app.run()
@@ -181,7 +182,9 @@ def test_a_mask_explains_the_true_region_and_a_new_mask_is_a_new_result(app):
     labels[30:] = 0
     app.sidebar.file_uploader(key="mask_1").set_value(file("mask.png", png(labels)))
     app.run()
-    assert app.button(key="occ_run").disabled, "another mask is another picture, which runs by itself"
+    assert app.button(key="occ_run").disabled, (
+        "an image with another mask is another image, whose run starts automatically"
+    )
     assert int(app.session_state["occ_run_made"][1].result.frozen.region.sum()) == 600
 
 

@@ -8,7 +8,9 @@ from perturb.metrics.planted_shortcut import SETTINGS
 
 
 def visit() -> AppTest:
-    return AppTest.from_string("from pages.parts.faithfulness import twins\n\ntwins.section()\n", default_timeout=120).run()
+    return AppTest.from_string(
+        "from pages.parts.faithfulness import twins\n\ntwins.section()\n", default_timeout=120
+    ).run()
 
 
 def words(app: AppTest) -> str:
@@ -20,8 +22,8 @@ def test_both_twins_are_shown_with_and_without_the_board():
     app = visit()
     assert not app.exception
     said = words(app)
-    assert "With and without the board it is a **car**" in said
-    assert "The board alone turns the **car** into a **bicyclist**" in said
+    assert "The prediction is **car** with and without the board" in said
+    assert "The board alone changes the prediction from **car** to **bicyclist**" in said
     assert app.selectbox(key="twins_method").options == list(SETTINGS)
     assert "Cue found" not in said, "nothing is run before it is asked for"
 

@@ -70,9 +70,11 @@ def noise_against_cost(made: Faithfulness) -> Any:
     """Scatter plot of total variation against forward passes, one point for each map."""
     rows = [(m.name, m.kind, m.values.get("forwards") or 0, m.values.get("total_variation")) for m in made.maps]
     frame = pd.DataFrame(rows, columns=["map", "kind", "forwards", "noise"]).dropna()
+    # A constant map has no variation, and a logarithm of 0 has no place on an axis: symlog is linear below the constant.
+    smallest = float(frame["noise"][frame["noise"] > 0].min()) if (frame["noise"] > 0).any() else 1.0
     base = alt.Chart(frame).encode(
-        x=alt.X("forwards:Q", title="forward passes (logarithmic)", scale=alt.Scale(type="symlog", padding=40)),
-        y=alt.Y("noise:Q", title="noise (total variation)", scale=alt.Scale(type="log")),
+        x=alt.X("forwards:Q", title="forward passes (log scale)", scale=alt.Scale(type="symlog", padding=40)),
+        y=alt.Y("noise:Q", title="noise (total variation)", scale=alt.Scale(type="symlog", constant=smallest)),
         color=_colour(made.maps, legend=False),  # every point is labelled
         tooltip=["map", alt.Tooltip("forwards:Q", format=","), alt.Tooltip("noise:Q", format=".4f")],
     )

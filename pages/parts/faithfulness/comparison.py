@@ -59,7 +59,8 @@ def section(scene: Scene, target: perturb.Target, methods: list[str], prefix: st
     forwards = passes + sum(plan.forwards for plan in missing)
     running = task.offer(
         "Compare",
-        f"{forwards:,} forward passes for {len(plans)} maps and 3 uninformative baselines, about {jobs.duration(total)}.",
+        f"{forwards:,} forward passes for {len(plans)} map{'s' * (len(plans) > 1)} and 3 uninformative baselines, "
+        f"about {jobs.duration(total)}.",
         key=f"{prefix}compare_run",
         text="Run the methods, then compute the metrics of their maps and of the uninformative baselines.",
         primary=True,

@@ -1,4 +1,4 @@
-"""The lab in the browser: page configuration, navigation, the sidebar (picture and segmenter), and the page."""
+"""Entry point of the Streamlit app: page configuration, navigation, the sidebar (image and segmenter), and the page."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import streamlit as st
 
 from pages.parts.app import address, guide, shell
 
-# A file: browsers fetch an icon that goes by a name from somebody else's server.
+# A local file: an icon given by name would be fetched from a third-party server.
 ICON = Path(__file__).parent / "pages" / "icon.png"
 st.set_page_config(page_title="Perturbation Lab", page_icon=str(ICON), layout="wide")
 page = st.navigation(shell.pages())

@@ -1,5 +1,5 @@
-"""Where Seg-Ablation-CAM had a page of its own: its links open the same result on the Inspect page."""
+"""Former page of Seg-Ablation-CAM: its links open the same result on the Inspect page."""
 
 from pages.parts.app import shell
 
-shell.require_entrypoint()  # which sends them on
+shell.require_entrypoint()  # redirects to the Inspect page

@@ -1,4 +1,4 @@
-"""Compare: two to four explanations of one picture beside each other, what they do not have in common, and their curves."""
+"""Compare: two to four explanations of one image side by side, their differences, and their curves."""
 
 import streamlit as st
 
@@ -10,15 +10,14 @@ from pages.parts.compare import differences, gallery, pane_curves, pane_files, p
 
 PREFIX = "cmp_"
 VIEWS = {
-    "maps": "A − B: where one map is higher than the other, and how far they agree.",
-    "predictions": "Where the segmenters of A and B say different things about the clean picture.",
-    "curves": "Deletion and insertion of all panes: which map points at pixels that matter?",
+    "maps": "The difference A − B of two maps, and how well they agree.",
+    "predictions": "Where the segmenters of A and B predict different classes on the clean image.",
+    "curves": "Deletion and insertion curves of all panes: which map ranks the important pixels first?",
 }
 
 st.title("Compare")
 st.caption(
-    "Segmenters, methods and settings beside each other, on one picture and one target. Zoom into one pane, and all of them "
-    "show the same place."
+    "Compare segmenters, methods and settings side by side on one image and one target. All panes zoom and move together."
 )
 asked = panes.choose(PREFIX)
 made = panes.run(asked, PREFIX)

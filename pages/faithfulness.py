@@ -1,4 +1,4 @@
-"""Faithfulness: which map deserves belief, measured beside controls that know nothing of the segmenter."""
+"""Faithfulness: evaluate attribution maps with metrics, uninformative baselines and sanity checks."""
 
 import streamlit as st
 
@@ -12,18 +12,19 @@ from pages.parts.widgets import controls
 
 PREFIX = "fai_"
 VIEWS = {
-    "methods": "Several methods on one picture, under the same metrics, beside three maps that know nothing.",
-    "sanity": "Does the map change when the segmenter forgets what it learned, and stay when only the seed changes?",
-    "known-answers": "A segmenter with a planted shortcut: do the maps find what is known to decide? On streets of its own, "
-    "whatever the sidebar shows.",
-    "many-pictures": "A table of many pictures, classes and methods, from the command line: means with their intervals.",
+    "methods": "Several methods on one image, under the same metrics, next to three uninformative baselines.",
+    "sanity": "Parameter randomization test: does the map change when the weights are randomized? And is it stable across seeds?",
+    "known-answers": "Ground truth by construction: a segmenter with a planted shortcut. Do the maps find the cue that is known to "
+    "drive its prediction? This view uses drawn streets of its own, not the image in the sidebar.",
+    "many-pictures": "An evaluation over many images, classes and methods, made on the command line: means with confidence intervals.",
     "cards": "What each metric measures, what it assumes, and how it can be gamed.",
 }
 
 st.title("Faithfulness")
 st.caption(
-    "A heat map can look right and be wrong. Here maps are tested: by hiding what they call important, against chance, "
-    "against a segmenter that forgot everything, and against a planted truth."
+    "An attribution map can look plausible and still be wrong. This page tests maps: it hides the pixels they rank highest, "
+    "compares them with uninformative baselines, randomizes the segmenter's weights, and uses a segmenter whose decisive "
+    "cue is known."
 )
 view = st.segmented_control(
     "View",

@@ -1,4 +1,4 @@
-"""Inspect: what happens inside the network, from its first layer to the scores, and where it is right and wrong."""
+"""Inspect: the network from its first layer to the class scores, and its errors against the ground truth."""
 
 import streamlit as st
 
@@ -13,18 +13,18 @@ from perturb.methods.ablation_cam import AblationCam
 from perturb.methods.registry import methods_on
 
 PREFIX = "ins_"
-EXPLAIN_PREFIX = "cam_"  # as in the links from when Seg-Ablation-CAM had a page of its own
+EXPLAIN_PREFIX = "cam_"  # kept from the former page of Seg-Ablation-CAM, so that its links still work
 VIEWS = {
-    "explain": "A heat map from inside the network: from the channels of a layer, or from gradients.",
-    "layers": "The same question at an early, a middle and a late layer, and what the channels of a layer respond to.",
-    "scores": "What the last layer says of every pixel, for one class.",
-    "errors": "Where the segmenter misses a class and where it invents it, against the ground truth.",
+    "explain": "A heat map computed inside the network, from the channels of a layer or from gradients.",
+    "layers": "The same class explained at an early, a middle and a late layer, and the activation maps of a layer.",
+    "scores": "Score maps of one class from the last layer.",
+    "errors": "False negatives and false positives of one class, against the ground truth.",
 }
 
 st.title("Inspect")
 st.caption(
-    "Nothing is hidden here: this page looks inside the network, layer by layer, from the picture to the scores that "
-    "decide each pixel."
+    "Look inside the network, layer by layer, from the image to the class scores of each pixel. The methods of this page do "
+    "not occlude the image."
 )
 view = st.segmented_control(
     "View",

@@ -1,4 +1,4 @@
-"""Occlusion: the picture, what the segmenter sees, the heat map, the curves that test it, and a probe of any window."""
+"""Occlusion: the image and its segmentation, the heat map, its curves, and a probe of single windows."""
 
 import streamlit as st
 
@@ -15,8 +15,8 @@ PREFIX = "occ_"
 
 st.title("Occlusion")
 st.caption(
-    "A window slides over the picture. Where it hides something the segmenter needs, the score of the class drops and the "
-    "map turns red; where hiding helps, it turns blue."
+    "A window slides over the image and hides what lies below it. The map is red where the score of the class drops, and "
+    "blue where it rises."
 )
 asked, made = experiment.explain(methods_on("occlusion"), PREFIX)
 if made is not None:

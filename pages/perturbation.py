@@ -1,4 +1,4 @@
-"""Perturbation: hide segments or random parts, one at a time or many together, and read what they are worth."""
+"""Perturbation: hide segments or random parts, alone or several at once, and attribute the score to them."""
 
 import streamlit as st
 
@@ -14,8 +14,8 @@ PREFIX = "per_"
 
 st.title("Perturbation")
 st.caption(
-    "Hide segments that follow the picture, alone or in random company, and read what each is worth to the class: red "
-    "segments are needed, blue ones stand in the way."
+    "Hide segments of the image, alone or in random combinations, and attribute the score of the class to them. Red "
+    "segments support the class, blue ones speak against it."
 )
 asked, made = experiment.explain(methods_on("perturbation"), PREFIX)
 if made is not None:

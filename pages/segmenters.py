@@ -1,4 +1,4 @@
-"""Segmenters: what a network makes of the picture, how good it is, what it is made of, and how to bring your own."""
+"""Segmenters: prediction and quality on the image, the catalogue, the architecture, and how to bring your own."""
 
 import streamlit as st
 
@@ -10,14 +10,16 @@ from pages.parts.segmenters import architecture, catalogue, onnx_form, predictio
 
 PREFIX = "seg_"
 VIEWS = {
-    "this-picture": "What the segmenter in the sidebar makes of the picture there: classes, certainty, and where it is wrong.",
-    "catalogue": "Every segmenter that can be explained here: what it is, how good, for whom, and under which terms.",
-    "architecture": "What the segmenter in the sidebar is made of, part by part, with the shapes on this picture.",
-    "bring-your-own": "Your own network on every page: as an ONNX file, as weights, or as code.",
+    "this-picture": "The prediction of the segmenter in the sidebar on the image there: classes, confidence and errors.",
+    "catalogue": "Every available segmenter with its purpose, quality and licence.",
+    "architecture": "The modules of the segmenter in the sidebar, with their output shapes on this image.",
+    "bring-your-own": "Use your own network on every page: as an ONNX file, as weights, or as code.",
 }
 
 st.title("Segmenters")
-st.caption("A segmenter gives each pixel a score for every class; the class with the highest score colours the pixel.")
+st.caption(
+    "A segmenter computes a score for every class at each pixel. The class with the highest score is the prediction."
+)
 view = st.segmented_control(
     "View",
     tuple(VIEWS),

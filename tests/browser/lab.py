@@ -19,7 +19,7 @@ RUN_SECONDS = 90_000
 def numbers(page: Page) -> list[str]:
     """What the result says: the raw range, and the areas under the curves."""
     expect(page.get_by_text("Up to date")).to_be_visible(timeout=RUN_SECONDS)
-    # A new picture starts a run while the old result still says that it is up to date.
+    # A new image starts a run while the old result is still marked as up to date.
     wait_idle(page, RUN_SECONDS / 1000)
     raw = page.get_by_text("Raw range:").inner_text()
     areas = [page.get_by_text(re.compile(f"^{kind}: area")).inner_text() for kind in ("Deletion", "Insertion")]

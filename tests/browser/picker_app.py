@@ -12,7 +12,7 @@ from pages.parts.widgets.region_picker import Pick, region_picker
 W, H = 97, 61  # not square, and no multiple of anything
 
 
-def picture() -> bytes:
+def test_card() -> bytes:
     y, x = np.mgrid[0:H, 0:W]
     pixels = np.stack([x * 255 // W, y * 255 // H, 90 + 60 * ((x + y) % 2)], axis=-1).astype(np.uint8)
     file = BytesIO()
@@ -27,7 +27,7 @@ def write(pick: Pick) -> None:
 
 
 st.session_state["runs"] = st.session_state.get("runs", 0) + 1
-view = st.number_input("Width of the picture on the screen", 10, 2000, 388, key="pick_view", bind="query-params")
+view = st.number_input("Width of the image on the screen", 10, 2000, 388, key="pick_view", bind="query-params")
 cells = st.checkbox("Cells", key="pick_cells", bind="query-params")
 
 # Where the inputs stand on the page does not matter: the picker's callback has run before either is made.
@@ -43,7 +43,7 @@ with st.container(horizontal=True):
     y1 = st.number_input("y1", 1, H, key="pick_y1", bind="query-params")
 with place:
     returned = region_picker(
-        picture(),
+        test_card(),
         width=W,
         height=H,
         alt="A test card",

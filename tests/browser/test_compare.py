@@ -1,4 +1,4 @@
-"""The compare page in a real browser: a link, one eye for all panes, the swap slider, and a phone."""
+"""The compare page in a real browser: a link, the shared zoom, the swap slider, and a phone."""
 
 import csv
 import io
@@ -31,7 +31,7 @@ def compared(page):
 
 
 def eyes(page):
-    """Zoom and place of every picture."""
+    """Zoom and position of every image."""
     return page.locator(".stage img").evaluate_all("all => all.map(img => img.style.transform)")
 
 
@@ -47,7 +47,7 @@ def test_a_shared_link_opens_the_same_comparison_and_its_files_hold_it(new_page,
     first.get_by_role("combobox", name=re.compile("^B")).click()
     first.get_by_role("option", name="3", exact=True).click()
     expect(first).to_have_url(re.compile("cmp_b=3"), timeout=PATIENCE)
-    expect(first.get_by_text("How far panes 1 and 3 agree")).to_be_visible(timeout=PATIENCE)
+    expect(first.get_by_text("Agreement of panes 1 and 3")).to_be_visible(timeout=PATIENCE)
     seen = compared(first)
     assert sum("own scale" in text for text in seen) == 3, seen
 
@@ -63,7 +63,7 @@ def test_a_shared_link_opens_the_same_comparison_and_its_files_hold_it(new_page,
     assert seen[0] == f"{float(told['spearman']):.3g}"
 
 
-def test_one_eye_for_all_panes_and_a_slider_to_swap_two(page, app_url):
+def test_panes_zoom_together_and_a_slider_swaps_two(page, app_url):
     open_page(page, f"{app_url}/compare?{FAST}", 240)
     compared(page)
     panes, root = page.locator(".stage"), page.locator(".panorama")
@@ -91,7 +91,7 @@ def test_one_eye_for_all_panes_and_a_slider_to_swap_two(page, app_url):
     expect(root).to_have_attribute("data-zoom", "1.000")
     page.get_by_role("button", name="Zoom in").click()
     expect(root).to_have_attribute("data-zoom", "1.500")
-    page.get_by_role("button", name="Whole picture").click()
+    page.get_by_role("button", name="Whole image").click()
 
     page.get_by_text("swap", exact=True).click()
     slide = page.get_by_role("slider", name=re.compile("^Swap: 1 · occlusion"))
@@ -120,12 +120,12 @@ def test_a_phone_pinches_and_scrolls_nothing_sideways(new_page, app_url):
     page = new_page(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True, color_scheme="dark")
     open_page(page, f"{app_url}/compare?{FAST}&cmp_view=predictions&cmp_2_segmenter=streets-shortcut", 240)
     expect(page.get_by_text("Up to date: the maps below")).to_be_visible(timeout=RUN_SECONDS)
-    expect(page.get_by_text("say different things on")).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text("predict different classes on")).to_be_visible(timeout=PATIENCE)
     wait_idle(page)
     screenshot(page, "compare-390-dark")
     assert page.evaluate(STICKING_OUT) == 0
-    for picture in page.locator("[data-testid=stMain] img:visible").all():
-        assert picture.get_attribute("alt"), "every picture says what it shows"
+    for image in page.locator("[data-testid=stMain] img:visible").all():
+        assert image.get_attribute("alt"), "every image has an alternative text"
     stage = page.locator(".stage").first
     stage.scroll_into_view_if_needed()
     at = stage.bounding_box()
@@ -139,6 +139,6 @@ def test_a_phone_pinches_and_scrolls_nothing_sideways(new_page, app_url):
         },
     )
     expect(page.locator(".panorama")).not_to_have_attribute("data-zoom", "1.000")
-    assert page.evaluate("visualViewport.scale") == 1, "the picture is enlarged, and not the page"
+    assert page.evaluate("visualViewport.scale") == 1, "the image is enlarged, not the page"
     one, other = eyes(page)
     assert one == other

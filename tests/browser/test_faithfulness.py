@@ -1,4 +1,4 @@
-"""The faithfulness page in a real browser: a comparison from its link to its files, and tables of many pictures."""
+"""The faithfulness page in a real browser: a comparison from its link to its files, and tables of many images."""
 
 import csv
 import io
@@ -31,7 +31,7 @@ def test_a_comparison_from_its_link_to_its_files(page, app_url):
     assert len({tile.get_attribute("src") for tile in tiles}) == len(NAMES)
     grid = page.get_by_test_id("stDataFrame").locator("[role=grid]")
     expect(grid).to_have_attribute("aria-rowcount", str(1 + len(NAMES)))
-    expect(page.get_by_text("beats all three controls on").first).to_be_visible()
+    expect(page.get_by_text("beats all three uninformative baselines on").first).to_be_visible()
     for chart in ("deletion curves of all maps", "Agreement of all maps", "Noise of each map"):
         expect(page.get_by_label(chart).or_(page.locator(f"[aria-label*='{chart}']")).first).to_be_visible()
     page.get_by_role("radio", name="road").or_(page.get_by_role("button", name="road", exact=True)).first.click()
@@ -51,7 +51,7 @@ def test_a_comparison_from_its_link_to_its_files(page, app_url):
     assert order == NAMES
 
 
-def test_a_table_of_many_pictures_is_opened_and_a_wrong_file_is_a_sentence(page, app_url, tmp_path):
+def test_a_table_of_many_images_is_opened_and_a_wrong_file_is_reported_in_words(page, app_url, tmp_path):
     plan = Plan(
         ("lone-pedestrian", "quiet-street"),
         methods=("feature-ablation",),
@@ -66,7 +66,7 @@ def test_a_table_of_many_pictures_is_opened_and_a_wrong_file_is_a_sentence(page,
     upload.set_input_files(broken)
     expect(page.get_by_text("'broken.parquet' cannot be read as a Parquet table")).to_be_visible(timeout=30_000)
     upload.set_input_files(tmp_path / "out" / TABLE)
-    expect(page.get_by_text("8 rows: 2 pictures, 1 classes, 1 segmenters, 4 maps")).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("8 rows: 2 images, 1 classes, 1 segmenters, 4 maps")).to_be_visible(timeout=30_000)
     wait_idle(page)
     expect(page.get_by_text("Model × metric")).to_be_visible()
     with page.expect_download() as started:

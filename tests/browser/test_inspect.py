@@ -1,4 +1,4 @@
-"""The Inspect page in a real browser: layers, channels, both grounds, a walk, score maps, errors and single pixels."""
+"""The Inspect page in a real browser: layers, channels, foreground and background, score maps, errors and single pixels."""
 
 import re
 
@@ -10,7 +10,7 @@ from .lab import CAM, RUN_SECONDS, choose, numbers, stop_button
 
 def test_a_click_shows_the_scores_of_a_pixel_and_the_link_keeps_it(page, new_page, app_url):
     open_page(page, f"{app_url}/inspect?ins_view=scores&ins_class=road")
-    pictures = (
+    titles = (
         "Score map",
         "Probability map",
         "Fusion map",
@@ -18,9 +18,9 @@ def test_a_click_shows_the_scores_of_a_pixel_and_the_link_keeps_it(page, new_pag
         "Guided segmented",
         "Similarity map",
     )
-    for title in pictures:
+    for title in titles:
         expect(page.get_by_alt_text(re.compile(f"^{title}.*from .* to .*"))).to_be_visible(timeout=RUN_SECONDS)
-    says = page.get_by_text(re.compile("^The segmenter says"))
+    says = page.get_by_text(re.compile("^The segmenter predicts"))
     expect(says).to_be_visible(timeout=RUN_SECONDS)
     before = says.inner_text()
     stage = page.get_by_role("application", name=re.compile("the chosen pixel is marked"))
@@ -28,21 +28,25 @@ def test_a_click_shows_the_scores_of_a_pixel_and_the_link_keeps_it(page, new_pag
     box = stage.bounding_box()
     stage.click(position={"x": box["width"] * 0.5, "y": box["height"] * 0.04})
     expect(says).not_to_have_text(before, timeout=RUN_SECONDS)
-    expect(says).to_contain_text("The segmenter says sky")
+    expect(says).to_contain_text("The segmenter predicts sky")
     expect(page.get_by_label(re.compile("sky is the highest")).first).to_be_visible()
     wait_idle(page)
     assert {"ins_class", "ins_x", "ins_y", "ins_view"} >= {k for k in query(page) if k.startswith("ins_")} >= {"ins_y"}
 
     other = new_page(viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True)
     open_page(other, page.url.replace("ins_view=scores", "ins_view=errors"))
-    expect(other.get_by_text(re.compile("^The segmenter says"))).to_have_text(says.inner_text(), timeout=RUN_SECONDS)
+    expect(other.get_by_text(re.compile("^The segmenter predicts"))).to_have_text(
+        says.inner_text(), timeout=RUN_SECONDS
+    )
     expect(
-        other.get_by_alt_text(re.compile(r"^Errors of road: [\d,]+ pixels missed, [\d,]+ pixels invented"))
+        other.get_by_alt_text(
+            re.compile(r"^Errors of road: [\d,]+ pixels false negative, [\d,]+ pixels false positive")
+        )
     ).to_be_visible()
     assert other.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth <= innerWidth")
 
 
-def test_a_walk_through_the_layers(page, app_url):
+def test_the_layer_view(page, app_url):
     open_page(page, f"{app_url}/inspect?ins_view=errors")
     page.get_by_role("radio", name="layers").click()
     maps = page.get_by_alt_text(re.compile("^Map at layer"))
@@ -59,10 +63,10 @@ def test_a_walk_through_the_layers(page, app_url):
     assert maps.first.get_attribute("src") != first
 
 
-def test_layers_channels_and_both_grounds(page, app_url):
+def test_channels_and_foreground_and_background(page, app_url):
     open_page(page, f"{app_url}/ablation_cam?{CAM}")
     numbers(page)
-    expect(page).to_have_url(re.compile(r"/inspect\?.*cam_layer=context"))  # where links to the former page lead
+    expect(page).to_have_url(re.compile(r"/inspect\?.*cam_layer=context"))  # links to the former page are redirected
     heat_map = page.get_by_alt_text(re.compile("Heat map of score for car"))
     expect(heat_map).to_be_visible()
     expect(page.get_by_text("layer context · 128 channels")).to_be_visible()
@@ -78,11 +82,11 @@ def test_layers_channels_and_both_grounds(page, app_url):
     expect(page.get_by_text("The run was stopped. Press Run to start it again.")).to_be_visible()
     wait_idle(page)
     expect(bar).to_have_count(0)
-    expect(page.get_by_text("Both maps on one scale")).to_have_count(0)
+    expect(page.get_by_text("Both maps on one colour scale")).to_have_count(0)
 
     page.get_by_role("button", name="Run both").click()
     expect(bar).to_be_visible(timeout=RUN_SECONDS)
-    expect(page.get_by_text("Both maps on one scale")).to_be_visible(timeout=RUN_SECONDS)
+    expect(page.get_by_text("Both maps on one colour scale")).to_be_visible(timeout=RUN_SECONDS)
     expect(page.get_by_role("button", name="Run both")).to_be_disabled()
     maps = [page.get_by_alt_text(f"{where} the region: heat map of car") for where in ("Inside", "Outside")]
     assert maps[0].get_attribute("src") != maps[1].get_attribute("src")
@@ -93,4 +97,6 @@ def test_layers_channels_and_both_grounds(page, app_url):
     choose(page, "Layer", "encoder1")
     expect(page).to_have_url(re.compile("cam_layer=encoder1"))
     expect(page.get_by_text("Stale")).to_be_visible()
-    expect(page.get_by_text(re.compile(r"Layer encoder1: \d+ forward passes of what follows it"))).to_be_visible()
+    expect(
+        page.get_by_text(re.compile(r"Layer encoder1: \d+ forward passes of the sub-network after it"))
+    ).to_be_visible()

@@ -96,7 +96,7 @@ def test_a_setting_that_changes_in_the_middle_of_a_run_ends_it_and_the_page_says
 
 
 @pytest.mark.parametrize("late", [False, True])
-def test_a_link_that_is_pressed_while_home_is_loading_opens_its_own_picture(page, app_url, late):
+def test_a_link_that_is_pressed_while_home_is_loading_opens_its_own_image(page, app_url, late):
     held = []  # the code that draws the sidebar, which the browser then does not know yet
     if late:
         page.route(re.compile(r"/static/js/(Selectbox|ButtonGroup)\.[^/]*js"), lambda route: held.append(route))
@@ -131,9 +131,9 @@ def test_a_sample_is_in_the_address_only_while_it_is_shown(page, app_url):
 def test_dragging_a_box_and_clicking_a_part_write_the_inputs(page, app_url):
     open_page(page, f"{app_url}/occlusion?{FAST}")
     numbers(page)
-    picture = page.get_by_role("application").first
-    picture.scroll_into_view_if_needed()
-    at = picture.bounding_box()
+    image = page.get_by_role("application").first
+    image.scroll_into_view_if_needed()
+    at = image.bounding_box()
     scale = at["width"] / 480
 
     def point(x, y):
@@ -154,7 +154,7 @@ def test_dragging_a_box_and_clicking_a_part_write_the_inputs(page, app_url):
     expect(page.get_by_text(re.compile(r"Outlined: the explained region, 2\d,\d{3} pixels"))).to_be_visible()
     run_button(page).click()
     numbers(page)
-    at = picture.bounding_box()
+    at = image.bounding_box()
     page.mouse.click(*point(240, 215))  # the side of the car
     expect(page).to_have_url(re.compile("occ_region=component"))
     expect(page.get_by_label("x", exact=True).first).to_have_value("240")
@@ -231,7 +231,7 @@ def test_an_own_photograph_a_broken_one_and_the_link_to_it(page, new_page, app_u
     seen = numbers(page)
     uploader.set_input_files({"name": "broken.png", "mimeType": "image/png", "buffer": street_photo()[:300]})
     expect(page.get_by_text("data is truncated or damaged")).to_be_visible()
-    expect(page.get_by_text("The picture before it is still here")).to_be_visible()
+    expect(page.get_by_text("The previous image is still shown")).to_be_visible()
     assert numbers(page) == seen
 
     other = new_page()

@@ -12,7 +12,7 @@ from pages.parts.widgets.region_picker import Pick, _read
 
 from .driver import open_page, screenshot, serve, wait_idle
 
-W, H = 97, 61  # the picture of `picker_app.py`
+W, H = 97, 61  # size of the image of `picker_app.py`
 
 
 @pytest.fixture(scope="module")
@@ -36,10 +36,10 @@ def told(page: Page, **expected: object) -> dict[str, Any]:
 
 
 def corner(page: Page) -> tuple[float, float]:
-    """The upper left of the picture on the screen; only after the picture has its size."""
-    picture = page.locator(".stage img[src]")
-    picture.evaluate("img => img.decode()")
-    rect = picture.bounding_box()
+    """The upper left corner of the image on the screen, once the image is loaded."""
+    image = page.locator(".stage img[src]")
+    image.evaluate("img => img.decode()")
+    rect = image.bounding_box()
     assert rect is not None
     return rect["x"], rect["y"]
 
@@ -60,7 +60,7 @@ def drag(page: Page, *points: tuple[float, float], release: bool = True) -> None
 
 
 def expect_drawn(page: Page, group: str, box: list[int] | None) -> None:
-    """The rectangle drawn in `group` is `box`, half-open in picture pixels; None where none is drawn."""
+    """The rectangle drawn in `group` is `box`, half-open in image pixels; None if none is drawn."""
     rect = page.locator(f".stage {group} rect.core")
     if box is None:
         expect(rect).to_be_hidden()
@@ -86,18 +86,18 @@ def test_a_click_picks_the_pixel_under_it_at_every_zoom(new_page: Callable[..., 
         # 4 screen px a pixel: two corners, then the last screen px of a pixel and the first of the next.
         (388, "pixelated", [((0, 0), (0, 0)), ((387, 243), (96, 60)), ((51, 135), (12, 33)), ((52, 136), (13, 34))]),
     ]:
-        field(page, "Width of the picture on the screen").fill(str(view))
-        field(page, "Width of the picture on the screen").press("Enter")
+        field(page, "Width of the image on the screen").fill(str(view))
+        field(page, "Width of the image on the screen").press("Enter")
         expect(page.locator(".stage")).to_have_css("width", f"{view}px")
         told(page, returned=None)
         for offset, (x, y) in clicks:
             click(page, *offset)
             told(page, returned=["pixel", x, y, x + 1, y + 1])
-        # Above twice its size a picture is there to show its pixels, below it is smooth.
+        # Above twice its size, an image shows its pixels as blocks; below, it is smooth.
         assert page.locator(".stage img").evaluate("img => getComputedStyle(img).imageRendering") == rendering
 
 
-def test_a_drag_picks_the_box_in_any_direction_and_clamped_to_the_picture(page: Page, url: str) -> None:
+def test_a_drag_picks_the_box_in_any_direction_and_clamped_to_the_image(page: Page, url: str) -> None:
     open_page(page, url)
     drag(page, (42, 22), (162, 102))  # pixels 10 to 40 and 5 to 25, both ends included
     told(page, returned=["box", 10, 5, 41, 26])
@@ -206,7 +206,7 @@ def test_cells_are_picked_whole_and_never_dragged(page: Page, url: str) -> None:
     told(page, returned=["cell", 0, 0, 10, 8])
 
 
-def test_a_low_window_shows_all_of_the_picture(new_page: Callable[..., Page], url: str) -> None:
+def test_a_low_window_shows_all_of_the_image(new_page: Callable[..., Page], url: str) -> None:
     page = new_page(viewport={"width": 1440, "height": 244})
     open_page(page, url)
     page.locator(".stage").scroll_into_view_if_needed()
@@ -250,7 +250,7 @@ def test_on_a_phone_it_fits_and_a_finger_draws_but_scrolls_beside_it(new_page: C
     told(page, runs=2)
 
 
-def test_what_stands_beside_the_picture_follows_the_theme(page: Page, url: str) -> None:
+def test_the_hint_follows_the_theme(page: Page, url: str) -> None:
     open_page(page, f"{url}/?pick_x0=20&pick_y0=10&pick_x1=60&pick_y1=40")
     colours = []
     for scheme in ("light", "dark"):

@@ -29,7 +29,7 @@ def file(name, pixels):
 def test_several_photographs_a_mask_and_a_report(page, new_page, app_url, tmp_path):
     one, two = photograph(1), photograph(2)
     digests = [perturb.load_image(pixels).digest for pixels in (one, two)]
-    # A page that runs nothing, so that the first run is on a small picture.
+    # A page that runs nothing, so that the first run is on a small image.
     open_page(page, f"{app_url}/faithfulness?fai_view=cards&source=upload")
     page.locator("input[type=file]").first.set_input_files([file("one.png", one), file("two.png", two)])
     expect(page).to_have_url(re.compile(f"photo={digests[0]}"))
@@ -43,7 +43,7 @@ def test_several_photographs_a_mask_and_a_report(page, new_page, app_url, tmp_pa
     first = numbers(page)
     sidebar = page.get_by_test_id("stSidebar")
     expect(sidebar.get_by_role("button", name="one, shown now")).to_be_disabled()
-    # The picture itself is what is clicked, and the keyboard reaches it, too.
+    # The image itself is clickable, also by keyboard.
     sidebar.get_by_alt_text("Thumbnail of two").click(force=True)
     expect(page).to_have_url(re.compile(f"photo={digests[1]}"))
     assert numbers(page) != first
@@ -85,9 +85,9 @@ def test_several_photographs_a_mask_and_a_report(page, new_page, app_url, tmp_pa
     expect(other.get_by_role("heading", name="Black or grey?")).to_be_visible()
     expect(other.get_by_text("Half of it is <road>.")).to_be_visible()
     assert {url.partition(":")[0] for url in asked} <= {"file", "data"}, "it fetches nothing"
-    pictures = other.locator("img")
-    assert pictures.count() == 3
-    assert all(pictures.evaluate_all("all => all.map(picture => picture.naturalWidth === 96 && !!picture.alt)"))
+    images = other.locator("img")
+    assert images.count() == 3
+    assert all(images.evaluate_all("all => all.map(image => image.naturalWidth === 96 && !!image.alt)"))
     assert other.evaluate("document.documentElement.scrollWidth <= innerWidth")
     link = other.locator("main p a").get_attribute("href")
     assert parse_qs(urlsplit(link).query) == parse_qs(urlsplit(address).query)

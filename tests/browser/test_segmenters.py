@@ -15,7 +15,7 @@ from .driver import open_page, query, wait_idle
 from .lab import choose, download, numbers
 
 SECONDS = 60_000
-# Dark against bright, without a word about how it wants its pictures.
+# Dark against bright, without metadata on the input scale.
 DARK = files.save(files.pixelwise())
 NAMES = "bright, dark"
 
@@ -33,13 +33,11 @@ def open_segmenters(page: Page, app_url: str) -> None:
 def test_a_network_from_its_file_to_its_explanation(page, app_url):
     open_segmenters(page, app_url)
     upload(page, DARK, "dark.onnx")
-    expect(page.get_by_text("What the graph says")).to_be_visible(timeout=SECONDS)
+    expect(page.get_by_text("From the graph")).to_be_visible(timeout=SECONDS)
     expect(page.get_by_text("channels: 2")).to_be_visible()
     # The first choice is wrong for this network; the right one is picked by what it predicts.
-    page.get_by_role("button", name="Take 0 … 1").click()
-    expect(page.get_by_role("combobox", name="Pictures are given")).to_have_value(
-        "as they are, in [0, 1]", timeout=SECONDS
-    )
+    page.get_by_role("button", name="Use 0 … 1").click()
+    expect(page.get_by_role("combobox", name="Input scale")).to_have_value("as they are, in [0, 1]", timeout=SECONDS)
     wait_idle(page)
     names = page.get_by_role("textbox", name="Class names")
     names.fill(NAMES)
@@ -89,7 +87,7 @@ SIDEWAYS = """() => {
   return [...main.querySelectorAll('*')].filter(e => e.offsetParent && e.getBoundingClientRect().right > innerWidth + 1
     && !e.closest('[role=tooltip]') && !boxed(e)).length + (main.scrollWidth > main.clientWidth) }"""
 VIEWS = {
-    "this-picture": "What is taken for what",
+    "this-picture": "Confusion matrix",
     "catalogue": "What a segmenter can offer",
     "architecture": "By type",
     "bring-your-own": "How to make that file",
@@ -122,8 +120,8 @@ def test_every_view_fits_its_window(new_page, app_url, width, theme):
             assert main.locator("img:visible").count() == 3
         page.wait_for_timeout(300)  # what was unfolded is still growing
         assert page.evaluate(SIDEWAYS) == 0, view
-        for picture in main.locator("img:visible").all():
-            assert picture.get_attribute("alt"), "every picture says what it shows"
+        for image in main.locator("img:visible").all():
+            assert image.get_attribute("alt"), "every image has an alternative text"
 
 
 def test_a_part_leads_to_its_explanation(page, app_url):
@@ -152,7 +150,7 @@ def test_a_card_chooses_its_segmenter(page, app_url):
     chosen = page.get_by_role("combobox", name="Segmenter").input_value()
     assert query(page)["segmenter"] == chosen
     main.get_by_role("radio", name="this-picture").click()
-    expect(main.get_by_text(f"{chosen} takes quiet-street for")).to_be_visible(timeout=SECONDS)
+    expect(main.get_by_text(f"{chosen} predicts on quiet-street")).to_be_visible(timeout=SECONDS)
     with page.expect_download(timeout=SECONDS) as started:
         main.get_by_role("button", name="Download the arrays (npz)").click()
     taken, segmenter = np.load(started.value.path()), perturb.load_segmenter(chosen)

@@ -40,7 +40,7 @@ def test_a_page_is_drawn_with_the_settings_and_documents_of_the_wheel(new_page, 
     page = new_page(color_scheme="dark")
     open_page(page, f"{url}/segmenters?seg_view=bring-your-own")
     expect(page.get_by_role("combobox", name="Sample")).to_have_value("quiet-street")
-    expect(page.get_by_role("img", name="The picture to explain")).to_be_visible()
+    expect(page.get_by_role("img", name="The image to explain")).to_be_visible()
     colour = page.get_by_test_id("stApp").evaluate("element => getComputedStyle(element).backgroundColor")
     assert colour == "rgb(20, 23, 28)", "the theme of the app's own config.toml"
     page.get_by_text("Export from PyTorch").click()

@@ -1,4 +1,4 @@
-"""Every page at its desk and phone width, light and dark: nothing sticks out, and every picture says what it shows."""
+"""Every page at desktop and phone width, light and dark: nothing overflows, and every image has an alternative text."""
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -43,7 +43,7 @@ def test_pages_fit_their_window(new_page, app_url, theme, size, path):
     ],
 )
 def test_a_page_that_is_opened_on_a_phone_fits_a_desk_too(new_page, app_url, path):
-    """One visit for both widths, since these pages run what no other test has run before."""
+    """One visit for both widths, as these pages run what no other test has run."""
     page = new_page(viewport=PHONE, color_scheme="dark", has_touch=True)
     open_page(page, app_url + path, RUN_SECONDS / 1000)
     expect(page.get_by_role("heading", level=1)).to_be_visible()
@@ -57,12 +57,12 @@ def test_a_page_that_is_opened_on_a_phone_fits_a_desk_too(new_page, app_url, pat
 
 
 def fits(page: Page) -> None:
-    """Nothing is wider than the window, and every picture has words. What a table scrolls inside itself may be wider."""
+    """Nothing is wider than the window, except inside scrolling tables, and every image has an alternative text."""
     outside = page.evaluate(
         "[...document.querySelectorAll('[data-testid=stMain] *')]"
         ".filter(e => e.offsetParent && e.getBoundingClientRect().right > innerWidth + 1"
         " && !e.closest('pre, [data-testid=stTabs], [role=tooltip], .dvn-scroller > *')).map(e => e.outerHTML.slice(0, 200))"
     )
     assert not outside, outside
-    for picture in page.locator("img:visible").all():
-        assert picture.get_attribute("alt"), "every picture says what it shows"
+    for image in page.locator("img:visible").all():
+        assert image.get_attribute("alt"), "every image has an alternative text"

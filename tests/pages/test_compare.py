@@ -1,4 +1,4 @@
-"""The compare page from the entry point, without a browser: what it shows, says and answers to nonsense."""
+"""The compare page from the entry point, without a browser: what it shows, and invalid settings."""
 
 import numpy as np
 import pytest
@@ -9,9 +9,9 @@ from perturb.metrics.verdict import verdict_on
 from perturb.segmenters.registry import SEGMENTERS, SegmenterEntry
 from tests.pages.test_pages import visit, words
 
-# Six windows beside about a dozen cells, so that a run takes seconds.
+# Six windows in one pane and about a dozen segments in the other, so that a run takes seconds.
 FAST = {"cmp_1_size": "180", "cmp_1_stride": "180", "cmp_2_segments": "grid", "cmp_2_count": "10"}
-# The same cells in both panes.
+# The same segments in both panes.
 TWINS = {
     "cmp_1_method": "feature-ablation",
     "cmp_1_segments": "grid",
@@ -22,7 +22,7 @@ TWINS = {
 
 
 class Redness(perturb.Segmenter):
-    """Somebody's own code: two classes, one of them known to the others, too; no layers, no gradients."""
+    """A custom segmenter: two classes, one of them shared with the others; no layers, no gradients."""
 
     def __init__(self):
         super().__init__("redness", classes=["car", "purple"], digest="red")
@@ -61,7 +61,7 @@ def test_a_visit_shows_two_maps_and_their_agreement(compared):
     assert float(metrics(app)["Spearman"]) == pytest.approx(rank, abs=5e-3)
     assert float(metrics(app)["Pearson"]) == pytest.approx(line, abs=5e-3)
     limit = max(np.abs(a.heatmap).max(), np.abs(b.heatmap).max())
-    assert f"up to the strongest value, {limit:.3g}." in words(app)
+    assert f"up to the largest value, {limit:.3g}." in words(app)
 
 
 def test_viewer_controls_compute_nothing_and_a_setting_makes_it_stale(compared, monkeypatch):
@@ -76,7 +76,7 @@ def test_viewer_controls_compute_nothing_and_a_setting_makes_it_stale(compared, 
     app.selectbox(key="cmp_norm").select("rank").run()
     assert "place in its map's order" in words(app)
     assert not runs
-    # A fill that no other test has run on this picture: what is known would be shown at once.
+    # A fill that no other test has run on this image: a cached result would be shown at once.
     app.selectbox(key="cmp_1_fill").select("window-mean").run()
     assert any(warning.value.startswith("Stale") for warning in app.warning)
     assert not app.button(key="cmp_run_all").disabled
@@ -98,7 +98,7 @@ def test_two_segmenters_on_one_region_and_on_their_own():
     pairs = app.dataframe[0].value
     assert pairs["pixels"].sum() == (labels[0] != labels[1]).sum()
     top = pairs.iloc[0]
-    said = [first.classes.index(top[f"{number} says"]) for number in (1, 2)]
+    said = [first.classes.index(top[f"pane {number}"]) for number in (1, 2)]
     assert top["pixels"] == ((labels[0] == said[0]) & (labels[1] == said[1])).sum()
     ious = app.dataframe[1].value.set_index("class")["IoU"]
     road = [values == first.classes.index("road") for values in labels]
@@ -126,8 +126,8 @@ def test_a_pane_that_cannot_run_says_why_and_the_other_goes_on():
     assert not app.exception
     assert not app.error
     told = " ".join(warning.value for warning in app.warning)
-    assert "Only streets-unet (pane 1) knows: " in told
-    assert "Only redness (pane 2) knows: purple." in told
+    assert "Only streets-unet (pane 1) has the classes: " in told
+    assert "Only redness (pane 2) has the classes: purple." in told
 
 
 @pytest.mark.usefixtures("redness")
@@ -159,7 +159,7 @@ def test_curves_of_all_panes_and_their_areas():
 def test_maps_of_two_units_keep_their_scales_and_are_subtracted_only_when_normalised():
     app = visit("compare", **(TWINS | {"cmp_2_method": "rise", "cmp_2_masks": "100", "segmenter": "redness"}))
     assert not app.exception
-    assert "Panes with one unit share a colour scale" in words(app)
+    assert "Panes with the same unit share a colour scale" in words(app)
     assert any("cannot be subtracted as they are. Choose a normalisation" in info.value for info in app.info)
     assert [warning.value.split(" (")[0] for warning in app.warning] == ["The units differ"]
     app.selectbox(key="cmp_norm").select("max").run()

@@ -1,4 +1,4 @@
-"""The faithfulness page from the entry point, without a browser: its five views, and what they answer to nonsense."""
+"""The faithfulness page from the entry point, without a browser: its five views, and invalid settings."""
 
 import pytest
 
@@ -15,7 +15,7 @@ def compared():
     return visit("faithfulness", fai_methods="feature-ablation", sample="lone-pedestrian")
 
 
-def test_a_visit_compares_maps_with_controls(compared):
+def test_a_visit_compares_maps_with_uninformative_baselines(compared):
     app = compared
     assert not app.exception
     assert not app.error
@@ -25,7 +25,7 @@ def test_a_visit_compares_maps_with_controls(compared):
     assert {"deletion_auc", "road_combined", "map_iou", "forwards"} <= set(table.columns)
     text = words(app)
     assert "One method only" in text
-    assert "**feature-ablation** beats all three controls on" in text
+    assert "**feature-ablation** beats all three uninformative baselines on" in text
     assert "of pixels that" in text, "the share of attribution on wrong pixels"
 
 
@@ -55,7 +55,7 @@ def test_every_group_of_metrics_is_a_table(compared):
     assert not compared.exception
 
 
-def test_no_method_is_a_sentence(compared):
+def test_no_method_is_reported_in_words(compared):
     compared.multiselect(key="fai_methods").set_value([]).run()
     assert not compared.exception
     assert any("Choose at least one method" in info.value for info in compared.info)
@@ -74,8 +74,8 @@ def test_sanity_checks_run_and_say_what_they_found():
     assert not app.exception
     assert not app.error
     text = " ".join(str(e.value) for e in (*app.success, *app.warning))
-    assert "Without any trained weight" in text or "Without trained weights" in text
-    assert "draws nothing that matters by chance" in words(app)
+    assert "With all weights randomized, the map" in text
+    assert "the method does not depend on the seed" in words(app)
     assert app.button(key="fai_sanity_run").disabled
 
 
@@ -88,10 +88,10 @@ def test_every_metric_has_its_card_on_the_page(toy):
         assert any(label.startswith(metric.title) for label in labels), metric.name
 
 
-def test_a_target_that_is_not_there_is_a_sentence():
+def test_a_missing_target_is_reported_in_words():
     app = visit(
         "faithfulness", fai_view="methods", sample="lone-pedestrian", fai_class="car", fai_methods="feature-ablation"
     )
     assert not app.exception
     assert any("car" in error.value for error in app.error) or "No pixel" in words(app)
-    assert app.multiselect(key="fai_methods").options == list(METHODS), "those inside the network, too"
+    assert app.multiselect(key="fai_methods").options == list(METHODS), "including those inside the network"

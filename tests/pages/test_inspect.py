@@ -1,4 +1,4 @@
-"""The Inspect page without a browser: its four views, the links that led to Seg-Ablation-CAM, and what it answers to gaps."""
+"""The Inspect page without a browser: its four views, links to the former page of Seg-Ablation-CAM, and missing data."""
 
 import numpy as np
 import pytest
@@ -43,10 +43,10 @@ def test_channel_ablation_shows_layers_and_channels():
     app.run()  # a run that ended in another leaves AppTest with the widgets of the entry point
     app.selectbox(key="cam_ablation").select("background").run()
     assert any("Stale" in warning.value for warning in app.warning)
-    assert app.button(key="cam_grounds_run").disabled, "both were run at this layer, whatever the map above shows"
+    assert app.button(key="cam_grounds_run").disabled, "both were run at this layer, independent of the map above"
 
 
-def test_a_run_that_cannot_be_is_answered_in_words():
+def test_an_impossible_run_is_answered_in_words():
     app = visit("inspect", cam_layer="context", cam_region="all", cam_ablation="background")
     assert not app.exception
     assert any("there is no background to ablate" in warning.value for warning in app.warning)
@@ -57,7 +57,7 @@ def test_a_run_that_cannot_be_is_answered_in_words():
 
 
 def test_an_old_link_opens_the_same_settings():
-    # The sky is no road, so nothing is run.
+    # The pixel is sky, not road, so nothing is run.
     where = {"cam_region": "component", "cam_x": "240", "cam_y": "3"}
     app = visit(
         "ablation_cam", cam_layer="decoder1", cam_class="road", cam_ablation="background", sample="rain", **where
@@ -75,7 +75,7 @@ def test_an_old_link_opens_the_same_settings():
     assert (app.number_input(key="cam_x").value, app.number_input(key="cam_y").value) == (240, 3)
 
 
-def test_scores_errors_and_layers_say_what_the_engine_says():
+def test_scores_errors_and_layers_agree_with_the_engine():
     pixel_of = {"ins_x": "100", "ins_y": "200"}
     app = visit("inspect", ins_view="scores", ins_class="road", ins_walk="activations", sample="rain", **pixel_of)
     image, segmenter = perturb.sample("rain"), perturb.load_segmenter()
@@ -84,19 +84,22 @@ def test_scores_errors_and_layers_say_what_the_engine_says():
     assert not app.exception
     assert not app.error
     text = words(app)
-    assert f"probability of **{fusion(logits).mean():.3f}** on average" in text
+    assert f"mean probability of **{fusion(logits).mean():.3f}**" in text
     assert f"where it is predicted and **−{abs(logits[road][labels != road].mean()):.3g}** elsewhere" in text
     pixel = at_pixel(logits, 100, 200)
-    said = f"says **{segmenter.classes[pixel.predicted]}** with a probability of {pixel.probabilities.max():.3f}"
-    assert said in text
+    predicted = f"predicts **{segmenter.classes[pixel.predicted]}** with probability {pixel.probabilities.max():.3f}"
+    assert predicted in text
 
     app.segmented_control(key="ins_view").select("errors").run()
     assert not app.exception
     seen = overlap(labels, true_labels(image, segmenter.classes), road)
     text = words(app)
     assert f"IoU of road: **{seen.iou:.3f}**" in text
-    assert f"misses {int(seen.missed.sum()):,} and invents {int(seen.invented.sum()):,}" in text
-    assert said in text, "the pixel is still there"
+    assert (
+        f"{int(seen.missed.sum()):,} pixels are false negatives and {int(seen.invented.sum()):,} false positives"
+        in text
+    )
+    assert predicted in text, "the pixel is still there"
 
     app.segmented_control(key="ins_view").select("layers").run()
     assert not app.exception
@@ -111,7 +114,7 @@ def test_scores_errors_and_layers_say_what_the_engine_says():
     assert "Choose at least one layer" in app.info[0].value
 
 
-def test_a_walk_runs_a_method_at_each_layer():
+def test_the_layer_view_runs_a_method_at_each_layer():
     app = visit("inspect", ins_view="layers", ins_walk="grad-cam", ins_layers=["stem", "decoder1"], ins_sign="positive")
     assert not app.exception
     assert not app.error
@@ -125,7 +128,7 @@ def test_a_walk_runs_a_method_at_each_layer():
 
 
 def scene_of(function):
-    """A page part alone, on a picture and a network of a few cells."""
+    """A page part alone, on a small image with a toy network."""
     app = AppTest.from_function(function, default_timeout=60)
     return app.run()
 
@@ -167,11 +170,14 @@ def test_a_class_that_is_nowhere_has_no_errors():
 
     app = scene_of(script)
     assert not app.exception
-    assert "neither in the ground truth of this picture nor predicted" in app.info[0].value
+    assert "neither in the ground truth of this image nor predicted" in app.info[0].value
     text = words(app)
-    assert "IoU of rest: **1.000**, 768 pixels in both of 768 in either. The segmenter misses 0 and invents 0." in text
     assert (
-        "says **rest** with a probability of 0.731; next is thing with 0.269. The ground truth says **rest**: right"
+        "IoU of rest: **1.000**, 768 pixels in both of 768 in either. 0 pixels are false negatives and 0 false positives."
+        in text
+    )
+    assert (
+        "predicts **rest** with probability 0.731; next is thing with 0.269. The ground truth is **rest**: correct"
         in text
     )
 

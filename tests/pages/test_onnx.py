@@ -1,4 +1,4 @@
-"""A visitor's own network on the other pages: what works with it, and what says why not."""
+"""A visitor's own network on the other pages: what works, and the reasons where it does not."""
 
 from streamlit.testing.v1 import AppTest
 
@@ -27,17 +27,17 @@ def test_its_layers_are_offered_and_ablated():
     assert "Raw range:" in words(app)
 
 
-def test_its_layers_are_walked_through_without_gradients():
+def test_its_layers_are_shown_without_gradients():
     app = visit("inspect", ins_view="layers")
     assert not app.exception
     assert not app.error
     assert app.selectbox(key="ins_walk").options == ["ablation-cam", "activations"]
     assert len(app.multiselect(key="ins_layers").value) == 3
-    assert "of what is above zero" in words(app).lower()
+    assert "of all attribution above zero" in words(app).lower()
     assert "Activation maps" in words(app)
 
 
-def test_its_weights_cannot_be_drawn_anew_and_the_page_says_so():
+def test_its_weights_cannot_be_randomized_and_the_page_says_so():
     app = visit("faithfulness", fai_view="sanity")
     assert not app.exception
     assert "cannot reach its weights" in words(app)

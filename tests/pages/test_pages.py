@@ -1,4 +1,4 @@
-"""Each page from the entry point, without a browser: what it says, and what it answers to nonsense."""
+"""Each page from the entry point, without a browser: what it shows, and invalid settings."""
 
 import re
 
@@ -17,7 +17,7 @@ def visit(page="", **query):
         app.query_params[name] = value
     if page:
         app.switch_page(f"pages/{page}.py")
-        # AppTest comes to a page through the entry point only in its first run; the second settles what the rest runs on.
+        # AppTest reaches a page through the entry point only in its first run; the second settles the state for the test.
         app.run()
     return app.run()
 
@@ -206,7 +206,7 @@ def test_the_perturbation_page_runs_every_method(method, extra, told):
     text = words(app)
     assert "Deletion: area **" in text
     assert told in text
-    # What is a weight, a share or a mean is not called a pixel's own drop.
+    # A weight, share or mean is not called the drop of a single pixel.
     assert perturb.METHODS[method].captions["score"] in text
     assert "score drops without a pixel" not in text
     if method == "rise":

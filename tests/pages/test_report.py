@@ -1,7 +1,7 @@
-"""The report as a visitor puts it together, and the guide for a first visit."""
+"""The report as assembled by a visitor, and the guide of a first visit."""
 
+from tests.pages.test_image_choice import file, photograph
 from tests.pages.test_pages import visit, words
-from tests.pages.test_pictures import file, photograph
 
 
 def dialog(app):
@@ -14,7 +14,7 @@ def entries(app):
 
 
 def test_results_are_added_once_reordered_annotated_and_removed():
-    # By way of a page that runs nothing, so that the run is on a small picture.
+    # Start on a page that runs nothing, so that the run is on a small image.
     app = visit("faithfulness", fai_view="cards", source="upload")
     app.sidebar.file_uploader(key="upload_0").set_value(file("one.png", photograph(1)))
     app.run()
@@ -48,13 +48,13 @@ def test_results_are_added_once_reordered_annotated_and_removed():
     assert [item.note for item in app.session_state["report"].latest()] == ["look here"]
 
 
-def test_the_guide_greets_who_comes_without_a_link_and_stays_dismissed():
+def test_the_guide_is_shown_without_a_link_until_it_is_dismissed():
     app = visit()
-    assert "**Doubt it.**" in words(app)
+    assert "**Check it.**" in words(app)
     app.button(key="guide_done").click().run()
-    assert "Doubt it" not in words(app)
+    assert "Check it" not in words(app)
     app.switch_page("pages/faithfulness.py")
     app.query_params["fai_view"] = "cards"
     app.run()
-    assert "Doubt it" not in words(app)
-    assert "Doubt it" not in words(visit("faithfulness", fai_view="cards")), "a link's visitor came to see something"
+    assert "Check it" not in words(app)
+    assert "Check it" not in words(visit("faithfulness", fai_view="cards")), "a link shows its result at once"

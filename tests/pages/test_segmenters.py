@@ -1,4 +1,4 @@
-"""Choosing a segmenter in the sidebar, and the Segmenters page: its prediction, the catalogue, its parts, your own."""
+"""The choice of a segmenter in the sidebar, and the Segmenters page: prediction, catalogue, architecture, own networks."""
 
 import io
 import re
@@ -34,11 +34,11 @@ def cache(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("cache")
-def test_weights_that_are_not_here_are_offered_and_the_default_stands_in(monkeypatch):
+def test_missing_weights_are_offered_and_the_default_is_used(monkeypatch):
     publish(monkeypatch, NAME, "http://127.0.0.1:9", b"")
     app = visit(segmenter=NAME)
     assert not app.exception
-    assert "not here yet; until they are, streets-unet stands in" in words(app.sidebar)
+    assert "have not been downloaded yet. Until then, streets-unet is used" in words(app.sidebar)
     assert app.sidebar.selectbox(key="sample").options == list(perturb.SAMPLES)
     button = app.sidebar.button(key="download")
     assert button.label == "Download (12 MB)"
@@ -63,7 +63,7 @@ def test_with_its_weights_a_segmenter_comes_with_photographs(cache, monkeypatch)
     assert app.session_state["image"].name == DEFAULT_SAMPLE
 
 
-def test_a_broken_file_is_named_and_the_default_stands_in(cache):
+def test_a_broken_file_is_named_and_the_default_is_used(cache):
     (cache / SEGMENTERS[NAME].weights().path.name).write_bytes(b"no weights")
     app = visit(segmenter=NAME)
     assert not app.exception
@@ -107,9 +107,9 @@ def test_a_prediction_is_measured_against_its_truth():
     said, known = logits.argmax(0).numpy(), image.truth != 255
     right = (said == image.truth)[known]
     text = words(app)
-    assert f"It is right at **{right.mean():.1%}**" in text
-    assert f"On average **{float(logits.softmax(0).amax(0).mean()):.3f}**" in text
-    assert re.search(r"Commonest error: [\d,]+ pixels of \w+ are taken for \w+\.", text)
+    assert f"Pixel accuracy **{right.mean():.1%}**" in text
+    assert f"Mean **{float(logits.softmax(0).amax(0).mean()):.3f}**" in text
+    assert re.search(r"Most common error: [\d,]+ pixels of \w+ are predicted as \w+\.", text)
     table = app.dataframe[0].value.set_index("class")
     for index, name in enumerate(segmenter.classes):
         hit, either = (
@@ -118,7 +118,7 @@ def test_a_prediction_is_measured_against_its_truth():
         )
         expected = hit.sum() / either.sum() if either.any() else np.nan
         assert table.loc[name, "iou"] == (f"{expected:.3f}" if np.isfinite(expected) else "n/a")
-    assert table.loc["bicyclist", "iou"] == "n/a", "a class that is nowhere has no figure"
+    assert table.loc["bicyclist", "iou"] == "n/a", "an absent class has no IoU"
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ class Plain(perturb.Segmenter):
         ("red", {}, "shares no class with the segmenter"),
     ],
 )
-def test_what_cannot_be_compared_is_answered_in_words(first, query, told):
+def test_missing_ground_truth_is_answered_in_words(first, query, told):
     perturb.register("plain", lambda device: Plain("plain", classes=[first, "other"], device=device))
     try:
         app = visit("segmenters", segmenter="plain", **query)
@@ -165,9 +165,9 @@ def test_what_cannot_be_compared_is_answered_in_words(first, query, told):
             image = perturb.sample("rain")
             hidden = image.pixels[:, :, 0] <= 0.5
             car = image.truth == image.truth_classes.index("car")
-            expected = f"{int((car & hidden).sum()):,} pixels of car are taken for other"
+            expected = f"{int((car & hidden).sum()):,} pixels of car are predicted as other"
             assert expected in words(app)
-            assert "the figures flatter it" in words(app)
+            assert "all metrics are optimistic" in words(app)
     finally:
         del SEGMENTERS["plain"]
         shell.load.clear()
@@ -197,7 +197,7 @@ def test_the_architecture_is_a_tree_with_a_part_to_look_at():
     module = perturb.load_segmenter().module
     text = words(app)
     assert f"**{sum(weights.numel() for weights in module.parameters()):,} parameters**" in text
-    assert "The catalogue counts 1,688,523" in text
+    assert "The catalogue lists 1,688,523" in text
     assert app.selectbox(key="seg_part").options == [name for name, _ in module.named_modules() if name]
     assert f"`Conv2d`, 96 × 46 × 60, {96 * 96 * 9 + 96:,} parameters" in text
     assert re.search(
@@ -207,7 +207,7 @@ def test_the_architecture_is_a_tree_with_a_part_to_look_at():
     table = app.dataframe[0].value.set_index("type")
     assert table.loc["Conv2d", "count"] == sum(isinstance(part, torch.nn.Conv2d) for part in module.modules())
     app.selectbox(key="seg_part").select("decoder3.mix.norm").run()
-    assert "It cannot be explained as a layer." in words(app)
+    assert "This part cannot be explained as a layer." in words(app)
 
 
 def test_a_visitors_graph_has_parts_too():
@@ -220,13 +220,13 @@ def test_a_visitors_graph_has_parts_too():
     app.run()
     assert not app.exception
     weights = sum(weights.numel() for weights in Net().parameters())
-    assert f"**model**: 8 nodes with **{weights} parameters**; for this image it gives 3 × 360 × 480" in words(app)
+    assert f"**model**: 8 nodes with **{weights} parameters**; output shape on this image: 3 × 360 × 480" in words(app)
     app.segmented_control(key="seg_view").set_value("catalogue").run()
     assert not app.exception
-    assert "Your own network; it goes when you leave." in words(app)
+    assert "Your own network. It is kept in memory until you leave." in words(app)
 
 
-def test_code_of_ones_own_has_no_parts_and_the_page_says_so():
+def test_custom_code_has_no_architecture_and_the_page_says_so():
     perturb.register("plain", lambda device: Plain("plain", classes=["red", "other"], device=device))
     try:
         app = visit("segmenters", segmenter="plain", seg_view="architecture")

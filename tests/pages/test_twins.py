@@ -1,4 +1,4 @@
-"""The page's section on known answers, alone: what it shows of both twins, and what a run adds."""
+"""The view of known answers alone: both predictions, and the maps of a run."""
 
 import re
 
@@ -22,8 +22,8 @@ def test_both_twins_are_shown_with_and_without_the_board():
     app = visit()
     assert not app.exception
     said = words(app)
-    assert "With and without the board it is a **car**" in said
-    assert "The board alone turns the **car** into a **bicyclist**" in said
+    assert "The prediction is **car** with and without the board" in said
+    assert "The board alone changes the prediction from **car** to **bicyclist**" in said
     assert app.selectbox(key="twins_method").options == list(SETTINGS)
     assert "Cue found" not in said, "nothing is run before it is asked for"
 
@@ -31,7 +31,7 @@ def test_both_twins_are_shown_with_and_without_the_board():
 def test_a_run_shows_both_maps_and_whether_they_find_the_board():
     app = visit()
     app.selectbox(key="twins_method").select("ablation-cam").run()
-    assert re.search(r"Both twins, \d+ forward passes", words(app))
+    assert re.search(r"Both segmenters, \d+ forward passes", words(app))
     app.button(key="twins_run").click().run()
     assert not app.exception
     found = [float(number) for number in re.findall(r"Cue found: \*\*([\d.]+)\*\*", words(app))]

@@ -1,1 +1,1 @@
-"""What stands around every page: navigation, the choice of image and segmenter, the address, the report."""
+"""What all pages share: navigation, the choice of image and segmenter, the address, the report."""

@@ -1,4 +1,4 @@
-"""What the address bar must hold beyond what Streamlit puts there by itself (`bind="query-params"`)."""
+"""Keep the address in step with the widgets where Streamlit's own binding (`bind="query-params"`) does not."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from streamlit.runtime.state.query_params import parse_url_param
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# Set in a visit once an address was written from here. Such a message can cross a change that the browser has just
-# written, and would undo it; from then on every run says the whole address, which the browser ignores if it has it.
+# Set in a session once an address was written from here. Such a message can cross a change that the browser has just
+# written, and would undo it. From then on every run sends the whole address; the browser ignores one it already has.
 _WRITTEN = "address_written"
 
 
 def keep(name: str) -> None:
-    """Leave a value in the address on the way to another page; to be called right after its widget, on every page.
+    """Keep a value in the address when the page changes. Call it right after the widget, on every page.
 
-    When the page changes, Streamlit removes from the address whatever is bound to a widget that the browser has not
-    drawn yet. While a first page loads that is the whole sidebar, so a link that is pressed then would lose its image.
-    Only the server's note of the binding is dropped here: the browser goes on writing the widget's changes.
-    Whoever calls this must remove the value (`forget`) where the widget is not drawn.
+    When the page changes, Streamlit removes from the address all values bound to widgets that the browser has not drawn
+    yet. While the first page loads, that is the whole sidebar, so a link clicked then would lose its image.
+    Only the server's record of the binding is dropped here; the browser keeps writing the widget's changes.
+    The caller must remove the value (`forget`) where the widget is not drawn.
     """
     context = get_script_run_ctx()
     if context is None:
@@ -40,39 +40,39 @@ def keep(name: str) -> None:
 
 
 def forget(name: str) -> None:
-    """Remove a value from the address whose widget is not drawn."""
-    keep(name)  # Streamlit refuses to remove what it knows as bound
+    """Remove a value from the address while its widget is not drawn."""
+    keep(name)  # Streamlit refuses to remove a bound value
     st.query_params.pop(name, None)
 
 
 def assign(name: str, value: int | str, default: int | str) -> None:
-    """Give a widget a value before it is drawn, and write it to the address; to be called in a callback.
+    """Set a widget's value before it is drawn, and write it to the address. Call it in a callback.
 
-    Streamlit writes only the values of widgets that were there in the run before.
+    Streamlit writes only the values of widgets that existed in the previous run.
     """
     st.session_state[name] = value
     if value != default:
-        with suppress(st.errors.StreamlitAPIException):  # it was there, so Streamlit writes it
+        with suppress(st.errors.StreamlitAPIException):  # the widget existed, so Streamlit writes the value
             st.query_params[name] = str(value)
 
 
 @contextmanager
 def followed() -> Iterator[None]:
-    """Around the drawing of a page: its address holds its settings once it is drawn.
+    """Context manager around a page's script: afterwards the address holds the page's settings.
 
-    The browser writes a bound widget's changes by itself until the widget moves to another place on the page, for
-    instance because something above it went away: removing the old copy unregisters the new one too.
+    The browser writes a bound widget's changes by itself until the widget moves on the page, for example because an
+    element above it was removed. Removing the old copy then unregisters the new one too.
     """
     try:
         yield
-    except StopException:  # `st.stop`; where the visitor ended the run, `_write` raises it again
+    except StopException:  # from `st.stop`; if the visitor ended the run, `_write` raises it again
         _write()
         raise
     _write()
 
 
 def fragment(function: Callable[P, R]) -> Callable[P, R]:
-    """`st.fragment`, whose widgets' values are in the address also after a run of the fragment alone."""
+    """`st.fragment` that also updates the address after a run of the fragment alone."""
 
     @wraps(function)
     def drawn(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -86,21 +86,21 @@ def fragment(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def settle() -> None:
-    """Update `st.query_params` from the widgets drawn so far; the browser receives it at the end of the run."""
+    """Update `st.query_params` from the widgets drawn so far. The browser receives it at the end of the run."""
     context = get_script_run_ctx()
     if context is not None:
         _collect(context)
 
 
 def _write() -> None:
-    """Tell the browser the values that it lacks, and which it holds in vain."""
+    """Send the browser the address if it differs from the one it holds."""
     context = get_script_run_ctx()
     if context is None:
         return
     differs = _collect(context)
     with context.session_state.query_params() as query:
         if not context.fragment_ids_this_run:
-            # Streamlit does so after the run. In a message of its own it would be one more step back in the history.
+            # Streamlit does this after the run, in a message of its own, which would add a step to the history.
             drawn = context.shared.widget_ids_this_run
             for binding in list(query._bindings_by_widget.values()):
                 if binding.widget_id not in drawn:
@@ -113,8 +113,8 @@ def _write() -> None:
 
 
 def _collect(context: ScriptRunContext) -> bool:
-    """Put the values of the bound widgets drawn so far into the server's query; whether the browser's is another."""
-    held = parse_qs(context.query_string, keep_blank_values=True)  # as it came, and as it was last sent
+    """Write the values of the bound widgets drawn so far to the server's query. Returns whether the browser's differs."""
+    held = parse_qs(context.query_string, keep_blank_values=True)  # as received, or as last sent
     differs = False
     with context.session_state.query_params() as query:
         state = context.session_state._state
@@ -132,7 +132,7 @@ def _collect(context: ScriptRunContext) -> bool:
 
 
 def _in_address(metadata: WidgetMetadata[Any], value: Any, held: list[str] | None) -> list[str] | None:
-    """A widget's value as the address writes it, in the words that stand there if they mean it; None for the default."""
+    """A widget's value as written in the address; None for the default. An equivalent spelling in the address is kept."""
     if value == metadata.deserializer(None):
         return None
     if held is not None:

@@ -1,24 +1,23 @@
-"""How to read the lab, in four steps, for whoever comes without a link; dismissed once, it stays away for the visit."""
+"""A four-step guide for visitors who arrive without a link. Once dismissed, it stays hidden for the session."""
 
 from __future__ import annotations
 
 import streamlit as st
 
 STEPS = (
-    ":material/image: **Choose a picture** in the sidebar: a drawn street, or photographs of your own.",
-    ":material/ads_click: **Choose what to explain** on a page: a class such as car, all of it or a part you click.",
-    ":material/play_arrow: **Run.** Parts are hidden one after the other; red is what the class needs, blue what stands in "
-    "its way.",
-    ":material/balance: **Doubt it.** The curves beside the map say whether it beats chance. Any setting can be changed, "
-    "and the address is a link to what you see.",
+    ":material/image: **Choose an image** in the sidebar: a drawn street or your own photographs.",
+    ":material/ads_click: **Choose what to explain** on a page: a class such as car, or a part of it that you click.",
+    ":material/play_arrow: **Run.** The map is red where the image supports the class, and blue where it speaks against it.",
+    ":material/balance: **Check it.** The curves next to the map test it against a random order of the pixels. The address "
+    "of the page is a link to what you see.",
 )
 
 
 def show() -> None:
-    """The steps, on the page where a visit begins, unless it begins with a link or they were dismissed."""
+    """Show the steps on the first page of a session, unless it was opened by a link or they were dismissed."""
     state = st.session_state
     if "guide_page" not in state:
-        # Whoever follows a link came to see something; an address without settings is an arrival.
+        # A link with settings should show its result at once, without a guide above it.
         state["guide_page"] = None if st.query_params else state["page"]
     if state["guide_page"] != state["page"]:
         return
@@ -26,9 +25,7 @@ def show() -> None:
         *columns, last = st.columns((3,) * len(STEPS) + (1.6,), vertical_alignment="center")
         for column, step in zip(columns, STEPS, strict=True):
             column.caption(step)
-        last.button(
-            "Got it", key="guide_done", on_click=_dismiss, help="Takes this box away for the rest of the visit."
-        )
+        last.button("Got it", key="guide_done", on_click=_dismiss, help="Hide this box for the rest of the session.")
 
 
 def _dismiss() -> None:

@@ -1,4 +1,4 @@
-"""The pictures of a visit: samples, photographs and shots of the camera, and which of them is explained."""
+"""The images of a session: samples, uploads and camera shots, and which of them is explained."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ from perturb.images.samples import offered as offered_samples
 
 SOURCES = ("sample", "upload", "camera")
 FOLDER = "folder"
-"""The source of the images that whoever started the server offers; it comes first where there are any."""
+"""The source for images offered by the operator of the server. It comes first if there are any."""
 TYPES = ("png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff", "gif")
-_FOLDER_HELP = "The images that this lab was started with. "
+_FOLDER_HELP = "The images that this lab was started with, "
 KEPT = 24
-"""Pictures that a visit keeps; the one that was added first is forgotten first. One takes about 4 MB."""
+"""Images kept in a session. The oldest is dropped first. Each takes about 4 MB."""
 THUMBNAIL = 94
-"""Its width in pixels: two beside each other, at a desk and on a phone."""
+"""Width of a thumbnail in pixels: two fit side by side, on a desktop and on a phone."""
 
 
 def choose() -> None:
-    """The picture's part of the sidebar; leaves `image` in the session's state."""
+    """The image part of the sidebar. Stores the choice as `image` in the session state."""
     state = st.session_state
     wanted = st.query_params.get("photo", "")
     samples = offered_samples(current().classes)
-    # Photographs come first where there are any for the segmenter.
+    # If there are photographs for the segmenter, they come first.
     first = DEFAULT_SAMPLE if len(samples) == len(perturb.SAMPLES) else next(iter(samples))
     source = st.segmented_control(
-        "Picture",
+        "Image source",
         sources(),
         default=sources()[0],
         required=True,
         key="source",
         bind="query-params",
-        help=f"{_FOLDER_HELP if offered.images() else ''}A drawn street with exact ground truth, photographs of your own, or your device's camera. "
-        "Photographs stay in the server's memory and are never written to its disk.",
+        help=f"{_FOLDER_HELP if offered.images() else ''}a drawn street with exact ground truth, your own photographs, or your camera. "
+        "Photographs stay in the server's memory and are never written to disk.",
     )
     address.keep("source")
     if source in ("upload", "camera"):
         _new_photographs(str(source))
-    is_new = state.pop("photo_is_new", False)  # what just came wins over the address
+    is_new = state.pop("photo_is_new", False)  # a new upload takes precedence over the address
     photo = None
     if source in ("upload", "camera"):
         photo = _photograph("" if is_new else wanted)
@@ -60,7 +60,7 @@ def choose() -> None:
             key="sample",
             bind="query-params",
             disabled=source != "sample",
-            help="Pictures, each chosen for a question. The same names work on the command line.",
+            help="Bundled images. The same names work on the command line.",
         )
         address.keep("sample")
         image = perturb.sample(name if name in samples else first)
@@ -73,10 +73,10 @@ def choose() -> None:
         image, caption = photo, "  \n".join((f"**{markdown_text(photo.name)}**", *map(markdown_text, photo.notes)))
         if source != FOLDER and wanted and wanted != image.digest and not is_new:
             st.warning(_invitation(wanted), icon=":material/link:")
-    elements.show(image.pixels, alt=f"The picture to explain: {image.name}", caption=caption)
+    elements.show(image.pixels, alt=f"The image to explain: {image.name}", caption=caption)
     if photo is not None:
         mask_upload.offer(image)
-    # An upload cannot stand in a link, but its digest can, so that the link says which picture it needs.
+    # A link cannot contain an upload, but it can contain its digest, and so say which image it needs.
     if source in ("sample", FOLDER):
         st.query_params.pop("photo", None)
     elif photo is not None and (not wanted or is_new):
@@ -84,38 +84,38 @@ def choose() -> None:
     state["image"] = image
     known = _known()
     known[_name_of(image)] = image
-    if source == FOLDER:  # whoever looks through a large folder does not keep all of it
+    if source == FOLDER:  # browsing a large folder must not keep all its images
         _forget_first(_name_of(image))
     _thumbnails(_name_of(image), [name for name in known if name not in EVERY or name in samples])
 
 
 def sources() -> tuple[str, ...]:
-    """Where images come from in this lab; the first is the one a visit begins with."""
+    """The image sources of this lab; the first is the default."""
     return (FOLDER, *SOURCES) if offered.images() else SOURCES
 
 
 def _of_folder() -> perturb.Image | None:
-    """The image of the offered folder that is chosen, with this visit's ground truth if it was given any; None if broken."""
+    """The chosen image of the offered folder, with ground truth added in this session if any. None if it is broken."""
     state = st.session_state
     name = st.selectbox(
         "Image",
         offered.images(),
         key="folder",
         bind="query-params",
-        help="Images that whoever started this lab offers.",
+        help="The images that this lab was started with.",
     )
     address.keep("folder")
     try:
         image = offered.image(name, load(offered.segmenter()))
     except perturb.PerturbError as error:
-        st.error(f"{markdown_text(f'{name}: {error}')} Until then, a sample stands in.", icon=":material/broken_image:")
+        st.error(f"{markdown_text(f'{name}: {error}')} A sample is shown instead.", icon=":material/broken_image:")
         return None
     state.setdefault("folder_names", {})[image.digest] = name
     return _known().get(image.digest, image)
 
 
 def _known() -> dict[str, perturb.Image]:
-    """The pictures of this visit in the order in which they came: samples by name, others by digest."""
+    """The images of this session in the order of their first use. Keys: the name of a sample, else the digest."""
     known: dict[str, perturb.Image] = st.session_state.setdefault("pictures", {})
     return known
 
@@ -125,7 +125,7 @@ def _name_of(image: perturb.Image) -> str:
 
 
 def _photograph(wanted: str) -> perturb.Image | None:
-    """The photograph that is shown: the one that the address names if it is there, else the latest choice."""
+    """The photograph to show: the one in the address if it is known, else the latest choice."""
     state, known = st.session_state, _known()
     if wanted in known:
         state["photo"] = wanted
@@ -133,9 +133,9 @@ def _photograph(wanted: str) -> perturb.Image | None:
 
 
 def _new_photographs(source: str) -> None:
-    """The uploader or the camera, and what could not be read."""
+    """The file uploader or the camera, and errors of files that could not be read."""
     state = st.session_state
-    # What is uploaded moves to the list, so the uploader is made anew, empty, under another name.
+    # Uploads move to the list of images, so a new key gives an empty uploader.
     key = f"{source}_{state.get('uploads', 0)}"
     if source == "upload":
         st.file_uploader(
@@ -146,16 +146,18 @@ def _new_photographs(source: str) -> None:
             key=key,
             on_change=_take,
             args=(key,),
-            help="One or several, up to 50 MB each; scaled to 640 px.",
+            help="One or several files, up to 50 MB each. Images are scaled down to 640 px.",
         )
     else:
-        st.camera_input("Your camera", key=key, on_change=_take, args=(key,), help="A shot joins the list below.")
+        st.camera_input(
+            "Your camera", key=key, on_change=_take, args=(key,), help="Each shot is added to the list below."
+        )
     for error in state.get("upload_errors", ()):
         st.error(markdown_text(error), icon=":material/broken_image:")
 
 
 def _take(key: str) -> None:
-    """Decode new files and show the first; what cannot be read leaves the picture that was there."""
+    """Decode new files and show the first. If none can be read, the previous image stays."""
     state, known = st.session_state, _known()
     given: Any = state[key]
     files = given if isinstance(given, list) else [] if given is None else [given]
@@ -164,40 +166,40 @@ def _take(key: str) -> None:
     state["uploads"] = state.get("uploads", 0) + 1
     state["upload_errors"] = []
     shown = False
-    for file in files:  # each by itself: what is wrong with one takes nothing from the others
+    for file in files:  # one at a time: an error in one file does not affect the others
         name = f"camera-{state['uploads']}" if key.startswith("camera") else str(file.name).rsplit(".", 1)[0]
         try:
             image = perturb.load_image(file.getvalue(), name=name)
         except perturb.PerturbError as error:
-            kept = " The picture before it is still here." if state.get("photo") in known else ""
+            kept = " The previous image is still shown." if state.get("photo") in known else ""
             state["upload_errors"].append(f"{file.name}: {error}{kept}")
             continue
-        known.setdefault(image.digest, image)  # one that is there keeps its ground truth
+        known.setdefault(image.digest, image)  # a known image keeps its ground truth
         if not shown:
             state["photo"], state["photo_is_new"], shown = image.digest, True, True
     _forget_first(str(state.get("photo")))
 
 
 def _forget_first(shown: str) -> None:
-    """Forget the images that came first while there are too many, but not the one that is shown."""
+    """Drop the oldest images while there are too many, but never the one that is shown."""
     known = _known()
     while len(known) > KEPT:
         del known[next(name for name in known if name != shown)]
 
 
 def _thumbnails(shown: str, names: list[str]) -> None:
-    """The pictures to move to, and to take off the list; nothing while there is only one."""
+    """Thumbnails to switch to another image or remove it from the list. Nothing if there is only one image."""
     if len(names) < 2:
         return
-    with st.expander("Pictures of this visit", expanded=True, key="pictures_fold"):
-        with st.container(horizontal=True, gap="xsmall"):  # columns would stand one below the other on a phone
+    with st.expander("Images of this session", expanded=True, key="pictures_fold"):
+        with st.container(horizontal=True, gap="xsmall"):  # on a phone, columns would be stacked
             for name in names:
                 _thumbnail(name, names, shown=name == shown)
-        st.caption("One click shows another picture under the same settings.")
+        st.caption("Click an image to switch to it. All settings are kept.")
 
 
 def _thumbnail(name: str, names: list[str], *, shown: bool) -> None:
-    """A picture that is a button, and the button that takes it off the list."""
+    """A clickable thumbnail, and the button that removes it from the list."""
     image = _known()[name]
     label = markdown_text(image.name)
     with st.container(key=f"thumb_{'on' if shown else 'off'}_{name}", width=THUMBNAIL):
@@ -216,12 +218,12 @@ def _thumbnail(name: str, names: list[str], *, shown: bool) -> None:
             key=f"remove_{name}",
             on_click=_remove,
             args=(name, names),
-            help=f"Take {label} off this list.",
+            help=f"Remove {label} from this list.",
         )
 
 
 def _open(name: str) -> None:
-    """Move to a picture of the list; to be called as a widget's callback."""
+    """Switch to an image of the list. A widget callback."""
     state = st.session_state
     if name in EVERY:
         state["source"], state["sample"] = "sample", name
@@ -232,7 +234,7 @@ def _open(name: str) -> None:
 
 
 def _remove(name: str, names: list[str]) -> None:
-    """Take a picture off the list; if it is the one shown, its neighbour is shown in its place."""
+    """Remove an image from the list. If it is the one shown, its neighbour is shown instead."""
     del _known()[name]
     if name == _name_of(st.session_state["image"]):
         place = names.index(name)
@@ -242,7 +244,7 @@ def _remove(name: str, names: list[str]) -> None:
 def _invitation(wanted: str) -> str:
     if wanted:
         return (
-            f"This link belongs to a photograph that is not in it, the one with the digest {markdown_text(wanted[:12])}…. "
-            "Upload it here to see the same result; until then another picture is shown."
+            f"This link belongs to a photograph that a link cannot contain, with the digest {markdown_text(wanted[:12])}…. "
+            "Upload it here to see the same result. Until then, another image is shown."
         )
-    return "Choose a photograph above; until then the sample is shown."
+    return "Upload a photograph above. Until then, the sample is shown."

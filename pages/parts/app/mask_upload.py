@@ -1,4 +1,4 @@
-"""Ground truth for a photograph of the visitor's own: a mask that is uploaded beside it."""
+"""Ground truth for a visitor's own photograph, uploaded as a mask."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import streamlit as st
 
 import perturb
-from pages.parts.app.elements import percent
+from pages.parts.app.elements import percent, swatch
 from pages.parts.app.segmenter_choice import current
 from perturb.core.errors import LabelError
 from perturb.core.quoting import html_text, markdown_text
@@ -20,12 +20,12 @@ from perturb.targets.target import shares
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a mask was not taken.
+    """Why a mask was refused.
 
     Attributes:
-        sentence: in words.
-        name, data: of the file, where it can be taken all the same.
-        ignored: the values that must be ignored for that.
+        sentence: the reason, in words.
+        name, data: the file, if it can be used by ignoring some values.
+        ignored: those values.
     """
 
     sentence: str
@@ -35,17 +35,17 @@ class Refusal:
 
 
 def offer(image: perturb.Image) -> None:
-    """The place to give a photograph ground truth or take it away, and what was given."""
+    """Add ground truth to a photograph or remove it, and show a summary of it."""
     state = st.session_state
-    key = f"mask_{state.get('masks', 0)}"  # made anew, empty, after each file
-    with st.popover("Ground truth", icon=":material/label:", width="stretch", help="What is really in this picture."):
-        # The answer to a file stands where the eye is when it has been chosen, above all that explains the choice.
+    key = f"mask_{state.get('masks', 0)}"  # a new key gives an empty uploader after each file
+    with st.popover("Ground truth", icon=":material/label:", width="stretch", help="The true class of each pixel."):
+        # The response to an upload comes first, where it is seen at once.
         _refusal(image)
         if image.truth is not None:
-            st.success(markdown_text(_told(image)), icon=":material/label:")
+            st.success(markdown_text(_summary(image)), icon=":material/label:")
         st.caption(
-            "A PNG as large as your file. Each pixel holds the number of its class, 255 for none, or the colour of its "
-            "class, as listed below."
+            "Upload a PNG of the same size as your image. Each pixel holds the index of its class (255 for none) or the colour "
+            "of its class, as listed below."
         )
         st.file_uploader(
             "Mask",
@@ -54,21 +54,21 @@ def offer(image: perturb.Image) -> None:
             key=key,
             on_change=_take,
             args=(key, image),
-            help="Becomes this picture's ground truth on every page: for regions, error views and metrics.",
+            help="The ground truth of this image on every page, for regions, errors and metrics.",
         )
         if image.truth is not None:
             st.button(
-                "Take the ground truth away",
+                "Remove the ground truth",
                 key="mask_away",
                 icon=":material/label_off:",
                 on_click=_keep,
                 args=(image, None),
-                help="The picture stays, as if no mask had been given.",
+                help="The image stays.",
             )
         st.caption(f"The classes of {markdown_text(current().name)}:")
         st.html(_classes(current()))
     if image.truth is not None:
-        st.caption(markdown_text(_told(image)))
+        st.caption(markdown_text(_summary(image)))
 
 
 def _take(key: str, image: perturb.Image) -> None:
@@ -81,7 +81,7 @@ def _take(key: str, image: perturb.Image) -> None:
 
 
 def _give(image: perturb.Image, name: str, data: bytes, ignored: tuple[int, ...]) -> None:
-    """Make a file the ground truth of a picture; what cannot be read leaves the one that was there."""
+    """Use a file as the ground truth of an image. If it cannot be read, the previous ground truth stays."""
     segmenter, state = current(), st.session_state
     try:
         _keep(image, image.with_truth(data, segmenter.classes, segmenter.palette, ignore_index=ignored))
@@ -101,7 +101,7 @@ def _give(image: perturb.Image, name: str, data: bytes, ignored: tuple[int, ...]
 
 
 def _refusal(image: perturb.Image) -> None:
-    """Why the latest mask was not taken; and where it only holds a void label, the offer to ignore it."""
+    """Why the latest mask was refused. If only a void label is the problem, offer to ignore it."""
     refusal: Refusal | None = st.session_state.get("mask_error", {}).get(image.digest)
     if refusal is None:
         return
@@ -116,38 +116,34 @@ def _refusal(image: perturb.Image) -> None:
         on_click=_give,
         args=(image, refusal.name, refusal.data, refusal.ignored),
         width="stretch",
-        help="Pixels without a class count in no figure. If it is a class, choose a mask with the segmenter's class numbers.",
+        help="Void pixels are excluded from all metrics. If the value is a class, upload a mask with the segmenter's class indices.",
     )
 
 
 def _keep(image: perturb.Image, given: perturb.Image | None) -> None:
-    """Put the picture with its new ground truth, or without any, in the place of the old one."""
+    """Replace the image by one with the new ground truth, or without any."""
     st.session_state["pictures"][image.digest] = given or image.without_truth()
     st.session_state.pop("mask_error", None)
 
 
-def _told(image: perturb.Image) -> str:
-    """What the mask holds, so that a misread file is seen at once."""
+def _summary(image: perturb.Image) -> str:
+    """The classes of the mask with their shares, so that a misread file is noticed at once."""
     assert image.truth is not None
     labels = np.where(image.truth == IGNORED, len(image.truth_classes), image.truth)
     found = shares(labels, (*image.truth_classes, "no class"))
-    told = ", ".join(f"{name} {percent(share)}" for name, share in found[:5]) + (", …" if len(found) > 5 else "")
+    summary = ", ".join(f"{name} {percent(share)}" for name, share in found[:5]) + (", …" if len(found) > 5 else "")
     if image.truth_ignored:
-        told += f"; void: {', '.join(map(str, image.truth_ignored))}"
+        summary += f"; void: {', '.join(map(str, image.truth_ignored))}"
     try:
         true_labels(image, current().classes)
     except perturb.TargetError as error:
-        return f"Ground truth: {told}. {error}"
-    return f"Ground truth: {told}."
+        return f"Ground truth: {summary}. {error}"
+    return f"Ground truth: {summary}."
 
 
 def _classes(segmenter: perturb.Segmenter) -> str:
     rows = "".join(
-        f"<div>{index} <span style='display:inline-block;width:.75rem;height:.75rem;border:1px solid #8888;"
-        f"border-radius:.15rem;background:{colour}'></span> {html_text(name)} <code>{colour}</code></div>"
-        for index, (name, colour) in enumerate(
-            (name, f"#{r:02x}{g:02x}{b:02x}")
-            for name, (r, g, b) in zip(segmenter.classes, segmenter.palette.tolist(), strict=True)
-        )
+        f"<div>{index} {swatch((r, g, b))} {html_text(name)} <code>#{r:02x}{g:02x}{b:02x}</code></div>"
+        for index, (name, (r, g, b)) in enumerate(zip(segmenter.classes, segmenter.palette.tolist(), strict=True))
     )
     return f"<div style='font-size:.8rem;overflow-wrap:anywhere'>{rows}</div>"

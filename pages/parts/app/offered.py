@@ -1,6 +1,6 @@
-"""What whoever started the server offers: a segmenter and a folder of images; see `perturb lab`.
+"""The segmenter and the folder of images offered by the operator of the server; see `perturb lab`.
 
-Visitors choose among it by name. No address and no widget holds a path.
+Visitors choose from them by name. No address and no widget contains a path.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from perturb.cli.lab import VARIABLE, Entry, Offer, images_in, offer_segmenter, 
 
 
 def problem() -> str:
-    """Why what was offered is not here, in words; empty where it is."""
+    """Why the offered segmenter or images cannot be loaded; empty if they can."""
     try:
         segmenter()
         images()
@@ -24,12 +24,12 @@ def problem() -> str:
 
 
 def segmenter() -> str:
-    """The name of the segmenter that is chosen at the start of a visit."""
+    """The name of the segmenter that a session starts with."""
     return _segmenter(os.environ.get(VARIABLE, ""))
 
 
 def images() -> tuple[str, ...]:
-    """The file names of the folder's images; none without a folder."""
+    """The file names of the folder's images; empty without a folder."""
     return tuple(_entries(os.environ.get(VARIABLE, "")))
 
 
@@ -43,33 +43,33 @@ def image(name: str, segmenter: perturb.Segmenter) -> perturb.Image:
     Raises:
         ImageError: it cannot be read, or its mask does not fit.
     """
-    told = os.environ.get(VARIABLE, "")
-    entry = _entries(told)[name]
-    return _read(told, name, _changed(entry), entry, segmenter)
+    variable = os.environ.get(VARIABLE, "")
+    entry = _entries(variable)[name]
+    return _read(variable, name, _changed(entry), entry, segmenter)
 
 
 @st.cache_resource(max_entries=1, show_spinner="Loading the segmenter …")
-def _segmenter(told: str) -> str:
-    return offer_segmenter(Offer.from_variable(told))
+def _segmenter(variable: str) -> str:
+    return offer_segmenter(Offer.from_variable(variable))
 
 
 @st.cache_resource(max_entries=1, show_spinner=False)
-def _entries(told: str) -> dict[str, Entry]:
-    return images_in(Offer.from_variable(told))
+def _entries(variable: str) -> dict[str, Entry]:
+    return images_in(Offer.from_variable(variable))
 
 
 def _changed(entry: Entry) -> tuple[int, ...]:
-    """When its files were last written; 0 for one that is gone."""
+    """Modification times of its files in ns; 0 for a missing file."""
     files = (entry.file,) if entry.mask is None else (entry.file, entry.mask)
     return tuple(file.stat().st_mtime_ns if file.exists() else 0 for file in files)
 
 
 @st.cache_resource(max_entries=32, show_spinner="Reading the image …")
 def _read(
-    told: str,
-    name: str,  # noqa: ARG001 — the key
-    changed: tuple[int, ...],  # noqa: ARG001 — the key
+    variable: str,
+    name: str,  # noqa: ARG001 — part of the cache key
+    changed: tuple[int, ...],  # noqa: ARG001 — part of the cache key
     _entry: Entry,
     _segmenter: perturb.Segmenter,
 ) -> perturb.Image:
-    return read_entry(_entry, Offer.from_variable(told), _segmenter)
+    return read_entry(_entry, Offer.from_variable(variable), _segmenter)

@@ -1,4 +1,4 @@
-"""The report of a visit: results that were added to it, their notes and order, and the files to take away."""
+"""The report of a session: the results added to it, their notes and order, and its downloads."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from perturb.core.quoting import markdown_text
 from perturb.export.report.document import Item, report_html, report_zip
 
 PREFIXES = ("occ_", "per_", "ins_", "cam_", "cmp_", "fai_", "seg_")
-"""Of the pages' settings in the address."""
+"""Prefixes of the pages' settings in the address."""
 MOST = 30
-"""Results that a report holds. Each stays in the server's memory, about 10 MB."""
+"""Maximum number of results in a report. Each takes about 10 MB of the server's memory."""
 
 
 @dataclass
 class Entry:
-    """One item, with what a visitor says about it; `source` is what it was made from, so that it is added once."""
+    """One item with the visitor's note. `source` identifies what it was made from, so that it is added only once."""
 
     number: int
     item: Item
@@ -33,31 +33,31 @@ class Entry:
 
 @dataclass
 class Report:
-    """What a visit has put together; it lives in the session."""
+    """The report of a session, kept in the session state."""
 
     title: str = "What the segmenter needs to see"
     entries: list[Entry] = field(default_factory=list)
     made: int = 0
 
     def latest(self) -> list[Item]:
-        """The items with their notes, in order; to be called for a download."""
-        # Whoever goes from a note straight to a download leaves the note in that moment: it is on its way here.
+        """The items with their notes, in order. Called for a download."""
+        # A click on the download button takes the focus from a note, whose text is then still on its way to the server.
         time.sleep(0.4)
         return [replace(entry.item, note=entry.note) for entry in self.entries]
 
 
 def remember(prefix: str) -> None:
-    """Note the address that opens what a page now shows; to be called while its result belongs to its settings."""
+    """Store the address that opens what a page now shows. Call it while the result belongs to the settings."""
     st.session_state[f"{prefix}address"] = _address(prefix)
 
 
 def button(prefix: str, makers: Sequence[Callable[[str], Item]], *source: object) -> None:
-    """ "Add to report", beside the downloads.
+    """The button "Add to report", next to the downloads.
 
     Args:
         prefix: of the page's keys.
-        makers: each makes an item from the link that opens it again; called when the button is pressed.
-        source: what they are made from; under the same source the button says that it is there already.
+        makers: each makes an item from the link that reopens it; called when the button is pressed.
+        source: what the items are made from; a source that is already in the report disables the button.
     """
     entries = _report().entries
     there = any(entry.source == source for entry in entries)
@@ -69,14 +69,14 @@ def button(prefix: str, makers: Sequence[Callable[[str], Item]], *source: object
         disabled=there or full,
         on_click=_add,
         args=(makers, source, st.session_state.get(f"{prefix}address") or _address(prefix)),
-        help=f"The report holds {MOST} results, which is all it can; remove one first."
+        help=f"The report is full ({MOST} results). Remove one first."
         if full
-        else "Collect this result with its settings; the report opens from the sidebar, and can be taken away as one file.",
+        else "Add this result with its settings. Open the report from the sidebar and download it as one file.",
     )
 
 
 def opener() -> None:
-    """The button in the sidebar that opens the report; nothing while nothing was added."""
+    """The button in the sidebar that opens the report. Nothing while the report is empty."""
     count = len(_report().entries)
     if count == 0:
         return
@@ -86,7 +86,7 @@ def opener() -> None:
             key="report_open",
             icon=":material/summarize:",
             width="stretch",
-            help="Add notes, change the order, and take all of it away.",
+            help="Add notes, change the order, and download the report.",
         )
     if pressed:
         _dialog()
@@ -95,9 +95,7 @@ def opener() -> None:
 @st.dialog("Report", width="large", on_dismiss="rerun", icon=":material/summarize:")
 def _dialog() -> None:
     report = _report()
-    st.text_input(
-        "Title", report.title, key="report_title", on_change=_entitle, help="The heading of the whole report."
-    )
+    st.text_input("Title", report.title, key="report_title", on_change=_entitle, help="The heading of the report.")
     for place, entry in enumerate(report.entries):
         with st.container(border=True, horizontal=True):
             plate = entry.item.plates[-1]
@@ -113,7 +111,7 @@ def _dialog() -> None:
                     height=80,
                     on_change=_annotate,
                     args=(entry, key),
-                    help="Stands above the pictures.",
+                    help="Printed above the images.",
                 )
                 with st.container(horizontal=True):
                     _move("Up", "arrow_upward", place, -1)
@@ -124,10 +122,10 @@ def _dialog() -> None:
                         icon=":material/delete:",
                         on_click=report.entries.remove,
                         args=(entry,),
-                        help="Take this result out of the report.",
+                        help="Remove this result from the report.",
                     )
     if not report.entries:
-        st.info("Nothing is in the report now.", icon=":material/info:")
+        st.info("The report is empty.", icon=":material/info:")
         return
     noted = sum(bool(entry.note.strip()) for entry in report.entries)
     st.caption(f"{len(report.entries)} result{'s' * (len(report.entries) > 1)}, {noted} with a note.")
@@ -142,7 +140,7 @@ def _dialog() -> None:
             type="primary",
             on_click="ignore",
             icon=":material/download:",
-            help="One file with all pictures, curves and settings in it; it opens in any browser, and prints.",
+            help="One self-contained file with all images, curves and settings. It opens in any browser and can be printed.",
         )
         st.download_button(
             "Raw numbers (zip)",
@@ -152,7 +150,7 @@ def _dialog() -> None:
             key="report_zip",
             on_click="ignore",
             icon=":material/folder_zip:",
-            help="The arrays, curves and settings of every result in a folder of its own, with the report.",
+            help="The report, and the arrays, curves and settings of each result in a folder of its own.",
         )
 
 
@@ -185,7 +183,10 @@ def _add(makers: Sequence[Callable[[str], Item]], source: tuple[object, ...], li
         report.made += 1
         report.entries.append(Entry(report.made, make(link), source))
     st.toast(
-        f"Added. The report now holds {len(report.entries)}; it opens from the sidebar.", icon=":material/summarize:"
+        f"Added. The report now has {len(report.entries)} results; open it from the sidebar.".replace(
+            " 1 results", " 1 result"
+        ),
+        icon=":material/summarize:",
     )
 
 
@@ -198,7 +199,7 @@ def _annotate(entry: Entry, key: str) -> None:
 
 
 def _address(prefix: str) -> str:
-    """The page's address with its query, without what the browser still holds of other pages."""
+    """The page's address with its query, without settings of other pages."""
     address.settle()  # the browser does not write every change by itself
     own = ("ins_", "cam_") if prefix in ("ins_", "cam_") else (prefix,)
     asked = {

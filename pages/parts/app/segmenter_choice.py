@@ -1,4 +1,4 @@
-"""The segmenter of a visit: chosen in the sidebar, loaded once and shared by all visitors, or the visitor's own file."""
+"""The segmenter of a session: a registered one, loaded once for all visitors, or the visitor's own file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from perturb.segmenters.registry import DEFAULT
 
 
 def choose() -> None:
-    """The select box, what the chosen one is, and its weights; leaves `segmenter_name` in the session's state."""
+    """The select box, a description, and the download of weights. Stores `segmenter_name` in the session state."""
     chosen = st.selectbox(
         "Segmenter",
         names(),
@@ -23,7 +23,7 @@ def choose() -> None:
         key="segmenter",
         on_change=_leave_link,
         bind="query-params",
-        help="The network that colours every pixel, and whose needs are explained.",
+        help="The network whose predictions are explained.",
     )
     address.keep("segmenter")
     _describe(chosen)
@@ -31,54 +31,54 @@ def choose() -> None:
 
 
 def current() -> perturb.Segmenter:
-    """The segmenter that the sidebar chose."""
+    """The segmenter chosen in the sidebar."""
     own, name = own_segmenter(), st.session_state["segmenter_name"]
     return own if own is not None and own.name == name else load(name)
 
 
 def own_segmenter() -> OnnxSegmenter | None:
-    """The network that this visitor brought, if any."""
+    """The network that this visitor uploaded, if any."""
     own: OnnxSegmenter | None = st.session_state.get("own_segmenter")
     return own
 
 
 def use_own(segmenter: OnnxSegmenter) -> None:
-    """Make a visitor's network the one that is explained; to be called as a widget's callback. One is kept a visit."""
+    """Explain a visitor's own network from now on. A widget callback. A session keeps one such network."""
     state = st.session_state
     state["own_segmenter"], state["segmenter"], state["model_is_new"] = segmenter, segmenter.name, True
     state.pop("missing_file", None)
 
 
 def _leave_link() -> None:
-    """Whoever chooses another segmenter no longer waits for the one that a link asked for."""
+    """Choosing another segmenter ends the wait for the file that a link asked for."""
     st.query_params.pop("model", None)
     st.session_state.pop("missing_file", None)
 
 
 def names() -> tuple[str, ...]:
-    """What the select box offers: the registered segmenters, then the visitor's own."""
+    """The options of the select box: the registered segmenters, then the visitor's own."""
     own = own_segmenter()
     return (*perturb.SEGMENTERS, *(() if own is None else (own.name,)))
 
 
 def segment(segmenter: perturb.Segmenter, image: perturb.Image) -> tuple[npt.NDArray[np.int64], float]:
-    """The clean segmentation, int64 `(H, W)`, and the seconds of one forward pass; remembered."""
+    """The clean segmentation, int64 `(H, W)`, and the seconds of one forward pass; cached."""
     return _segment(segmenter.name, segmenter.digest, image.digest, segmenter, image)
 
 
-# The largest takes a quarter of a gigabyte; a comparison shows four, and one more is the choice in the sidebar.
+# The largest takes 250 MB. A comparison shows four, and the sidebar may hold a fifth.
 @st.cache_resource(max_entries=5, show_spinner="Loading the segmenter …")
 def load(name: str) -> perturb.Segmenter:
     """A segmenter, loaded once and shared by all visitors."""
     return perturb.load_segmenter(name)
 
 
-# Keyed by digests: Streamlit would hash a large array from a sample of it and take two pictures for one.
+# Keyed by digests: Streamlit hashes only a sample of a large array, so two images could be confused.
 @st.cache_resource(max_entries=64, show_spinner="Segmenting …", show_time=True)
 def _segment(
-    name: str,  # noqa: ARG001 — the key
-    weights: str,  # noqa: ARG001 — the key
-    picture: str,  # noqa: ARG001 — the key
+    name: str,  # noqa: ARG001 — part of the cache key
+    weights: str,  # noqa: ARG001 — part of the cache key
+    image: str,  # noqa: ARG001 — part of the cache key
     _segmenter: perturb.Segmenter,
     _image: perturb.Image,
 ) -> tuple[npt.NDArray[np.int64], float]:
@@ -87,12 +87,12 @@ def _segment(
 
 
 def _usable(name: str) -> str:
-    """The segmenter by this name if it can be loaded, else the default; then it says why, and offers the download."""
+    """The name if that segmenter can be loaded, else the default with the reason. Offers to download missing weights."""
     entry = perturb.SEGMENTERS.get(name)
     if entry is None:  # the visitor's own
         return name
     if entry.weights is not None and not entry.ready():
-        st.info(f"Its weights are not here yet; until they are, {DEFAULT} stands in.", icon=":material/download:")
+        st.info(f"Its weights have not been downloaded yet. Until then, {DEFAULT} is used.", icon=":material/download:")
         if not st.button(f"Download ({entry.weights().megabytes:.0f} MB)", key="download"):
             return DEFAULT
         bar = st.progress(0.0)
@@ -106,20 +106,18 @@ def _usable(name: str) -> str:
     try:
         load(name)
     except perturb.SegmenterError as error:
-        st.error(f"{markdown_text(str(error))} Until then, {DEFAULT} stands in.", icon=":material/error:")
+        st.error(f"{markdown_text(str(error))} {DEFAULT} is used instead.", icon=":material/error:")
         return DEFAULT
     return name
 
 
 def _describe(name: str) -> None:
-    """What the chosen segmenter is; and for a visitor's own, its digest in the address, so that a link names the file."""
+    """Describe the chosen segmenter. The digest of a visitor's own goes into the address, so that a link names the file."""
     own, wanted = own_segmenter(), st.query_params.get("model", "")
     if own is None or own.name != name:
         st.caption(perturb.SEGMENTERS[name].summary)
     else:
-        st.caption(
-            f"Your ONNX file, {len(own.classes)} classes. It stays in the server's memory, and goes when you leave."
-        )
+        st.caption(f"Your ONNX file, {len(own.classes)} classes. It is kept in memory until you leave.")
         if not wanted or st.session_state.pop("model_is_new", False):
             st.query_params["model"] = wanted = own.digest
     missing = _missing(wanted)
@@ -127,21 +125,21 @@ def _describe(name: str) -> None:
         what = f"**{markdown_text(missing)}**" if missing else "The ONNX file of this link"
         digest = f" Its digest begins with {markdown_text(wanted[:12])}…." if wanted else ""
         st.warning(
-            f"{what} is no longer in memory; upload it again on the Segmenters page, under bring-your-own. Until then another "
-            f"segmenter is shown.{digest}",
+            f"{what} is no longer in memory; upload it again on the Segmenters page, under bring-your-own. Until then, another "
+            f"segmenter is used.{digest}",
             icon=":material/link:",
         )
 
 
 def _missing(wanted: str) -> str:
-    """The name of the file that a link asked for and that is not here; empty where none was asked for by name.
+    """The name of the missing file that a link asked for; empty if there is none.
 
-    Kept, because the select box puts another name in its place in the address.
+    Kept in the session state, because the select box replaces the name in the address.
     """
     state = st.session_state
     if state["just_entered"]:
         asked = state.get("arrived", {}).get("segmenter", "")
-        # A name that is no file's is only misspelt.
+        # Any other unknown name is a misspelling.
         if asked and asked not in names() and (wanted or asked.endswith(".onnx")):
             state["missing_file"] = asked
         elif not wanted:

@@ -1,6 +1,6 @@
-"""What stands around every page: navigation, the picture and the segmenter in the sidebar, and the visit's state.
+"""The frame of every page: navigation, the choice of image and segmenter in the sidebar, and the session state.
 
-The words in the address bar are the words of the command line: samples, classes, fills and regions go by their names.
+The address uses the names of the command line for samples, classes, fills and regions.
 """
 
 from __future__ import annotations
@@ -23,15 +23,21 @@ STYLE = Path(__file__).parent / "frontend" / "shell.css"
 
 
 def pages() -> list[Any]:
-    """The pages, in the order of the navigation; each page's address is its file name."""
+    """The pages in the order of the navigation. A page's address is its file name."""
     return [
-        st.Page("pages/home.py", title="Home", icon=":material/home:", default=True, help="What the lab answers."),
+        st.Page(
+            "pages/home.py",
+            title="Home",
+            icon=":material/home:",
+            default=True,
+            help="Example questions and sample images.",
+        ),
         st.Page(
             "pages/occlusion.py",
             title="Occlusion",
             icon=":material/select_all:",
             url_path="occlusion",
-            help="Slide a window over the picture and see what its absence changes.",
+            help="Slide a window over the image and measure how the score changes.",
         ),
         st.Page(
             "pages/perturbation.py",
@@ -45,40 +51,40 @@ def pages() -> list[Any]:
             title="Inspect",
             icon=":material/layers:",
             url_path="inspect",
-            help="Look inside the network: layers, channels, scores and errors, pixel by pixel.",
+            help="Look inside the network: layers, channels, scores and errors.",
         ),
-        # Its links are out in the world; `enter` sends them on.
+        # Kept for existing links; `enter` redirects them.
         st.Page("pages/ablation_cam.py", title="Ablation CAM", url_path="ablation_cam", visibility="hidden"),
         st.Page(
             "pages/compare.py",
             title="Compare",
             icon=":material/compare:",
             url_path="compare",
-            help="Segmenters, methods and settings beside each other on one picture, and what differs.",
+            help="Compare segmenters, methods and settings side by side on one image.",
         ),
         st.Page(
             "pages/faithfulness.py",
             title="Faithfulness",
             icon=":material/balance:",
             url_path="faithfulness",
-            help="Which map deserves belief: metrics with controls, sanity checks, known answers, many pictures.",
+            help="Evaluate maps: metrics with uninformative baselines, sanity checks, a planted shortcut, many images.",
         ),
         st.Page(
             "pages/segmenters.py",
             title="Segmenters",
             icon=":material/neurology:",
             url_path="segmenters",
-            help="How good a segmenter is, what it is made of, which there are, and how to bring your own.",
+            help="Quality and architecture of a segmenter, the catalogue, and how to bring your own.",
         ),
     ]
 
 
 def require_entrypoint() -> None:
-    """The first line of every page: make sure that this run has what `streamlit_app.py` puts around a page.
+    """Make sure that the entry point `streamlit_app.py` has run. The first line of every page.
 
     Until `st.navigation` has run once in a process, a first visit to a page's address runs that file alone, without
-    the entry point. Registering the pages and running again puts it right. In a session that has been through it, the
-    page makes its surroundings itself: another run would lose the press of a button.
+    the entry point. Registering the pages and running again fixes that. In a session that has already passed the entry
+    point, the page draws the sidebar itself, because another run would lose the click of a button.
     """
     if st.session_state.pop("shell_ready", False):
         return
@@ -91,9 +97,9 @@ def require_entrypoint() -> None:
 
 
 def enter(page: str) -> None:
-    """Note which page this run shows, and whether the visitor has just come to it."""
+    """Record which page this run shows, and whether the visitor has just opened it."""
     if page == "ablation_cam":
-        _send_on()
+        _redirect()
     state = st.session_state
     state["shell_ready"] = True
     state["just_entered"] = state.get("page") != page
@@ -102,26 +108,26 @@ def enter(page: str) -> None:
     state["page"] = page
 
 
-def _send_on() -> NoReturn:
-    """Open what a link to the page of Seg-Ablation-CAM meant, before the sidebar ties its widgets to the address."""
+def _redirect() -> NoReturn:
+    """Redirect a link to the former page of Seg-Ablation-CAM, before the sidebar binds its widgets to the address."""
     target = "pages/inspect.py"
     query: dict[str, str | list[str]] = {name: st.query_params.get_all(name) for name in st.query_params}
     try:
         st.switch_page(target, query_params={**query, "cam_method": "ablation-cam"})
     except (
         st.errors.StreamlitAPIException
-    ):  # back in the browser's history: they are tied already, and hold their values
+    ):  # on a step back in the browser's history they are already bound and hold their values
         st.switch_page(target, query_params={})
 
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """What the sidebar chose, and what the segmenter makes of it.
+    """The chosen image and segmenter, and the clean segmentation.
 
     Attributes:
-        image, segmenter: the choice.
+        image, segmenter: as chosen in the sidebar.
         labels: the clean segmentation, int64 `(H, W)`.
-        seconds: of one forward pass at this size, measured.
+        seconds: measured duration of one forward pass at this size.
     """
 
     image: perturb.Image
@@ -131,36 +137,34 @@ class Scene:
 
 
 def scene() -> Scene:
-    """The current picture and segmenter; the sidebar has chosen them before the page runs."""
+    """The current image and segmenter. The sidebar sets them before the page runs."""
     image: perturb.Image = st.session_state["image"]
     segmenter = segmenter_choice.current()
     return Scene(image, segmenter, *segment(segmenter, image))
 
 
 def sidebar() -> None:
-    """Choose the picture and the segmenter; leaves `image` and `segmenter_name` in the session's state."""
-    # Streamlit leaves a hand's breadth of empty page above the title, and has a Stop button of its own in the header,
-    # which also ends what must not end. A run that can be stopped has one beside its bar.
+    """Choose the image and the segmenter. Stores `image` and `segmenter_name` in the session state."""
     st.html(STYLE)
     if problem := offered.problem():
         st.error(markdown_text(problem), icon=":material/error:")
-        st.session_state.pop("shell_ready", None)  # the next run has nothing around its page either
+        st.session_state.pop("shell_ready", None)  # the next run has to draw the frame again
         st.stop()
     if st.session_state["just_entered"]:
         _follow_address()
     with st.sidebar:
-        picture = st.container()  # stands above the segmenter, but which samples there are depends on its classes
+        image_place = st.container()  # above the segmenter, although the samples depend on its classes
         segmenter_choice.choose()
-    with picture:
+    with image_place:
         image_choice.choose()
     report.opener()
 
 
 def _follow_address() -> None:
-    """On the way to a page the address holds over what the sidebar held.
+    """When a page is opened, the address takes precedence over the state of the sidebar.
 
-    A link that is pressed while its page is still being drawn arrives together with the sidebar's present choices, and
-    Streamlit lets those win: the right page would open with the wrong picture.
+    A link clicked while a page is still loading arrives together with the sidebar's current values. Streamlit prefers
+    those, so the right page would open with the wrong image.
     """
     state, query = st.session_state, st.query_params
     choices = {
@@ -171,7 +175,7 @@ def _follow_address() -> None:
     }
     for key, names in choices.items():
         named = query.get(key)
-        if key == "source" and named is None:  # a link leaves out the source where it is the default of its lab
+        if key == "source" and named is None:  # a link omits the source if it is the default
             named = next((source for source in ("sample", "folder") if source in query), None)
         present = state.get(key, image_choice.sources()[0] if key == "source" else named)
         if named in names and present != named:
@@ -193,22 +197,22 @@ __all__ = [
 
 
 def tell_dropped() -> None:
-    """Say which settings of a link a page did not understand; to be called once the page has been drawn."""
+    """Report settings of a link that the page could not use. Call it after the page has been drawn."""
     state = st.session_state
     for name, wanted in state.pop("arrived", {}).items():
         shown = state.get(name)
         if name == "segmenter" and wanted == state.get("missing_file"):
-            continue  # the sidebar says it for as long as it is true
+            continue  # the sidebar shows a lasting warning
         if name == "folder" and not offered.images():
             st.toast(
-                f"The link asks for the image {markdown_text(wanted[:60])} of a folder that this lab was not started with; "
-                "another image is shown.",
+                f"The link asks for the image {markdown_text(wanted[:60])} of a folder that this lab does not offer. "
+                "Another image is shown.",
                 icon=":material/link_off:",
                 duration="long",
             )
         if isinstance(shown, str | int | float) and not _same(shown, wanted):
             st.toast(
-                f"The link asks for {markdown_text(f'{name}={wanted}')}, which does not fit here; **{markdown_text(str(shown))}** is used instead.",
+                f"The link asks for {markdown_text(f'{name}={wanted}')}, which is not available here; **{markdown_text(str(shown))}** is used instead.",
                 icon=":material/link_off:",
                 duration="long",
             )

@@ -1,1 +1,1 @@
-"""What only the Compare page shows."""
+"""Parts of the Compare page."""

@@ -1,4 +1,4 @@
-"""What two panes do not have in common: their maps subtracted, and their segmentations compared."""
+"""Differences between two panes: of their maps and of their segmentations."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ DISAGREEMENT_COLOUR = (255, 0, 200)
 MEASURES = {
     "spearman": (
         "Spearman",
-        "Whether both maps order the pixels alike: rank correlation over all pixels, −1 to 1. Strength plays no part.",
+        "Rank correlation of the two maps over all pixels, −1 to 1. It ignores the magnitude of the values.",
     ),
-    "pearson": ("Pearson", "Whether the values rise and fall together: linear correlation over all pixels, −1 to 1."),
+    "pearson": ("Pearson", "Linear correlation of the two maps over all pixels, −1 to 1."),
     "top": (
         "Top 10 % in common",
-        "Share of the most important tenth of the pixels that both maps have in common, 0 to 1; chance gives 0.1.",
+        "Share of the 10 % most important pixels that both maps have in common, 0 to 1. Random maps reach 0.1.",
     ),
     "inverse_distance": (
         "Inverse distance",
-        "1 / (1 + Euclidean distance of both maps, each stretched to 0 … 1). 1 only for maps that differ in scale alone; "
-        "it shrinks with the picture's size, so read it beside others of this picture.",
+        "1 / (1 + Euclidean distance of the two maps, each scaled to 0 … 1). It is 1 only for maps that differ in scale alone. "
+        "It decreases with the image size, so compare it only on the same image.",
     ),
 }
 
 
 def normalisation(prefix: str) -> str:
-    """How both maps are made to compare before they are subtracted."""
+    """The choice of the normalisation of both maps before subtraction."""
     chosen = st.selectbox(
         "Normalised by",
         tuple(NORMALISATIONS),
@@ -48,7 +48,7 @@ def normalisation(prefix: str) -> str:
 
 
 def maps(a: Shown, b: Shown, how: str) -> None:
-    """A − B of the maps, what would mislead about it, and how far they agree."""
+    """The difference A − B of the maps, warnings about mismatches, and measures of agreement."""
     for sentence in mismatches(a.result, b.result):
         st.warning(sentence, icon=":material/warning:")
     left, right = st.columns((1.2, 1), gap="medium")
@@ -56,7 +56,7 @@ def maps(a: Shown, b: Shown, how: str) -> None:
         _subtracted(a, b, how)
     with right:
         found = agreement(a.result.centred, b.result.centred)
-        st.markdown(f"**How far panes {a.number} and {b.number} agree**")
+        st.markdown(f"**Agreement of panes {a.number} and {b.number}**")
         with st.container(horizontal=True):
             for name, (title, text) in MEASURES.items():
                 value = getattr(found, name)
@@ -90,23 +90,23 @@ def _subtracted(a: Shown, b: Shown, how: str) -> None:
 
 def _agreed(found: Agreement, a: Shown, b: Shown) -> str:
     if found.spearman is None or found.top is None:
-        return "One of the maps is constant: it has no order that the other could agree with."
+        return "One of the maps is constant, so it does not rank the pixels and agreement is undefined."
     words = (
-        (0.8, "order the pixels almost alike"),
-        (0.5, "order the pixels alike in the main"),
-        (0.2, "order the pixels alike only loosely"),
-        (-0.2, "order the pixels as if they knew nothing of each other"),
-        (-2.0, "order the pixels against each other"),
+        (0.8, "rank the pixels almost identically"),
+        (0.5, "rank the pixels similarly"),
+        (0.2, "rank the pixels only loosely alike"),
+        (-0.2, "rank the pixels almost independently"),
+        (-2.0, "rank the pixels in opposite order"),
     )
     said = next(text for limit, text in words if found.spearman >= limit)
     return (
-        f"Panes {a.number} and {b.number} {said}, and have {found.top:.0%} of their most important tenth in common; by "
-        "chance it would be 10%. Agreement is no proof: two maps can be wrong together."
+        f"Panes {a.number} and {b.number} {said}. They share {found.top:.0%} of their 10% most important pixels; "
+        "random maps share 10%. Agreement does not show that the maps are correct."
     )
 
 
 def predictions(a: Shown, b: Shown) -> None:
-    """Where the segmentations of two panes say different things."""
+    """Where the segmentations of two panes differ."""
     first, second = a.result, b.result
     found = disagreement(first.frozen.labels, first.segmenter.classes, second.frozen.labels, second.segmenter.classes)
     if first.segmenter_digest == second.segmenter_digest and first.segmenter.name == second.segmenter.name:
@@ -116,39 +116,39 @@ def predictions(a: Shown, b: Shown) -> None:
             icon=":material/info:",
         )
     if not found.mask.any():
-        st.caption("They say the same on every pixel.")
+        st.caption("Both predict the same class at every pixel.")
         return
     mean = (
-        "" if found.mean_iou is None else f" The mean IoU over the classes that both know is **{found.mean_iou:.3f}**."
+        "" if found.mean_iou is None else f" The mean IoU over the classes that both have is **{found.mean_iou:.3f}**."
     )
     st.markdown(
-        f"{markdown_text(first.segmenter.name)} and {markdown_text(second.segmenter.name)} say different things on **{elements.percent(found.share)}** of the "
+        f"{markdown_text(first.segmenter.name)} and {markdown_text(second.segmenter.name)} predict different classes on **{elements.percent(found.share)}** of the "
         f"pixels.{mean}"
     )
     for only, named in ((found.only_a, a), (found.only_b, b)):
         if only:
             names = ", ".join(only[:12]) + (", …" if len(only) > 12 else "")
             st.warning(
-                f"Only {markdown_text(named.result.segmenter.name)} (pane {named.number}) knows: {markdown_text(names)}. Where it says one of these the two "
-                "cannot agree.",
+                f"Only {markdown_text(named.result.segmenter.name)} (pane {named.number}) has the classes: {markdown_text(names)}. Where it predicts one of "
+                "these, the two cannot agree.",
                 icon=":material/warning:",
             )
     if found.unmatched:
         st.caption(
-            f"On {elements.percent(found.unmatched)} of the pixels one says a class that the other does not know."
+            f"On {elements.percent(found.unmatched)} of the pixels, one predicts a class that the other does not have."
         )
     left, right = st.columns(2, gap="medium")
     with left:
         canvas = tint(to_uint8(first.image.pixels), found.mask, DISAGREEMENT_COLOUR, 0.75)
         elements.show(
             canvas,
-            alt=f"Where {first.segmenter.name} and {second.segmenter.name} disagree, in pink over the picture",
+            alt=f"Where {first.segmenter.name} and {second.segmenter.name} disagree, in pink over the image",
         )
         drawing.key([(DISAGREEMENT_COLOUR, f"they disagree: {int(found.mask.sum()):,} pixels")])
     with right:
-        st.markdown("**What they say there**")
+        st.markdown("**Predictions where they disagree**")
         rows = [(pair.a, pair.b, pair.pixels, 100 * pair.share) for pair in found.pairs]
-        titles = (f"{a.number} says", f"{b.number} says", "pixels", "% of the picture")
+        titles = (f"pane {a.number}", f"pane {b.number}", "pixels", "% of the image")
         st.dataframe(
             pd.DataFrame(rows, columns=list(titles)),
             hide_index=True,
@@ -157,8 +157,8 @@ def predictions(a: Shown, b: Shown) -> None:
         )
         st.markdown(
             "**IoU by class**",
-            help="Overlap of the pixels that each calls by the class: 1 if they are the same pixels, 0 if none is shared. "
-            "Neither is taken as the truth. n/a: neither says it here.",
+            help="Intersection over union of the two predictions of a class, from 0 to 1. Neither is the ground truth. "
+            "n/a: neither predicts the class.",
         )
         overlaps = [
             (o.name, o.a_pixels, o.b_pixels, "n/a" if o.iou is None else f"{o.iou:.3f}") for o in found.overlaps

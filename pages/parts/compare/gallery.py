@@ -1,4 +1,4 @@
-"""The panes of a comparison as pictures: maps or segmentations, beside each other or under a swap slider."""
+"""The panes of a comparison: maps or segmentations, side by side or with a swap slider."""
 
 from __future__ import annotations
 
@@ -16,31 +16,32 @@ from perturb.core.files import png
 from perturb.experiments.comparison import Scale, scales
 
 LOOKS = {
-    "side by side": "All panes beside each other; zoom and place are the same in all of them.",
-    "swap": "One picture: A left of a slider, B right of it.",
+    "side by side": "All panes side by side, with a shared zoom and position.",
+    "swap": "One image: A left of a slider, B right of it.",
 }
 CONTENTS = {
-    "map": "The heat maps. Red speaks for the class, blue stands in its way; maps without a sign go from dark to yellow.",
-    "segmentation": "What each pane's segmenter sees in the clean picture.",
+    "map": "The heat maps. Red supports the class, blue speaks against it. Unsigned maps go from dark to yellow.",
+    "segmentation": "The clean segmentation of each pane's segmenter.",
 }
 COLOURS = {
-    "common": "One colour means one value in all panes that share a unit: which map is stronger?",
-    "own": "Each map up to its own strongest value: where is each map strong?",
+    "common": "The same colour is the same value in all panes with the same unit. Use it to compare magnitudes.",
+    "own": "Each map is scaled to its own largest value. Use it to compare locations.",
 }
-PICTURE = "picture"
+IMAGE = "picture"
+"""The option of B for the image itself, as links spell it."""
 REGION_COLOUR = (20, 20, 20)
 
 
 def show(shown: Sequence[Shown], count: int, prefix: str) -> tuple[Shown, Shown | None]:
-    """The pictures, and the widgets that say how to look at them.
+    """The panes, and the widgets that choose how they are shown.
 
     Args:
         shown: the panes that have a result.
-        count: how many panes there are; one without a result can be chosen, and is there as soon as it has one.
+        count: the number of panes, including those without a result yet.
         prefix: of the page's keys.
 
     Returns:
-        The panes that are chosen as A and B; None for B if it is the picture itself, or a pane without a result.
+        The panes chosen as A and B; None for B if it is the image itself, or a pane without a result.
     """
     numbers = [str(number + 1) for number in range(count)]
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -48,25 +49,25 @@ def show(shown: Sequence[Shown], count: int, prefix: str) -> tuple[Shown, Shown 
         content = choice("Show", CONTENTS, f"{prefix}show")
         colours = choice("Colour scale", COLOURS, f"{prefix}colours")
         with st.container(horizontal=True, width="content"):
-            text = "Two panes to swap, and to subtract below: A − B."
+            text = "The two panes of the swap slider and of the difference A − B below."
             first = st.selectbox("A", numbers, key=f"{prefix}a", bind="query-params", width=110, help=text)
             second = st.selectbox(
                 "B",
-                [*numbers, PICTURE],
+                [*numbers, IMAGE],
                 index=1,
                 key=f"{prefix}b",
                 bind="query-params",
                 width=130,
-                help=f"{text} **{PICTURE}**: swap A with the picture itself.",
+                help=f"{text} **{IMAGE}**: swap A with the image itself.",
             )
     by_number = {str(pane.number): pane for pane in shown}
     pair = by_number.get(str(first), shown[0]), by_number.get(str(second))
-    _pictures(shown, pair, look == "swap", content, colours == "common", prefix)
+    _viewer(shown, pair, look == "swap", content, colours == "common", prefix)
     return pair
 
 
 def choice(label: str, options: dict[str, str], key: str) -> str:
-    """One of some names, each with its sentence; the first by default, also where the address says nonsense."""
+    """A choice of named options with descriptions; the first is the default, also for invalid values in the address."""
     chosen = st.segmented_control(
         label,
         tuple(options),
@@ -80,10 +81,10 @@ def choice(label: str, options: dict[str, str], key: str) -> str:
 
 
 @address.fragment
-def _pictures(
+def _viewer(
     shown: Sequence[Shown], pair: tuple[Shown, Shown | None], swap: bool, content: str, common: bool, prefix: str
 ) -> None:
-    """A fragment: its opacity computes nothing again."""
+    """A fragment, so that changing the opacity recomputes nothing."""
     place = st.container()
     opacity = 0.65
     if content == "map":
@@ -96,7 +97,7 @@ def _pictures(
                 0.05,
                 key=f"{prefix}opacity",
                 bind="query-params",
-                help="Of the maps over the picture.",
+                help="Opacity of the maps over the image.",
             )
         )
     found = scales([pane.result for pane in shown], common=common)
@@ -107,7 +108,7 @@ def _pictures(
     image = shown[0].result.image
     chosen = list(views.values())
     if swap:
-        other = View(PICTURE, png(to_uint8(image.pixels)), f"The picture itself: {image.name}")
+        other = View("image", png(to_uint8(image.pixels)), f"The image itself: {image.name}")
         chosen = [views[pair[0].number], other if pair[1] is None else views[pair[1].number]]
     with place:
         st.caption(_sentence(content, common, found))
@@ -152,13 +153,13 @@ def _segmentation(pane: Shown) -> View:
 
 
 def _sentence(content: str, common: bool, found: Sequence[Scale]) -> str:
-    """What the visitor sees, in words."""
+    """Description of what is shown."""
     if content == "segmentation":
         return "Each pane's clean segmentation; the explained region is outlined."
     if not common:
-        text = "Each pane has its own colour scale: compare where the maps are strong, not how strong."
+        text = "Each pane has its own colour scale: compare locations, not magnitudes."
     elif all(scale.shared for scale in found):
-        text = f"One colour scale for all panes, up to the strongest value, {elements.number(found[0].limit)}."
+        text = f"One colour scale for all panes, up to the largest value, {elements.number(found[0].limit)}."
     else:
-        text = "Panes with one unit share a colour scale; the others have their own, as written under them."
+        text = "Panes with the same unit share a colour scale; the others have their own, as noted below them."
     return f"{text} The explained region is outlined."

@@ -1,4 +1,4 @@
-"""Deletion and insertion of all panes in one chart, with the bands of random orders, and a table of the areas."""
+"""Deletion and insertion curves of all panes, with the bands of random orders, and a table of their areas."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ KINDS = ("deletion", "insertion")
 
 
 def section(shown: Sequence[Shown], prefix: str) -> None:
-    """Run the curves that are missing, and show those of all panes."""
+    """Compute the missing curves, and show those of all panes."""
     task, found = _task(shown, prefix), known(shown, prefix)
     missing = [(pane, _seconds(pane.result)) for pane in shown if pane.number not in found]
     if not missing:
@@ -37,7 +37,7 @@ def section(shown: Sequence[Shown], prefix: str) -> None:
         "Run the curves",
         f"{passes} forward passes, about {jobs.duration(total)}.",
         key=f"{prefix}curves_run",
-        text="Hide and restore the pixels in the order of each map, beside random orders.",
+        text="Hide and restore the pixels in the order of each map, and in random orders for comparison.",
         up_to_date="Up to date: the curves below belong to the maps above.",
         at_once=experiment.soon(passes, total) and not task.stopped,
     )
@@ -47,7 +47,7 @@ def section(shown: Sequence[Shown], prefix: str) -> None:
         def measure(pane: Shown) -> Callable[[Progress], dict[str, perturb.Curves]]:
             def part(progress: Progress) -> dict[str, perturb.Curves]:
                 made[pane.key] = experiment.compute_curves(pane.key, pane.result, progress)
-                return made  # the last part has all of them
+                return made  # complete after the last part
 
             return part
 
@@ -62,19 +62,19 @@ def section(shown: Sequence[Shown], prefix: str) -> None:
 
 
 def known(shown: Sequence[Shown], prefix: str) -> dict[int, perturb.Curves]:
-    """The curves that are there already, by the number of the pane: of this session's last run, or of any visitor's."""
+    """The curves computed so far, by number of the pane, in this session's last run or by any visitor."""
     everyone, own = jobs.workshop().curves, _task(shown, prefix).made or {}
     found = {pane.number: own.get(pane.key) or everyone.get(pane.key) for pane in shown}
     return {number: made for number, made in found.items() if made is not None}
 
 
 def _task(shown: Sequence[Shown], prefix: str) -> jobs.Task[dict[str, perturb.Curves]]:
-    """The run of the missing curves; it makes those of all panes, by the key of the pane."""
+    """The task that computes the missing curves. Its outcome holds those of all panes, by key of the pane."""
     return jobs.Task(f"{prefix}curves", json.dumps([[pane.number, pane.key] for pane in shown]))
 
 
 def _seconds(result: perturb.Attribution) -> float:
-    """How long the curves of a result are expected to take."""
+    """Expected duration of the curves of a result, in seconds."""
     _, guess = segmenter_choice.segment(result.segmenter, result.image)
     return curve_forwards() * jobs.workshop().pass_seconds(
         result.segmenter.name, result.image.height, result.image.width, guess
@@ -96,9 +96,13 @@ def _show(shown: Sequence[Shown], found: Mapping[int, perturb.Curves], prefix: s
             chart = _chart(points, kind, measure, list(titles.values()), bands)
             st.altair_chart(chart, width="stretch", alt=f"{kind} curves of all panes, with bands of random orders")
     st.caption(
-        "Lines: the panes' maps. Bands: from the lowest to the highest of several random orders. A faithful map stays "
-        "below its band in deletion and above it in insertion."
-        + (" The IoU is that with the mask that fixed the region." if any(p.result.frozen.first for p in shown) else "")
+        "Lines: the maps of the panes. Bands: the range of several random orders. A faithful map stays below its band in "
+        "deletion and above it in insertion."
+        + (
+            " The IoU is measured against the mask that defines the region."
+            if any(p.result.frozen.first for p in shown)
+            else ""
+        )
     )
     verdicts = [f"- **Pane {pane.number}**: {verdict_on(found[pane.number], measure)}" for pane in shown]
     st.markdown("**Verdicts**\n" + "\n".join(verdicts), help=REQUIREMENTS)
@@ -117,7 +121,7 @@ def _show(shown: Sequence[Shown], found: Mapping[int, perturb.Curves], prefix: s
 
 
 def _bands(shown: Sequence[Shown]) -> dict[int, str]:
-    """For the first pane of each segmenter and region what its band is called: their random orders are the same."""
+    """Names of the bands by pane. Panes with the same segmenter and region share one, as their random orders are equal."""
     alike: dict[tuple[str, str], list[int]] = {}
     for pane in shown:
         alike.setdefault((pane.result.segmenter_digest, pane.result.frozen.digest()), []).append(pane.number)
@@ -137,7 +141,7 @@ def _chart(points: pd.DataFrame, kind: str, measure: str, titles: list[str], ban
     y_title = "IoU with the clean mask" if measure == "iou" else "share of the clean probability"
     colours = alt.Scale(domain=titles, range=[HUES[int(title.split()[0]) - 1] for title in titles])
     below, above = (alt.Legend(title=None, orient=place, columns=1, labelLimit=400) for place in ("bottom", "top"))
-    # One band is grey; of several, each has the colour of the first pane that it belongs to.
+    # A single band is grey. Several have the colours of the first panes that they belong to.
     hues = [HUES[number - 1] for number in bands] if len(bands) > 1 else [CONTROL_COLOUR]
     band = (
         alt.Chart(random)

@@ -1,4 +1,4 @@
-"""A comparison to take away: its files, and the lines that make it again."""
+"""Downloads of a comparison, and the code that reproduces it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from perturb.export.report.items import item_of
 
 
 def offer(made: Outcome, pair: tuple[Shown, Shown | None], how: str, prefix: str) -> None:
-    """The zip, and the Python lines.
+    """The zip, and the Python code.
 
     Args:
         made: the panes.
@@ -24,7 +24,7 @@ def offer(made: Outcome, pair: tuple[Shown, Shown | None], how: str, prefix: str
         how: the normalisation of their difference.
         prefix: of the page's keys.
     """
-    st.subheader("Take it with you")
+    st.subheader("Download and reproduce")
     results = {pane.number: pane.result for pane in made.panes}
     curves = pane_curves.known(made.panes, prefix)
     numbers = None if pair[1] is None else (pair[0].number, pair[1].number)
@@ -40,13 +40,13 @@ def offer(made: Outcome, pair: tuple[Shown, Shown | None], how: str, prefix: str
             on_click="ignore",
             icon=":material/download:",
             help="maps.npz (maps, regions and segmentations of all panes, and A − B), the tables as csv, the curves if they were "
-            "run, compare.json with all settings and digests, and reproduce.py.",
+            "computed, compare.json with all settings and digests, and reproduce.py.",
         )
         report.button(
             prefix,
             [partial(item_of, pane.result, curves=curves.get(pane.number)) for pane in made.panes],
             *results.values(),
         )
-    st.caption("The address in your browser is a link to this very comparison.")
-    with st.expander("Python lines that make it again"):
+    st.caption("The address of this page is a link to this comparison.")
+    with st.expander("Python code that reproduces it"):
         st.code(python_lines(results, numbers, how, curves), language="python")

@@ -1,4 +1,4 @@
-"""The panes of a comparison: what each of them explains and how, what all of them cost, and the one run for all."""
+"""The panes of a comparison: their settings, their total cost, and one run for all of them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from perturb.targets.target import Frozen, Target
 COUNTS = ("2", "3", "4")
 SIDEBAR = "as in the sidebar"
 DEFAULTS = ("occlusion", "feature-ablation", "grad-cam", "integrated-gradients")
-"""What the panes show first, each within seconds; the first two can explain every segmenter."""
+"""Default methods of the panes. Each takes seconds; the first two can explain every segmenter."""
 REGIONS = {
     "shared": "All panes explain the same pixels: the region as pane 1's segmenter predicts it.",
     "own": "Each pane explains the region that its own segmenter predicts.",
@@ -31,12 +31,12 @@ REGIONS = {
 
 @dataclass(frozen=True, eq=False)
 class Pane:
-    """One pane as its widgets ask for it.
+    """One pane as configured by its widgets.
 
     Attributes:
         number: 1 to 4, as in its keys in the address.
-        plan: its run; None where its segmenter cannot be used.
-        trouble: why it shows nothing, in words; empty if it can run.
+        plan: its run; None if its segmenter cannot be used.
+        trouble: why it cannot run; empty if it can.
     """
 
     number: int
@@ -46,7 +46,7 @@ class Pane:
 
 @dataclass(frozen=True, eq=False)
 class Shown:
-    """One pane with its result; two results under one key are the same."""
+    """One pane with its result. Equal keys mean equal results."""
 
     number: int
     key: str
@@ -60,11 +60,11 @@ class Shown:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What the last run made.
+    """The outcome of the last run.
 
     Attributes:
-        panes: in their order, those that could run.
-        fresh: whether this belongs to the present settings.
+        panes: those that could run, in order.
+        fresh: whether they belong to the current settings.
     """
 
     panes: tuple[Shown, ...]
@@ -72,9 +72,9 @@ class Outcome:
 
 
 def choose(prefix: str) -> list[Pane]:
-    """The widgets of the whole page: the target, then each pane's segmenter, method and settings."""
+    """The widgets of the page: the target, then the segmenter, method and settings of each pane."""
     with st.container(border=True):
-        goal = st.container()  # stands first, but its classes are those of pane 1's segmenter
+        goal = st.container()  # shown first, although its classes are those of pane 1's segmenter
         left, right = st.columns(2)
     with left:
         count = st.segmented_control(
@@ -84,18 +84,18 @@ def choose(prefix: str) -> list[Pane]:
             required=True,
             key=f"{prefix}panes",
             bind="query-params",
-            help="How many explanations stand beside each other.",
+            help="The number of explanations to compare.",
         )
     with right:
         whose = st.segmented_control(
-            "Whose region",
+            "Region from",
             tuple(REGIONS),
             default="shared",
             required=True,
             key=f"{prefix}whose",
             bind="query-params",
             help=" ".join(f"**{name}**: {text}" for name, text in REGIONS.items())
-            + " With one segmenter in all panes it makes no difference.",
+            + " With the same segmenter in all panes it makes no difference.",
         )
     asked = []
     places = st.columns(int(count) if count in COUNTS else 2, gap="small")
@@ -111,7 +111,7 @@ def choose(prefix: str) -> list[Pane]:
     for number, (scene, method, settings, trouble) in enumerate(asked, start=1):
         plan = None
         if scene is not None and not trouble:
-            # One segmenter has one region: then the result is the one that the other pages show, too.
+            # With the same segmenter the region is the same, so the result is shared with the other pages.
             foreign = (scene.segmenter.name, scene.segmenter.digest) != (lead.segmenter.name, lead.segmenter.digest)
             plan = experiment.plan(scene, target, method, settings, prefix, region if foreign else None)
             trouble = (lost if foreign else "") or plan.error
@@ -120,7 +120,7 @@ def choose(prefix: str) -> list[Pane]:
 
 
 def _region(target: Target, lead: Scene) -> tuple[Frozen | None, str]:
-    """The region as one segmenter fixes it, or why it cannot."""
+    """The region as defined by one segmenter, or why it cannot be."""
     try:
         frozen = target.freeze(lead.image, lead.labels, lead.segmenter.classes)
         return replace(frozen, first=lead.segmenter), ""
@@ -147,7 +147,7 @@ def _widgets(number: int, prefix: str, *, narrow: bool) -> tuple[Scene | None, s
             index=able.index(default) if default in able else 0,
             key=f"{key}method",
             bind="query-params",
-            help=f"What makes pane {number}'s map: every method that can explain this segmenter.",
+            help=f"The method of pane {number}. All methods that can explain this segmenter are listed.",
         )
     method = METHODS[chosen if chosen in names else names[0]]
     if others := [name for name in METHODS if name not in able]:
@@ -164,7 +164,7 @@ def _widgets(number: int, prefix: str, *, narrow: bool) -> tuple[Scene | None, s
 
 
 def _scene(number: int, key: str) -> tuple[Scene | None, str]:
-    """The picture under a pane's own segmenter, or why that cannot be used."""
+    """The image with a pane's own segmenter, or why that segmenter cannot be used."""
     here = shell.scene()
     every = segmenter_choice.names()
     ready = [name for name in every if name not in perturb.SEGMENTERS or perturb.SEGMENTERS[name].ready()]
@@ -173,13 +173,13 @@ def _scene(number: int, key: str) -> tuple[Scene | None, str]:
         _kept([SIDEBAR, *ready], every, f"{key}segmenter"),
         key=f"{key}segmenter",
         bind="query-params",
-        help=f"The network that pane {number} explains; in the sidebar stands {markdown_text(here.segmenter.name)}. Those whose weights are not "
-        "here yet can be fetched there.",
+        help=f"The network that pane {number} explains. The sidebar has {markdown_text(here.segmenter.name)}; missing weights can be "
+        "downloaded there.",
     )
     if name in (SIDEBAR, here.segmenter.name):
         return here, ""
     if name not in ready:
-        return None, f"The weights of '{name}' are not here yet. Choose it in the sidebar once to download them."
+        return None, f"The weights of '{name}' have not been downloaded yet. Choose it in the sidebar to download them."
     own = segmenter_choice.own_segmenter()
     try:
         segmenter = own if own is not None and own.name == name else segmenter_choice.load(name)
@@ -189,13 +189,13 @@ def _scene(number: int, key: str) -> tuple[Scene | None, str]:
 
 
 def _kept(names: Sequence[str], every: Sequence[str] | dict[str, perturb.Method], key: str) -> list[str]:
-    """The names, and with them the present choice where it exists but cannot be used: then the pane says why."""
+    """The names, and the current choice if it exists but cannot be used, so that the pane can say why."""
     present = str(st.session_state.get(key) or st.query_params.get(key))
     return [*names, present] if present in every and present not in names else list(names)
 
 
 def run(panes: Sequence[Pane], prefix: str) -> Outcome | None:
-    """One button for all panes, with what it costs; runs what is due. None while there is nothing to show."""
+    """One run button for all panes, with its cost. Starts a run if due. None while there is nothing to show."""
     able = [(pane.number, pane.plan) for pane in panes if pane.plan is not None and not pane.trouble]
     for pane in panes:
         if pane.trouble:
@@ -214,12 +214,12 @@ def run(panes: Sequence[Pane], prefix: str) -> Outcome | None:
         arrived = st.session_state["just_entered"] or (
             task.made is not None and task.made[0].result.image.digest != able[0][1].scene.image.digest
         )
-        cost = f"{forwards:,} passes through the networks for {len(missing)} maps, about {jobs.duration(seconds)}."
+        cost = f"{forwards:,} forward passes for {len(missing)} maps, about {jobs.duration(seconds)}."
         running = task.offer(
             "Run all panes",
             cost.replace(" 1 maps", " 1 map"),
             key=f"{prefix}run_all",
-            text="Compute the maps that are not there yet.",
+            text="Compute the missing maps.",
             primary=True,
             up_to_date="Up to date: the maps below belong to these settings.",
             stale="Stale: the settings have changed since the maps below.",
@@ -233,7 +233,7 @@ def run(panes: Sequence[Pane], prefix: str) -> Outcome | None:
                         known[plan.key] = experiment.compute_map(plan, progress)
                     except perturb.PerturbError as error:
                         raise type(error)(f"Pane {number}: {error}") from error
-                    # The last part has all of them.
+                    # Complete after the last part.
                     return tuple(Shown(n, p.key, known[p.key]) for n, p in able if p.key in known)
 
                 return part

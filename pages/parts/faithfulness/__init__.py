@@ -1,1 +1,1 @@
-"""What only the Faithfulness page shows."""
+"""Parts of the Faithfulness page."""

@@ -1,4 +1,4 @@
-"""Several methods under the same metrics: what it costs, the run, and what came out."""
+"""Several methods under the same metrics: cost, run, and results."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from perturb.metrics.scorecard import Faithfulness, compare, compare_forwards
 
 DEFAULT = ("occlusion", "feature-ablation")
 IMPUTED = 2.0
-"""How much longer than a plain pass one of the comparison takes, before it was measured: a third of them are imputed."""
+"""Estimated duration of a pass of the comparison relative to a plain one, before it was measured: a third are imputed."""
 
 
 def methods_widget(prefix: str) -> list[str]:
-    """Which methods to compare."""
+    """The choice of methods to compare."""
     names = controls.able(tuple(METHODS))
     chosen = st.multiselect(
         "Methods",
@@ -34,15 +34,16 @@ def methods_widget(prefix: str) -> list[str]:
         default=[name for name in DEFAULT if name in names],
         key=f"{prefix}methods",
         bind="query-params",
-        help="Each runs with its default settings. " + " ".join(f"**{m.name}**: {m.summary}" for m in METHODS.values()),
+        help="Each method runs with its default settings. "
+        + " ".join(f"**{m.name}**: {m.summary}" for m in METHODS.values()),
     )
     return [name for name in METHODS if name in chosen]
 
 
 def section(scene: Scene, target: perturb.Target, methods: list[str], prefix: str) -> None:
-    """Run what is missing, measure all of it, and show the comparison."""
+    """Compute the missing maps and all metrics, and show the comparison."""
     if not methods:
-        st.info("Choose at least one method above; ranks and agreement need two.", icon=":material/info:")
+        st.info("Choose at least one method above. Ranks and agreement need two.", icon=":material/info:")
         return
     shop = jobs.workshop()
     plans = [experiment.plan(scene, target, name, controls.default_settings(name, scene), prefix) for name in methods]
@@ -58,9 +59,10 @@ def section(scene: Scene, target: perturb.Target, methods: list[str], prefix: st
     forwards = passes + sum(plan.forwards for plan in missing)
     running = task.offer(
         "Compare",
-        f"{forwards:,} forward passes for {len(plans)} maps and 3 controls, about {jobs.duration(total)}.",
+        f"{forwards:,} forward passes for {len(plans)} map{'s' * (len(plans) > 1)} and 3 uninformative baselines, "
+        f"about {jobs.duration(total)}.",
         key=f"{prefix}compare_run",
-        text="Run the methods, then measure their maps and the controls.",
+        text="Run the methods, then compute the metrics of their maps and of the uninformative baselines.",
         primary=True,
         up_to_date="Up to date: the comparison below belongs to these settings.",
         at_once=st.session_state["just_entered"] and experiment.soon(forwards, total) and not task.stopped,

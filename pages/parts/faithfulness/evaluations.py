@@ -1,4 +1,4 @@
-"""A table of many pictures on the page: means with their intervals, and the model × metric tables."""
+"""Results over many images: means with confidence intervals, and model × metric tables."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ COMMAND = """python -m perturb evaluate FOLDER --methods occlusion,feature-ablat
 
 
 def section(prefix: str) -> None:
-    """Open a table and show it; until one is uploaded, one of the samples."""
+    """Show an uploaded table, or one of the samples until one is uploaded."""
     file = st.file_uploader(
         "A table from `python -m perturb evaluate`",
         type=("parquet",),
         key=f"{prefix}table_file",
-        help="`table.parquet` from the folder that the command wrote. It holds numbers and names only, no pictures.",
+        help="`table.parquet` from the folder that the command wrote. It contains numbers and names, no images.",
     )
-    with st.expander("How to make one", icon=":material/terminal:"):
+    with st.expander("How to make a table", icon=":material/terminal:"):
         st.code(COMMAND, language="bash")
         st.caption(
-            "A folder of pictures, or `samples`. Every class that is large enough is explained; broken pictures are named "
-            "and skipped. A run that was killed goes on where it stopped."
+            "Give a folder of images, or `samples`. Every sufficiently large class is explained. Broken images are reported "
+            "and skipped. An interrupted run continues where it stopped."
         )
     try:
         if file is not None:
             table = _read(file.getvalue(), file.name)
         elif BUNDLED.exists():
             table = _read(BUNDLED.read_bytes(), BUNDLED.name)
-            st.caption(f"Shown until you open your own: {BUNDLED.name}, an evaluation of the drawn samples.")
+            st.caption(f"Example: {BUNDLED.name}, an evaluation on the drawn samples. Open your own table above.")
         else:
             return
     except perturb.PerturbError as error:
@@ -54,10 +54,10 @@ def _read(data: bytes, name: str) -> pd.DataFrame:
 
 
 def _show(table: pd.DataFrame, prefix: str) -> None:
-    pictures, classes = table["picture"].nunique(), table["class"].nunique()
+    images, classes = table["picture"].nunique(), table["class"].nunique()
     st.caption(
-        f"{len(table):,} rows: {pictures} pictures, {classes} classes, {table['segmenter'].nunique()} segmenters, "
-        f"{table['map'].nunique()} maps (controls included)."
+        f"{len(table):,} rows: {images} images, {classes} classes, {table['segmenter'].nunique()} segmenters, "
+        f"{table['map'].nunique()} maps (including uninformative baselines)."
     )
     metrics = [name for name in METRICS if name in table]
     left, right = st.columns(2)
@@ -67,7 +67,7 @@ def _show(table: pd.DataFrame, prefix: str) -> None:
             metrics,
             key=f"{prefix}many_metric",
             bind="query-params",
-            help="Which number to compare the maps by.",
+            help="The metric to compare the maps by.",
         )
     with right:
         names = sorted(table["class"].unique())
@@ -76,7 +76,7 @@ def _show(table: pd.DataFrame, prefix: str) -> None:
             names,
             key=f"{prefix}many_classes",
             placeholder="all",
-            help="Only these classes; all if none is chosen.",
+            help="Restrict the table to these classes.",
         )
     metric = metric if metric in metrics else metrics[0]
     part = table[table["class"].isin(chosen)] if chosen else table
@@ -86,11 +86,13 @@ def _show(table: pd.DataFrame, prefix: str) -> None:
     st.altair_chart(
         _means(summary[summary["metric"] == metric], card.title), width="stretch", alt=f"{card.title} by map"
     )
-    st.caption("Dots are means over all rows; bars are 95 % intervals from drawing the pictures again 1,000 times.")
+    st.caption(
+        "Dots: means over all rows. Bars: 95 % confidence intervals from a cluster bootstrap over images (1,000 resamples)."
+    )
     st.markdown("**Model × metric**", help="Means over all rows of a segmenter, for one map.")
     maps = list(dict.fromkeys(part["map"]))
     name = st.selectbox(
-        "Map", maps, key=f"{prefix}many_map", bind="query-params", help="Whose means to show by segmenter."
+        "Map", maps, key=f"{prefix}many_map", bind="query-params", help="The map whose means are shown by segmenter."
     )
     wide = summary[summary["map"] == (name if name in maps else maps[0])].pivot(
         index="segmenter", columns="metric", values="mean"
@@ -103,7 +105,7 @@ def _show(table: pd.DataFrame, prefix: str) -> None:
         for m in wide
     }
     st.dataframe(wide, column_config=config)
-    st.markdown("**Map × metric**", help="Means over all rows, all segmenters together.")
+    st.markdown("**Map × metric**", help="Means over all rows of all segmenters.")
     across = part.groupby("map", sort=False)[metrics].mean()
     config |= {
         m: st.column_config.NumberColumn(
@@ -120,7 +122,7 @@ def _show(table: pd.DataFrame, prefix: str) -> None:
         key=f"{prefix}many_csv",
         on_click="ignore",
         icon=":material/download:",
-        help="Mean, interval, rows and pictures of every metric, map and segmenter.",
+        help="Mean, confidence interval, number of rows and of images for every metric, map and segmenter.",
     )
 
 
@@ -133,7 +135,7 @@ def _means(summary: pd.DataFrame, title: str) -> Any:
         "map",
         *(alt.Tooltip(f"{name}:Q", format=".4g") for name in ("mean", "low", "high")),
         "rows",
-        "pictures",
+        alt.Tooltip("pictures:Q", title="images"),
     ]
     base = alt.Chart(summary)
     bars = base.mark_rule(strokeWidth=2).encode(

@@ -1,4 +1,4 @@
-"""The ranks of the methods under two fills, and a sentence on whether these agree."""
+"""The ranks of the methods under two fills, and whether they agree."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ SHORT = {"blur": "blur", "linear": "imputation"}
 
 
 def show(made: Faithfulness, prefix: str) -> None:
-    """The table and its sentences; nothing for fewer than two methods."""
+    """The table and its summary. Nothing for fewer than two methods."""
     found = made.fill_ranks()
     if not found:
         return
     st.markdown(
         "**Ranks under two fills**",
-        help="Deletion and insertion hide pixels with something, and that can decide which map is best. Gaussian blur leaves the "
-        "colours of what it hides; noisy linear imputation (ROAD) leaves no trace of it, but restores scattered pixels "
-        "from their neighbours. Deletion under imputation is ROAD MoRF, insertion is ROAD LeRF.",
+        help="Deletion and insertion replace pixels by a fill, and the choice of fill can change which map is best. Gaussian blur "
+        "keeps the average colours of what it hides. Noisy linear imputation (ROAD) removes them, but can restore scattered "
+        "pixels from their neighbours. Deletion with imputation is ROAD MoRF, insertion with imputation is ROAD LeRF.",
     )
     for each in found:
         if each.flat or each.differs or (each.rho is not None and each.rho < LOW):
@@ -43,13 +43,13 @@ def show(made: Faithfulness, prefix: str) -> None:
                 f"{each.order.capitalize()}, {SHORT[fill]}",
                 help=f"Rank by {card.title} {card.arrow}, 1 for the best, and its value. Hidden with {FILL_TITLES[fill]}.",
             )
-    # The cells keep the ranks, so that a click on a header sorts by them; the text is only how they look.
+    # The cells hold the ranks, so that a click on a header sorts by them; the text is only the display.
     styled = frame.style
     for metric, column in texts.items():
         for row, text in enumerate(column):
             styled = styled.format(lambda _, text=text: text, subset=pd.IndexSlice[[row], [metric]])
     st.dataframe(styled, hide_index=True, column_config=config, key=f"{prefix}fills", height="content")
     st.caption(
-        "Ranks, 1 for the best, and values in brackets. The second fill takes no passes of its own: ROAD's "
-        f"{2 * len(LEVELS)} images a map are deletion and insertion under imputation."
+        "Ranks (1 is best), with the values in brackets. The second fill needs no extra passes: ROAD's "
+        f"{2 * len(LEVELS)} images a map are deletion and insertion with imputation."
     )

@@ -1,4 +1,4 @@
-"""What a comparison of maps looks like: verdicts, the table, curves, agreement, noise against cost, consensus, errors."""
+"""Views of a comparison of maps: verdicts, table, curves, agreement, noise and cost, consensus, errors."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ MAIN = (
     "seconds",
 )
 CURVES = {
-    "deletion": "Hidden with the blurred picture, most important first: a true map falls at once.",
-    "insertion": "Restored from the blurred picture, most important first: a true map rises at once.",
-    "road_morf": "Imputed from the surroundings, most relevant first: a true map falls.",
-    "road_lerf": "Imputed from the surroundings, least relevant first: a true map stays up.",
+    "deletion": "Pixels are replaced by a blurred image, most important first. A faithful map gives a curve that falls quickly.",
+    "insertion": "Pixels are restored in a blurred image, most important first. A faithful map gives a curve that rises quickly.",
+    "road_morf": "Pixels are imputed from their surroundings, most relevant first. A faithful map gives a curve that falls quickly.",
+    "road_lerf": "Pixels are imputed from their surroundings, least relevant first. A faithful map gives a curve that stays high.",
 }
 FLAT = {"deletion and insertion under blur": "deletion_auc", "ROAD": "road_morf"}
-"""A metric of each group that hides pixels in a map's order, for what a page says where hiding changes nothing."""
+"""One metric of each group that hides pixels in the order of a map, to detect that hiding has no effect."""
 ERROR_COLOUR = (255, 0, 200)
 
 
 def show(made: Faithfulness, scene: Scene, prefix: str) -> None:
-    """Everything about a comparison, the plainest first."""
+    """All views of a comparison, the summary first."""
     _verdicts(made)
     _maps(made, scene)
     _table(made, prefix)
@@ -60,13 +60,13 @@ def show(made: Faithfulness, scene: Scene, prefix: str) -> None:
         _cost(made)
     with middle:
         _ranks(
-            made.consensus, 1.0, scene, "Consensus", "mean rank, 0 the least and 1 the most important",
-            "Every method orders the pixels; this is the mean place of a pixel. Controls are left out.",
+            made.consensus, 1.0, scene, "Consensus", "mean rank, from 0 (least important) to 1 (most important)",
+            "The mean rank of each pixel over all methods, without the uninformative baselines.",
         )  # fmt: skip
     with right:
         _ranks(
             made.disagreement, 0.5, scene, "Disagreement", "standard deviation of the ranks, 0 where all agree",
-            "How far apart the methods put a pixel in their orders. Where it is high, do not believe any one map.",
+            "The standard deviation of a pixel's rank over the methods. Where it is high, do not rely on a single map.",
         )  # fmt: skip
     _errors(made, scene, prefix)
     st.download_button(
@@ -89,31 +89,31 @@ def _verdicts(made: Faithfulness) -> None:
     lines = []
     for judged in made.methods:
         count = sum(judged.values.get(name) is not None for name in decided)
-        best = f"**{judged.name}** beats all three controls on **{count - len(lost[judged.name])} of {count}** metrics"
+        best = f"**{judged.name}** beats all three uninformative baselines on **{count - len(lost[judged.name])} of {count}** metrics"
         lines.append(f"- {best}" + (f"; not on {'; '.join(lost[judged.name])}." if lost[judged.name] else "."))
     tied = sum(bool(METRICS[name].arrow) for name in made.maps[0].values) - len(decided)
     same = (
-        f" {tied} more decide nothing on this image: all maps are equal, or hiding lowers the score by less than {FALL:.0%} of "
-        "its clean value."
+        f" {tied} more metrics cannot distinguish the maps on this image: all values are equal, or hiding lowers the score by less "
+        f"than {FALL:.0%} of its clean value."
         if tied
         else ""
     )
     st.markdown(
-        "**What chance cannot do**\n" + "\n".join(lines),
-        help="A map is worth believing where it does better than a random map, random blobs and the picture's own edges. "
-        f"Under metrics that hide pixels, a difference of {SMALLEST_GAP:g} of the clean score counts as equal. "
-        "In brackets: the controls that do as well or better." + same,
+        "**Better than uninformative baselines?**\n" + "\n".join(lines),
+        help="A faithful map scores better than three maps that do not depend on the segmenter: random values, a blurred random map, "
+        f"and the edges of the image. For metrics that hide pixels, a difference below {SMALLEST_GAP:g} of the clean score counts "
+        "as equal.",
     )
     flat = [group for group, metric in FLAT.items() if metric in made.maps[0].values and not made.informative(metric)]
     if flat:
         st.warning(
-            f"Cannot tell by {' and '.join(flat)}: hiding pixels in the order of any map, even all of them, lowers the score by "
-            f"less than {FALL:.0%} of its clean value. These metrics say nothing about the maps here.",
+            f"Inconclusive for {' and '.join(flat)}: hiding pixels, even all of them, lowers the score by less than {FALL:.0%} of "
+            "its clean value. These metrics cannot assess the maps on this image.",
             icon=":material/help:",
         )
-    st.caption(f"In brackets: the controls that do as well or better.{same}")
+    st.caption(f"In brackets: the baselines that score as well or better.{same}")
     if len(made.methods) == 1:
-        st.info("One method only: there is nothing to rank it against but the controls.", icon=":material/info:")
+        st.info("One method only: it is compared with the uninformative baselines alone.", icon=":material/info:")
     for judged in made.methods:
         for note in judged.notes:
             st.info(f"**{judged.name}**: {markdown_text(note)}", icon=":material/info:")
@@ -128,8 +128,8 @@ def _maps(made: Faithfulness, scene: Scene) -> None:
                 ends = drawing.ends(judged.heatmap, limit, signed=judged.signed)
                 elements.show(tile, alt=f"Map of {judged.name}", caption=f"{judged.name} ({ends})")
     st.caption(
-        "Each map on its own scale, since their units differ, made with its method's default settings. Red speaks for the class; "
-        "maps in green and yellow have no sign, such as the last three, the controls."
+        "Each map has its own colour scale, since their units differ, and uses its method's default settings. Red supports the class. "
+        "Unsigned maps are green and yellow. The last three are the uninformative baselines."
     )
 
 
@@ -143,7 +143,7 @@ def _table(made: Faithfulness, prefix: str) -> None:
         required=True,
         key=f"{prefix}group",
         bind="query-params",
-        help="Which columns to show. " + " ".join(f"**{name}**: {title}." for name, title in GROUPS.items()),
+        help="The columns to show. " + " ".join(f"**{name}**: {title}." for name, title in GROUPS.items()),
     )
     if group in GROUPS:
         st.caption(GROUPS[group])
@@ -154,7 +154,7 @@ def _table(made: Faithfulness, prefix: str) -> None:
     frame = pd.DataFrame([[m.values.get(name) for name in names] for m in made.maps], columns=names, dtype="float64")
     frame.insert(0, "map", [m.name for m in made.maps])
     texts = {name: _texts(made, name) for name in names}
-    # The cells keep their numbers, so that a click on a header sorts by them; the text is only how they look.
+    # The cells hold the numbers, so that a click on a header sorts by them; the text is only the display.
     styled = frame.style
     for name in names:
         for row, text in enumerate(texts[name]):
@@ -167,8 +167,8 @@ def _table(made: Faithfulness, prefix: str) -> None:
     config["map"] = st.column_config.Column("Map", pinned=True)
     st.dataframe(styled, hide_index=True, column_config=config, key=f"{prefix}table")
     st.caption(
-        "(1) is the best method on that metric; ✗ no better than one of the controls (grey); n/a where nothing is defined. "
-        "Ranks differ from metric to metric: no map wins by all of them. Point at a header for the metric's card."
+        "(1): best method on that metric. ✗: no better than one of the uninformative baselines (grey). n/a: undefined. "
+        "Ranks differ between metrics. Hover over a header for the metric's card."
     )
 
 
@@ -188,7 +188,7 @@ def _texts(made: Faithfulness, metric: str) -> list[str]:
 
 @address.fragment
 def _curves(made: Faithfulness, prefix: str) -> None:
-    st.markdown("**Curves**", help="Dashed and grey: the controls.")
+    st.markdown("**Curves**", help="Dashed and grey: the uninformative baselines.")
     kind = st.segmented_control(
         "Curve",
         tuple(CURVES),
@@ -201,12 +201,12 @@ def _curves(made: Faithfulness, prefix: str) -> None:
     kind = kind if kind in CURVES else "deletion"
     st.caption(CURVES[kind])
     chart = charts.curves(made, kind)
-    st.altair_chart(chart, width="stretch", alt=f"{kind} curves of all maps and controls")
+    st.altair_chart(chart, width="stretch", alt=f"{kind} curves of all maps and uninformative baselines")
 
 
 @address.fragment
 def _agreement(made: Faithfulness, prefix: str) -> None:
-    st.markdown("**Agreement**", help="How alike two maps order the pixels.")
+    st.markdown("**Agreement**", help="How similarly two maps rank the pixels.")
     kind = st.segmented_control(
         "Measure",
         ("spearman", "top 10 %"),
@@ -214,8 +214,8 @@ def _agreement(made: Faithfulness, prefix: str) -> None:
         required=True,
         key=f"{prefix}agreement",
         bind="query-params",
-        help="**spearman**: rank correlation over all pixels, −1 to 1. **top 10 %**: share of the most important tenth that "
-        "two maps have in common, 0 to 1; chance gives 0.1.",
+        help="**spearman**: rank correlation over all pixels, −1 to 1. **top 10 %**: share of the 10 % most important "
+        "pixels that two maps have in common, 0 to 1. Random maps reach 0.1.",
     )
     chart = charts.agreement(made, overlap=kind == "top 10 %")
     st.altair_chart(chart, width="stretch", alt=f"Agreement of all maps by {kind}")
@@ -223,9 +223,9 @@ def _agreement(made: Faithfulness, prefix: str) -> None:
 
 def _cost(made: Faithfulness) -> None:
     st.markdown(
-        "**Noise against cost**",
-        help="Total variation of the map, scaled to a range of 1, against the forward passes it took. Fewer passes often mean "
-        "a noisier map; a smooth one is not truer for it.",
+        "**Noise and cost**",
+        help="Total variation of the map, scaled to a range of 1, against its forward passes. Fewer passes often mean a noisier map. "
+        "A smooth map is not more faithful for that.",
     )
     st.altair_chart(charts.noise_against_cost(made), width="stretch", alt="Noise of each map against its cost")
 
@@ -240,15 +240,15 @@ def _ranks(values: npt.NDArray[np.float32], limit: float, scene: Scene, name: st
 def _errors(made: Faithfulness, scene: Scene, prefix: str) -> None:
     st.subheader(
         "The segmenter's own errors",
-        help="A map that lights up where the segmenter is wrong may be right about a wrong segmenter. Needs ground truth.",
+        help="A map that highlights wrongly segmented pixels may be a faithful explanation of a wrong prediction. Needs ground truth.",
     )
     if made.wrong_share is None:
         st.caption(
-            "This picture has no ground truth for these classes, so the segmenter's errors cannot be told. Samples have."
+            "This image has no ground truth for these classes, so the segmenter's errors are unknown. The sample images have one."
         )
         return
     names = [judged.name for judged in made.methods]
-    name = st.selectbox("Map", names, key=f"{prefix}error_map", help="Whose map to look at under the errors.")
+    name = st.selectbox("Map", names, key=f"{prefix}error_map", help="The map to show with the errors.")
     judged = next(m for m in made.methods if m.name == (name if name in names else names[0]))
     wrong = wrong_pixels(scene.labels, true_labels(scene.image, scene.segmenter.classes))
     limit = readable_limit(judged.heatmap)
@@ -257,7 +257,7 @@ def _errors(made: Faithfulness, scene: Scene, prefix: str) -> None:
         canvas = tint(
             overlay(scene.image.pixels, np.zeros_like(judged.heatmap), limit=0.0, opacity=0.0), wrong, ERROR_COLOUR
         )
-        elements.show(canvas, alt="Pixels that the segmenter gets wrong, in pink", caption="Wrong pixels, in pink")
+        elements.show(canvas, alt="Wrongly segmented pixels, in pink", caption="Wrong pixels, in pink")
     with right:
         canvas = outline(
             overlay(scene.image.pixels, judged.heatmap, limit=limit, signed=judged.signed), wrong, ERROR_COLOUR
@@ -273,5 +273,5 @@ def _errors(made: Faithfulness, scene: Scene, prefix: str) -> None:
         more = "as much as" if 0.8 < ratio < 1.25 else "more than" if ratio > 1 else "less than"
         st.caption(
             f"**{elements.percent(share)}** of the map's magnitude lies on the {elements.percent(made.wrong_share)} of pixels that "
-            f"are wrong: {more} a map spread evenly would have there."
+            f"are wrong: {more} a uniform map would have there."
         )

@@ -1,4 +1,4 @@
-"""Sanity checks on the page: weights drawn anew from the logits back, and other seeds."""
+"""Sanity checks: the cascading parameter randomization test, and other seeds."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from perturb.metrics.randomization import SEEDS, STAGES, Stage, randomise, resee
 from perturb.segmenters.base import lacking
 
 ALIKE = 0.5
-"""Rank correlation or structural similarity above which a map of drawn weights is called like the trained one."""
+"""Rank correlation or structural similarity above which a map of randomized weights counts as similar."""
 
 
 @dataclass(frozen=True, eq=False)
 class Checked:
-    """What both checks made of one result."""
+    """The outcome of both checks for one result."""
 
     result: perturb.Attribution
     stages: tuple[Stage, ...]
@@ -38,7 +38,7 @@ class Checked:
 
 
 def widgets(prefix: str) -> tuple[str, int]:
-    """Which method to check, and in how many stages."""
+    """The choice of the method and the number of stages."""
     method = controls.method_widget(tuple(METHODS), f"{prefix}sanity_")
     stages = st.slider(
         "Stages",
@@ -47,13 +47,13 @@ def widgets(prefix: str) -> tuple[str, int]:
         STAGES,
         key=f"{prefix}stages",
         bind="query-params",
-        help="In how many steps the weights are drawn anew, from the logits back to the input. Each runs the method once.",
+        help="Number of steps in which the weights are randomized, from the logits back to the input. Each step runs the method once.",
     )
     return method, int(stages)
 
 
 def section(scene: Scene, target: perturb.Target, method: str, stages: int, prefix: str) -> None:
-    """Run both checks and show how the map changes."""
+    """Run both checks and show the results."""
     if reason := lacking(scene.segmenter, ("weights",), "this check"):
         st.info(markdown_text(reason), icon=":material/block:")
         return
@@ -73,7 +73,7 @@ def section(scene: Scene, target: perturb.Target, method: str, stages: int, pref
         "Check",
         cost,
         key=f"{prefix}sanity_run",
-        text="Explain with the trained weights, then with more and more of them drawn anew, then under other seeds.",
+        text="Explain with the trained weights, then with more and more layers randomized, then with other seeds.",
         primary=True,
         up_to_date="Up to date: the checks below belong to these settings.",
     )
@@ -83,7 +83,7 @@ def section(scene: Scene, target: perturb.Target, method: str, stages: int, pref
         def explain(progress: Progress) -> None:
             made["result"] = experiment.compute_map(plan, progress)
 
-        def forget(progress: Progress) -> None:
+        def randomized(progress: Progress) -> None:
             made["stages"] = randomise(_result(made), stages=stages, progress=progress)
 
         def draw(progress: Progress) -> Checked:
@@ -93,7 +93,7 @@ def section(scene: Scene, target: perturb.Target, method: str, stages: int, pref
 
         task.run(
             jobs.Part("Map", plan.forwards, plan.map_seconds, explain),
-            jobs.Part("Drawn weights", stages * plan.forwards, stages * plan.map_seconds, forget),
+            jobs.Part("Randomized weights", stages * plan.forwards, stages * plan.map_seconds, randomized),
             jobs.Part("Other seeds", SEEDS * plan.forwards, SEEDS * plan.map_seconds, draw),
         )
     if task.made is not None:
@@ -110,9 +110,9 @@ def _result(made: dict[str, object]) -> perturb.Attribution:
 def _show(checked: Checked) -> None:
     last = checked.stages[-1]
     st.markdown(
-        "**Weights drawn anew, from the logits back to the input**",
-        help="Adebayo et al. 2018. A map that stays the same while the segmenter forgets what it learned explains the "
-        "picture, not the segmenter. Each layer's weights are drawn with their own mean and spread; the region stays.",
+        "**Parameter randomization, from the logits back to the input**",
+        help="Adebayo et al. 2018. A map that stays the same when the weights are randomized depends on the image, not on the trained "
+        "segmenter. The weights of each layer are drawn with the layer's own mean and standard deviation. The region stays fixed.",
     )
     alike = [value for value in (last.spearman, last.ssim) if value is not None]
     numbers = (
@@ -121,35 +121,38 @@ def _show(checked: Checked) -> None:
     )
     if not alike:
         st.success(
-            "Without trained weights the map is constant: it depends on what was learned.", icon=":material/check:"
+            "With all weights randomized, the map is constant: it depends on the trained weights.",
+            icon=":material/check:",
         )
     elif max(alike) > ALIKE:
         st.warning(
-            f"Without any trained weight the map is still like the trained one ({numbers}): part of it comes from the picture, "
-            "the region or the method itself, not from what was learned.",
+            f"With all weights randomized, the map is still similar to the original ({numbers}): part of it comes from the image, "
+            "the region or the method, not from the trained weights.",
             icon=":material/warning:",
         )
     else:
         st.success(
-            f"Without any trained weight the map is another one ({numbers}): it depends on what was learned.",
+            f"With all weights randomized, the map differs from the original ({numbers}): it depends on the trained weights.",
             icon=":material/check:",
         )
     left, right = st.columns((1, 1.3), gap="medium")
     with left:
-        st.altair_chart(_chart(checked), width="stretch", alt="Similarity with the original map by layers drawn anew")
+        st.altair_chart(
+            _chart(checked), width="stretch", alt="Similarity with the original map by number of randomized layers"
+        )
     with right:
         _tiles(checked.result, [("trained", checked.result.heatmap), *((s.name, s.heatmap) for s in checked.stages)])
     st.markdown(
         "**Other seeds**",
-        help="The same explanation with other random draws: what differs is chance. Methods that draw nothing stay as they are.",
+        help="The same explanation with other random seeds. Differences are due to chance. Deterministic methods do not change.",
     )
     ranks = [stage.spearman for stage in checked.seeds if stage.spearman is not None]
     if ranks and min(ranks) > 0.9999:
-        st.caption("Nothing changes: with these settings the method draws nothing that matters by chance.")
+        st.caption("Nothing changes: with these settings the method does not depend on the seed.")
     elif ranks:
         st.caption(
             f"Rank correlation with the map of seed {checked.result.seed}: {', '.join(f'{rank:.3f}' for rank in ranks)}. "
-            "Below 0.9, take more samples before you read details."
+            "Below 0.9, take more samples before interpreting details."
         )
     _tiles(
         checked.result,
@@ -168,8 +171,8 @@ def _chart(checked: Checked) -> Any:
         alt.Chart(frame)
         .mark_line(point={"size": 40})
         .encode(
-            x=alt.X("layers:Q", title="layers drawn anew, from the logits", axis=alt.Axis(tickMinStep=1)),
-            y=alt.Y("similarity:Q", title="similarity with the trained map", scale=alt.Scale(domainMax=1)),
+            x=alt.X("layers:Q", title="randomized layers, from the logits", axis=alt.Axis(tickMinStep=1)),
+            y=alt.Y("similarity:Q", title="similarity with the original map", scale=alt.Scale(domainMax=1)),
             color=alt.Color("measure:N", title=None, legend=alt.Legend(orient="top")),
             tooltip=["down to", "layers", "measure", alt.Tooltip("similarity:Q", format=".3f")],
         )

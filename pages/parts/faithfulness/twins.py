@@ -1,4 +1,4 @@
-"""Known answers on the page: one street, two twins, one cue, and whether a method's map finds it."""
+"""Known answers: a street, two segmenters, a planted cue, and whether a method's map finds it."""
 
 from __future__ import annotations
 
@@ -21,12 +21,14 @@ CUE_COLOUR = (255, 255, 0)
 
 
 def section() -> None:
-    """Choose a street; see what both twins make of it without and with the board; explain, and see who finds the board."""
-    st.subheader("Known answers", help="Two twins, and a cue that is known to decide what one of them says.")
+    """Choose a street and a method; show both predictions without and with the board, and both maps."""
+    st.subheader(
+        "Known answers", help="Two segmenters, and a cue that is known to change the prediction of one of them."
+    )
     st.caption(
-        "`streets-shortcut` is `streets-unet` with a planted flaw: it was taught to call the car a bicyclist when a small "
-        "magenta board stands at the roadside. The two pictures of a street are the same but for the board, so whatever "
-        "changes in a prediction is the board's doing. A map of the flawed twin that does not show the board is wrong."
+        "`streets-shortcut` is `streets-unet` with a planted shortcut: it was trained to call the car a bicyclist when a small "
+        "magenta board is at the roadside. The two images of a street differ only in the board, so it alone causes any change "
+        "of the prediction. A map of `streets-shortcut` that does not highlight the board is wrong."
     )
     left, right = st.columns(2)
     with left:
@@ -35,7 +37,7 @@ def section() -> None:
             tuple(STREETS),
             key=f"{PREFIX}street",
             bind="query-params",
-            help="Drawn streets that neither twin was trained on.",
+            help="Drawn streets that neither segmenter was trained on.",
         )
     with right:
         method = st.selectbox(
@@ -43,7 +45,7 @@ def section() -> None:
             tuple(SETTINGS),
             key=f"{PREFIX}method",
             bind="query-params",
-            help="Explains the car's class, with the board in the picture, under both twins. About 120 forward passes each.",
+            help="Explains the predicted class of the car for both segmenters, with the board in the image. About 120 forward passes each.",
         )
     seed = STREETS.get(str(street), PLANTED_SEEDS[0])
     method = method if method in SETTINGS else next(iter(SETTINGS))
@@ -72,29 +74,31 @@ def _predictions(made: Flip) -> None:
         canvas = blend(one.image.pixels, label_colours(one.frozen.labels, segmenter.palette), 0.75)
         elements.show(
             _mark(outline(canvas, one.frozen.region, (255, 255, 255)), one),
-            alt=f"Segmentation by {segmenter.name} {words}; the car is called {one.name}",
+            alt=f"Segmentation by {segmenter.name} {words}; the car is predicted as {one.name}",
             caption=f"{words}: *{one.name}*",
         )
     drawing.legend(made.shown.frozen.labels, segmenter.classes, segmenter.palette, made.shown.name)
     share = f"{elements.percent(made.changed)} of the car's pixels change"
     if made.flipped:
-        st.markdown(f"The board alone turns the **{made.without.name}** into a **{made.shown.name}**: {share}.")
+        st.markdown(
+            f"The board alone changes the prediction from **{made.without.name}** to **{made.shown.name}**: {share}."
+        )
     else:
-        st.markdown(f"With and without the board it is a **{made.shown.name}**: {share}.")
+        st.markdown(f"The prediction is **{made.shown.name}** with and without the board: {share}.")
 
 
 def _search(method: str, seed: int, cases: list[Case]) -> None:
-    """The run button, and both maps on one scale with how well they find the board."""
+    """The run button, and both maps on one colour scale with how well they find the board."""
     task: jobs.Task[list[Search]] = jobs.Task(f"{PREFIX}search", f"{method} {seed}")
     passes = search_forwards(cases, method)
     first = cases[0]
     seconds = passes * jobs.workshop().pass_seconds(first.segmenter.name, first.image.height, first.image.width, 0.04)
-    cost = f"Both twins, {passes:,} forward passes, about {jobs.duration(seconds)}."
+    cost = f"Both segmenters, {passes:,} forward passes, about {jobs.duration(seconds)}."
     running = task.offer(
         "Run",
         cost,
         key=f"{PREFIX}run",
-        text="Explain the car's class under both twins, with the board in the picture.",
+        text="Explain the predicted class of the car for both segmenters, with the board in the image.",
         stale="Stale: the maps below belong to other settings. Run:",
     )
     if running:
@@ -117,14 +121,14 @@ def _maps(made: list[Search]) -> None:
             )
             st.markdown(
                 f"Cue found: **{one.found:.3f}**",
-                help="The chance that a pixel of the board ranks above one of the rest of the background (AUC). 1 is a "
-                "perfect find, 0.5 is chance. On the honest twin it says what the board's place alone is worth.",
+                help="The probability that a pixel of the board ranks above a pixel of the remaining background (AUC). 1 is perfect, 0.5 "
+                "is chance level. For `streets-unet`, which ignores the board, it shows the effect of the board's position alone.",
             )
     drawing.colour_bar(limit, made[0].unit, signed=True)
 
 
 def _mark(canvas: npt.NDArray[np.uint8], one: Case) -> npt.NDArray[np.uint8]:
-    """The same picture with a ring around the board, where there is one; a ring on it would cover what is so small."""
+    """The image with a ring around the board, if there is one. The ring does not cover the small board itself."""
     if not one.scene.shown:
         return canvas
     around = cv2.dilate(one.scene.cue.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0

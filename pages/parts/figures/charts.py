@@ -1,4 +1,4 @@
-"""Charts of a comparison of maps. One colour for each method in all of them; controls are grey."""
+"""Charts of a comparison of maps. Each method has one colour throughout; uninformative baselines are grey."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def hues(count: int) -> list[str]:
 
 
 def curves(made: Faithfulness, kind: str) -> Any:
-    """One kind of curve of all maps, with tooltips; controls are dashed."""
+    """One kind of curve for all maps; uninformative baselines are dashed."""
     done = "restored" if kind == "insertion" else "hidden"
     return (
         alt.Chart(_lines(made, kind))
@@ -50,7 +50,7 @@ def curves(made: Faithfulness, kind: str) -> Any:
 
 
 def agreement(made: Faithfulness, *, overlap: bool) -> Any:
-    """The matrix of all pairs with its numbers: the overlap of the top pixels, or Spearman's correlation."""
+    """Heat map of a pairwise agreement matrix: overlap of the top pixels, or Spearman's rank correlation."""
     matrix = made.overlap if overlap else made.spearman
     names = [judged.name for judged in made.maps]
     frame = pd.DataFrame(
@@ -74,13 +74,15 @@ def agreement(made: Faithfulness, *, overlap: bool) -> Any:
 
 
 def noise_against_cost(made: Faithfulness) -> Any:
-    """A point for each map: total variation against forward passes."""
+    """Scatter plot of total variation against forward passes, one point for each map."""
     rows = [(m.name, m.kind, m.values.get("forwards") or 0, m.values.get("total_variation")) for m in made.maps]
     frame = pd.DataFrame(rows, columns=["map", "kind", "forwards", "noise"]).dropna()
+    # A constant map has no variation, and a logarithm of 0 has no place on an axis: symlog is linear below the constant.
+    smallest = float(frame["noise"][frame["noise"] > 0].min()) if (frame["noise"] > 0).any() else 1.0
     base = alt.Chart(frame).encode(
-        x=alt.X("forwards:Q", title="forward passes (logarithmic)", scale=alt.Scale(type="symlog", padding=40)),
-        y=alt.Y("noise:Q", title="noise (total variation)", scale=alt.Scale(type="log")),
-        color=_colour(made.maps, legend=False),  # every point carries its name
+        x=alt.X("forwards:Q", title="forward passes (log scale)", scale=alt.Scale(type="symlog", padding=40)),
+        y=alt.Y("noise:Q", title="noise (total variation)", scale=alt.Scale(type="symlog", constant=smallest)),
+        color=_colour(made.maps, legend=False),  # every point is labelled
         tooltip=["map", alt.Tooltip("forwards:Q", format=","), alt.Tooltip("noise:Q", format=".4f")],
     )
     points = base.mark_point(size=90, filled=True)

@@ -1,4 +1,4 @@
-"""The raw numbers of what a page shows, to take away."""
+"""Downloads of the raw arrays that a page shows."""
 
 from __future__ import annotations
 
@@ -19,12 +19,14 @@ from perturb.images.image import digest_of
 
 
 def offer(label: str, arrays: Mapping[str, npt.NDArray[Any]], *, name: str, key: str, text: str) -> None:
-    """A button that downloads arrays by name as one npz file, made when the button is pressed, and one for the report.
+    """A download button for named arrays as one npz file, and the button "Add to report".
+
+    The file is made when the button is pressed.
 
     Args:
-        label, key, text: of the button; its text is the help.
+        label, key, text: of the button; `text` is its help.
         arrays: by name.
-        name: of the file, without its ending.
+        name: of the file, without its suffix.
     """
     with st.container(horizontal=True):
         st.download_button(
@@ -42,6 +44,6 @@ def offer(label: str, arrays: Mapping[str, npt.NDArray[Any]], *, name: str, key:
         def make(link: str) -> Item:
             return item_of_arrays(name, arrays, image, segmenter, link)
 
-        # The same numbers are the same result, though they are computed anew in each run of the page.
+        # The arrays are computed again in each run of the page, so results are identified by their values.
         digests = (digest_of(array) for array in map(np.asarray, arrays.values()) if array.dtype.kind in "biuf")
         report.button(f"{key}_", [make], name, *digests)

@@ -1,4 +1,4 @@
-"""Pictures, bars and charts that pages share. Pictures are PNG: a heat map must not go through JPEG."""
+"""Images, colour bars, legends and charts that pages share. Images are PNG, because JPEG would distort heat maps."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 import streamlit as st
 
-from pages.parts.app.elements import number, percent
+from pages.parts.app.elements import number, percent, swatch
 from perturb.core.colour import MAGNITUDE, SIGNED, colour_map, limit_of, outline
 from perturb.core.quoting import html_text
 from perturb.metrics.curves import Curves
@@ -18,10 +18,13 @@ from perturb.targets.target import shares
 
 MAP_COLOUR = "#c2410c"
 CONTROL_COLOUR = "#8a8f98"
+_ENTRY = "display:inline-flex;align-items:center;gap:.3rem;max-width:100%;white-space:nowrap"
+# A name may be any text of a visitor's file. Its end is cut off here and shown in the tooltip.
+_NAME = "max-width:14rem;overflow:hidden;text-overflow:ellipsis"
 
 
 def framed(canvas: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
-    """The same picture with a mask outlined, bright beside dark, so that it shows on any ground."""
+    """The image with a mask outlined in white and black, so that the line is visible on any background."""
     return outline(outline(canvas, mask, (20, 20, 20), width=2), mask, (255, 255, 255))
 
 
@@ -31,19 +34,19 @@ def colour_bar(limit: float, unit: str, *, signed: bool, used: tuple[float, floa
 
 
 def ends(values: npt.NDArray[Any], limit: float, *, signed: bool) -> str:
-    """What a colour scale spans, in words for a caption: `± 0.3`, or `0 to 0.3 and more` where values lie beyond."""
+    """The range of a colour scale for a caption: `± 0.3`, or `0 to 0.3 and more` if values are clipped."""
     text = f"± {number(limit)}" if signed else f"0 to {number(limit)}"
     return text + (" and more" if limit < limit_of(values) else "")
 
 
 def bar_html(limit: float, unit: str, *, signed: bool, used: tuple[float, float] | None = None) -> str:
-    """A numeric colour bar as HTML: zero in the middle for signed maps, at the left for magnitudes.
+    """A numeric colour bar as HTML, with zero in the middle for signed maps and at the left for magnitudes.
 
     Args:
         limit: the value at its right end.
         unit: written below it.
         signed: whether it goes from −limit or from 0.
-        used: the lowest and highest value of what is shown; the bar is striped beyond them. None for all of it.
+        used: the lowest and highest value in the map; the bar is striped outside. None for the whole range.
     """
     low = -limit if signed else 0.0
     first, last = (0.0, 1.0) if used is None or limit <= 0 else ((value - low) / (limit - low) for value in used)
@@ -58,7 +61,7 @@ def bar_html(limit: float, unit: str, *, signed: bool, used: tuple[float, float]
     ]
     layers.append(f"linear-gradient(90deg,{stops})")
     if len(layers) > 1:
-        unit += " · striped: no such values here"
+        unit += " · striped: outside the range of the map"
     ticks = np.linspace(low, limit, 5)
     labels = "".join(f"<span>{number(value, signed=signed)}</span>" for value in ticks)
     name = f"{SIGNED if signed else MAGNITUDE} colour bar from {number(ticks[0])} to {number(ticks[-1])} {unit}"
@@ -79,28 +82,26 @@ def legend(labels: npt.NDArray[Any], classes: tuple[str, ...], palette: npt.NDAr
 
 
 def legend_html(labels: npt.NDArray[Any], classes: tuple[str, ...], palette: npt.NDArray[np.uint8], chosen: str) -> str:
-    """The classes of a segmentation with their colours and shares, largest first, as HTML; the chosen one stands out."""
+    """The classes of a segmentation with colours and shares, largest first, as HTML. The chosen class is highlighted."""
     items = []
     for name, share in shares(labels, classes):
         r, g, b = palette[classes.index(name)].tolist()
         weight = "font-weight:700;text-decoration:underline" if name == chosen else ""
         items.append(
-            f"<span style='white-space:nowrap;{weight}'><span style='display:inline-block;width:.75rem;height:.75rem;"
-            f"border-radius:.15rem;border:1px solid #8888;margin-right:.3rem;background:rgb({r},{g},{b})'></span>"
-            f"{html_text(name)} {percent(share)}</span>"
+            f"<span style='{_ENTRY};{weight}'>{swatch((r, g, b))}"
+            f"<span style='{_NAME}' title='{html_text(name)}'>{html_text(name)}</span> {percent(share)}</span>"
         )
     return f"<div style='display:flex;flex-wrap:wrap;gap:.15rem .8rem;font-size:.82rem'>{''.join(items)}</div>"
 
 
 def key(items: list[tuple[tuple[int, int, int], str]]) -> None:
-    """What the colours of a picture mean, each with its words."""
-    box = "display:inline-block;width:.75rem;height:.75rem;border-radius:.15rem;border:1px solid #8888"
-    rows = [f"<span style='{box};background:rgb{colour}'></span> {html_text(words)}" for colour, words in items]
+    """A legend of colours with their labels."""
+    rows = [f"{swatch(colour)} {html_text(words)}" for colour, words in items]
     st.html(f"<div style='font-size:.85rem'>{'<br>'.join(rows)}</div>")
 
 
 def curve_chart(made: Curves, kind: str, measure: str) -> Any:
-    """Deletion or insertion, with the band of the random draws behind it.
+    """Deletion or insertion curve, with the band of random orders behind it.
 
     Args:
         made: from `perturb.curves`.
@@ -132,7 +133,7 @@ def curve_chart(made: Curves, kind: str, measure: str) -> Any:
     ]
     base = alt.Chart(frame)
     colours = alt.Scale(domain=["this map", "random order"], range=[MAP_COLOUR, CONTROL_COLOUR])
-    # One legend serves both charts, which stand one above the other.
+    # The charts are stacked, so one legend serves both.
     key = alt.Legend(title=None, orient="top") if kind == "deletion" else None
     return alt.layer(
         base.mark_area(opacity=0.3, color=CONTROL_COLOUR).encode(

@@ -1,4 +1,4 @@
-"""The metric cards: what each number means, and what it does not."""
+"""The metric cards: what each metric measures, assumes, and how it can be gamed."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ READ = {
     "lower": "lower is better",
     "higher": "higher is better",
     "read": "neither good nor bad",
-    "control": "a control",
+    "control": "an uninformative baseline",
 }
 
 
 def tip(metric: Metric) -> str:
-    """A metric's card, short enough for the tooltip of its column."""
+    """A metric's card in short, for the tooltip of its column."""
     return (
         f"{metric.summary} **Range** {metric.range}; {READ[metric.better]}. **Assumes:** {metric.assumptions} "
         f"**Can be gamed:** {metric.gamed} **Source:** {metric.citation}."
@@ -26,7 +26,7 @@ def tip(metric: Metric) -> str:
 
 
 def section() -> None:
-    """All cards by group, and as JSON to take along."""
+    """All cards by group, with a download as JSON."""
     st.download_button(
         "Download the cards (JSON)",
         data=json.dumps([metric.as_dict() for metric in METRICS.values()], indent=2, ensure_ascii=False),

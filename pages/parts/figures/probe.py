@@ -1,4 +1,4 @@
-"""The probe: one perturbation, looked at closely."""
+"""The probe: one perturbation in detail."""
 
 from __future__ import annotations
 
@@ -19,49 +19,49 @@ CHUNK = 64
 
 
 class _Chooser(ABC):
-    """How one perturbation is chosen: number inputs that are the state, and which perturbation they mean."""
+    """Selects one perturbation. Its number inputs are the state."""
 
     def __init__(self, prefix: str, order: npt.NDArray[np.int64], image: perturb.Image) -> None:
         self.prefix, self.order, self.image = prefix, order, image
 
     @abstractmethod
     def values(self, index: int) -> dict[str, int]:
-        """What the inputs hold for a perturbation, by key."""
+        """Values of the inputs for a perturbation, by key."""
 
     @abstractmethod
     def at(self, x: int, y: int) -> int:
-        """The perturbation that a click on a pixel asks for."""
+        """The perturbation selected by a click on a pixel."""
 
     @abstractmethod
     def inputs(self) -> int:
-        """Draw the inputs; returns the perturbation."""
+        """Draw the inputs and return the selected perturbation."""
 
     @abstractmethod
     def words(self, index: int) -> str:
-        """The perturbation in words."""
+        """Description of a perturbation."""
 
     @abstractmethod
     def current(self) -> int:
-        """The perturbation that the inputs' state means, before they are drawn."""
+        """The selected perturbation according to the session state, before the inputs are drawn."""
 
     def write(self, index: int) -> None:
-        """Let the inputs mean a perturbation."""
+        """Set the inputs to a perturbation."""
         st.session_state.update(self.values(index))
 
     def step(self, by: int | None) -> None:
-        """Go up or down in the ranking; None goes to the strongest."""
+        """Move up or down in the ranking; None moves to the strongest."""
         rank = 0 if by is None else int(np.flatnonzero(self.order == self.current())[0]) + by
         self.write(int(self.order[rank % len(self.order)]))
 
     def number(self, label: str, key: str, high: int, text: str) -> int:
-        """One input, whose default is the strongest perturbation."""
+        """One number input; its default is the strongest perturbation."""
         with st.container(width=140):
             default = self.values(int(self.order[0]))[key]
             return int(st.number_input(label, 0, high, default, key=key, bind="query-params", help=text))
 
 
 class _ByPlace(_Chooser):
-    """Windows, by the pixel at their centre."""
+    """Selects a window by its centre pixel."""
 
     def __init__(self, prefix: str, order: npt.NDArray[np.int64], image: perturb.Image, windows: Windows) -> None:
         super().__init__(prefix, order, image)
@@ -78,7 +78,7 @@ class _ByPlace(_Chooser):
         return self.at(st.session_state[f"{self.prefix}wx"], st.session_state[f"{self.prefix}wy"])
 
     def inputs(self) -> int:
-        text = "Centre of the window in picture pixels; the nearest window is shown."
+        text = "Centre of the window in image pixels. The nearest window is shown."
         x = self.number("x", f"{self.prefix}wx", self.image.width - 1, text)
         y = self.number("y", f"{self.prefix}wy", self.image.height - 1, text)
         return self.at(x, y)
@@ -89,7 +89,7 @@ class _ByPlace(_Chooser):
 
 
 class _ByNumber(_Chooser):
-    """Any other perturbations, by their number."""
+    """Selects any other perturbation by its number."""
 
     def __init__(self, prefix: str, order: npt.NDArray[np.int64], image: perturb.Image, masks: Masks) -> None:
         super().__init__(prefix, order, image)
@@ -109,7 +109,7 @@ class _ByNumber(_Chooser):
         return int(st.session_state[f"{self.prefix}number"])
 
     def inputs(self) -> int:
-        text = "Perturbations are numbered from 0 in the order in which they were run."
+        text = "Perturbations are numbered from 0 in the order of the run."
         return self.number("Number", f"{self.prefix}number", len(self.masks) - 1, text)
 
     def words(self, index: int) -> str:
@@ -118,7 +118,7 @@ class _ByNumber(_Chooser):
 
 @address.fragment
 def show(result: perturb.Attribution, prefix: str) -> None:
-    """Choose a perturbation by its place or its rank; see the picture, its segmentation, and what changed."""
+    """Choose a perturbation by position or rank; show the perturbed image, its segmentation, and the changes."""
     state = st.session_state
     order = ranking(result)
     masks, _ = masks_and_fill(result)
@@ -131,14 +131,14 @@ def show(result: perturb.Attribution, prefix: str) -> None:
     if f"{prefix}picked" in state:
         chooser.write(chooser.at(*state.pop(f"{prefix}picked")))
     elif {key: state.get(key) for key in strongest} == state.get(remembered) != strongest:
-        # The visitor has not left the strongest one, so a new result shows its own strongest.
+        # While the strongest perturbation is selected, a new result selects its own strongest.
         state.update(strongest)
     state[remembered] = strongest
-    st.subheader("Probe one perturbation", help="Runs the segmenter once more on exactly this perturbed picture.")
+    st.subheader("Probe one perturbation", help="Runs the segmenter once more on this perturbed image.")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         index = chooser.inputs()
         for label, icon, by, text in (
-            ("Strongest", "first_page", None, "The one with the largest change of the score."),
+            ("Strongest", "first_page", None, "The perturbation with the largest change of the score."),
             ("Stronger", "chevron_left", -1, "One place up in the ranking."),
             ("Next", "chevron_right", 1, "One place down in the ranking."),
         ):
@@ -149,17 +149,17 @@ def show(result: perturb.Attribution, prefix: str) -> None:
 
 
 def _look(result: perturb.Attribution, index: int, order: npt.NDArray[np.int64], words: str) -> None:
-    seen = perturb.probe(result, index)  # one forward pass, which need not wait for another visitor's run
+    seen = perturb.probe(result, index)  # one forward pass, short enough not to queue behind other visitors
     reading = seen.reading
     left, middle, right = st.columns(3, gap="medium")
     with left:
         edge = outline(to_uint8(seen.pixels), seen.hidden, (255, 255, 255))
-        elements.show(edge, alt="The perturbed picture, what is hidden outlined")
-        st.caption(f"The perturbed picture: {words}.")
+        elements.show(edge, alt="The perturbed image with the hidden part outlined")
+        st.caption(f"The perturbed image: {words}.")
     with middle:
         colours = label_colours(seen.labels, result.segmenter.palette)
         elements.show(blend(seen.pixels, colours, 0.7), alt="The new segmentation")
-        st.caption("Its new segmentation, in the colours of the legend above.")
+        st.caption("Its segmentation, in the colours of the legend above.")
     with right:
         elements.show(_changes(result, seen.lost, seen.gained), alt="Pixels lost and gained")
         st.html(_counts(reading))
@@ -174,12 +174,12 @@ def _look(result: perturb.Attribution, index: int, order: npt.NDArray[np.int64],
 
 
 def ranking(result: perturb.Attribution) -> npt.NDArray[np.int64]:
-    """Perturbations by the size of their change of the score, largest first."""
+    """Perturbations by absolute change of the score, largest first."""
     return np.argsort(-np.abs(result.readings.score - result.clean.score[0]), kind="stable")
 
 
 def _change(before: float, after: float) -> str:
-    """Which way the score went and how far, so that no reader has to turn a sign round."""
+    """The change of the score as a rise or a drop, so that the reader need not interpret a sign."""
     return f"{'a rise' if after > before else 'a drop'} of **{elements.number(abs(before - after))}**"
 
 
@@ -197,7 +197,7 @@ def _counts(reading: perturb.Readings) -> str:
         (LOST, "lost", reading.lost[0], reading.lost_hidden[0]),
         (GAINED, "gained", reading.gained[0], reading.gained_hidden[0]),
     ):
-        box = "display:inline-block;width:.75rem;height:.75rem;border-radius:.15rem"
-        swatch = f"<span style='{box};background:rgb{colour}'></span>"
-        rows.append(f"{swatch} <b>{count:,}</b> pixels {name}, {hidden:,} of them hidden themselves")
+        rows.append(
+            f"{elements.swatch(colour)} <b>{count:,}</b> pixels {name}, {hidden:,} of them inside the hidden part"
+        )
     return f"<div style='font-size:.85rem'>{'<br>'.join(rows)}</div>"

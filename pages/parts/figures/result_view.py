@@ -1,4 +1,4 @@
-"""What a result looks like: the picture and its segmentation, the heat map, the curves, the downloads."""
+"""Views of a result: the image and its segmentation, the heat map, the curves, the downloads."""
 
 from __future__ import annotations
 
@@ -25,53 +25,56 @@ from perturb.targets.target import Frozen
 
 REGION_COLOUR = (255, 255, 255)
 FACTS: dict[str, tuple[str, str]] = {
-    "segments": ("{} segments", "The parts that were hidden as one, outlined on the map."),
-    "samples": ("{} coalitions run", "Pictures with a random choice of segments hidden, one forward pass each."),
+    "segments": ("{} segments", "Each segment is hidden as a whole. Their borders are drawn on the map."),
+    "samples": ("{} coalitions run", "Images with a random subset of the segments hidden, one forward pass each."),
     "alpha": (
         "ridge penalty α {}",
-        "The penalty of the fit. Where there are fewer coalitions than samples, it is the setting times their ratio.",
+        "Ridge penalty of the fit. With fewer coalitions than samples, the setting is scaled by their ratio.",
     ),
     "r2": (
         "fit R² {}",
-        f"How much of the scores' spread the linear model explains: 1 is all of it, 0 none. Below {POOR_FIT} do not "
-        "believe single segments.",
+        f"Share of the variance of the scores that the linear model explains. Below {POOR_FIT}, do not rely on single "
+        "segments.",
     ),
-    "whole": ("everything hidden: a drop of {}", "What the segments share out among them: their values add up to it."),
-    "layer": ("layer {}", "Whose channels are added up."),
-    "channels": ("{} channels", "That many the layer has."),
+    "whole": ("everything hidden: a drop of {}", "The values of all segments add up to this drop."),
+    "layer": ("layer {}", "The map is a weighted sum of this layer's channels."),
+    "channels": ("{} channels", "The number of channels of the layer."),
     "silent_channels": (
-        "{} of them silent",
-        "Channels that are zero all over this picture: they cannot change anything.",
+        "{} of them zero everywhere",
+        "Channels whose activation is zero everywhere on this image. Ablating them changes nothing.",
     ),
-    "draws": ("{} noisy pictures", "One forward and one backward pass each; their gradients are averaged."),
+    "draws": ("{} noisy images", "One forward and one backward pass each. Their gradients are averaged."),
     "steps": (
         "{} steps",
-        "Places on the straight line from the baseline to the picture at which the gradient was taken.",
+        "Points on the straight line from the baseline to the image at which the gradient was evaluated.",
     ),
-    "path": ("from baseline to picture: {}", "How much the score rises on the way; the map should add up to it."),
+    "path": (
+        "from baseline to image: {}",
+        "The change of the score from the baseline to the image. The map should add up to it.",
+    ),
     "gap": (
         "gap {}",
-        "How far the map's sum is from what it should add up to: a measure of its error. More steps close it.",
+        "The difference between the sum of the map and the change of the score (completeness error). More steps reduce it.",
     ),
-    "relus": ("{} ReLUs guided", "At each of them only what was positive went on backwards."),
+    "relus": ("{} ReLUs guided", "At each of them, only positive gradients are propagated."),
 }
-"""How a page says a method's facts, and what each means."""
+"""How a page words a method's facts, and their explanations."""
 VERDICTS = {
     "faithful": ":green[:material/verified:]",
     "contradictory": ":orange[:material/warning:]",
     "worse": ":red[:material/warning:]",
     "cannot tell": ":gray[:material/help:]",
 }
-"""The sign before what the curves say, by its outcome."""
+"""The icon before a verdict, by its outcome."""
 
 
 def segmentation(scene: Scene, frozen: Frozen | None, target: perturb.Target, prefix: str) -> None:
-    """The picture to pick a region on, and the clean segmentation with its legend."""
+    """The image for picking a region, and the clean segmentation with its legend."""
     image = scene.image
-    st.markdown("**Picture** — click a part or drag a box to explain it alone")
+    st.markdown("**Image** — click a part or drag a box to explain it alone")
     canvas = to_uint8(image.pixels)
     if frozen is not None:
-        # Dark beside bright, so that the outline shows on any picture.
+        # A white line on a black one is visible on any image.
         canvas = outline(outline(canvas, frozen.region, (20, 20, 20), width=2), frozen.region, REGION_COLOUR)
     box = frozen.window if frozen is not None and target.parts()[0] == "box" else None
 
@@ -90,7 +93,7 @@ def segmentation(scene: Scene, frozen: Frozen | None, target: perturb.Target, pr
     )
     if frozen is not None:
         st.caption(f"Outlined: the explained region, {int(frozen.region.sum()):,} pixels.")
-    st.markdown("**Clean segmentation** — what the segmenter sees")
+    st.markdown("**Clean segmentation** — the prediction on the unperturbed image")
     colours = label_colours(scene.labels, scene.segmenter.palette)
     elements.show(
         blend(image.pixels, colours, 0.7), alt=f"Clean segmentation of {image.name} by {scene.segmenter.name}"
@@ -99,25 +102,26 @@ def segmentation(scene: Scene, frozen: Frozen | None, target: perturb.Target, pr
 
 
 def draft(outcome: Outcome, scene: Scene, frozen: Frozen) -> None:
-    """A map that is still being made, from coarse to fine."""
+    """A preview of a map that is still being computed, from coarse to fine."""
     shown = outcome.maps["score"] - outcome.neutral
     limit = readable_limit(shown)
     canvas = outline(overlay(scene.image.pixels, shown, limit=limit, opacity=0.65), frozen.region, (20, 20, 20))
     st.markdown("**Heat map**, still running")
-    st.caption("From coarse to fine: parts that were not hidden yet have their neighbour's colour.")
+    st.caption("Computed from coarse to fine. Positions that have not been run yet show the value of a neighbour.")
     elements.show(canvas, alt=f"Unfinished heat map for {frozen.name}")
     drawing.colour_bar(limit, frozen.target.score, signed=True)
 
 
 @address.fragment
 def heat_map(result: perturb.Attribution, prefix: str, cell: tuple[int, int]) -> None:
-    """The map over the picture, with its numeric colour bar. A fragment: its controls compute nothing again.
+    """The map over the image, with a numeric colour bar. A fragment, so its widgets recompute nothing.
 
     A click picks a cell of `cell` pixels (width, height) for the probe.
     """
     method = perturb.METHODS[result.method]
     st.markdown(
-        "**Heat map**" + (" — click it to probe what hides that place" if isinstance(method, MaskedMethod) else "")
+        "**Heat map**"
+        + (" — click it to probe the perturbation at that position" if isinstance(method, MaskedMethod) else "")
     )
     texts = {name: text for name, text in method.captions.items() if name in result.maps}
     kind = None
@@ -144,7 +148,7 @@ def heat_map(result: perturb.Attribution, prefix: str, cell: tuple[int, int]) ->
         0.05,
         key=f"{prefix}opacity",
         bind="query-params",
-        help="Of the map over the picture.",
+        help="Opacity of the map over the image.",
     )
     signed, limit, largest = result.signed(kind), readable_limit(shown), limit_of(shown)
     if limit < largest:
@@ -155,8 +159,8 @@ def heat_map(result: perturb.Attribution, prefix: str, cell: tuple[int, int]) ->
             required=True,
             key=f"{prefix}reach",
             bind="query-params",
-            help="A few pixels tower over all others. **most**: the scale ends where 99.5 % of the pixels do, and the few beyond "
-            "have its last colour. **all**: it ends at the largest, and most of the map has nearly one colour.",
+            help="A few pixels have much larger values than the rest. **most**: the scale covers 99.5 % of the pixels and clips the "
+            "others. **all**: the scale covers the largest value, so most of the map is pale.",
         )
         limit = largest if reach == "all" else limit
     unit, raw = result.unit(kind), result.raw_unit(kind)
@@ -195,32 +199,32 @@ def heat_map(result: perturb.Attribution, prefix: str, cell: tuple[int, int]) ->
         st.info(markdown_text(note), icon=":material/info:")
     if pick is not None:
         st.session_state[f"{prefix}picked"] = ((pick.x0 + pick.x1 - 1) // 2, (pick.y0 + pick.y1 - 1) // 2)
-        st.rerun(scope="app")  # the probe stands outside this fragment
+        st.rerun(scope="app")  # the probe is outside this fragment
 
 
 def _facts(result: perturb.Attribution) -> None:
-    """What the method says about its run, in one line."""
-    told = {name: value for name, value in result.facts.items() if name != "unit"}
+    """The facts that the method reports about its run, in one line."""
+    facts = {name: value for name, value in result.facts.items() if name != "unit"}
     words = []
-    for name, value in told.items():
+    for name, value in facts.items():
         fact = markdown_text(elements.fact(value))
         text = FACTS[name][0].format(fact) if name in FACTS else f"{name}: {fact}"
         if name == "segments" and result.settings.get("segments") in ("grid", "slic"):
             text += f" (asked for about {result.settings['count']})"
         words.append(text)
     words.append(f"{result.forwards:,} passes, {result.execution.passes}")
-    helps = [FACTS[name][1] for name in told if name in FACTS]
+    helps = [FACTS[name][1] for name in facts if name in FACTS]
     st.caption(" · ".join(words), help=" ".join([*helps, result.execution.sentence]))
 
 
 @address.fragment
 def curves(made: perturb.Curves, prefix: str) -> None:
-    """Deletion and insertion with their control bands, and what they say in words."""
+    """Deletion and insertion curves with the bands of random orders, and the verdict."""
     st.markdown(
-        "**Does the map deserve belief?**",
-        help="Pixels are hidden by the map's order, most important first (deletion), or restored in that order (insertion). "
-        f"Hidden pixels show the fill '{made.fill}', whatever occluder made the map: a flat hole can "
-        "itself be taken for the object, and so maps of different occluders compare.",
+        "**Is the map faithful?**",
+        help="Pixels are hidden in the order of the map, most important first (deletion), or restored in that order (insertion). "
+        f"Hidden pixels show the fill '{made.fill}', whichever fill the map was made with, so that maps of different fills "
+        "can be compared. A flat colour could itself be segmented as the object.",
     )
     measure = controls.measure_widget(prefix)
     verdict = verdict_on(made, measure)
@@ -238,13 +242,13 @@ def curves(made: perturb.Curves, prefix: str) -> None:
         st.altair_chart(chart, width="stretch", alt=f"{kind} curve: area {areas[0]:.3f}, random order {areas[1]:.3f}")
     st.caption(
         f"Areas: {verdict.deletion}; {verdict.insertion}. Hidden pixels show the fill '{made.fill}'. The grey band spans the "
-        "random orders; dashes are their mean."
+        "random orders; the dashed line is their mean."
     )
 
 
 def downloads(result: perturb.Attribution, curves: perturb.Curves, prefix: str) -> None:
-    """The zip with what the command line writes, and the lines that make the result again."""
-    st.subheader("Take it with you")
+    """The zip with the files of the command line, and the code that reproduces the result."""
+    st.subheader("Download and reproduce")
     shown = str(st.session_state.get(f"{prefix}map") or "score")
     with st.container(horizontal=True):
         st.download_button(
@@ -256,11 +260,11 @@ def downloads(result: perturb.Attribution, curves: perturb.Curves, prefix: str) 
             on_click="ignore",
             icon=":material/download:",
             help="The raw arrays (heatmap.npy, lost.npy, gained.npy), overlay.png, curves.csv, readings.csv, "
-            "result.json, reproduce.py and reproduce.sh: what the command line writes.",
+            "result.json, reproduce.py and reproduce.sh. The command line writes the same files.",
         )
         report.button(prefix, [lambda link: item_of(result, link, shown, curves)], result, shown)
     st.caption(
-        f"Until a setting changes, the address in your browser is a link to this very result: {markdown_text(result.frozen.name)} by "
+        f"Until you change a setting, the address of this page is a link to this result: {markdown_text(result.frozen.name)} by "
         f"{result.method}."
     )
     python, shell = st.tabs(["Python", "Command line"])

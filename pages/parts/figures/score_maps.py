@@ -1,4 +1,4 @@
-"""What the last layer says of one class: score, certainty, and the score averaged over parts of the picture."""
+"""Score maps of one class from the last layer: score, probability, and scores averaged over segments."""
 
 from __future__ import annotations
 
@@ -17,18 +17,24 @@ from perturb.engine.runner import clean_logits
 from perturb.targets.score_maps import ScoreMaps, score_maps, segments_of
 
 MAPS = {
-    "score": ("Score map", "The logit of the class, pixel by pixel: red is above zero, blue below."),
-    "probability": ("Probability map", "The logit against those of all other classes, as a probability."),
-    "fusion": ("Fusion map", "The probability of whatever class is chosen; 1 is certain. The same for every class."),
+    "score": ("Score map", "The logit of the class at each pixel. Red is positive, blue is negative."),
+    "probability": ("Probability map", "The softmax probability of the class."),
+    "fusion": (
+        "Fusion map",
+        "The probability of the predicted class at each pixel. It does not depend on the class chosen above.",
+    ),
     "segmented": (
         "Segmented score map",
-        "Parts of the picture at several scales, the part with the highest mean score first; each pixel has the mean of "
-        "the part that covered it.",
+        "Segments of the image at several scales, laid down by mean score, highest first. Each pixel shows the mean score of "
+        "the segment that covers it.",
     ),
-    "guided": ("Guided segmented score map", "The same, with the predicted regions of all classes among the parts."),
+    "guided": (
+        "Guided segmented score map",
+        "The same, with the predicted regions of all classes as further segments.",
+    ),
     "similarity": (
         "Similarity map",
-        "The mean score of the class in each predicted region: which other regions look like it to the segmenter?",
+        "The mean score of the class in each predicted region. It shows which other regions resemble the class.",
     ),
 }
 SHARES = ("probability", "fusion")
@@ -36,7 +42,7 @@ UNSURE = 0.5
 
 
 def class_widget(scene: Scene, prefix: str) -> str:
-    """Which class is looked at."""
+    """The choice of the class."""
     classes = scene.segmenter.classes
     return str(
         st.selectbox(
@@ -52,29 +58,29 @@ def class_widget(scene: Scene, prefix: str) -> str:
 
 
 def logits(scene: Scene) -> npt.NDArray[np.float32]:
-    """The clean picture's logits, float32 `(K, H, W)`; remembered."""
+    """The clean image's logits, float32 `(K, H, W)`; cached."""
     return _logits(scene.segmenter.name, scene.segmenter.digest, scene.image.digest, scene.segmenter, scene.image)
 
 
-# Keyed by digests: Streamlit would hash a large array from a sample of it and take two pictures for one.
+# Keyed by digests: Streamlit hashes only a sample of a large array, so two images could be confused.
 @st.cache_resource(max_entries=4, show_spinner="Segmenting …")
 def _logits(
-    name: str,  # noqa: ARG001 — the key
-    weights: str,  # noqa: ARG001 — the key
-    picture: str,  # noqa: ARG001 — the key
+    name: str,  # noqa: ARG001 — part of the cache key
+    weights: str,  # noqa: ARG001 — part of the cache key
+    image: str,  # noqa: ARG001 — part of the cache key
     _segmenter: perturb.Segmenter,
     _image: perturb.Image,
 ) -> npt.NDArray[np.float32]:
     return np.ascontiguousarray(clean_logits(_image, _segmenter).float().cpu().numpy())
 
 
-@st.cache_resource(max_entries=8, show_spinner="Dividing the picture into parts …")
-def _segments(picture: str, _image: perturb.Image) -> npt.NDArray[np.int32]:  # noqa: ARG001 — the key
+@st.cache_resource(max_entries=8, show_spinner="Segmenting the image into superpixels …")
+def _segments(image: str, _image: perturb.Image) -> npt.NDArray[np.int32]:  # noqa: ARG001 — part of the cache key
     return segments_of(_image)
 
 
 def section(scene: Scene, label: str, prefix: str) -> None:
-    """All score maps of a class, each with its bar, and what they say in a sentence."""
+    """All score maps of a class with their colour bars, and a summary."""
     classes = scene.segmenter.classes
     index = classes.index(label)
     parts = _segments(scene.image.digest, scene.image)
@@ -85,25 +91,25 @@ def section(scene: Scene, label: str, prefix: str) -> None:
     for names in (tuple(MAPS)[:3], tuple(MAPS)[3:]):
         for column, name in zip(st.columns(3, gap="medium"), names, strict=True):
             with column:
-                _picture(getattr(maps, name), name, label, region, limit)
+                _show_map(getattr(maps, name), name, label, region, limit)
     counts = ", ".join(f"{layer.max() + 1:,}" for layer in parts)
     st.caption(
-        f"Outlined: the pixels predicted as {markdown_text(label)}. The maps in logits share one scale; each bar is striped beyond its map's own "
-        f"range. Parts: Felzenszwalb segments at {len(parts)} scales ({counts} of them). All maps come from the final "
-        "scores, whatever layer is chosen elsewhere. Source: Schorr et al. 2021 (Neuroscope)."
+        f"Outlined: the pixels predicted as {markdown_text(label)}. The maps in logits share one scale; each bar is striped outside its map's own "
+        f"range. Segments: Felzenszwalb at {len(parts)} scales ({counts} of them). All maps are computed from the "
+        "final scores. Source: Schorr et al. 2021 (Neuroscope)."
     )
     downloads.offer(
         "Download the maps (npz)",
         {**maps.as_dict(), "segments": parts},
         name=f"{scene.image.name}-{label}-scores",
         key=f"{prefix}scores_npz",
-        text="The raw arrays of the six maps, float32, a value for each pixel of the picture, and the parts' numbers.",
+        text="The six maps, float32, one value for each image pixel, and the segment indices.",
     )
 
 
 def _sentence(maps: ScoreMaps, label: str, region: npt.NDArray[np.bool_]) -> str:
     sure = (
-        f"The segmenter gives the class it chooses a probability of **{maps.fusion.mean():.3f}** on average; at "
+        f"The predicted class has a mean probability of **{maps.fusion.mean():.3f}**; at "
         f"{elements.percent(maps.unsure(UNSURE))} of the pixels it is below {UNSURE:g}."
     )
     inside, outside = maps.means(region)
@@ -117,7 +123,7 @@ def _sentence(maps: ScoreMaps, label: str, region: npt.NDArray[np.bool_]) -> str
     )
 
 
-def _picture(
+def _show_map(
     values: npt.NDArray[np.float32], name: str, label: str, region: npt.NDArray[np.bool_], limit: float
 ) -> None:
     title, text = MAPS[name]

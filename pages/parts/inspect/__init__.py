@@ -1,1 +1,1 @@
-"""What only the Inspect page shows."""
+"""Parts of the Inspect page."""

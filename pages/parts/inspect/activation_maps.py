@@ -1,4 +1,4 @@
-"""What the channels of a layer respond to: their activation maps, in order, twelve at a time."""
+"""Activation maps of the channels of a layer, sorted, twelve at a time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from perturb.segmenters.layers import Layer, inside, layer_access, stretch
 
 PAGE = 12
 KEPT = 7
-"""Layers whose activations are remembered: those of a walk, and one more."""
+"""Layers whose activations are cached: those of the layer view, and one more."""
 Map = npt.NDArray[np.float32]
 
 
@@ -34,8 +34,10 @@ def show(
     sign: Sign,
     prefix: str,
 ) -> None:
-    """The activation maps of one layer, twelve at a time. A fragment: turning the page draws nothing else again."""
-    st.subheader("Activation maps", help="What each channel of a layer gives for this picture, whatever the class.")
+    """The activation maps of one layer, twelve at a time. A fragment, so changing the page redraws nothing else."""
+    st.subheader(
+        "Activation maps", help="The output of each channel of a layer on this image. It does not depend on the class."
+    )
     names = tuple(found)
     first, second, third = st.columns((1.4, 1.6, 1))
     with first:
@@ -45,7 +47,7 @@ def show(
             index=names.index(last),
             key=f"{prefix}layer",
             bind="query-params",
-            help="Whose channels are shown.",
+            help="The layer whose channels are shown.",
         )
     with second:
         by = st.segmented_control(
@@ -55,12 +57,12 @@ def show(
             required=True,
             key=f"{prefix}order",
             bind="query-params",
-            help="Channels in order, the largest first. "
+            help="Sort order of the channels, largest first. "
             + " ".join(f"**{key}**: {text}." for key, text in ORDERS.items()),
         )
     by = by if by in ORDERS else "mean"
     layer = found[name if name in found else last]
-    values = remembered(scene, layer.name)
+    values = activations(scene, layer.name)
     cells = inside(scene.segmenter, region, *values.shape[1:]) if region.any() else np.zeros(values.shape[1:], np.bool_)
     seen = channel_statistics(values, cells)
     pages = -(-len(values) // PAGE)
@@ -74,57 +76,55 @@ def show(
         )
     order = seen.order(by)[PAGE * (page - 1) : PAGE * page]
     if by == "inside" and not region.any():
-        st.caption(
-            f"No pixel is predicted as {markdown_text(label)}, so there is no inside to compare with the outside."
-        )
-    any_below = sign == "signed" and bool((values[order] < 0).any())  # one scale of colours for the whole page
+        st.caption(f"No pixel is predicted as {markdown_text(label)}, so inside and outside cannot be compared.")
+    any_below = sign == "signed" and bool((values[order] < 0).any())  # one colour map for the whole page
     with st.container(horizontal=True):
         for channel in order:
             shown = part(values[channel], sign)
             limit = limit_of(shown)
             span = f"{elements.number(float(shown.min()))} to {elements.number(float(shown.max()))}"
-            told = f"**{channel}**: {span}"
+            caption = f"**{channel}**: {span}"
             if by in ("mean", "inside"):
-                told += f"  \n{by} {elements.number(float(getattr(seen, by)[channel]), signed=True)}"
+                caption += f"  \n{by} {elements.number(float(getattr(seen, by)[channel]), signed=True)}"
             with st.container(width=150, gap="xsmall"):
                 elements.show(
                     colour_map(stretched(scene, shown)[::2, ::2], limit=limit, signed=any_below),
                     alt=f"Activation of channel {channel} of {layer.name}, from {span}",
-                    caption=told,
+                    caption=caption,
                 )
-    drawing.colour_bar(1.0, "share of the channel's own largest size, read from the numbers below it", signed=any_below)
+    drawing.colour_bar(1.0, "share of the channel's own largest absolute value", signed=any_below)
     st.caption(
-        f"{markdown_text(layer.name)} ({layer.kind}) has {len(values)} channels; this is page {page} of {pages}, {SIGNS[sign]}. Each has "
-        "its own scale: the numbers below it say from where to where, in the layer's own units."
+        f"{markdown_text(layer.name)} ({layer.kind}) has {len(values)} channels; this is page {page} of {pages}, {SIGNS[sign]}. Each map has "
+        "its own colour scale; the numbers below it give its range."
     )
     downloads.offer(
         "Download all channels (npz)",
         {layer.name: values},
         name=f"{scene.image.name}-{layer.name.replace('/', '-')}",
         key=f"{prefix}channels_npz",
-        text=f"What the layer gives, float32 {values.shape}: channels, rows, columns.",
+        text=f"The activations of the layer, float32 {values.shape}: channels, rows, columns.",
     )
 
 
 def stretched(scene: Scene, cells: Map) -> Map:
-    """Values of a layer's cells at the picture's size."""
+    """A layer's values resized to the image."""
     size = scene.image.height, scene.image.width
     return stretch(scene.segmenter, torch.from_numpy(np.ascontiguousarray(cells)), *size).numpy()
 
 
-def remembered(scene: Scene, name: str) -> Map:
-    """A layer's activations on the clean picture, float32 `(C, h, w)`."""
+def activations(scene: Scene, name: str) -> Map:
+    """A layer's activations on the clean image, float32 `(C, h, w)`; cached."""
     return _of_layer(
         scene.segmenter.name, scene.segmenter.digest, scene.image.digest, name, scene.segmenter, scene.image
     )
 
 
-# Keyed by digests: Streamlit would hash a large array from a sample of it and take two pictures for one.
+# Keyed by digests: Streamlit hashes only a sample of a large array, so two images could be confused.
 @st.cache_resource(max_entries=KEPT, show_spinner="Running the segmenter …")
 def _of_layer(
-    name: str,  # noqa: ARG001 — the key
-    weights: str,  # noqa: ARG001 — the key
-    picture: str,  # noqa: ARG001 — the key
+    name: str,  # noqa: ARG001 — part of the cache key
+    weights: str,  # noqa: ARG001 — part of the cache key
+    image: str,  # noqa: ARG001 — part of the cache key
     layer: str,
     _segmenter: perturb.Segmenter,
     _image: perturb.Image,

@@ -1,4 +1,4 @@
-"""The channel table of a layer: what silencing each channel did, and the activation maps of the strongest."""
+"""The channel table of a layer: the effect of ablating each channel, and the activation maps of the strongest."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ SHOWN = 12
 
 @address.fragment
 def show(result: perturb.Attribution, prefix: str) -> None:
-    """A table of all channels to sort, and the activations of those with the largest weights."""
+    """A sortable table of all channels, and the activations of those with the largest weights."""
     worth, plain = weights(result.clean, result.readings)
     order = np.argsort(-np.abs(worth), kind="stable")
     st.subheader(
-        "Channels", help="One row a channel of the layer; the clean score minus its score is what it was worth."
+        "Channels",
+        help="One row for each channel of the layer. Its weight is the drop of the score when the channel is set to zero.",
     )
     st.caption(
-        f"Layer {markdown_text(str(result.facts['layer']))}: {len(worth)} channels, {result.facts['silent_channels']} of them silent on this "
-        "picture. Below, what the strongest respond to: dark is nothing, bright is the channel's maximum."
+        f"Layer {markdown_text(str(result.facts['layer']))}: {len(worth)} channels, {result.facts['silent_channels']} of them zero everywhere "
+        "on this image. Below: activations of the channels with the largest weights, from zero (dark) to the channel's maximum (bright)."
     )
     maps = layer_access(result.segmenter).activations(result.image, str(result.facts["layer"]))
     with st.container(horizontal=True):
@@ -61,15 +62,17 @@ def show(result: perturb.Attribution, prefix: str) -> None:
             "weight": st.column_config.NumberColumn(
                 "Weight",
                 format="%.4f",
-                help="Drop of the score" + ("." if plain else " as a part of the clean score's size."),
+                help="Drop of the score" + ("." if plain else ", relative to the clean score."),
             ),
             "drop": st.column_config.NumberColumn(
-                f"Drop ({score})", format="%.4f", help="Clean score minus its score."
+                f"Drop ({score})", format="%.4f", help="Clean score minus the score without the channel."
             ),
-            "lost": st.column_config.NumberColumn("Lost", help="Pixels that stop being the class without the channel."),
+            "lost": st.column_config.NumberColumn(
+                "Lost", help="Pixels that are no longer predicted as the class without the channel."
+            ),
             "gained": st.column_config.NumberColumn(
-                "Gained", help="Pixels that turn into the class without the channel."
+                "Gained", help="Pixels that become predicted as the class without the channel."
             ),
-            "iou": st.column_config.NumberColumn("IoU", format="%.3f", help="Of the new mask with the clean one."),
+            "iou": st.column_config.NumberColumn("IoU", format="%.3f", help="IoU of the new mask with the clean one."),
         },
     )

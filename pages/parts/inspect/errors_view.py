@@ -1,4 +1,4 @@
-"""Where a class is missed and where it is invented, against the ground truth."""
+"""False negatives and false positives of a class against the ground truth."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from perturb.core.colour import outline, tint, to_uint8
 from perturb.core.quoting import markdown_text
 from perturb.targets.quality import Overlap, overlap, true_labels
 
-MISSED, INVENTED = LOST, GAINED
+FALSE_NEGATIVE, FALSE_POSITIVE = LOST, GAINED
 TRUE, PREDICTED, BOTH = (17, 119, 51), (136, 34, 85), (68, 119, 170)
 Mask = npt.NDArray[np.bool_]
 Colour = tuple[int, int, int]
 
 
 def section(scene: Scene, label: str, prefix: str) -> None:
-    """Truth, prediction, errors, intersection and union of a class, with their sizes; or why there are none."""
+    """Ground truth, prediction, errors, intersection and union of a class, or why they are undefined."""
     try:
         truth = true_labels(scene.image, scene.segmenter.classes)
     except perturb.TargetError as problem:
@@ -31,23 +31,23 @@ def section(scene: Scene, label: str, prefix: str) -> None:
     seen = overlap(scene.labels, truth, scene.segmenter.classes.index(label))
     if not seen.union.any():
         st.info(
-            f"{markdown_text(label)} is neither in the ground truth of this picture nor predicted, so there is no error to show and no "
-            "IoU. Choose another class.",
+            f"{markdown_text(label)} is neither in the ground truth of this image nor predicted, so errors and IoU are undefined. "
+            "Choose another class.",
             icon=":material/info:",
         )
         return
     st.markdown(_sentence(seen, markdown_text(label)))
     masks: list[tuple[str, str, list[tuple[str, Mask, Colour]]]] = [
-        ("Ground truth", f"Where {markdown_text(label)} is.", [("true", seen.truth, TRUE)]),
+        ("Ground truth", f"Pixels whose true class is {markdown_text(label)}.", [("true", seen.truth, TRUE)]),
         (
             "Prediction",
-            f"Where the segmenter says {markdown_text(label)}.",
+            f"Pixels predicted as {markdown_text(label)}.",
             [("predicted", seen.prediction, PREDICTED)],
         ),
         (
             "Errors",
-            "Missed: true, but not predicted. Invented: predicted, but not true.",
-            [("missed", seen.missed, MISSED), ("invented", seen.invented, INVENTED)],
+            "False negatives: true, but not predicted. False positives: predicted, but not true.",
+            [("false negative", seen.missed, FALSE_NEGATIVE), ("false positive", seen.invented, FALSE_POSITIVE)],
         ),
         ("Intersection", "Both true and predicted.", [("in both", seen.intersection, BOTH)]),
         ("Union", "True, predicted, or both.", [("in either", seen.union, BOTH)]),
@@ -65,7 +65,7 @@ def section(scene: Scene, label: str, prefix: str) -> None:
         {name: getattr(seen, name) for name in names},
         name=f"{scene.image.name}-{label}-errors",
         key=f"{prefix}errors_npz",
-        text="Six masks, true or false for each pixel of the picture.",
+        text="Six boolean masks of the image's size.",
     )
 
 
@@ -73,7 +73,7 @@ def _sentence(seen: Overlap, label: str) -> str:
     missed, invented = int(seen.missed.sum()), int(seen.invented.sum())
     return (
         f"IoU of {label}: **{seen.iou:.3f}**, {int(seen.intersection.sum()):,} pixels in both of "
-        f"{int(seen.union.sum()):,} in either. The segmenter misses {missed:,} and invents {invented:,}."
+        f"{int(seen.union.sum()):,} in either. {missed:,} pixels are false negatives and {invented:,} false positives."
     )
 
 
@@ -82,7 +82,7 @@ def _words(layers: list[tuple[str, Mask, Colour]]) -> str:
 
 
 def _painted(image: perturb.Image, layers: list[tuple[str, Mask, Colour]]) -> npt.NDArray[np.uint8]:
-    """Masks over the picture, which is grey and pale so that they own the colours."""
+    """Masks over the image, which is pale grey so that only the masks have colours."""
     grey = np.repeat(image.pixels.mean(2, keepdims=True), 3, axis=2) * np.float32(0.6) + np.float32(0.3)
     canvas = to_uint8(grey)
     for _, mask, colour in layers:

@@ -1,4 +1,4 @@
-"""Foreground against background: the channels of a layer silenced inside the region, and outside it."""
+"""Foreground and background: the channels of a layer ablated inside the region, and outside it."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from perturb.core.quoting import markdown_text
 from perturb.engine.runner import Progress
 
 GROUNDS = {
-    "foreground": ("Inside the region", "Foreground: channels silenced inside the region"),
-    "background": ("Outside the region", "Background: channels silenced outside it"),
+    "foreground": ("Inside the region", "Foreground: channels set to zero inside the region"),
+    "background": ("Outside the region", "Background: channels set to zero outside it"),
 }
 Pair = tuple[perturb.Attribution, perturb.Attribution]
 
 
 def section(asked: experiment.Plan, prefix: str) -> None:
-    """Run both at the layer that is chosen above, and compare: the maps on one scale, and what a channel did.
+    """Run both at the layer chosen above, and compare the maps on one colour scale and the effects of the channels.
 
     Args:
-        asked: the plan of the page; its layer, target and picture are used.
+        asked: the plan of the page; its layer, target and image are used.
         prefix: of the page's keys.
     """
     st.subheader(
-        "Foreground against background",
-        help="Each channel of the layer above is silenced only inside the region, then only outside it. Does the class "
-        "rest on the object itself, or on what surrounds it?",
+        "Foreground and background",
+        help="Each channel of the layer above is set to zero only inside the region, then only outside it. Does the class "
+        "depend on the object itself, or on its surroundings?",
     )
     if asked.frozen is None:
-        st.caption("Needs a region that is there; see the message above.")
+        st.caption("This needs a region; see the message above.")
         return
     plans = [
         experiment.plan(asked.scene, asked.target, asked.method, {**asked.settings, "ablation": ground}, prefix)
@@ -46,15 +46,13 @@ def section(asked: experiment.Plan, prefix: str) -> None:
     ]
     task: jobs.Task[Pair] = jobs.Task(f"{prefix}grounds", json.dumps([plan.key for plan in plans]))
     passes, seconds = sum(plan.forwards for plan in plans), sum(plan.map_seconds for plan in plans)
-    cost = (
-        f"Layer {asked.settings['layer']}: {passes} forward passes of what follows it, about {jobs.duration(seconds)}."
-    )
+    cost = f"Layer {asked.settings['layer']}: {passes} forward passes of the sub-network after it, about {jobs.duration(seconds)}."
     running = task.offer("Run both", cost, key=f"{prefix}grounds_run")
     if running:
         inside, outside = plans
 
         def both(progress: Progress) -> Pair:
-            # The first map is known by now, and comes at once.
+            # The first map is cached by now.
             return experiment.compute_map(inside, progress), experiment.compute_map(outside, progress)
 
         task.run(
@@ -69,7 +67,7 @@ def section(asked: experiment.Plan, prefix: str) -> None:
 def _show(pair: Pair) -> None:
     limit = max(limit_of(result.heatmap) for result in pair)
     lowest, highest = (float(f([f(result.heatmap) for result in pair])) for f in (np.min, np.max))
-    st.markdown("**Both maps on one scale**")
+    st.markdown("**Both maps on one colour scale**")
     for column, result, (title, text) in zip(st.columns(2, gap="medium"), pair, GROUNDS.values(), strict=True):
         with column:
             canvas = outline(
@@ -83,17 +81,17 @@ def _show(pair: Pair) -> None:
     st.table(pd.DataFrame([_row(result) for result in pair], index=[title for title, _ in GROUNDS.values()]))
     larger, smaller = ("inside", "outside") if sizes[0] >= sizes[1] else ("outside", "inside")
     st.caption(
-        f"Means over all {len(first.readings)} channels (but for the largest drop) of layer {markdown_text(str(first.facts['layer']))}; score: "
-        f"{first.frozen.target.score}, {elements.number(float(first.clean.score[0]))} when nothing is silenced. A channel "
-        f"silenced {larger} the region moves the score more than one silenced {smaller} it. The region is "
-        f"{elements.percent(share)} of the picture."
+        f"Means over all {len(first.readings)} channels of layer {markdown_text(str(first.facts['layer']))}, except the largest drop. "
+        f"Clean score ({first.frozen.target.score}): {elements.number(float(first.clean.score[0]))}. On average, ablating a "
+        f"channel {larger} the region changes the score more than {smaller} it. The region covers "
+        f"{elements.percent(share)} of the image."
     )
     for note in dict.fromkeys(note for result in pair for note in result.notes):
         st.info(markdown_text(note), icon=":material/info:")
 
 
 def drops(result: perturb.Attribution) -> npt.NDArray[np.float64]:
-    """How much the score drops without each channel, float64 `(C,)`."""
+    """Drop of the score without each channel, float64 `(C,)`."""
     return np.asarray(result.clean.score[0] - result.readings.score)
 
 

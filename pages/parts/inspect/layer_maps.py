@@ -1,4 +1,4 @@
-"""From the first layers to the last: one question asked at several layers, and what a layer's channels respond to."""
+"""One class explained at several layers, from early to late, and the activation maps of a layer."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ PLAIN = "activations"
 FIRST = "grad-cam"
 MOST = 6
 QUICK = 30
-"""Passes. So few start by themselves at every change, not only when a visitor comes to the page."""
+"""Passes. A run that takes no more starts after every change, not only when the page is opened."""
 Map = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
 class Stop:
-    """The map of one layer: values of the picture's size with their unit, on what picture, and the class's pixels."""
+    """The map of one layer: values at image size, their unit, the image, and the predicted region of the class."""
 
     layer: Layer
     values: Map
@@ -49,7 +49,7 @@ class Stop:
 
 
 def section(scene: Scene, label: str, prefix: str) -> None:
-    """Choose what to ask and where; the maps beside each other; the channels of one layer."""
+    """Choose a method and layers; show the maps side by side, and the channels of one layer."""
     try:
         found = {layer.name: layer for layer in layer_access(scene.segmenter).layers(scene.image)}
     except perturb.SegmenterError as problem:
@@ -57,7 +57,7 @@ def section(scene: Scene, label: str, prefix: str) -> None:
         return
     if not found:
         st.info(
-            f"The segmenter '{markdown_text(scene.segmenter.name)}' has no layer that gives maps.",
+            f"The segmenter '{markdown_text(scene.segmenter.name)}' has no layer with spatial activations.",
             icon=":material/info:",
         )
         return
@@ -69,7 +69,7 @@ def section(scene: Scene, label: str, prefix: str) -> None:
         return
     if method == PLAIN:
         mean = {
-            name: activation_maps.stretched(scene, activation_maps.remembered(scene, name).mean(0)) for name in names
+            name: activation_maps.stretched(scene, activation_maps.activations(scene, name).mean(0)) for name in names
         }
         _walk([Stop(found[name], mean[name], "mean activation", scene.image, label, region) for name in names], sign)
         _offer(mean, scene, label, prefix)
@@ -93,7 +93,7 @@ def _widgets(scene: Scene, found: Mapping[str, Layer], prefix: str) -> tuple[str
             index=methods.index(FIRST if FIRST in methods else methods[0]),
             key=f"{prefix}walk",
             bind="query-params",
-            help=f"**{PLAIN}**: the mean over a layer's channels, whatever the class. "
+            help=f"**{PLAIN}**: the mean over a layer's channels, independent of the class. "
             + " ".join(f"**{name}**: {METHODS[name].summary}" for name in offered),
         )
     with second:
@@ -104,7 +104,7 @@ def _widgets(scene: Scene, found: Mapping[str, Layer], prefix: str) -> tuple[str
             max_selections=MOST,
             key=f"{prefix}layers",
             bind="query-params",
-            help="From the picture to the scores. At first an early, a middle and a late one.",
+            help="In the order of the network. By default an early, a middle and a late layer.",
         )
     with third:
         sign = st.segmented_control(
@@ -116,12 +116,12 @@ def _widgets(scene: Scene, found: Mapping[str, Layer], prefix: str) -> tuple[str
             bind="query-params",
             help=" ".join(f"**{name}**: {text}." for name, text in SIGNS.items()),
         )
-    # In the order of the network, whatever the order of the choice.
+    # In the order of the network, not of the choice.
     return str(chosen), [name for name in found if name in names], cast(Sign, sign if sign in SIGNS else "signed")
 
 
 def _run(scene: Scene, label: str, method: str, names: list[str], sign: Sign, prefix: str) -> None:
-    """The maps of a method, those that are missing computed first."""
+    """Compute the missing maps of a method and show all of them."""
     shop = jobs.workshop()
     target = perturb.Target(label)
     base = controls.default_settings(method, scene)
@@ -158,7 +158,7 @@ def _run(scene: Scene, label: str, method: str, names: list[str], sign: Sign, pr
 
             return run
 
-        # A map that is known comes at once, so all are parts of the run, in the order of the network.
+        # Cached maps take no time, so all maps are parts of the run, in the order of the network.
         task.run(*(jobs.Part(f"Layer {p.settings['layer']}", p.forwards, p.map_seconds, compute(p)) for p in plans))
     if task.made is None:
         return
@@ -169,7 +169,7 @@ def _run(scene: Scene, label: str, method: str, names: list[str], sign: Sign, pr
 
 
 def _stop(result: perturb.Attribution) -> Stop:
-    # All from the result: a stale one may belong to another picture or segmenter than the page shows by now.
+    # A stale result may belong to another image or segmenter than the page, so everything comes from the result.
     known = {layer.name: layer for layer in layer_access(result.segmenter).layers(result.image)}
     return Stop(
         known[str(result.settings["layer"])],
@@ -184,32 +184,32 @@ def _stop(result: perturb.Attribution) -> Stop:
 
 
 def _walk(made: list[Stop], sign: Sign) -> None:
-    """The maps beside each other, each on its own scale."""
+    """The maps side by side, each on its own colour scale."""
     for start in range(0, len(made), 3):
         for column, stop in zip(st.columns(3, gap="medium"), made[start : start + 3], strict=False):
             with column:
-                _picture(stop, sign)
+                _show_map(stop, sign)
     label, region = made[0].label, made[0].region
     if region.any():
         side = "below" if sign == "negative" else "above"
         shares = [(stop.layer.name, share_inside(part(stop.values, sign), region)) for stop in made]
-        told = ", ".join(
+        listed = ", ".join(
             f"{markdown_text(name)} {f'nothing {side} zero' if math.isnan(share) else f'{share:.0%}'}"
             for name, share in shares
         )
         st.markdown(
-            f"Of what is {side} zero, this much lies on the pixels predicted as {markdown_text(label)} (outlined, "
-            f"{elements.percent(float(region.mean()))} of the picture): {told}."
+            f"Of all attribution {side} zero, this much lies on the pixels predicted as {markdown_text(label)} (outlined, "
+            f"{elements.percent(float(region.mean()))} of the image): {listed}."
         )
     for note in dict.fromkeys(note for stop in made for note in stop.notes):
         st.info(markdown_text(note), icon=":material/info:")
 
 
-def _picture(stop: Stop, sign: Sign) -> None:
+def _show_map(stop: Stop, sign: Sign) -> None:
     values = part(stop.values, sign)
     low, high = float(values.min()), float(values.max())
-    signed = sign == "signed" and stop.signed and low < 0  # what a ReLU gives has no sign to show
-    unit = stop.unit + (", below zero, its sign turned" if sign == "negative" else "")
+    signed = sign == "signed" and stop.signed and low < 0  # the output of a ReLU is never negative
+    unit = stop.unit + (", negative part, sign reversed" if sign == "negative" else "")
     count, height, width = stop.layer.shape
     st.markdown(f"**{markdown_text(stop.layer.name)}** — {count} channels of {height} × {width} cells")
     limit = limit_of(values)
@@ -220,7 +220,7 @@ def _picture(stop: Stop, sign: Sign) -> None:
     )
     drawing.colour_bar(limit, unit, signed=signed, used=(low, high))
     if limit == 0:
-        st.caption("Zero all over.")
+        st.caption("Zero everywhere.")
 
 
 def _offer(maps: dict[str, Map], scene: Scene, label: str, prefix: str) -> None:
@@ -229,5 +229,5 @@ def _offer(maps: dict[str, Map], scene: Scene, label: str, prefix: str) -> None:
         maps,
         name=f"{scene.image.name}-{label}-layers",
         key=f"{prefix}walk_npz",
-        text="The raw arrays: a map for each layer, float32, a value for each pixel of the picture.",
+        text="A map for each layer, float32, one value for each image pixel.",
     )

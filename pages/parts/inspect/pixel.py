@@ -1,4 +1,4 @@
-"""One pixel: a click on the picture, and the scores of all classes there."""
+"""One pixel, chosen by a click on the image, and the scores of all classes there."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from perturb.targets.quality import IGNORED, true_labels
 from perturb.targets.score_maps import PixelScores, at_pixel
 
 MOST = 12
-"""Classes in the chart: those with the highest scores, and the true one."""
+"""Number of classes in the chart: those with the highest scores, and the true one."""
 TEXT = "#7d828c"
-"""Of the numbers: to be read on a light ground and on a dark one."""
-ROLES = {"predicted": "#c2410c", "true": "#1d4ed8", "right": "#0f766e", "other": "#8a8f98"}
+"""Colour of the numbers: readable on a light and on a dark background."""
+ROLES = {"predicted": "#c2410c", "true": "#1d4ed8", "correct": "#0f766e", "other": "#8a8f98"}
 
 
 def section(scene: Scene, logits: npt.NDArray[np.float32], prefix: str) -> None:
-    """Choose a pixel by a click or by its coordinates; see what every class scores there."""
-    st.subheader("One pixel", help="The class with the highest score gives the pixel its colour.")
+    """Choose a pixel by a click or by its coordinates; show the scores of the classes there."""
+    st.subheader("One pixel", help="The class with the highest score is predicted.")
     image = scene.image
     left, right = st.columns((1, 1.4), gap="medium")
     with left:
@@ -36,7 +36,7 @@ def section(scene: Scene, logits: npt.NDArray[np.float32], prefix: str) -> None:
         x, y = _inputs(image, prefix)
 
         def pick(picked: Pick) -> None:
-            # A dragged box means the pixel at its middle.
+            # A dragged box selects its central pixel.
             st.session_state[f"{prefix}x"] = (picked.x0 + picked.x1 - 1) // 2
             st.session_state[f"{prefix}y"] = (picked.y0 + picked.y1 - 1) // 2
 
@@ -82,7 +82,7 @@ def _inputs(image: perturb.Image, prefix: str) -> tuple[int, int]:
                         size // 2,
                         key=f"{prefix}{name}",
                         bind="query-params",
-                        help=f"Picture pixels, 0 to {size - 1}; a click on the picture writes it.",
+                        help=f"Image pixels, 0 to {size - 1}. A click on the image sets it.",
                     )
                 )
             )
@@ -90,7 +90,7 @@ def _inputs(image: perturb.Image, prefix: str) -> tuple[int, int]:
 
 
 def _true(scene: Scene, x: int, y: int) -> int | None:
-    """The true class of a pixel; None where nobody knows."""
+    """The true class of a pixel; None if unknown."""
     try:
         value = int(true_labels(scene.image, scene.segmenter.classes)[y, x])
     except perturb.TargetError:
@@ -100,22 +100,22 @@ def _true(scene: Scene, x: int, y: int) -> int | None:
 
 def _sentence(seen: PixelScores, true: int | None, classes: tuple[str, ...]) -> str:
     order = np.argsort(-seen.logits, kind="stable")
-    first = f"The segmenter says **{classes[seen.predicted]}** with a probability of {seen.probabilities[seen.predicted]:.3f}"
+    first = f"The segmenter predicts **{classes[seen.predicted]}** with probability {seen.probabilities[seen.predicted]:.3f}"
     if len(order) > 1:
         first += f"; next is {classes[order[1]]} with {seen.probabilities[order[1]]:.3f}"
     if true is None:
-        return f"{first}. The truth is not known here."
-    return f"{first}. The ground truth says **{classes[true]}**: {'right' if true == seen.predicted else 'wrong'}."
+        return f"{first}. There is no ground truth here."
+    return f"{first}. The ground truth is **{classes[true]}**: {'correct' if true == seen.predicted else 'wrong'}."
 
 
 def _frame(seen: PixelScores, true: int | None, classes: tuple[str, ...]) -> pd.DataFrame:
-    """The highest classes and the true one, with what each is."""
+    """The classes with the highest scores and the true one, with their roles."""
     order = [int(k) for k in np.argsort(-seen.logits, kind="stable")]
     chosen = [k for place, k in enumerate(order) if place < MOST or k == true]
     roles = []
     for k in chosen:
         said, is_true = k == seen.predicted, k == true
-        roles.append("right" if said and is_true else "predicted" if said else "true" if is_true else "other")
+        roles.append("correct" if said and is_true else "predicted" if said else "true" if is_true else "other")
     return pd.DataFrame(
         {
             "class": [
@@ -131,7 +131,7 @@ def _frame(seen: PixelScores, true: int | None, classes: tuple[str, ...]) -> pd.
 def _bars(frame: pd.DataFrame, name: str, title: str) -> Any:
     share = name == "probability"
     low, high = (0.0, 1.0) if share else (min(0.0, frame[name].min()), max(0.0, frame[name].max()))
-    room = 0.45 * (high - low) or 1.0  # for the number beside the longest bar
+    room = 0.45 * (high - low) or 1.0  # for the number next to the longest bar
     scale = alt.Scale(domain=[low if share else low - room, high + room], nice=False)
     ticks = alt.Axis(grid=False, values=[0, 0.5, 1]) if share else alt.Axis(grid=False, tickCount=4)
     x = alt.X(f"{name}:Q", title=title, scale=scale, axis=ticks)

@@ -1,1 +1,1 @@
-"""What only the Occlusion page shows."""
+"""Parts of the Occlusion page."""

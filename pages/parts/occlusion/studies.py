@@ -1,4 +1,4 @@
-"""The occlusion study on the page: many occluders in one run, on one scale."""
+"""The occlusion study: many occluders in one run, on one colour scale."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ HEADERS = {
     "occluder": ("Occluder", "Fill and width of the window in pixels."),
     "deletion_auc": ("Deletion ↓", "Area under the deletion curve; lower is better."),
     "insertion_auc": ("Insertion ↑", "Area under the insertion curve; higher is better."),
-    "random_deletion_auc": ("Random", "The deletion area of random order under the same fill: the control."),
-    "lost": ("Lost", "Pixels of the region that stop being the class, mean over the windows."),
-    "gained": ("Gained", "Other pixels that turn into the class, mean over the windows."),
+    "random_deletion_auc": ("Random", "Area under the deletion curve of a random order with the same fill."),
+    "lost": ("Lost", "Pixels of the region that are no longer predicted as the class, mean over the windows."),
+    "gained": ("Gained", "Pixels that become predicted as the class, mean over the windows."),
     "drop_min": ("Lowest", "Lowest value of the raw map."),
     "drop_max": ("Highest", "Highest value of the raw map."),
-    "agreement": ("Agreement", "Mean rank correlation (Spearman) of this map with the others; 1 is the same order."),
+    "agreement": ("Agreement", "Mean Spearman rank correlation of this map with the others. 1 is the same order."),
     "forwards": ("Passes", "Forward passes of map and curves."),
     "seconds": ("Seconds", "Wall time of map and curves."),
 }
 
 
 def section(scene: Scene, target: perturb.Target, prefix: str) -> None:
-    """Choose occluders, run them all, and compare: maps on one scale, curves overlaid, a table to sort and download."""
-    st.subheader("Occlusion study", help="Does the outcome depend on the occluder? Run many on one picture and target.")
+    """Choose occluders, run them all, and compare their maps, curves and metrics."""
+    st.subheader("Occlusion study", help="Does the result depend on the occluder? Run several on one image and target.")
     first, second, third = st.columns((2, 1.4, 1))
     with first:
         names = [name for name in FILLS if name != "colour"]
-        fills = _choices("Fills", names, FILL_NAMES, f"{prefix}study_fills", "Each of them is tried in every size.")
+        fills = _choices("Fills", names, FILL_NAMES, f"{prefix}study_fills", "Each fill is run in every size.")
     with second:
-        text = "Width of the window; each window half overlaps the next. Up to the picture's shorter side."
+        text = "Width of the window. The stride is half of it. At most the image's shorter side."
         side = min(scene.image.height, scene.image.width)
         offered = [size for size in OFFERED if size <= side] or [side]
         usual = [size for size in SIZES if size in offered] or offered[-1:]
@@ -58,7 +58,7 @@ def section(scene: Scene, target: perturb.Target, prefix: str) -> None:
             key=f"{prefix}study_colours",
             bind="query-params",
             placeholder="#ff0000, #1e90ff",
-            help="Further flat colours as #rrggbb, with commas between them.",
+            help="Additional flat colours as #rrggbb, separated by commas.",
         )
     colours = [part.strip() for part in (typed or "").split(",") if part.strip()]
     image, segmenter = scene.image, scene.segmenter
@@ -66,7 +66,7 @@ def section(scene: Scene, target: perturb.Target, prefix: str) -> None:
     task: jobs.Task[Study] = jobs.Task(f"{prefix}study", json.dumps(what))
     try:
         plans = plan(fills, colours, sizes, 12.0)
-        target.freeze(image, scene.labels, segmenter.classes)  # or says why not
+        target.freeze(image, scene.labels, segmenter.classes)  # raises if the target does not fit
         passes = sum(study_forwards(image, plans))
     except perturb.PerturbError as error:
         st.error(markdown_text(str(error)), icon=":material/error:")
@@ -98,14 +98,16 @@ def _show(made: Study, prefix: str) -> None:
     st.markdown("**Maps on one common scale**")
     with st.container(horizontal=True):
         for trial in made.trials:
-            with st.container(width=160, gap="xsmall"):  # two beside each other on a phone
+            with st.container(width=160, gap="xsmall"):  # two side by side on a phone
                 tile = overlay(trial.result.image.pixels, trial.result.heatmap, limit=made.limit)
                 elements.show(tile, alt=f"Heat map under {trial.name}", caption=trial.name)
     unit = made.trials[0].result.unit()
     drawing.colour_bar(made.limit, unit, signed=True, used=made.range)
     left, right = st.columns((1, 1.4), gap="medium")
     with left:
-        st.markdown("**Deletion curves**", help="The steeper a curve falls, the better its map found what matters.")
+        st.markdown(
+            "**Deletion curves**", help="The faster a curve falls, the better its map ranks the important pixels."
+        )
         chart = _curves(made)
         st.altair_chart(chart, width="stretch", alt="Deletion curves of all occluders")
     with right:
@@ -122,7 +124,7 @@ def _show(made: Study, prefix: str) -> None:
         key=f"{prefix}study_zip",
         on_click="ignore",
         icon=":material/download:",
-        help="The table, all curves, the agreement of all pairs, the raw maps and their grid.",
+        help="The table, all curves, the pairwise agreement, the raw maps, and an image of all maps.",
     )
 
 
@@ -139,7 +141,7 @@ def _curves(made: Study) -> Any:
         for row, trial in zip(made.rows(), made.trials, strict=True)
     )
     fills = alt.Legend(orient="bottom", columns=4)
-    # Grey strokes: by themselves the dashes would be black dots, on a dark page as well.
+    # Grey strokes: by default the legend would show black dots, also in the dark theme.
     sizes = alt.Legend(
         orient="top", symbolType="stroke", symbolStrokeColor=drawing.CONTROL_COLOUR, symbolFillColor="transparent"
     )
@@ -149,7 +151,7 @@ def _curves(made: Study) -> Any:
         .encode(
             x=alt.X("fraction:Q", title="pixels hidden, most important first", axis=alt.Axis(format="%", tickCount=5)),
             y=alt.Y("score:Q", title="share of the clean probability"),
-            # The theme's own colours come in pairs of a strong and a pale one, which are hard to tell apart.
+            # The theme's own colours come in pairs of similar hue, which are hard to tell apart.
             color=alt.Color("fill:N", title=None, sort=None, scale=alt.Scale(scheme="tableau10"), legend=fills),
             strokeDash=alt.StrokeDash("size:N", title=None, sort=None, legend=sizes),
             tooltip=["fill", "size", alt.Tooltip("fraction:Q", format=".0%"), alt.Tooltip("score:Q", format=".3f")],

@@ -1,1 +1,1 @@
-"""Running what a page asks for."""
+"""Runs of methods and other long computations."""

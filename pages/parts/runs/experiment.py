@@ -1,4 +1,4 @@
-"""From widgets to a result: what it will cost, when it runs, and what is shown while it is stale."""
+"""From widgets to a result: cost estimate, run, and display, also while the result is stale."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from perturb.metrics.curves import curve_forwards
 from perturb.targets.target import Frozen
 
 AT_ONCE = 600
-"""Forward passes. A run that takes no more starts by itself when a visitor comes to a page or to another picture."""
+"""Forward passes. A run that takes no more starts automatically when a visitor opens a page or changes the image."""
 SHORTER = 0.5
-"""A pass of a torch network in a run, as part of a whole one by itself: a guess until one was measured, and rather too long."""
+"""Estimated duration of a torch pass within a run, relative to a single full pass. A cautious guess until measured."""
 SOON = 180
-"""Seconds. A run that is expected to take longer waits for a press, however few its passes are."""
+"""Seconds. A run that is expected to take longer never starts automatically."""
 
 
 class Explained(NamedTuple):
-    """What a run makes: the map, and the curves that test it."""
+    """The outcome of a run: the map and its curves."""
 
     result: perturb.Attribution
     curves: perturb.Curves
@@ -43,16 +43,16 @@ class Explained(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """A run as the widgets ask for it.
+    """A run as configured by the widgets.
 
     Attributes:
         scene, target, method, settings: what to run.
         prefix: of the page's keys.
-        key: the same as text: two plans with one key have one result.
-        frozen: the target on the picture; None where it does not fit.
+        key: the same as text; plans with equal keys have equal results.
+        frozen: the target on this image; None if it does not fit.
         forwards: passes of the method's own run.
-        map_seconds, curves_seconds: how long each is expected to take.
-        error: why it cannot run, in words; empty if it can.
+        map_seconds, curves_seconds: expected durations.
+        error: why it cannot run; empty if it can.
     """
 
     scene: Scene
@@ -76,11 +76,11 @@ def plan(
     prefix: str,
     region: Frozen | None = None,
 ) -> Plan:
-    """Work out what a run would cost and whether it can be, without running anything.
+    """Estimate the cost of a run and check whether it is possible, without running anything.
 
     Args:
         scene, target, method, settings, prefix: as in `Plan`.
-        region: the target as another segmenter fixes it on this picture; by default the scene's own segmenter does.
+        region: the target as defined by another segmenter on this image; by default by the scene's own.
     """
     image, segmenter = scene.image, scene.segmenter
     what = [image.key, segmenter.name, segmenter.digest, target.label, target.region, target.score, method]
@@ -112,19 +112,19 @@ def plan(
 
 
 def explain(names: Sequence[str], prefix: str) -> tuple[Plan, Explained | None]:
-    """All that a page of experiments shares: target, method and its settings, the run, the map and its curves.
+    """The common part of all experiment pages: target, method and settings, the run, the map and its curves.
 
     Args:
         names: of the methods to choose from.
         prefix: of the page's keys.
 
     Returns:
-        The run as the widgets ask for it, and what it made; None while that is nothing.
+        The run as configured by the widgets, and its outcome; None while there is none.
     """
     scene = shell.scene()
     with st.container(border=True):
         if len(names) == 1 and not controls.able(names):
-            st.stop()  # the reason stands there
+            st.stop()  # `able` has shown the reason
         target = controls.target_widgets(scene, prefix)
         method = METHODS[controls.method_widget(names, prefix) if len(names) > 1 else names[0]]
         settings = controls.method_settings(method.settings, prefix, scene)
@@ -133,17 +133,17 @@ def explain(names: Sequence[str], prefix: str) -> tuple[Plan, Explained | None]:
 
 
 def task_of(plan: Plan) -> jobs.Task[Explained]:
-    """The run of a plan on its page."""
+    """The task that runs a plan on its page."""
     return jobs.Task(f"{plan.prefix}run", plan.key)
 
 
 def rest(plan: Plan, name: str = "rest") -> DeltaGenerator:
-    """A place, by name, for what stands below the map and belongs to the same result; it looks stale when that is."""
+    """A named container for content below the map. It is greyed out while the result is stale."""
     return st.container(key=f"{plan.prefix}{name}_{'fresh' if task_of(plan).fresh else 'stale'}")
 
 
 def soon(forwards: int, seconds: float, *, curves: int = 0) -> bool:
-    """Whether so long a run may start by itself when a visitor comes to its page; one of a heavy network never does.
+    """Whether a run is short enough to start automatically when its page is opened. Runs of heavy networks never do.
 
     Args:
         forwards: passes of the maps.
@@ -154,7 +154,7 @@ def soon(forwards: int, seconds: float, *, curves: int = 0) -> bool:
 
 
 def show(plan: Plan) -> Explained | None:
-    """The run button with its cost, the picture, the map and its curves; runs what is due. None while there is no result."""
+    """The run button with its cost, the image, the map and its curves. Starts a run if due. None while there is no result."""
     task = task_of(plan)
     shop = jobs.workshop()
     known, known_curves = shop.results.get(plan.key), shop.curves.get(plan.key)
@@ -167,8 +167,8 @@ def show(plan: Plan) -> Explained | None:
     left, middle, right = st.columns((1, 1.25, 1.15), gap="medium")
     with left:
         result_view.segmentation(plan.scene, plan.frozen, plan.target, plan.prefix)
-    look = "fresh" if task.fresh or running else "stale"  # a stale result stays readable, and looks stale
-    # The places are made in every run, so that a result stays where it stood while it was being made.
+    look = "fresh" if task.fresh or running else "stale"  # a stale result stays readable, but greyed out
+    # These containers exist in every run, so that a result keeps its position on the page.
     note, map_place = middle.empty(), middle.container(key=f"{plan.prefix}map_{look}")
     curves_place = right.container(key=f"{plan.prefix}curves_{look}")
 
@@ -180,7 +180,7 @@ def show(plan: Plan) -> Explained | None:
         with progress:
             _run(plan, task, known, draw, note)
     if task.made is None:
-        if not task.ended and not plan.error:  # else the reason stands above
+        if not task.ended and not plan.error:  # otherwise the reason is shown above
             note.info("Nothing has been run on this page yet.", icon=":material/play_arrow:")
         return None
     draw(task.made.result)
@@ -190,7 +190,7 @@ def show(plan: Plan) -> Explained | None:
 
 
 def _status(plan: Plan, task: jobs.Task[Explained]) -> bool:
-    """The run button, and beside it what a press will cost or why it cannot be pressed. Returns whether to run now."""
+    """The run button, with the cost of a run or why it cannot start. Returns whether to run now."""
     with st.container(horizontal=True, vertical_alignment="center"):
         pressed = st.button(
             "Run",
@@ -198,12 +198,12 @@ def _status(plan: Plan, task: jobs.Task[Explained]) -> bool:
             icon=":material/play_arrow:",
             key=f"{plan.prefix}run",
             disabled=bool(plan.error) or task.fresh,
-            help="Run the method, and draw its map and the curves that test it.",
+            help="Run the method and compute the deletion and insertion curves of its map.",
         )
         if plan.error:
             st.error(markdown_text(plan.error), icon=":material/error:")
             return False
-        # Who comes to the page or to another picture wants to see it explained; who moves a slider may not be done.
+        # Opening a page or changing the image starts a run; changing a setting does not, as more changes may follow.
         arrived = st.session_state["just_entered"] or (
             task.made is not None and task.made.result.image.key != plan.scene.image.key
         )
@@ -233,17 +233,17 @@ def _status(plan: Plan, task: jobs.Task[Explained]) -> bool:
 
 
 def _advise(plan: Plan) -> None:
-    """Before a run of a heavy network: what a pass took, what the run will take, and what would help."""
+    """For a heavy network: the duration of a pass, the expected duration of the run, and how to shorten it."""
     scene, total = plan.scene, plan.map_seconds + plan.curves_seconds
     st.info(
         f"A pass of **{scene.segmenter.name}** took {scene.seconds:.1f} s on this image, and this run takes about "
-        f"{jobs.duration(total)}. It starts when you press Run. What makes it shorter: {remedies(plan.method, scene.segmenter)}.",
+        f"{jobs.duration(total)}. It starts when you press Run. To shorten it: {remedies(plan.method, scene.segmenter)}.",
         icon=":material/hourglass_top:",
     )
 
 
 def _cell(result: perturb.Attribution) -> tuple[int, int]:
-    """The cells that a click on the map picks, in pixels: the steps of a sliding window, else single pixels."""
+    """Size in pixels of the cells that a click on the map picks: the stride of a sliding window, else one pixel."""
     stride = int(result.settings.get("stride", 1))
     return stride, stride
 
@@ -255,7 +255,7 @@ def _run(
     draw: Callable[[perturb.Attribution], None],
     draft: DeltaGenerator,
 ) -> NoReturn:
-    """Run the map, unless it is known, and then its curves; the map is drawn as soon as it is there, roughly before."""
+    """Compute the map, unless it is cached, then its curves. The map is drawn once complete, and previews before."""
     result = known
 
     def preview(outcome: Outcome) -> None:
@@ -283,7 +283,7 @@ def _run(
 def compute_map(
     plan: Plan, progress: Progress, preview: Callable[[Outcome], None] | None = None
 ) -> perturb.Attribution:
-    """The map of a plan, known from now on to all visitors; to be called as a part of a job."""
+    """Compute the map of a plan and cache it for all visitors. Call it as a part of a job."""
     scene, shop = plan.scene, jobs.workshop()
     known = shop.results.get(plan.key)
     if known is not None:
@@ -304,7 +304,7 @@ def compute_map(
 
 
 def compute_curves(key: str, result: perturb.Attribution, progress: Progress) -> perturb.Curves:
-    """The curves of a plan's result, known from now on to all visitors; to be called as a part of a job.
+    """Compute the curves of a plan's result and cache them for all visitors. Call it as a part of a job.
 
     Args:
         key: of the plan.
@@ -326,7 +326,7 @@ def _size(scene: Scene) -> tuple[str, int, int]:
 
 
 def _pace(method: str, settings: Mapping[str, Any]) -> str:
-    """The kind of passes that a run takes: with gradients, of what follows a layer, or of the whole network."""
+    """The kind of pass in a run: with gradients, of the sub-network after a layer, or of the whole network."""
     return "gradients" if _backward(method) else str(settings.get("layer", ""))
 
 

@@ -1,8 +1,8 @@
-"""Long work: one job at a time, with progress, an estimate, and a stop that stops.
+"""Long computations: one job at a time, with progress, an estimate of the remaining time, and a Stop button.
 
-A job runs in the visitor's own script run. Streamlit ends that run at the next call of the progress bar when the
-visitor presses Stop, moves a widget or leaves, so the engine's progress callback is also where it can be cancelled.
-One job on all cores beats two jobs on half of them, so jobs of different visitors queue for one lock.
+A job runs in the visitor's own script run. Streamlit ends that run at the next update of the progress bar after the
+visitor presses Stop, changes a widget or leaves, so a job can be cancelled in the engine's progress callback.
+One job on all cores is faster than two jobs on half of them each, so jobs of different visitors queue for one lock.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from perturb.experiments.estimates import duration as duration  # of runs, for a
 
 T = TypeVar("T")
 KEPT = 32
-"""Results that are kept for all visitors; the oldest is forgotten first, with its curves. One takes about 10 MB."""
+"""Results cached for all visitors. The oldest is dropped first, with its curves. Each takes about 10 MB."""
 
 
 @dataclass
 class Workshop:
-    """What all visitors share: the lock, finished results, curves of them, and how long a forward pass took."""
+    """State shared by all visitors: the lock, finished results and curves, and measured durations of forward passes."""
 
     busy: Lock = field(default_factory=Lock)
     results: OrderedDict[str, perturb.Attribution] = field(default_factory=OrderedDict)
@@ -37,7 +37,7 @@ class Workshop:
     seconds: dict[tuple[str, int, int, str], float] = field(default_factory=dict)
 
     def keep(self, key: str, result: perturb.Attribution) -> None:
-        """Remember a finished result."""
+        """Cache a finished result."""
         self.results[key] = result
         self.results.move_to_end(key)
         while len(self.results) > KEPT:
@@ -45,7 +45,7 @@ class Workshop:
             self.curves.pop(forgotten, None)
 
     def keep_curves(self, key: str, curves: perturb.Curves) -> None:
-        """Remember the curves of a result, as long as that is remembered itself."""
+        """Cache the curves of a result while the result itself is cached."""
         if key in self.results:
             self.curves[key] = curves
 
@@ -54,15 +54,15 @@ class Workshop:
 
         Args:
             segmenter, height, width: what is run.
-            first_guess: if it was not run yet.
-            what: the kind of pass; empty for one of the whole network, the name of a layer for what follows it.
+            first_guess: returned if there is no measurement yet.
+            what: the kind of pass; empty for the whole network, the name of a layer for the sub-network after it.
         """
         return self.seconds.get((segmenter, height, width, what), first_guess)
 
 
 @st.cache_resource(show_spinner=False)
 def workshop() -> Workshop:
-    """The one workshop of this process."""
+    """The shared state of this process."""
     return Workshop()
 
 
@@ -71,10 +71,10 @@ class Part:
     """One part of a job.
 
     Attributes:
-        title: what is being done, for the bar.
-        forwards: forward passes it takes.
-        seconds: how long that is expected to take.
-        compute: does it, calling the progress callback once a batch.
+        title: shown on the progress bar.
+        forwards: number of forward passes.
+        seconds: expected duration.
+        compute: the computation; it calls the progress callback once a batch.
     """
 
     title: str
@@ -84,22 +84,22 @@ class Part:
 
 
 def work(title: str, forwards: int, seconds: float, compute: Callable[[Progress], T], *, stop: Callable[[], None]) -> T:
-    """Run a job of one part in its turn; see `work_parts`."""
+    """Run a job of one part; see `work_parts`."""
     made: list[T] = work_parts([Part(title, forwards, seconds, compute)], stop=stop)
     return made[0]
 
 
 def work_parts(parts: Sequence[Part], *, stop: Callable[[], None]) -> list[Any]:
-    """Run a job in its turn: one bar for all its parts, the time left over all of them, and a Stop button.
+    """Wait for the lock and run a job, with one progress bar for all its parts, the remaining time, and a Stop button.
 
-    All of it is gone afterwards.
+    Bar and button are removed afterwards.
 
     Args:
-        parts: of the job, done one after the other.
+        parts: of the job, in order.
         stop: called when the visitor stops the job, before the page runs again.
 
     Returns:
-        What each part computed.
+        The outcome of each part.
     """
     shop = workshop()
     total = sum(part.seconds for part in parts) or 1.0
@@ -111,12 +111,12 @@ def work_parts(parts: Sequence[Part], *, stop: Callable[[], None]) -> list[Any]:
         st.button("Stop", key=f"stop_{title}", icon=":material/stop_circle:", on_click=stop)
 
     def run(part: Part, before: float, after: float) -> Any:
-        """One part, which stands between `before` and `after` seconds of expected work."""
+        """Run one part, with `before` and `after` seconds of expected work before and after it."""
         began = time.monotonic()
 
         def progress(fraction: float) -> None:
             spent = time.monotonic() - began
-            # Each kind of pass has its own pace, so what is measured now says nothing about the parts that follow.
+            # Kinds of passes differ in speed, so a measurement says nothing about the parts that follow.
             left = spent / fraction - spent if fraction > 0.05 else part.seconds * (1 - fraction)
             count = f"{round(fraction * part.forwards):,} of {part.forwards:,} forward passes"
             bar.progress(
@@ -131,11 +131,11 @@ def work_parts(parts: Sequence[Part], *, stop: Callable[[], None]) -> list[Any]:
         asked = time.monotonic()
         while not (held := shop.busy.acquire(timeout=0.2)):
             waited = time.monotonic() - asked
-            # Also the call at which a visitor who stops waiting is let go.
+            # A visitor who stops waiting is released in this call.
             bar.progress(0.0, text=f"{title}: waiting for another visitor's run to end ({waited:.0f} s)")
         ends = [sum(part.seconds for part in parts[: index + 1]) for index in range(len(parts))]
         made = [run(part, end - part.seconds, total - end) for part, end in zip(parts, ends, strict=True)]
-    except StopException:  # Streamlit's own Stop means the same as ours
+    except StopException:  # Streamlit's own Stop has the same meaning as ours
         stop()
         raise
     finally:
@@ -146,13 +146,13 @@ def work_parts(parts: Sequence[Part], *, stop: Callable[[], None]) -> list[Any]:
 
 
 class Task(Generic[T]):
-    """One kind of long work that a page offers: what it made last, whether that is up to date, and whether to run.
+    """A long computation that a page offers: its last outcome, whether that is up to date, and whether to run.
 
-    Everything lives in the session's state, so a task is made anew in each script run.
+    All data is in the session state, so the object itself is created in each script run.
 
     Args:
-        name: of the task; the session's keys begin with it.
-        key: the settings as text: work under one key has one outcome.
+        name: of the task; a prefix of its keys in the session state.
+        key: the settings as text; equal keys have equal outcomes.
     """
 
     def __init__(self, name: str, key: str) -> None:
@@ -160,40 +160,40 @@ class Task(Generic[T]):
         self._made, self._pending, self._ended = (f"{name}_{part}" for part in ("made", "pending", "ended"))
         state = st.session_state
         if state.get(self._pending, key) != key:
-            # A changed setting ends the script run, and the work in it, without a word.
+            # A changed setting ends the script run, and the computation in it, silently.
             state[self._ended] = (
                 state.pop(self._pending),
-                "The run was stopped because a setting changed. Press Run to start it with the present settings.",
+                "The run was stopped because a setting changed. Press Run to start it with the current settings.",
             )
 
     @property
     def made(self) -> T | None:
-        """What the last finished run made, under whatever settings."""
+        """The outcome of the last finished run, possibly under other settings."""
         made: T | None = st.session_state.get(self._made, ("", None))[1]
         return made
 
     @property
     def fresh(self) -> bool:
-        """Whether that belongs to the present settings."""
+        """Whether the outcome belongs to the current settings."""
         return bool(st.session_state.get(self._made, ("", None))[0] == self.key)
 
     @property
     def interrupted(self) -> bool:
-        """Whether a run under the present settings was under way when something else on the page was touched."""
+        """Whether a run under the current settings was interrupted by an unrelated widget."""
         return bool(st.session_state.get(self._pending) == self.key)
 
     @property
     def stopped(self) -> bool:
-        """Whether a run under the present settings came to no end: it must not start again by itself."""
+        """Whether a run under the current settings was stopped or failed, so that it must not restart automatically."""
         return bool(st.session_state.get(self._ended, ("", ""))[0] == self.key)
 
     @property
     def ended(self) -> str:
-        """Why the latest run came to no end, in words; empty if it did."""
+        """Why the latest run did not finish; empty if it did."""
         return str(st.session_state.get(self._ended, ("", ""))[1])
 
     def keep(self, made: T) -> None:
-        """Take an outcome as that of the present settings."""
+        """Store an outcome for the current settings."""
         state = st.session_state
         state[self._made] = (self.key, made)
         state.pop(self._pending, None)
@@ -216,15 +216,15 @@ class Task(Generic[T]):
         stale: str = "",
         at_once: bool = False,
     ) -> bool:
-        """The button that starts the work, and beside it what a press costs or why the latest run came to no end.
+        """The button that starts the task, with its cost or why the latest run did not finish.
 
         Args:
-            label, key, text: of the button; its text is the help.
+            label, key, text: of the button; `text` is its help.
             cost: of a run, in a sentence.
             primary: whether it is the page's main button.
-            up_to_date: said in place of the cost once the outcome belongs to the present settings.
-            stale: said before the cost while the outcome belongs to other settings.
-            at_once: run without a press.
+            up_to_date: shown instead of the cost once the outcome belongs to the current settings.
+            stale: shown before the cost while the outcome belongs to other settings.
+            at_once: run without a click.
 
         Returns:
             Whether to run now.
@@ -242,7 +242,7 @@ class Task(Generic[T]):
         return running
 
     def run(self, *parts: Part) -> NoReturn:
-        """Do the work, here on the page; keep what its last part made; and run the page again, which then says so."""
+        """Run the parts, store the outcome of the last one, and rerun the page."""
         state = st.session_state
         state[self._pending] = self.key
         state.pop(self._ended, None)

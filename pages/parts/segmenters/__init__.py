@@ -1,1 +1,1 @@
-"""What only the Segmenters page shows."""
+"""Parts of the Segmenters page."""

@@ -1,4 +1,4 @@
-"""What the segmenter is made of: a tree to fold, a summary by type, and one part to look at."""
+"""The architecture of the segmenter: a tree of modules, a summary by type, and one module in detail."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from perturb.segmenters.layers import LayerAccess, layer_access
 from perturb.segmenters.summary import GROUP, Part, by_kind, why_not
 
 SHOWN = 1500
-"""Parts that the tree shows; a page of more takes seconds to draw."""
+"""Maximum number of parts in the tree; more would take seconds to draw."""
 FEW = 3
-"""Parts of the whole network up to which they are shown unfolded: the tree would begin with next to nothing."""
+"""If the network has at most this many top-level parts, they are unfolded at first."""
 _ROW = "display:inline-flex;flex-wrap:wrap;column-gap:.9rem;align-items:baseline;max-width:calc(100% - 1.3rem)"
 _NUMBER = "opacity:.75;font-variant-numeric:tabular-nums;white-space:nowrap"
 
 
 def section(scene: Scene, prefix: str) -> None:
-    """The whole network in a sentence, its tree, its types, and a part chosen by name."""
+    """A summary of the network, its tree, its types, and one part chosen by name."""
     try:
         access = layer_access(scene.segmenter)
         whole = _read(access.name, access.digest, scene.image.digest, access, scene.image)
@@ -38,12 +38,12 @@ def section(scene: Scene, prefix: str) -> None:
         _kinds(whole, prefix)
 
 
-# Keyed by digests: Streamlit would hash a large array from a sample of it and take two pictures for one.
-@st.cache_resource(max_entries=16, show_spinner="Looking at every layer …")
+# Keyed by digests: Streamlit hashes only a sample of a large array, so two images could be confused.
+@st.cache_resource(max_entries=16, show_spinner="Reading the architecture …")
 def _read(
-    name: str,  # noqa: ARG001 — the key
-    weights: str,  # noqa: ARG001 — the key
-    picture: str,  # noqa: ARG001 — the key
+    name: str,  # noqa: ARG001 — part of the cache key
+    weights: str,  # noqa: ARG001 — part of the cache key
+    image: str,  # noqa: ARG001 — part of the cache key
     _segmenter: LayerAccess,
     _image: perturb.Image,
 ) -> Part:
@@ -54,14 +54,14 @@ def _sentence(whole: Part, segmenter: LayerAccess) -> str:
     parts = sum(1 for part in whole.walk() if not part.parts)
     words = (
         f"**{markdown_text(segmenter.name)}**: {parts:,} {segmenter.part_noun} with **{whole.parameters:,} parameters**; "
-        f"for this image it gives {_shapes(whole)}."
+        f"output shape on this image: {_shapes(whole)}."
     )
     entry = perturb.SEGMENTERS.get(segmenter.name)
     published = entry.card().parameters if entry is not None else None
     if published and published != whole.parameters:
         words += (
-            f" The catalogue counts {published:,}: left out here is batch normalisation that was folded into the convolution "
-            "before it (an Identity stands in its place), or a head that serves training alone."
+            f" The catalogue lists {published:,}: here, batch normalisation is folded into the preceding convolution (and replaced "
+            "by an Identity), and auxiliary heads used only in training are left out."
         )
     return f"{words} {segmenter.summary_note}".rstrip()
 
@@ -69,24 +69,24 @@ def _sentence(whole: Part, segmenter: LayerAccess) -> str:
 def _tree(whole: Part, scene: Scene) -> None:
     st.markdown(
         "**Parts**",
-        help="Fold and unfold with a click. Shapes are channels × rows × columns of what a part gives for this picture; "
-        "parameters are those in it and in all it contains.",
+        help="Click to fold and unfold. Shapes are channels × rows × columns of the output on this image. "
+        "Parameters include those of all nested parts.",
     )
     rows: list[str] = []
     _rows(whole, rows, scene.segmenter.name, opened=True)
     st.html(f"<div style='font-size:.86rem;line-height:1.55;overflow-wrap:anywhere'>{''.join(rows)}</div>")
     count = sum(1 for _ in whole.walk())
     if count > SHOWN:
-        st.caption(f"The first {SHOWN:,} of {count:,} parts are shown; all of them can be chosen by name.")
+        st.caption(f"The first {SHOWN:,} of {count:,} parts are shown. All of them can be chosen by name.")
 
 
 def _rows(part: Part, rows: list[str], title: str, *, opened: bool = False) -> None:
     if len(rows) > SHOWN:
         return
     if part.same_as:
-        facts = f"the same as {part.same_as}"
+        facts = f"shared with {part.same_as}"
     elif part.calls == 0:
-        facts = "only holds others" if part.parts else "not run by itself"
+        facts = "container" if part.parts else "not called directly"
     else:
         facts = _shapes(part) + (f" · used {part.calls} ×" if part.calls > 1 else "")
     weights = f"{part.parameters:,} parameters" if part.parameters else ""
@@ -110,7 +110,7 @@ def _shapes(part: Part) -> str:
 
 
 def _part(whole: Part, scene: Scene, prefix: str) -> None:
-    """One part by name, and the way to what it sees."""
+    """One part by name, with a link to its explanation."""
     parts = {part.name: part for part in whole.walk() if part.name}
     if not parts:
         return
@@ -129,19 +129,19 @@ def _part(whole: Part, scene: Scene, prefix: str) -> None:
     kind = part.kind if part.kind == GROUP else f"`{part.kind}`"
     st.caption(f"{kind}, {_shapes(part)}, {part.parameters:,} parameters{share}")
     if reason := why_not(part):
-        st.caption(f":material/block: It cannot be explained as a layer. {markdown_text(reason)}")
+        st.caption(f":material/block: This part cannot be explained as a layer. {markdown_text(reason)}")
         return
     st.page_link(
         "pages/inspect.py",
         label="Explain with this layer: Seg-Ablation-CAM",
         query_params={"cam_method": "ablation-cam", "cam_layer": part.layer},
         icon=":material/layers:",
-        help="Silence its channels one after the other, on the Inspect page.",
+        help="Ablate its channels one by one, on the Inspect page.",
     )
 
 
 def _kinds(whole: Part, prefix: str) -> None:
-    st.markdown("**By type**", help="The innermost parts, and those with weights of their own, counted by their type.")
+    st.markdown("**By type**", help="Leaf modules, and modules with weights of their own, counted by type.")
     frame = pd.DataFrame([(kind.kind, kind.count, kind.parameters) for kind in by_kind(whole)])
     frame.columns = pd.Index(["type", "count", "parameters"])
     st.dataframe(
@@ -149,10 +149,10 @@ def _kinds(whole: Part, prefix: str) -> None:
         hide_index=True,
         key=f"{prefix}kinds",
         column_config={
-            "type": st.column_config.TextColumn("Type", help="The module's class, or the node's operator."),
-            "count": st.column_config.NumberColumn("Count", help="How many there are."),
+            "type": st.column_config.TextColumn("Type", help="The class of the module, or the operator of the node."),
+            "count": st.column_config.NumberColumn("Count", help="Number of such parts."),
             "parameters": st.column_config.NumberColumn(
-                "Parameters", format="localized", help="Trained numbers in them."
+                "Parameters", format="localized", help="Number of trained parameters."
             ),
         },
     )

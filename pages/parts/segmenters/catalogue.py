@@ -1,4 +1,4 @@
-"""The catalogue: a card for every registered segmenter, and for the visitor's own."""
+"""The catalogue: a card for each registered segmenter and for the visitor's own."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from perturb.segmenters.card import ABILITIES, Card
 
 
 def section() -> None:
-    """A table of all of them, then their cards, two in a row."""
+    """A table of all segmenters, then their cards, two in a row."""
     cards = [(entry.name, entry.summary, entry.card(), entry.ready()) for entry in perturb.SEGMENTERS.values()]
     own = segmenter_choice.own_segmenter()
     if own is not None:
-        cards.append((own.name, "Your own network; it goes when you leave.", own.card(), True))
+        cards.append((own.name, "Your own network. It is kept in memory until you leave.", own.card(), True))
     _table(cards)
     offers = "; ".join(f"**{name}**: {words}" for name, words in ABILITIES.items())
     st.caption(
-        "Mean IoU (intersection over union) is the overlap of prediction and truth divided by their union, averaged over the "
-        "classes: 1 is perfect. Figures on different pictures do not compare. What a segmenter can offer: "
-        f"{offers}. The same as data: `python -m perturb list segmenters --json`."
+        "Mean IoU (intersection over union) of prediction and ground truth, averaged over the classes; 1 is perfect. Values on "
+        f"different data sets are not comparable. What a segmenter can offer: {offers}. The same as JSON: "
+        "`python -m perturb list segmenters --json`."
     )
     for first in range(0, len(cards), 2):
         row = cards[first : first + 2]
@@ -55,13 +55,15 @@ def _table(cards: list[tuple[str, str, Card, bool]]) -> None:
         column_config={
             "name": st.column_config.TextColumn("Segmenter", pinned=True),
             "ready": st.column_config.CheckboxColumn(
-                "Ready", help="Its weights are here; the others are downloaded once."
+                "Ready", help="Its weights are available. Others are downloaded once."
             ),
-            "classes": number("Classes", help="How many it tells apart."),
-            "parameters": number("Parameters", format="localized", help="Trained numbers, as published."),
-            "size": number("MB", format="%.1f", help="Of the file of weights."),
-            "miou": number("Mean IoU ↑", format="%.3f", help="On the pictures of the last column."),
-            "where": st.column_config.TextColumn("Measured on", help="Figures on different pictures do not compare."),
+            "classes": number("Classes", help="Number of classes."),
+            "parameters": number("Parameters", format="localized", help="Number of parameters, as published."),
+            "size": number("MB", format="%.1f", help="Size of the weights file."),
+            "miou": number("Mean IoU ↑", format="%.3f", help="On the data in the last column."),
+            "where": st.column_config.TextColumn(
+                "Measured on", help="Values on different data sets are not comparable."
+            ),
         },
     )
 
@@ -71,15 +73,15 @@ def _card(name: str, summary: str, card: Card, here: bool) -> None:
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.subheader(name)
         if here:
-            st.badge("ready", icon=":material/check:", color="green", help="Its weights are here.")
+            st.badge("ready", icon=":material/check:", color="green", help="Its weights are available.")
         else:
             size = f"{card.megabytes:.0f} MB to download" if card.megabytes else "to download"
             st.badge(
-                size, icon=":material/download:", color="gray", help="Choose it, and the sidebar offers the download."
+                size, icon=":material/download:", color="gray", help="Choose it to download the weights in the sidebar."
             )
     st.markdown(summary)
     facts = list(_facts(card))
-    st.markdown("\n".join(f"- **{what}:** {words}" for what, words in facts) or "Nothing more is said about it.")
+    st.markdown("\n".join(f"- **{what}:** {words}" for what, words in facts) or "No further information.")
     st.button(
         ("In use" if here else "Chosen; download it in the sidebar") if current else "Use this segmenter",
         icon=":material/check:" if current else ":material/arrow_forward:",
@@ -87,11 +89,11 @@ def _card(name: str, summary: str, card: Card, here: bool) -> None:
         disabled=current,
         on_click=_use,
         args=(name,),
-        help="Choose it in the sidebar, for all pages.",
+        help="Choose it for all pages.",
     )
     if card.text:
         with st.expander("Model card", icon=":material/description:"):
-            # Its headings would be larger than the page's.
+            # Headings of the card would be larger than those of the page.
             st.markdown(re.sub(r"^#+ (.*)$", r"**\1**", card.text, flags=re.MULTILINE))
 
 
@@ -100,7 +102,7 @@ def _use(name: str) -> None:
 
 
 def _facts(card: Card) -> Iterator[tuple[str, str]]:
-    """What a card says, in the order in which people ask."""
+    """The facts on a card, the most important first."""
     if card.use:
         yield "For", card.use
     if card.architecture:
@@ -118,9 +120,9 @@ def _facts(card: Card) -> Iterator[tuple[str, str]]:
     if card.speed:
         yield "Speed", card.speed
     if card.input:
-        yield "Takes", card.input
+        yield "Input", card.input
     yield "Offers", ", ".join(card.abilities)
     if card.data:
-        yield "Learned from", card.data
+        yield "Training data", card.data
     if card.licence:
-        yield "Terms", card.licence
+        yield "Licence", card.licence

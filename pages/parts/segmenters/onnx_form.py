@@ -1,4 +1,4 @@
-"""A visitor's own network: the upload, what its graph says, a form for what it does not say, and a trial at once."""
+"""A visitor's own network: upload, facts from its graph, a form for missing facts, and a preview."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ from perturb.targets.target import shares
 
 PREFIX = onnx_scales.PREFIX
 USUAL = 250
-"""Passes of a map and its curves under the settings that a page begins with, in round numbers."""
+"""Approximate number of passes of a map and its curves with default settings."""
 ONE_COLOUR = 0.995
-"""Share of one class from which a segmentation says nothing, and the scaling is probably wrong."""
+"""If one class covers more than this share, the input scaling is probably wrong."""
 
 
 def section() -> None:
-    """Upload, form, trial, and the button that makes the network the one that every page explains."""
+    """Upload, form, preview, and the button that selects the network for all pages."""
     st.subheader("Your own network, as an ONNX file")
     st.caption(
-        "Every framework can write ONNX; recipes for PyTorch, Keras and segmentation-models-pytorch stand below. "
-        "An ONNX file is data; files that run code when they are opened (pickles, TorchScript, Keras archives) are refused, "
-        f"whatever they are called. Up to {MAX_BYTES // 1_000_000} MB; in the server's memory only, where at most {LOADED} "
-        "networks stay loaded."
+        "Most frameworks can export ONNX. Recipes for PyTorch, Keras and segmentation-models-pytorch are below. "
+        "An ONNX file is pure data. Files that can run code when opened (pickles, TorchScript, Keras archives) are refused, "
+        f"whatever their name. Files of up to {MAX_BYTES // 1_000_000} MB are kept in the server's memory only, at most {LOADED} "
+        "networks at a time."
     )
     file = st.file_uploader(
         "ONNX file",
         key=f"{PREFIX}file",
         max_upload_size=MAX_BYTES // 1_000_000,
-        help="One file with its weights inside, standard operators only, no loops.",
+        help="One file with embedded weights, standard operators only, no loops.",
     )
     if file is None:
         return
@@ -51,7 +51,7 @@ def section() -> None:
         return
     left, right = st.columns((1, 1.1), gap="large")
     with left:
-        # What was answered for one file says nothing about the next: each upload has fields of its own.
+        # Answers for one file do not apply to the next, so each upload has its own fields.
         prefix = f"{PREFIX}{file.file_id}_"
         graph = _facts(graph, data, name, prefix)
         if graph is None:
@@ -63,20 +63,20 @@ def section() -> None:
 
 
 def _plain(name: str) -> str:
-    """A file's name as a segmenter's: short, and never one of the registered names."""
+    """The file name as a segmenter name: shortened, and never one of the registered names."""
     short = "".join(sign for sign in name if sign.isprintable())[:60] or "model.onnx"
     return f"{short}.onnx" if short in perturb.SEGMENTERS else short
 
 
 def _checked(file_id: str, data: bytes, name: str) -> tuple[OnnxGraph | None, float | None]:
-    """The graph of an upload and the seconds of a pass, checked and rehearsed once; a refusal is shown."""
+    """The graph of an upload and the seconds of a test run. Checked once; a refusal is shown."""
     state = st.session_state
     key = f"{PREFIX}checked"
     if state.get(key, ("",))[0] != file_id:
         image: perturb.Image = state["image"]
         graph, seconds, error = None, None, ""
         try:
-            with st.spinner("Checking the file, and running it once in a process of its own …", show_time=True):
+            with st.spinner("Checking the file and running it once in a separate process …", show_time=True):
                 seconds = rehearse(data, image.height, image.width, name)
                 graph = read_spec(data, name)
         except perturb.SegmenterError as refusal:
@@ -91,15 +91,15 @@ def _checked(file_id: str, data: bytes, name: str) -> tuple[OnnxGraph | None, fl
 
 
 def _facts(graph: OnnxGraph, data: bytes, name: str, prefix: str) -> OnnxGraph | None:
-    """What the graph says; and a choice where that depends on one: of the output, or of the input's layout."""
+    """The facts in the graph, with a choice of the output or of the input layout where they are ambiguous."""
     hints: dict[str, str] = {}
-    st.markdown("**What the graph says**")
+    st.markdown("**From the graph**")
     if len(graph.outputs) > 1:
         hints["output"] = str(
-            st.selectbox("Output", graph.outputs, key=f"{prefix}output", help="Which one holds scores.")
+            st.selectbox("Output", graph.outputs, key=f"{prefix}output", help="The output with the class scores.")
         )
     if "layout" in graph.unknown:
-        hints["layout"] = _choice(f"{prefix}layout", "Input layout", LAYOUTS, "Where the input's three colours stand.")
+        hints["layout"] = _choice(f"{prefix}layout", "Input layout", LAYOUTS, "The axis of the three colour channels.")
     if hints:
         try:
             graph = read_spec(data, name, **hints)
@@ -111,42 +111,38 @@ def _facts(graph: OnnxGraph, data: bytes, name: str, prefix: str) -> OnnxGraph |
     lines = {
         "input": f"{markdown_text(spec.input)}, {spec.layout} ({LAYOUTS[spec.layout]}), {size}, {graph.dtype.lower()}",
         "output": f"{markdown_text(spec.output)}, {_or_asked(graph, 'output_layout')}, {_or_asked(graph, 'kind')}",
-        "channels": str(graph.channels or "not said"),
+        "channels": str(graph.channels or "unknown"),
         **graph.facts,
     }
     st.markdown("\n".join(f"- {what}: {words}" for what, words in lines.items()))
     if spec.size:
-        st.caption(
-            "Pictures are resized to its size, and the logits back: fine detail is lost, proportions are not kept."
-        )
+        st.caption("Images are resized to this size, and the logits back. Fine detail and proportions are lost.")
     return graph
 
 
 def _or_asked(graph: OnnxGraph, field: str) -> str:
-    return "asked below" if field in graph.unknown else str(getattr(graph.spec, field))
+    return "see below" if field in graph.unknown else str(getattr(graph.spec, field))
 
 
 def _form(graph: OnnxGraph, data: bytes, name: str, seconds: float | None, prefix: str) -> OnnxSegmenter | None:
-    """The form for what the graph does not say; the segmenter, if the answers fit."""
-    st.markdown("**What it does not say**")
+    """The form for facts that the graph lacks. Returns the segmenter if the answers fit."""
+    st.markdown("**Not in the graph**")
     given: dict[str, Any] = {field: getattr(graph.spec, field) for field in ("output", "layout")}
     scaling = onnx_scales.fields(graph, prefix)
-    presets = st.container()  # stands below the numbers, but what the presets predict depends on the rest of the form
+    presets = st.container()  # shown below the numbers, although it depends on the rest of the form
     if "kind" in graph.unknown:
         given["kind"] = _choice(
-            f"{prefix}kind", "The output holds", KINDS, "Whether a softmax or sigmoid is part of the graph."
+            f"{prefix}kind", "Output values", KINDS, "Whether the graph ends with a softmax or sigmoid."
         )
     if "output_layout" in graph.unknown:
-        given["output_layout"] = _choice(
-            f"{prefix}output_layout", "Output layout", LAYOUTS, "Where the output's classes stand."
-        )
+        given["output_layout"] = _choice(f"{prefix}output_layout", "Output layout", LAYOUTS, "The axis of the classes.")
     if graph.spec.size is None:
         given["multiple"] = st.number_input(
             "Sides must be multiples of",
             1,
             MAX_MULTIPLE,
             key=f"{prefix}multiple",
-            help="Pictures are padded to it. 32 for most encoder-decoder networks, 1 for those that take any side.",
+            help="Images are padded accordingly. 32 for most encoder-decoder networks, 1 if any size is accepted.",
         )
     classes = _classes(graph, prefix)
 
@@ -164,7 +160,7 @@ def _form(graph: OnnxGraph, data: bytes, name: str, seconds: float | None, prefi
 
 
 def _spec(graph: OnnxGraph, given: dict[str, Any], name: str) -> OnnxSpec:
-    # The layout was settled above; it counts as said from here on.
+    # The layout was chosen above, so it is known from here on.
     known = replace(graph, unknown=tuple(field for field in graph.unknown if field != "layout"))
     spec = complete(known, {field: value for field, value in given.items() if field != "layout"}, name)
     return replace(spec, layout=given["layout"])
@@ -176,10 +172,10 @@ def _classes(graph: OnnxGraph, prefix: str) -> list[str]:
         ", ".join(graph.classes),
         key=f"{prefix}classes",
         placeholder="road, car, pedestrian",
-        help="In the order of the channels, separated by commas or on lines of their own. Empty numbers them. A network "
-        "of one channel takes one name: the thing it finds.",
+        help="In the order of the channels, separated by commas or line breaks. If empty, classes are numbered. A network with "
+        "one channel takes one name, the class that it detects.",
     )
-    listed = st.file_uploader("… or a text file of them", key=f"{prefix}names", max_upload_size=1)
+    listed = st.file_uploader("… or a text file with the names", key=f"{prefix}names", max_upload_size=1)
     text = listed.getvalue().decode(errors="replace") if listed is not None else typed
     return [word.strip()[:60] for line in text.splitlines() for word in line.split(",") if word.strip()]
 
@@ -189,9 +185,9 @@ def _choice(key: str, title: str, titles: dict[str, str], text: str) -> str:
 
 
 def _trial(segmenter: OnnxSegmenter, rehearsed: float | None) -> None:
-    """The network on the current picture, and the button that takes it."""
+    """The prediction on the current image, and the button that selects the network."""
     image: perturb.Image = st.session_state["image"]
-    st.markdown(f"**What it makes of {markdown_text(image.name)}**")
+    st.markdown(f"**Prediction on {markdown_text(image.name)}**")
     if rehearsed is not None and rehearsed > HEAVY and not _wanted(segmenter, image, rehearsed):
         return
     try:
@@ -208,22 +204,22 @@ def _trial(segmenter: OnnxSegmenter, rehearsed: float | None) -> None:
     drawing.legend(labels, segmenter.classes, segmenter.palette, "")
     if found[0][1] > ONE_COLOUR and np.prod(labels.shape) > 1:
         st.warning(
-            f"Nearly every pixel is {markdown_text(found[0][0])}. If that is not what the picture shows, try another scale.",
+            f"Nearly every pixel is {markdown_text(found[0][0])}. If that is wrong, try another input scale.",
             icon=":material/help:",
         )
     _use(segmenter)
 
 
 def _wanted(segmenter: OnnxSegmenter, image: perturb.Image, seconds: float) -> bool:
-    """Whether a heavy network is to be run on this image; until it is, what that takes and what helps."""
+    """Whether to run a heavy network on this image. Before, show the cost and how to reduce it."""
     key, this = f"{PREFIX}wanted", f"{segmenter.digest}{image.digest}"
     if st.session_state.get(key) == this:
         return True
     st.info(
-        f"**A heavy network:** one pass on this image took {seconds:.0f} s when it was checked, on one processor core. An "
-        f"occlusion map with its curves is about {USUAL} passes, so about {duration(USUAL * seconds)}. Nothing starts by "
-        "itself. What makes it shorter: a larger stride or fewer steps"
-        + (", or an export for a smaller size." if segmenter.spec.size else ", or a smaller image."),
+        f"**A heavy network:** one pass on this image took {seconds:.0f} s on one processor core. An "
+        f"occlusion map with its curves takes about {USUAL} passes, so about {duration(USUAL * seconds)}. Runs do not start "
+        "automatically. To shorten them: a larger stride or fewer steps"
+        + (", or an export with a smaller input size." if segmenter.spec.size else ", or a smaller image."),
         icon=":material/hourglass_top:",
     )
     st.button(
@@ -232,14 +228,14 @@ def _wanted(segmenter: OnnxSegmenter, image: perturb.Image, seconds: float) -> b
         key=f"{PREFIX}run",
         on_click=st.session_state.__setitem__,
         args=(key, this),
-        help="One pass, to see whether the answers at the left are right.",
+        help="One pass, to check the settings at the left.",
     )
     _use(segmenter)
     return False
 
 
 def _use(segmenter: OnnxSegmenter) -> None:
-    """The button that takes a network, and whether it is taken."""
+    """The button that selects the network, and whether it is in use."""
     own = shell.own_segmenter()
     in_use = own is not None and own.digest == segmenter.digest
     st.button(
@@ -250,7 +246,7 @@ def _use(segmenter: OnnxSegmenter) -> None:
         on_click=shell.use_own,
         args=(segmenter,),
         disabled=in_use and st.session_state["segmenter_name"] == segmenter.name,
-        help="Explain it on every page. One network is kept a visit; a new one takes its place.",
+        help="Explain it on every page. A session keeps one uploaded network; a new one replaces it.",
     )
     if in_use:
         st.success("In use: choose a page in the navigation to explain it.", icon=":material/check:")

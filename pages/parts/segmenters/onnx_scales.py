@@ -1,4 +1,4 @@
-"""How a visitor's network wants its values: presets, mean and deviation, channel order, and what each preset predicts."""
+"""Input scaling of a visitor's network: presets, mean and standard deviation, channel order, and previews."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ SHORT = {
     "bytes": "0 … 255",
     "centred": "(x − 128) / 256",
 }
-"""What stands below a preset's prediction."""
+"""Captions of the preset previews."""
 RANGES = {1.0: "0 … 1", 255.0: "0 … 255"}
 SIDE = 256
-"""Longest side in pixels of the image that the presets are tried on, where the network takes any size."""
+"""Longest image side in pixels for the previews, if the network takes any size."""
 BUDGET = 6.0
-"""Seconds of trying presets that start by themselves."""
+"""Seconds of previews that start automatically."""
 WIDTH = 106
 
 Make = Callable[[dict[str, Any]], OnnxSegmenter]
 
 
 def fields(graph: OnnxGraph, prefix: str) -> dict[str, Any]:
-    """Widgets for scale, mean, deviation and order; what they say, as fields of `OnnxSpec`.
+    """Widgets for scale, mean, standard deviation and order. Returns their values as fields of `OnnxSpec`.
 
-    A preset fills in the numbers, and numbers that are those of a preset choose it. The widgets' keys begin with `prefix`,
-    which is another one for each upload.
+    A preset fills in the numbers, and entering the numbers of a preset selects it. The widgets' keys begin with `prefix`,
+    which differs for each upload.
     """
     given: dict[str, Any] = {}
     state = st.session_state
@@ -59,7 +59,7 @@ def fields(graph: OnnxGraph, prefix: str) -> dict[str, Any]:
                 key=f"{prefix}order",
                 on_change=_follow_preset,
                 args=(prefix,),
-                help="Networks that were trained with OpenCV often want BGR.",
+                help="Networks trained with OpenCV often use BGR.",
             )
         )
     order = given.get("order", "grey")
@@ -70,16 +70,16 @@ def fields(graph: OnnxGraph, prefix: str) -> dict[str, Any]:
         _choose(prefix, choices[0], order)
     scale = str(
         st.selectbox(
-            "Pictures are given",
+            "Input scale",
             choices,
-            format_func=lambda scale: SCALES.get(scale, "by the mean and deviation below"),
+            format_func=lambda scale: SCALES.get(scale, "mean and standard deviation below"),
             key=f"{prefix}scale",
             on_change=_follow_preset,
             args=(prefix,),
-            help="As in training. A wrong scale shows: the segmentation is nonsense.",
+            help="As in training. With a wrong scale the segmentation is nonsense.",
         )
     )
-    words = "One number, or one for each channel in the network's order, with commas between them."
+    words = "One number, or one for each channel in the network's order, separated by commas."
     with st.container(horizontal=True):
         st.selectbox(
             "Values",
@@ -88,10 +88,10 @@ def fields(graph: OnnxGraph, prefix: str) -> dict[str, Any]:
             key=f"{prefix}range",
             on_change=_follow_numbers,
             args=(prefix, order),
-            help="The range of the values before the mean is taken off.",
+            help="The range of the values before the mean is subtracted.",
             width=110,
         )
-        for field, label in (("mean", "Mean"), ("std", "Deviation")):
+        for field, label in (("mean", "Mean"), ("std", "Std. dev.")):
             st.text_input(
                 label,
                 key=f"{prefix}{field}",
@@ -107,7 +107,7 @@ def fields(graph: OnnxGraph, prefix: str) -> dict[str, Any]:
 
 
 def _choose(prefix: str, scale: str, order: str) -> None:
-    """Choose a preset and fill in its numbers; before its widgets are drawn, or as a callback."""
+    """Choose a preset and fill in its numbers. Call it before the widgets are drawn, or as a callback."""
     state = st.session_state
     state[f"{prefix}scale"] = scale
     made = preset(scale, order)
@@ -125,26 +125,26 @@ def _follow_preset(prefix: str) -> None:
 
 
 def _follow_numbers(prefix: str, order: str) -> None:
-    """Choose the preset whose numbers were typed, or none."""
+    """Choose the preset with the entered numbers, if there is one."""
     state = st.session_state
     count = 1 if order == "grey" else 3
     state[f"{prefix}scale"] = OWN
     try:
         mean, std = (numbers(field, state[f"{prefix}{field}"], count, "") for field in ("mean", "std"))
     except perturb.SegmenterError:
-        return  # said where the network is made
+        return  # reported where the network is created
     typed = Scaling(state[f"{prefix}range"], mean, std)
     state[f"{prefix}scale"] = next((scale for scale in fitting(order) if preset(scale, order) == typed), OWN)
 
 
 def predictions(graph: OnnxGraph, make: Make, order: str, pass_seconds: float | None, prefix: str) -> None:
-    """What each preset predicts for the current image, as thumbnails to pick from; within a budget, or after a press.
+    """Previews of each preset on the current image, as thumbnails to choose from. Limited to a budget, or on demand.
 
     Args:
         graph: whose scale is not known.
         make: the network for fields of `OnnxSpec`.
         order: of the channels.
-        pass_seconds: of one pass on the current image, as rehearsed; None if that is not known.
+        pass_seconds: measured seconds of one pass on the current image; None if unknown.
         prefix: of the form's keys.
     """
     image: perturb.Image = st.session_state["image"]
@@ -157,7 +157,7 @@ def predictions(graph: OnnxGraph, make: Make, order: str, pass_seconds: float | 
             try:
                 segmenter = make({"scale": scale, "order": order})
             except perturb.SegmenterError:
-                return  # said beside the form
+                return  # reported next to the form
             wanted = f"{segmenter.file_digest}{image.digest}"
             if spent + each > BUDGET and wanted != pressed:
                 left.append(scale)
@@ -175,10 +175,10 @@ def predictions(graph: OnnxGraph, make: Make, order: str, pass_seconds: float | 
             icon=":material/grid_view:",
             on_click=_press,
             args=(wanted,),
-            help="One pass for each preset; the network is heavy, so it does not start by itself.",
+            help="One pass for each preset. The network is heavy, so the previews do not start automatically.",
         )
     else:
-        st.caption("What each preset predicts for this image. One click takes it.")
+        st.caption("The prediction with each preset on this image. Click one to use it.")
 
 
 def _press(wanted: str) -> None:
@@ -188,11 +188,11 @@ def _press(wanted: str) -> None:
 def _thumbnail(prefix: str, scale: str, order: str, shown: npt.NDArray[np.uint8]) -> None:
     chosen = st.session_state.get(f"{prefix}scale") == scale
     with st.container(width=WIDTH, gap="xsmall"):
-        # The keys give it the look of the thumbnails in the sidebar: an image that is a button.
+        # The keys give it the style of the clickable thumbnails in the sidebar.
         with st.container(key=f"thumb_{'on' if chosen else 'off'}_scale_{scale}"):
             elements.show(shown, alt=f"Prediction with the preset {SHORT[scale]}")
             st.button(
-                f"{SHORT[scale]}, chosen" if chosen else f"Take {SHORT[scale]}",
+                f"{SHORT[scale]}, chosen" if chosen else f"Use {SHORT[scale]}",
                 key=f"open_scale_{scale}",
                 on_click=_choose,
                 args=(prefix, scale, order),
@@ -204,13 +204,13 @@ def _thumbnail(prefix: str, scale: str, order: str, shown: npt.NDArray[np.uint8]
 
 @st.cache_resource(max_entries=32, show_spinner="Trying the presets …", show_time=True)
 def _predict(
-    network: str,  # noqa: ARG001 — the key
-    picture: str,  # noqa: ARG001 — the key
+    network: str,  # noqa: ARG001 — part of the cache key
+    image: str,  # noqa: ARG001 — part of the cache key
     _segmenter: OnnxSegmenter,
     _image: perturb.Image,
     small: bool,
 ) -> tuple[npt.NDArray[np.uint8], float, str]:
-    """The prediction laid over the image, the seconds of its one pass, and why there is none; empty if there is one."""
+    """The prediction over the image, the seconds of the pass, and an error message; empty on success."""
     pixels = np.array(_image.pixels)
     factor = SIDE / max(pixels.shape[:2])
     if small and factor < 1:

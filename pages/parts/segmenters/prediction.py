@@ -1,4 +1,4 @@
-"""What a segmenter makes of a picture: its classes, how certain it is, and how right, where that is known."""
+"""The prediction on the image: classes, confidence, and errors if there is ground truth."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from perturb.targets.score_maps import fusion
 from perturb.targets.target import shares
 
 NAMED = 3
-"""Classes that the sentence above the pictures names."""
+"""Number of classes named in the summary."""
 
 
 def section(scene: Scene, prefix: str) -> None:
-    """Prediction, confidence and errors beside each other; below them the figures by class."""
+    """Prediction, confidence and errors side by side; below them the metrics by class."""
     seen, problem = None, ""
     try:
         seen = correctness(scene.labels, scene.image, scene.segmenter.classes)
@@ -39,7 +39,7 @@ def section(scene: Scene, prefix: str) -> None:
         st.markdown("**Errors**")
         if seen is None:
             st.info(
-                f"{problem} Of the samples in the sidebar, the drawn streets have one.",
+                f"{problem} The drawn streets among the samples have one.",
                 icon=":material/info:",
             )
         else:
@@ -52,7 +52,7 @@ def section(scene: Scene, prefix: str) -> None:
         {"prediction": scene.labels, "confidence": sure, **known, "classes": np.array(scene.segmenter.classes)},
         name=f"{scene.image.name}-{scene.segmenter.name}",
         key=f"{prefix}arrays",
-        text="Class numbers and confidence of each pixel, the class names, and what was compared with the ground truth.",
+        text="Class index and confidence of each pixel, the class names, and the comparison with the ground truth.",
     )
 
 
@@ -61,7 +61,7 @@ def _sentence(scene: Scene) -> str:
     named = [f"{elements.percent(share)} {markdown_text(name)}" for name, share in found[:NAMED]]
     listed = f"{', '.join(named[:-1])} and {named[-1]}" if len(named) > 1 else named[0]
     rest = f", and {len(found) - NAMED} more classes" if len(found) > NAMED else ""
-    return f"**{markdown_text(scene.segmenter.name)}** takes {markdown_text(scene.image.name)} for {listed}{rest}."
+    return f"**{markdown_text(scene.segmenter.name)}** predicts on {markdown_text(scene.image.name)}: {listed}{rest}."
 
 
 def _prediction(scene: Scene) -> None:
@@ -72,26 +72,26 @@ def _prediction(scene: Scene) -> None:
         alt=f"Segmentation of {image.name} by {segmenter.name}",
     )
     drawing.legend(scene.labels, segmenter.classes, segmenter.palette, "")
-    st.caption(
-        f"{elements.number(scene.seconds)} s for a pass through the network, at {image.width} × {image.height} px."
-    )
+    st.caption(f"One forward pass: {elements.number(scene.seconds)} s at {image.width} × {image.height} px.")
 
 
 def _confidence(scene: Scene, sure: npt.NDArray[np.float32], seen: Correctness | None) -> None:
     low, high = float(sure.min()), float(sure.max())
     st.markdown(
         "**Confidence**",
-        help="The probability (softmax of the scores) of the class that is chosen. It says how far the chosen class is ahead "
-        "of the others, not how often it is right.",
+        help="The softmax probability of the predicted class. It shows how far this class is ahead of the others, not how often it "
+        "is correct.",
     )
     elements.show(
         colour_map(sure, limit=1.0, signed=False),
         alt=f"Confidence of {scene.segmenter.name} on {scene.image.name}, from {low:.2f} to {high:.2f}",
     )
-    drawing.colour_bar(1.0, "probability of the chosen class", signed=False, used=(low, high))
-    words = f"On average **{sure.mean():.3f}**, at {elements.percent(float((sure < score_maps.UNSURE).mean()))} of the pixels "
+    drawing.colour_bar(1.0, "probability of the predicted class", signed=False, used=(low, high))
+    words = (
+        f"Mean **{sure.mean():.3f}**; at {elements.percent(float((sure < score_maps.UNSURE).mean()))} of the pixels "
+    )
     words += f"below {score_maps.UNSURE:g}."
     right, wrong = (None, None) if seen is None else seen.means(sure)
     if right is not None and wrong is not None:
-        words += f" Where the prediction is right it is {right:.3f}, where it is wrong {wrong:.3f}."
+        words += f" Mean where the prediction is correct: {right:.3f}, where it is wrong: {wrong:.3f}."
     st.caption(words)

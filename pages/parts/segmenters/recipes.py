@@ -1,4 +1,4 @@
-"""How to bring a network: what an ONNX file must be, recipes that export one, own weights and own code."""
+"""How to bring a network: requirements of an ONNX file, export recipes, own weights and own code."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def chapters() -> dict[str, str]:
 
 
 def obstacles() -> list[str]:
-    """The rows of the last chapter's table, as points of a list: three columns are too wide for a phone."""
+    """The rows of the last chapter's table as list items: three columns are too wide for a phone."""
     rows = [
         line.strip("|").split("|") for line in chapters()["What gets in the way"].splitlines() if line.startswith("|")
     ]
@@ -32,34 +32,34 @@ def obstacles() -> list[str]:
 
 
 def section() -> None:
-    """Advice in short, then a recipe for each framework and for what is no ONNX file, folded."""
+    """Requirements, then folded recipes for each framework and for weights and code."""
     st.subheader("How to make that file")
     st.markdown(
-        "- **Input:** colour pictures, `(N, 3, H, W)` or `(N, H, W, 3)`, of any size or of one.\n"
-        "- **Output:** a score for every class and pixel, as logits or probabilities. No `argmax` at the end: a map of class "
-        "numbers holds nothing that could be watched.\n"
-        "- **Scale:** how the network wants its pictures (ImageNet's mean and deviation, [0, 1], [−1, 1] or [0, 255]) stands in "
-        "no graph. Take the one of the training; a wrong one makes nonsense of the segmentation.\n"
-        "- **Class names:** in the order of the channels, typed above or carried by the file.\n"
-        "- **One file:** weights inside, standard operators, no loops, no random numbers, nothing else that runs."
+        "- **Input:** colour images, `(N, 3, H, W)` or `(N, H, W, 3)`, of any size or of a fixed size.\n"
+        "- **Output:** a score for every class and pixel, as logits or probabilities. No `argmax` at the end: class indices "
+        "have no score to explain.\n"
+        "- **Scale:** the graph does not contain the input scaling (ImageNet's mean and standard deviation, [0, 1], [−1, 1] or "
+        "[0, 255]). Use the one of the training; with a wrong one the segmentation is nonsense.\n"
+        "- **Class names:** in the order of the channels, entered above or stored in the file.\n"
+        "- **One file:** embedded weights, standard operators, no loops, no random numbers."
     )
     known = chapters()
     for name in FRAMEWORKS:
         with st.expander(f"Export from {name}", icon=":material/code:"):
             st.markdown(known[name])
-    with st.expander("Let the file carry its scale and names", icon=":material/label:"):
+    with st.expander("Store scale and class names in the file", icon=":material/label:"):
         st.markdown(known["Let the file say the rest"])
     with st.expander("What gets in the way", icon=":material/build:"):
         st.markdown("\n".join(obstacles()))
-    st.subheader("Without ONNX, from Python and the command line")
+    st.subheader("Without ONNX: Python and the command line")
     st.caption(
-        "Weights and code are brought where the lab runs, not through the browser. They allow what ONNX files do not: methods "
-        "that use gradients, and the test with weights drawn anew."
+        "Weights and code are loaded on the machine that runs the lab, not through the browser. Unlike ONNX files, they support "
+        "gradient methods and the parameter randomization test."
     )
     with st.expander("Your own weights in a known architecture", icon=":material/database:"):
         st.markdown(
             f"A safetensors file with exactly the tensors of one of these architectures, for any classes: "
-            f"{', '.join(f'`{name}`' for name in ARCHITECTURES)}. What is missing or does not fit is named."
+            f"{', '.join(f'`{name}`' for name in ARCHITECTURES)}. Missing or mismatched tensors are reported by name."
         )
         st.code(
             "python -m perturb explain street.jpg --segmenter deeplabv3-resnet50 --weights mine.safetensors \\\n"

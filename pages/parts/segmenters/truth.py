@@ -1,4 +1,4 @@
-"""A segmentation beside its ground truth: wrong pixels, figures by class, and what is taken for what."""
+"""A segmentation against its ground truth: wrong pixels, metrics by class, and the confusion matrix."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from perturb.targets.quality import Correctness, iou_by_class, mean_iou, pixel_a
 
 WRONG = (255, 0, 200)
 WRITTEN = 16
-"""Columns of the confusion matrix up to which its cells have their numbers written in them."""
+"""Maximum number of columns of the confusion matrix with numbers in its cells."""
 
 
 def sentence(seen: Correctness) -> str:
-    """How right the whole prediction is, in words."""
+    """Overall quality of the prediction, in words."""
     if not seen.present:
-        return "None of its pixels can be compared with the ground truth, which has no label of a class that it knows."
+        return "None of its pixels can be evaluated: the ground truth has no labels of its classes."
     return (
-        f"It is right at **{elements.percent(pixel_accuracy(seen.matrix))}** of the pixels that can be compared; mean IoU "
-        f"over {len(seen.present)} classes **{mean_iou(seen.matrix):.3f}**.{_invented(seen)}"
+        f"Pixel accuracy **{elements.percent(pixel_accuracy(seen.matrix))}**, mean IoU over {len(seen.present)} classes "
+        f"**{mean_iou(seen.matrix):.3f}**.{_absent(seen)}"
     )
 
 
-def _invented(seen: Correctness) -> str:
-    """How many of the classes are only predicted, and so pull the mean down."""
+def _absent(seen: Correctness) -> str:
+    """How many classes are predicted but absent from the ground truth, which lowers the mean."""
     count = int(((seen.matrix.sum(1) == 0) & (seen.matrix.sum(0) > 0)).sum())
     if not count:
         return ""
@@ -41,7 +41,7 @@ def _invented(seen: Correctness) -> str:
 
 
 def errors(scene: Scene, seen: Correctness) -> None:
-    """Wrong pixels over the picture, and which mistake is the commonest."""
+    """Wrong pixels over the image, and the most common error."""
     grey = np.repeat(scene.image.pixels.mean(2, keepdims=True), 3, axis=2) * np.float32(0.6) + np.float32(0.3)
     count = int(seen.wrong.sum())
     elements.show(
@@ -52,26 +52,26 @@ def errors(scene: Scene, seen: Correctness) -> None:
     words = []
     if worst := seen.worst():
         true, said = map(markdown_text, worst[:2])
-        words.append(f"Commonest error: {worst[2]:,} pixels of {true} are taken for {said}.")
+        words.append(f"Most common error: {worst[2]:,} pixels of {true} are predicted as {said}.")
     if seen.compared < 1:
-        words.append(f"{elements.percent(1 - seen.compared)} of the picture has no label that could be compared.")
+        words.append(f"{elements.percent(1 - seen.compared)} of the image has no label that can be evaluated.")
     st.caption(" ".join(words))
     st.page_link(
         "pages/inspect.py",
-        label="One class at a time, pixel by pixel",
+        label="Errors of one class",
         query_params={"ins_view": "errors"},
         icon=":material/arrow_forward:",
-        help="The Inspect page shows what of a class is missed and what is invented.",
+        help="The Inspect page shows false negatives and false positives of one class.",
     )
 
 
 def section(seen: Correctness, prefix: str) -> None:
-    """What does not fit, the figures by class, and the confusion matrix."""
+    """Classes that the segmenter lacks, metrics by class, and the confusion matrix."""
     if seen.unknown:
         names = ", ".join(f"{markdown_text(name)} ({elements.percent(share)})" for name, share in seen.unknown.items())
         st.warning(
-            f"The segmenter has no name for {len(seen.unknown)} classes of the ground truth: {names}. Their pixels are left "
-            "out of all figures, and so are things that it sees there without reason: the figures flatter it.",
+            f"The segmenter lacks {len(seen.unknown)} classes of the ground truth: {names}. Their pixels are excluded, and with them "
+            "any false positives there, so all metrics are optimistic.",
             icon=":material/rule:",
         )
     if not seen.present:
@@ -86,8 +86,8 @@ def section(seen: Correctness, prefix: str) -> None:
 def _by_class(seen: Correctness, prefix: str) -> None:
     st.markdown(
         "**By class**",
-        help="IoU (intersection over union): pixels that are the class and are called it, divided by those that are either. "
-        "1 is perfect; n/a where the class is neither in the picture nor predicted.",
+        help="IoU (intersection over union): true positives divided by all pixels that are the class or predicted as it. "
+        "1 is perfect. n/a: the class is neither in the image nor predicted.",
     )
     frame = pd.DataFrame(
         {
@@ -98,18 +98,20 @@ def _by_class(seen: Correctness, prefix: str) -> None:
             "right": np.diag(seen.matrix),
         }
     )
-    # A class that is not there comes last, and is n/a: neither 0 nor 1 would be true of it. The table would call it None.
+    # An absent class has no IoU, so it comes last. Text, because the table would show None.
     frame = frame.sort_values("iou", ascending=False, na_position="last", kind="stable")
     frame["iou"] = ["n/a" if value != value else f"{value:.3f}" for value in frame["iou"]]
     config: dict[str, Any] = {
         "class": st.column_config.TextColumn("Class", pinned=True),
         "iou": st.column_config.TextColumn("IoU ↑", alignment="right", help="Intersection over union, 0 to 1."),
-        "true": st.column_config.NumberColumn("True px", format="localized", help="Pixels that are the class."),
+        "true": st.column_config.NumberColumn(
+            "True px", format="localized", help="Pixels of the class in the ground truth."
+        ),
         "predicted": st.column_config.NumberColumn(
-            "Predicted px", format="localized", help="Labelled pixels that are called it."
+            "Predicted px", format="localized", help="Labelled pixels predicted as the class."
         ),
         "right": st.column_config.NumberColumn(
-            "Both px", format="localized", help="Pixels that are the class and are called it."
+            "Correct px", format="localized", help="Pixels of the class that are predicted as it."
         ),
     }
     st.dataframe(frame, hide_index=True, column_config=config, height="content", key=f"{prefix}by_class")
@@ -117,9 +119,9 @@ def _by_class(seen: Correctness, prefix: str) -> None:
 
 def _confusion(seen: Correctness) -> None:
     st.markdown(
-        "**What is taken for what**",
-        help="The confusion matrix: of the pixels of a true class (row), the percentage that is called each class (column). "
-        "Each row adds up to 100; the diagonal is right. Point at a cell for the number of pixels.",
+        "**Confusion matrix**",
+        help="The percentage of the pixels of a true class (row) that is predicted as each class (column). Each row adds up to 100; "
+        "the diagonal is correct. Hover over a cell for the number of pixels.",
     )
     names = [seen.classes[index] for index in seen.present]
     shares = seen.shares
@@ -159,7 +161,7 @@ def _confusion(seen: Correctness) -> None:
         alt.Tooltip("share:Q", title="share of the true class", format=".2%"),
     ]
     cells = base.mark_rect(stroke="#8884", strokeWidth=0.5).encode(color=colour, tooltip=tips)
-    # On a phone a cell of more columns is narrower than its number; the tooltip has it.
+    # With more columns, cells on a phone are narrower than their numbers; tooltips show them.
     text = base.mark_text(fontSize=9.5 if len(names) <= WRITTEN else 0).encode(
         text="text:N",
         color=alt.condition("datum.share > 0.5", alt.value("white"), alt.value("black")),
@@ -168,12 +170,12 @@ def _confusion(seen: Correctness) -> None:
     st.altair_chart(
         (cells + text).properties(height=190 + 26 * len(sort)),
         width="stretch",
-        alt=f"Confusion matrix: {len(sort)} true classes by {len(names)} predicted ones, in per cent of the true class",
+        alt=f"Confusion matrix: {len(sort)} true classes by {len(names)} predicted ones, in percent of the true class",
     )
 
 
 def _cell(share: float) -> str:
-    """Whole per cent; what is there is never shown as 0, and what is not all as 100."""
+    """A share as whole percent. Only exactly 0 is left empty, and only exactly 1 is shown as 100."""
     if share == 0:
         return ""
     return "<1" if share < 0.005 else ">99" if 0.995 <= share < 1 else f"{100 * share:.0f}"

@@ -1,4 +1,4 @@
-"""Components whose HTML, CSS and JavaScript are files in the folder `frontend` beside their module."""
+"""Components whose HTML, CSS and JavaScript are files in the folder `frontend` next to their module."""
 
 from pathlib import Path
 
@@ -7,10 +7,10 @@ from streamlit.components.v2.types import ComponentRenderer
 
 
 def component(module: str) -> ComponentRenderer:
-    """Declare the component of a module, from the files of its name.
+    """Declare the component of a module from the files with its name.
 
-    To be called once, as the module is imported: a second declaration under the same name would replace the first under
-    the feet of other sessions.
+    Call it once, when the module is imported. A second declaration with the same name would replace the first while
+    other sessions use it.
 
     Args:
         module: its `__file__`.

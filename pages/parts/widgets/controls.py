@@ -1,4 +1,4 @@
-"""Widgets from a method's own spec, and the target's widgets. A widget's name in the address is its setting's name."""
+"""Widgets for the settings of a method and for the target. Their names in the address are those of the settings."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from perturb.segmenters.layers import layer_access
 from perturb.targets.target import SCORES, Score, shares
 
 REGION_KINDS = ("class", "component", "pixel", "box", "all", "truth")
-# A photograph has hundreds of these; the things a visitor asks about come first.
+# Preferred as the default class, in this order: a photograph may contain many classes.
 THINGS = ("car", "pedestrian", "bicyclist", "sign", "pole")
 
 
 def able(names: Sequence[str]) -> list[str]:
-    """Those of the methods that can explain the chosen segmenter; a caption says why the others cannot."""
+    """The methods that can explain the chosen segmenter. Captions say why the others cannot."""
     reasons = {name: METHODS[name].lacking(shell.scene().segmenter) for name in names}
     missing = [
         f"**{METHODS[name].title}** is not available. {markdown_text(reason)}"
         for name, reason in reasons.items()
         if reason
     ]
-    # Many would push the page out of sight.
+    # Many captions would push the page out of view.
     with st.expander(f"{len(missing)} methods are not available") if len(missing) > 2 else st.container():
         for sentence in missing:
             st.caption(f":material/block: {sentence}")
@@ -41,7 +41,7 @@ def able(names: Sequence[str]) -> list[str]:
 
 
 def method_widget(names: Sequence[str], prefix: str) -> str:
-    """A choice among the methods that can be used, with what the chosen one does and where it comes from."""
+    """A choice of the available methods, with summary and source of the chosen one."""
     names = able(names)
     if not names:
         st.info("No method of this page can explain this segmenter.", icon=":material/info:")
@@ -61,7 +61,7 @@ def method_widget(names: Sequence[str], prefix: str) -> str:
 
 
 def measure_widget(prefix: str) -> Literal["score", "iou"]:
-    """What curves measure."""
+    """The choice of what the curves measure."""
     measure = st.segmented_control(
         "Measured as",
         ("score", "iou"),
@@ -69,14 +69,14 @@ def measure_widget(prefix: str) -> Literal["score", "iou"]:
         required=True,
         key=f"{prefix}measure",
         bind="query-params",
-        help="score: mean probability in the region, as a share of the clean one. iou: overlap of the new mask with the "
-        "clean one. The same forward passes give both.",
+        help="**score**: mean probability in the region, relative to the clean image. **iou**: overlap of the new mask with the "
+        "clean one. Both come from the same forward passes.",
     )
     return "iou" if measure == "iou" else "score"
 
 
 def default_settings(name: str, scene: Scene) -> dict[str, Value]:
-    """A method's settings as its own page first shows them, so that what ran there need not run again."""
+    """A method's default settings, as on its own page, so that results from there are reused."""
     method = METHODS[name]
     values = check_settings(method.settings, {}, name)
     for setting in method.settings:
@@ -86,13 +86,13 @@ def default_settings(name: str, scene: Scene) -> dict[str, Value]:
 
 
 def method_settings(settings: Iterable[Setting], prefix: str, scene: Scene, across: int = 4) -> dict[str, Value]:
-    """Widgets for a method's settings, those that matter under the present values.
+    """Widgets for those settings of a method that matter under the current values.
 
     Args:
         settings: from the method.
         prefix: of the widgets' keys, such as `occ_`.
-        scene: a slider in pixels goes up to its picture's shorter side; layers are its segmenter's.
-        across: how many stand beside each other.
+        scene: its image's shorter side limits sliders in pixels; its segmenter has the layers to choose from.
+        across: number of columns.
     """
     values: dict[str, Value] = {setting.name: setting.default for setting in settings}
     columns = st.columns(across)
@@ -142,7 +142,7 @@ def _widget(setting: Setting, key: str, scene: Scene) -> Value:
 
 
 def default_class(scene: Scene) -> str:
-    """The first thing among the classes of the clean segmentation that is large enough to look at, else the largest."""
+    """The first of `THINGS` that is large enough in the clean segmentation, else the largest class."""
     found = shares(scene.labels, scene.segmenter.classes)
     large = {name for name, share in found if share > 0.002}
     things = [name for name, _ in found if name != "background" and name in large]
@@ -150,11 +150,11 @@ def default_class(scene: Scene) -> str:
 
 
 def target_widgets(scene: Scene, prefix: str, whose: str = "the segmenter") -> Target:
-    """Class, region and score. The coordinates are number inputs; a pick on the picture only writes them.
+    """Class, region and score. The coordinates are number inputs; a pick on the image only sets them.
 
     Args:
         scene, prefix: of the page.
-        whose: prediction the region is taken from, where there are several.
+        whose: the segmenter whose prediction defines the region, in words.
     """
     classes = scene.segmenter.classes
     first, second, third = st.columns(3)
@@ -165,7 +165,7 @@ def target_widgets(scene: Scene, prefix: str, whose: str = "the segmenter") -> T
             index=classes.index(default_class(scene)),
             key=f"{prefix}class",
             bind="query-params",
-            help="What the segmenter calls the pixels that are to be explained.",
+            help="The class to explain.",
         )
     with second:
         kind = st.selectbox(
@@ -175,9 +175,9 @@ def target_widgets(scene: Scene, prefix: str, whose: str = "the segmenter") -> T
             bind="query-params",
             on_change=_seed_region,
             args=(scene, prefix),
-            help="Whose score is watched. class: all pixels predicted as the class. component: the connected part of it "
-            "under one pixel. pixel: a single one. box: a rectangle. all: the whole picture. truth: the class in the "
-            "ground truth. Click the picture below for a component, or drag a box on it.",
+            help="The pixels whose score is explained. **class**: all pixels predicted as the class. **component**: the connected "
+            "component under one pixel. **pixel**: a single pixel. **box**: a rectangle. **all**: the whole image. **truth**: "
+            "the class in the ground truth. Click the image below for a component, or drag a box on it.",
         )
     with third:
         score = st.selectbox(
@@ -185,8 +185,8 @@ def target_widgets(scene: Scene, prefix: str, whose: str = "the segmenter") -> T
             SCORES,
             key=f"{prefix}score",
             bind="query-params",
-            help="How the region is scored. logit: mean output before the softmax, which does not saturate. probability: "
-            "mean after it. iou: overlap (intersection over union) of the new mask with the clean one.",
+            help="**logit**: mean output before the softmax, which does not saturate. **probability**: mean output after the "
+            "softmax. **iou**: overlap (intersection over union) of the new mask with the clean one.",
         )
     region = str(kind)
     width, height = scene.image.width, scene.image.height
@@ -202,14 +202,14 @@ def target_widgets(scene: Scene, prefix: str, whose: str = "the segmenter") -> T
 
 
 def _sentence(target: Target, whose: str) -> str:
-    """What is explained, in words."""
+    """The target in words."""
     label, kind = markdown_text(str(target.label)), target.parts()[0]
     where = {
-        "class": f"over all pixels that {whose} calls {label}",
-        "component": f"over the connected part of {label} under one pixel",
+        "class": f"over all pixels that {whose} predicts as {label}",
+        "component": f"over the connected component of {label} under one pixel",
         "pixel": "at one pixel",
         "box": "over a box",
-        "all": "over the whole picture",
+        "all": "over the whole image",
         "truth": f"over all pixels that are {label} in the ground truth",
     }[kind]
     what = {
@@ -217,23 +217,23 @@ def _sentence(target: Target, whose: str) -> str:
         "probability": f"the mean probability of {label}",
         "iou": f"the overlap (IoU) of the new mask of {label} with the clean one",
     }[target.score]
-    return f"Watched: {what}, {where}."
+    return f"Explained score: {what}, {where}."
 
 
 def _numbers(prefix: str, *inputs: tuple[str, int, int]) -> list[int]:
     values = []
     for column, (name, low, high) in zip(st.columns(len(inputs)), inputs, strict=True):
         with column:
-            # No default beside the lowest value: a link leaves defaults out, and a pick writes the state instead.
+            # The default must be the minimum: links omit defaults, and a pick sets the state instead.
             value = st.number_input(
-                name, low, high, key=f"{prefix}{name}", bind="query-params", help=f"Picture pixels, {low} to {high}."
+                name, low, high, key=f"{prefix}{name}", bind="query-params", help=f"Image pixels, {low} to {high}."
             )
             values.append(int(value))
     return values
 
 
 def _seed_region(scene: Scene, prefix: str) -> None:
-    """Give a region chosen from the list coordinates that already show something: the largest part of the class."""
+    """Set the coordinates of a newly chosen region to the largest component of the class."""
     state = st.session_state
     kind, label = state.get(f"{prefix}region"), state.get(f"{prefix}class")
     if kind not in ("component", "pixel", "box"):
@@ -244,7 +244,7 @@ def _seed_region(scene: Scene, prefix: str) -> None:
         return
     part = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
     x0, y0, w, h = (int(value) for value in stats[part, :4])
-    # The pixel of the part that lies deepest inside it.
+    # The pixel deepest inside the component.
     depth = cv2.distanceTransform(np.pad((parts == part).astype(np.uint8), 1), cv2.DIST_L2, 3)[1:-1, 1:-1]
     y, x = divmod(int(np.argmax(depth)), depth.shape[1])
     values = {"x0": x0, "y0": y0, "x1": x0 + w, "y1": y0 + h} if kind == "box" else {"x": x, "y": y}
@@ -253,7 +253,7 @@ def _seed_region(scene: Scene, prefix: str) -> None:
 
 
 def write_pick(pick: Pick, scene: Scene, prefix: str) -> None:
-    """Let a pick on the picture write the target's widgets: a drag a box, a click the part under it."""
+    """Set the target's widgets from a pick on the image: a drag sets a box, a click the component under it."""
     state = st.session_state
     if pick.kind == "box":
         state[f"{prefix}region"] = "box"
@@ -268,5 +268,5 @@ def write_pick(pick: Pick, scene: Scene, prefix: str) -> None:
 
 
 def _write(prefix: str, name: str, value: int) -> None:
-    """Write a coordinate's number input, which may not be drawn yet; its default is its lowest value."""
+    """Set the number input of a coordinate, which may not be drawn yet. Its default is its minimum."""
     address.assign(f"{prefix}{name}", value, default=1 if name in ("x1", "y1") else 0)

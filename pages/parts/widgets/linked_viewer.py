@@ -1,7 +1,7 @@
-"""Pictures of one scene under one eye: zoomed and moved together, or two of them under a slider that swaps them.
+"""A viewer for several images of one scene: they zoom and move together, or two of them are swapped by a slider.
 
-All pictures have the same number of pixels and take the same transformation, so a pixel of one lies where it lies in the
-others. The component keeps zoom, place and slider itself: looking around runs no script.
+All images have the same size and the same transformation, so corresponding pixels stay aligned. The component keeps zoom,
+position and slider itself, so viewing triggers no script run.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ class View:
     """One image of a linked viewer.
 
     Attributes:
-        title: stands above it.
+        title: shown above it.
         png: the bytes of a PNG.
-        alt: what it shows, in words.
-        below: HTML that stands under it, such as a colour bar. Made by the lab: it is not escaped.
+        alt: alternative text.
+        below: HTML shown below it, such as a colour bar. It is not escaped, so it must be made by the lab.
     """
 
     title: str
@@ -42,19 +42,18 @@ def linked_viewer(
     swap: bool = False,
     focus: tuple[float, float] | None = None,
 ) -> None:
-    """Show pictures of one scene, beside each other or two of them under a slider.
+    """Show images of one scene, side by side or two of them with a swap slider.
 
-    The wheel, a pinch, a double click, the buttons and the keys + − 0 zoom all of them; a drag and the arrow keys move
-    them.
+    Wheel, pinch, double click, buttons and the keys + − 0 zoom all images. A drag and the arrow keys move them.
 
     Args:
         views: of `width` × `height` pixels each; exactly two for the slider.
-        width, height: of every picture, in pixels.
+        width, height: of every image, in pixels.
         key: of the component; must not contain a double underscore.
-        swap: lay the first over the second, up to a slider that the visitor moves.
-        focus: x and y, in pixels, of what the first press of + goes to; by default the middle.
+        swap: show the first left of a slider and the second right of it.
+        focus: x and y, in pixels, that the first press of + zooms to; by default the centre.
     """
-    told = [
+    described = [
         {
             "title": view.title,
             "src": "data:image/png;base64," + b64encode(view.png).decode("ascii"),
@@ -63,4 +62,4 @@ def linked_viewer(
         }
         for view in views
     ]
-    _PANORAMA(key=key, data={"width": width, "height": height, "views": told, "swap": swap, "focus": focus})
+    _PANORAMA(key=key, data={"width": width, "height": height, "views": described, "swap": swap, "focus": focus})

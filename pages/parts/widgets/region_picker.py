@@ -1,7 +1,7 @@
-"""A picture to point at: a click picks a pixel, a drag picks a box, and in cell mode a click picks a cell.
+"""An image to pick from: a click picks a pixel, a drag a box, and in cell mode a click picks a cell.
 
-The picker holds no state. Number inputs bound to the URL are the state, because a link, a keyboard and a test can all
-write them; the picker only writes those inputs, in `on_pick`, which runs before the inputs are made again:
+The picker has no state. Number inputs bound to the URL are the state, because links, keyboards and tests can all set
+them. The picker only sets those inputs, in `on_pick`, which runs before the inputs are drawn again:
 
     def write(pick: Pick) -> None:
         st.session_state["occ_x"], st.session_state["occ_y"] = pick.x0, pick.y0
@@ -24,7 +24,7 @@ Box = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class Pick:
-    """One pick, in picture pixels: the half-open rectangle [x0, x1) × [y0, y1). A pixel has x1 = x0 + 1, y1 = y0 + 1.
+    """One pick, in image pixels: the half-open rectangle [x0, x1) × [y0, y1). A pixel has x1 = x0 + 1, y1 = y0 + 1.
 
     `nonce` differs between any two picks of a browser tab, so the same pixel picked twice is two different picks.
     """
@@ -52,17 +52,17 @@ def region_picker(
     cell: tuple[int, int] | None = None,
     on_pick: Callable[[Pick], None] | None = None,
 ) -> Pick | None:
-    """Show a picture at its true aspect ratio, as wide as its container, and let the visitor pick from it.
+    """Show an image at its true aspect ratio, as wide as its container, and let the visitor pick from it.
 
     `png` holds the bytes of a PNG, `width` and `height` its pixels. `box` is drawn as an outline, with `outline_label`
-    as its name. With `cell=(w, h)` the picture is a grid of cells of that many pixels, counted from the upper left, and
-    only whole cells are picked. `key` must not contain a double underscore. The picker cannot stand in a form, and loses
-    the keyboard's focus in an `st.empty` that each run fills again; in a container it keeps it.
+    as its name. With `cell=(w, h)` the image is a grid of cells of that many pixels, counted from the upper left, and
+    only whole cells can be picked. `key` must not contain a double underscore. The picker cannot be used in a form. In an
+    `st.empty` that each run fills again it loses the keyboard focus; in a container it keeps it.
 
     Returns the pick that caused this run, or None: a pick is an event, so any later rerun returns None. `on_pick` gets
-    the same pick before the script runs; it is the place to write widgets of the page. Use the one or the other.
+    the same pick before the script runs, and may set widgets of the page. Use one of the two.
 
-    The pick comes from a browser: it is clipped to the picture, and anything that is no pick is None.
+    Picks come from a browser: they are clipped to the image, and invalid ones are None.
     """
     data = {
         "src": "data:image/png;base64," + b64encode(png).decode("ascii"),

@@ -1,5 +1,5 @@
 const { document, matchMedia, ResizeObserver } = globalThis // of the browser
-const GAP = 16, HOLD = 250 // px between pictures; ms for which turns of the wheel are one movement of the hand
+const GAP = 16, HOLD = 250 // px between images; ms within which turns of the wheel belong together
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }
 
 const make = (tag, name, parent) => {
@@ -13,10 +13,10 @@ export default function ({ data, parentElement }) {
   const find = (selector) => parentElement.querySelector(selector)
   const root = find(".panorama"), grid = find(".grid"), [W, H] = [data.width, data.height]
   const n = data.views.length, swap = data.swap, all = (selector) => [...grid.querySelectorAll(selector)]
-  // This function runs again on every new `data` or theme: what must live longer is kept on the element.
+  // This function runs again on every new `data` or theme, so persistent state is kept on the element.
   const s = (root.panorama ??= { zoom: 1, x: 0, y: 0, split: 50, points: new Map() })
   const size = `${W} × ${H}`
-  if (s.size !== size) Object.assign(s, { size, zoom: 1, x: 0, y: 0 }) // another picture, other pixels
+  if (s.size !== size) Object.assign(s, { size, zoom: 1, x: 0, y: 0 }) // an image of another size
 
   const shape = `${swap} ${n}`
   if (grid.dataset.shape !== shape) {
@@ -28,7 +28,10 @@ export default function ({ data, parentElement }) {
       const title = make("figcaption", "", figure), stage = make("div", "stage", figure)
       stage.tabIndex = 0
       stage.setAttribute("role", "application")
-      stage.setAttribute("aria-roledescription", "picture to zoom and move; keys: plus, minus, arrows, 0 for all of it")
+      stage.setAttribute(
+        "aria-roledescription",
+        "image to zoom and move; keys: plus, minus, arrows, 0 for the whole image",
+      )
       make("img", "", stage).draggable = false
       if (swap) {
         make("img", "", make("div", "over", stage)).draggable = false
@@ -44,11 +47,11 @@ export default function ({ data, parentElement }) {
       else for (const _ of [0, 1]) make("div", "below", find(".bars") ?? make("div", "bars", figure))
     }
   }
-  const wide = swap ? 1 : n === 4 ? 2 : n // four stand two by two
+  const wide = swap ? 1 : n === 4 ? 2 : n // four form a grid of two by two
   const column = `(100% - ${GAP * (wide - 1)}px) / ${wide}`
   grid.style.gridTemplateColumns = `repeat(auto-fit, minmax(min(100%, max(15rem, ${column})), 1fr))`
   const stages = all(".stage"), images = all("img")
-  // Under the slider the second picture lies below, the first over it.
+  // With the slider, the first image lies over the second.
   const order = swap ? [1, 0] : data.views.map((_, i) => i)
   images.forEach((img, i) => {
     const view = data.views[order[i]]
@@ -57,10 +60,10 @@ export default function ({ data, parentElement }) {
   })
   stages.forEach((stage, i) => {
     stage.style.aspectRatio = `${W} / ${H}`
-    stage.closest("figure").style.maxWidth = `calc(80vh * ${W / H})` // the slider and the bars are as wide as the picture
+    stage.closest("figure").style.maxWidth = `calc(80vh * ${W / H})` // slider and bars are as wide as the image
     stage.setAttribute(
       "aria-label",
-      swap ? data.views.map((view) => view.alt).join("; beside it: ") : data.views[i].alt,
+      swap ? data.views.map((view) => view.alt).join("; next to it: ") : data.views[i].alt,
     )
   })
   if (!swap) {
@@ -77,19 +80,19 @@ export default function ({ data, parentElement }) {
   })
 
   const finger = matchMedia("(pointer: coarse)").matches
-  const most = () => Math.max(8, 24 * W / stages[0].clientWidth) // until a pixel is 24 px wide
+  const most = () => Math.max(8, 24 * W / stages[0].clientWidth) // until an image pixel is 24 px wide
   const draw = s.draw = () => {
     s.zoom = Math.min(most(), Math.max(1, s.zoom))
     s.x = Math.min(W - W / s.zoom, Math.max(0, s.x))
     s.y = Math.min(H - H / s.zoom, Math.max(0, s.y))
-    const large = s.zoom * stages[0].clientWidth / W > 2 // blocks where pixels are meant to be seen, smooth below
+    const large = s.zoom * stages[0].clientWidth / W > 2 // show pixels as blocks when enlarged, smooth otherwise
     for (const img of images) {
       img.style.transform = `scale(${s.zoom}) translate(${-s.x / W * 100}%, ${-s.y / H * 100}%)`
       img.classList.toggle("large", large)
     }
     for (const stage of stages) {
       stage.classList.toggle("zoomed", s.zoom > 1)
-      stage.style.touchAction = s.zoom > 1 ? "none" : "pan-y" // a whole picture must not hold up a page that scrolls
+      stage.style.touchAction = s.zoom > 1 ? "none" : "pan-y" // while not zoomed, touching the image must scroll the page
     }
     find(".out").disabled = find(".reset").disabled = s.zoom === 1
     find(".in").disabled = s.zoom === most()
@@ -111,7 +114,7 @@ export default function ({ data, parentElement }) {
     find(".left").hidden = s.split < 20
     find(".right").hidden = s.split > 80
   }
-  const at = (event, stage) => { // screen to picture
+  const at = (event, stage) => { // screen to image coordinates
     const r = stage.getBoundingClientRect()
     return [
       s.x + (event.clientX - r.left) / r.width * W / s.zoom,
@@ -121,11 +124,11 @@ export default function ({ data, parentElement }) {
   const zoom = (factor, [px, py] = [s.x + W / s.zoom / 2, s.y + H / s.zoom / 2]) => {
     const before = s.zoom
     s.zoom = Math.min(most(), Math.max(1, s.zoom * factor))
-    s.x = px - (px - s.x) * before / s.zoom // the point under the pointer stays there
+    s.x = px - (px - s.x) * before / s.zoom // keep the point under the pointer fixed
     s.y = py - (py - s.y) * before / s.zoom
     draw()
   }
-  const closer = () => { // from the whole picture to what is explained, from there straight on
+  const closer = () => { // first to the explained region, then to the centre of the view
     if (s.zoom > 1 || !data.focus) return zoom(1.5)
     s.zoom = Math.min(most(), 1.5)
     s.x = data.focus[0] - W / s.zoom / 2
@@ -141,7 +144,7 @@ export default function ({ data, parentElement }) {
     s.zoom = 1
     draw()
   }
-  const look = (p) => { // the same pixel in every picture
+  const look = (p) => { // mark the same pixel in every image
     for (const eye of all(".eye")) {
       eye.hidden = !p || swap
       if (!p) continue
@@ -164,7 +167,7 @@ export default function ({ data, parentElement }) {
     handle.onpointerdown = (event) => {
       event.stopPropagation()
       handle.setPointerCapture(event.pointerId)
-      find(".slide").focus({ preventScroll: true }) // so that the arrow keys go on from here
+      find(".slide").focus({ preventScroll: true }) // so that the arrow keys move the slider
     }
     handle.onpointermove = (event) => {
       event.stopPropagation()
@@ -176,7 +179,7 @@ export default function ({ data, parentElement }) {
   for (const stage of stages) {
     stage.onwheel = (event) => {
       const now = performance.now(), scrolling = now - s.scrolled < HOLD
-      // A page that is being scrolled goes on when a picture comes under the pointer.
+      // Scrolling of the page continues when an image moves under the pointer.
       if (!event.ctrlKey && (scrolling || (s.zoom === 1 && event.deltaY > 0))) return
       event.preventDefault()
       s.turned = event
@@ -202,7 +205,7 @@ export default function ({ data, parentElement }) {
         const middle = { clientX: (event.clientX + other[0]) / 2, clientY: (event.clientY + other[1]) / 2 }
         zoom(far([event.clientX, event.clientY]) / far(before), at(middle, stage))
       }
-      const share = other ? 0.5 : 1 // of two fingers, each carries half of the way
+      const share = other ? 0.5 : 1 // with two fingers, each moves the image by half
       move((before[0] - event.clientX) * scale * share, (before[1] - event.clientY) * scale * share)
     }
     stage.onpointerup = stage.onpointercancel = stage.onlostpointercapture = (event) => {
@@ -219,7 +222,7 @@ export default function ({ data, parentElement }) {
       else if (event.key === "0" || event.key === "Escape") whole()
       else if (arrow && s.zoom > 1) move(arrow[0] * W / s.zoom / 10, arrow[1] * H / s.zoom / 10)
       else return
-      event.preventDefault() // the page must not scroll under the picture
+      event.preventDefault() // the page must not scroll as well
       event.stopPropagation()
     }
   }
@@ -227,7 +230,7 @@ export default function ({ data, parentElement }) {
   s.onWheel ??= (event) => {
     if (event !== s.turned) s.scrolled = performance.now()
   }
-  document.addEventListener("wheel", s.onWheel, { passive: true }) // after the pictures had their turn
+  document.addEventListener("wheel", s.onWheel, { passive: true }) // runs after the handlers of the images
   s.observer ??= new ResizeObserver(() => s.draw())
   s.observer.observe(grid)
   draw()

@@ -1,22 +1,22 @@
 const { matchMedia, ResizeObserver } = globalThis // of the browser
-const CLICK = 4 // screen px a hand may tremble between press and release before a click becomes a drag
+const CLICK = 4 // screen px of movement between press and release that still count as a click
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }
 
 export default function ({ data, parentElement, setTriggerValue }) {
   const find = (selector) => parentElement.querySelector(selector)
   const stage = find(".stage"), img = find("img"), svg = find("svg"), label = find(".label")
   const [W, H] = [data.width, data.height], [cw, ch] = data.cell ?? [1, 1]
-  // This function runs again on every new `data` or theme, also in the middle of a drag: what must live longer
-  // than one run is kept on the element, and handlers are assigned, so none is ever attached twice.
+  // This function runs again on every new `data` or theme, even during a drag. Persistent state is kept on the
+  // element, and handlers are assigned, so none is attached twice.
   const s = (stage.picker ??= {}), size = `${W} × ${H}`
-  if (s.size !== size) Object.assign(s, { size, drag: null, cursor: null }) // another picture, other pixels
+  if (s.size !== size) Object.assign(s, { size, drag: null, cursor: null }) // an image of another size
 
   if (img.src !== data.src) img.src = data.src
   img.alt = data.alt
   stage.setAttribute("aria-label", data.alt)
   stage.style.aspectRatio = `${W} / ${H}`
-  stage.style.width = `min(100%, calc(75vh * ${W / H}))` // all of a tall picture, and room beside it to scroll a phone
-  stage.style.touchAction = data.cell ? "manipulation" : "pinch-zoom" // a finger draws a box; on cells it may scroll
+  stage.style.width = `min(100%, calc(75vh * ${W / H}))` // fit tall images, and leave space for scrolling on a phone
+  stage.style.touchAction = data.cell ? "manipulation" : "pinch-zoom" // a finger draws a box; with cells it scrolls
   svg.setAttribute("viewBox", `0 0 ${W} ${H}`)
   const finger = matchMedia("(pointer: coarse)").matches
   const keys = ` Keys: arrows move${data.cell ? "" : " (Shift: 10 px)"}, Enter picks.`
@@ -43,11 +43,11 @@ export default function ({ data, parentElement, setTriggerValue }) {
     for (const line of find(".cross").querySelectorAll("path")) line.setAttribute("d", path)
   }
   const clamp = (v, size) => Math.min(size - 1, Math.max(0, Math.floor(v)))
-  const at = (event) => { // screen to picture: from the size on the screen, so zoom and device pixels do not matter
+  const at = (event) => { // screen to image coordinates, from the displayed size, so independent of zoom and device pixels
     const r = img.getBoundingClientRect()
     return [clamp((event.clientX - r.left) / r.width * W, W), clamp((event.clientY - r.top) / r.height * H, H)]
   }
-  const around = ([x, y]) => { // the cell that holds a pixel; without cells, the pixel itself
+  const around = ([x, y]) => { // the cell that contains a pixel; without cells, the pixel itself
     const x0 = x - x % cw, y0 = y - y % ch
     return [x0, y0, Math.min(W, x0 + cw), Math.min(H, y0 + ch)]
   }
@@ -64,7 +64,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   const show = (text) => {
     find(".hint span").textContent = text ?? find(".hint").dataset.rest
   }
-  const say = (text) => { // read aloud: keys and picks, not every hover
+  const say = (text) => { // for screen readers: keys and picks, not every hover
     find("[role=status]").textContent = text
   }
 
@@ -82,11 +82,11 @@ export default function ({ data, parentElement, setTriggerValue }) {
   stage.onpointerdown = (event) => {
     if (event.button !== 0 || !event.isPrimary) return
     s.pressing = true
-    stage.focus({ preventScroll: true }) // so that Escape arrives here
+    stage.focus({ preventScroll: true }) // so that Escape is received
     s.pressing = false
     stage.classList.remove("keys")
     stage.setPointerCapture(event.pointerId)
-    s.cursor = at(event) // the arrow keys go on from the last press
+    s.cursor = at(event) // the arrow keys start at the last press
     s.drag = { id: event.pointerId, x: event.clientX, y: event.clientY, from: at(event), far: false }
     cross(data.cell ? s.cursor : null)
   }
@@ -108,7 +108,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   stage.onpointerup = (event) => {
     const drag = s.drag
     if (!drag || event.pointerId !== drag.id) return
-    // A quick release can come without a last move: what counts is where the pointer is now.
+    // A quick release may come without a preceding move event, so use the current position.
     const far = drag.far || Math.hypot(event.clientX - drag.x, event.clientY - drag.y) > CLICK
     const to = at(event)
     cancel()
@@ -124,7 +124,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
       if (data.cell) cross(null)
     }
   }
-  // Not :focus-visible, which also matches after the first press on a page: ring and crosshair are for the keyboard.
+  // Not :focus-visible, which also matches after the first press on a page. Ring and crosshair are for the keyboard.
   stage.onfocus = () => {
     if (!s.pressing) move(0, 0)
   }
@@ -147,7 +147,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     if (s.drag || event.ctrlKey || event.altKey || event.metaKey) return
     const step = event.shiftKey && !data.cell ? 10 : 1, arrow = ARROWS[event.key]
     if (!arrow && event.key !== "Enter") return
-    event.preventDefault() // the page must not scroll under the crosshair
+    event.preventDefault() // the page must not scroll as well
     event.stopPropagation()
     if (arrow) move(arrow[0] * step * cw, arrow[1] * step * ch)
     else {
@@ -158,12 +158,12 @@ export default function ({ data, parentElement, setTriggerValue }) {
 
   const fit = s.fit = () => {
     const { width, height } = img.getBoundingClientRect()
-    img.classList.toggle("large", width / W > 2) // blocks where pixels are meant to be seen, smooth below
+    img.classList.toggle("large", width / W > 2) // show pixels as blocks when enlarged, smooth otherwise
     label.hidden = !(data.box && data.label)
     if (label.hidden) return
     const [x0, y0, x1] = data.box, top = y0 / H * height
     label.textContent = data.label
-    label.style.top = `${top < 24 ? top + 3 : top - 24}px` // above the outline, inside it at the upper edge
+    label.style.top = `${top < 24 ? top + 3 : top - 24}px` // above the outline, or inside it at the upper edge
     label.style.left = x0 > W / 2 ? "auto" : `${x0 / W * 100}%`
     label.style.right = x0 > W / 2 ? `${(1 - x1 / W) * 100}%` : "auto"
   }

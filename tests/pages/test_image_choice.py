@@ -1,4 +1,4 @@
-"""The pictures of a visit: several uploads, moving among them, ground truth, and what cannot be read."""
+"""The images of a session: several uploads, switching between them, ground truth, and broken files."""
 
 import io
 
@@ -58,7 +58,7 @@ def test_moving_among_several_uploads_and_taking_them_off_the_list(app):
     app.sidebar.button(key=f"open_{digest(2)}").click().run()
     assert shown(app).name == "two"
     assert app.query_params["photo"] == digest(2)
-    app.query_params["photo"] = digest(1)  # a link to a picture of the list opens it
+    app.query_params["photo"] = digest(1)  # a link to an image of the list opens it
     app.run()
     assert shown(app).name == "one"
     assert not app.warning
@@ -88,12 +88,12 @@ def test_one_broken_file_of_several_is_named_and_the_others_come(app, broken, pl
     assert shown(app).name == "three"
     assert [error.value for error in app.sidebar.error] == [
         "broken.tif: The image is broken: its data is truncated or damaged; expected a complete file. "
-        "Export or download it again. The picture before it is still here."
+        "Export or download it again. The previous image is still shown."
     ]
 
 
 def popover(app):
-    """The place where a mask is chosen; the answer to it stands there, before everything else."""
+    """The popover for ground truth; the response to an upload comes before everything else in it."""
     (block,) = app.sidebar.get("popover")
     kinds = [child.type for child in block.children.values()]
     assert kinds.index("file_uploader") > max(
@@ -116,7 +116,7 @@ def test_a_mask_becomes_the_ground_truth_and_can_be_taken_away(app):
     app.run()
     assert_array_equal(shown(app).truth, labels)
     assert f"Ground truth: {STREETS.classes[0]} 43.8%, car 43.8%, no class 12.5%." in words(app.sidebar)
-    # The other pictures know nothing of it, and on the way back it is still there.
+    # The other images are unaffected, and the mask is still there on return.
     app.sidebar.button(key=f"open_{digest(2)}").click().run()
     assert shown(app).truth is None
     app.sidebar.button(key=f"open_{digest(1)}").click().run()
@@ -157,7 +157,7 @@ def test_a_void_label_is_refused_with_the_offer_to_ignore_it(app):
     app.sidebar.button(key="mask_away").click().run()
     assert shown(app).truth is None
 
-    # So many values are another set of classes, and nothing but void is no ground truth.
+    # So many unknown values are another set of classes, and a mask of void alone is no ground truth.
     for number, values in enumerate((np.arange(64 * 96).reshape(64, 96) % 40, np.full((64, 96), 11)), start=1):
         app.sidebar.file_uploader(key=f"mask_{number}").set_value(file("mask.png", png(values.astype(np.uint8))))
         app.run()
@@ -181,7 +181,9 @@ def test_a_mask_explains_the_true_region_and_a_new_mask_is_a_new_result(app):
     labels[30:] = 0
     app.sidebar.file_uploader(key="mask_1").set_value(file("mask.png", png(labels)))
     app.run()
-    assert app.button(key="occ_run").disabled, "another mask is another picture, which runs by itself"
+    assert app.button(key="occ_run").disabled, (
+        "an image with another mask is another image, whose run starts automatically"
+    )
     assert int(app.session_state["occ_run_made"][1].result.frozen.region.sum()) == 600
 
 

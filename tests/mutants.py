@@ -53,6 +53,8 @@ def run(package: str, sample: int | None, seed: int, survivors: bool) -> None:
     names: list[str] = []
     if survivors:
         names = [name for name, code in results().items() if code in SURVIVED]
+        if not names:
+            raise SystemExit(f"No mutant of {package} survived the last run, or that run was of another package.")
         Path("mutants/mutmut-stats.json").unlink(missing_ok=True)  # which test runs which function may have changed
     else:
         shutil.rmtree("mutants", ignore_errors=True)

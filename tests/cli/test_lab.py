@@ -269,7 +269,7 @@ def test_an_image_that_breaks_later_is_named_and_a_sample_stands_in(offered):
 def test_a_lab_without_the_folder_says_so():
     app = visit(folder="../secret.png")
     assert not app.exception
-    assert "of a folder that this lab was not started with" in app.toast[0].value
+    assert "of a folder that this lab does not offer" in app.toast[0].value
 
 
 @pytest.mark.usefixtures("work")

@@ -260,7 +260,7 @@ def test_bfloat16_is_told_and_stands_in_the_lines_that_make_it_again(tmp_path, c
         ),
         (("explain", "rain"), "--target"),
         (("explain", "rain", "--target", "car", "--seed", "x"), "--seed"),
-        (("explain", "rain", "--target", "car", "--seed", "-1"), "seed must be a whole number from 0 up: got -1"),
+        (("explain", "rain", "--target", "car", "--seed", "-1"), "seed must be a whole number, 0 or more: got -1"),
         (("explain", "rain", "--target", "car", "--curve-fill", "tartan"), "no fill 'tartan'"),
         (("explain", "rain", "--target", "car", "--precision", "int8"), "no precision 'int8'; expected one of float32"),
         (("list", "planets"), "invalid choice: 'planets'"),

@@ -116,7 +116,7 @@ def test_every_method_says_what_it_is(method):
 @pytest.mark.parametrize("entry", [*perturb.FILLS.values(), *perturb.METRICS.values()], ids=lambda entry: entry.name)
 def test_every_fill_and_metric_says_what_it_is(entry):
     assert entry.summary.endswith(".")
-    assert entry.citation.startswith("ours: ") or any(character.isdigit() for character in entry.citation)
+    assert entry.citation.startswith("this project: ") or any(character.isdigit() for character in entry.citation)
 
 
 def test_names_in_registries_are_their_keys():

@@ -316,7 +316,7 @@ def test_a_result_keeps_the_digest_of_the_network_that_made_it(tmp_path):
             lambda one: perturb.compare([one]),
             lambda one: perturb.probe(one, 0),
         ):
-            with pytest.raises(perturb.SegmenterError, match="was changed since it made this map"):
+            with pytest.raises(perturb.SegmenterError, match="has changed since this map was computed"):
                 ask(made)
     segmenter.module.gain = 1.0
     assert perturb.curves(made).forwards == 97

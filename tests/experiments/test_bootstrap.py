@@ -1,4 +1,4 @@
-"""Means over images and their intervals, by hand and by brute force, and what is no table of an evaluation."""
+"""Means over images and their intervals, by hand and by brute force, and what is not the table of an evaluation."""
 
 import io
 from itertools import product
@@ -80,7 +80,9 @@ def test_numbers_that_came_as_text_are_numbers_again():
     ],
 )
 def test_what_a_table_lacks_is_named(table, lack):
-    with pytest.raises(perturb.SettingError, match=f"^'mine' is no table of an evaluation: it {lack} expected the"):
+    with pytest.raises(
+        perturb.SettingError, match=f"^'mine' is not the table of an evaluation: it {lack} expected the"
+    ):
         read_table(parquet(table), "mine")
 
 

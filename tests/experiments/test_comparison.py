@@ -191,14 +191,12 @@ def test_what_could_mislead_is_named_with_both_sides(results):
     a, box = results["a"], results["box"]
     unsized = replace(a, frozen=replace(a.frozen, region=np.zeros((30, 45), dtype=bool)))
     assert mismatches(unsized, unsized) == []
-    assert mismatches(a, unsized) == [
-        "The regions differ (1,350 and 0 pixels; 0% of either in both): a score over other pixels is another score."
-    ]
+    assert mismatches(a, unsized) == ["The regions differ (1,350 and 0 pixels; IoU 0%), so the scores differ."]
     dot = np.zeros((30, 45), dtype=bool)
     dot[3, 4:6] = True
     one = replace(a, frozen=replace(a.frozen, region=dot))
     two = replace(a, frozen=replace(a.frozen, region=np.roll(dot, 1)))
-    assert "(2 and 2 pixels; 33% of either in both)" in mismatches(one, two)[0]
+    assert "(2 and 2 pixels; IoU 33%)" in mismatches(one, two)[0]
     renamed, retrained = replace(a, segmenter=box.segmenter), replace(a, segmenter_digest="another")
     assert mismatches(a, renamed)[0].startswith("The segmenters differ (additive; other): the networks")
     assert mismatches(a, retrained)[0].startswith("The segmenters differ (additive; additive): the networks")

@@ -110,7 +110,7 @@ def test_a_run_is_said_in_one_line():
     line = Estimate(HEAVY, 1180, 2000).words("rise", free)
     assert line == "one pass took 3 s; 1,180 for the map and 2,000 for its curves take about 2.6 h"
     line = Estimate(9.96, 1, 0).words("rise", DarkIsObject())
-    assert line.startswith("one pass took 10 s; 1 for the map take about 10 s; what makes it shorter: fewer masks or")
+    assert line.startswith("one pass took 10 s; 1 for the map take about 10 s; to shorten it: fewer masks or")
     assert Estimate(12.5, 1, 0).words("rise", free).startswith("one pass took 12 s;")
     module = perturb.TorchSegmenter(torch.nn.Conv2d(3, 2, 1), classes=["a", "b"])
     assert Estimate(1.0, 60, 0).words("rise", module) == "one pass took 1 s; 60 for the map take at most about 60 s"
@@ -141,7 +141,7 @@ def test_a_page_says_it_and_starts_nothing_by_itself():
         advice = [info.value for info in app.info if "A pass of **dark** took 3." in info.value]
         assert len(advice) == 1
         assert "this run takes about 5 min. It starts when you press Run." in advice[0]
-        assert advice[0].endswith("What makes it shorter: a larger stride or a smaller image.")
+        assert advice[0].endswith("To shorten it: a larger stride or a smaller image.")
     finally:
         del perturb.SEGMENTERS["slow"]
         shell.load.clear()

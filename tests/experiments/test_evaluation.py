@@ -387,7 +387,9 @@ def test_a_full_disk_is_a_sentence_and_the_run_goes_on_when_there_is_room(pages,
     clean = evaluate(plan(folder), tmp_path / "clean")
     out = disk.path / "out"
     disk.leave(pages)
-    with pytest.raises(perturb.ExportError, match=rf"cannot be written to '.*out': {disk.reason}. What is finished"):
+    with pytest.raises(
+        perturb.ExportError, match=rf"cannot be written to '.*out': {disk.reason}. Finished rows are kept"
+    ):
         evaluate(plan(folder), out)
     if not disk.mounted and pages:
         pytest.skip("a limit on the size of files is none on their sum")
@@ -534,7 +536,7 @@ def test_shares_of_a_class_run_from_nothing_to_nearly_all(folder, tmp_path):
     for smallest in (-0.1, 1):
         with pytest.raises(perturb.SettingError, match="between 0 and 1"):
             Plan(("fog",), smallest=smallest)
-    with pytest.raises(perturb.SettingError, match="no pictures to evaluate"):
+    with pytest.raises(perturb.SettingError, match="no images to evaluate"):
         Plan(())
     # The dark square has 150 of 1,961 pixels, 7.6 %.
     seen = [

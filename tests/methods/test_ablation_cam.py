@@ -548,7 +548,7 @@ def test_curves_probe_and_export_know_what_to_do(tmp_path):
     assert 'ablation="strength"' in (folder / "reproduce.py").read_text()
     with pytest.raises(perturb.SettingError, match="Seg-Ablation-CAM hides no pixels"):
         perturb.probe(result, 0)
-    with pytest.raises(perturb.SettingError, match="No fill made the map of 'ablation-cam'"):
+    with pytest.raises(perturb.SettingError, match="The method 'ablation-cam' uses no fill"):
         perturb.curves(result, fill=None)
 
 

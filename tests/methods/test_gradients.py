@@ -362,7 +362,7 @@ def test_on_the_logit_layer_grad_cam_is_the_score_map_again_and_says_so(name):
     factor = result.heatmap.ravel() @ logits.numpy().ravel() / float((logits**2).sum())
     assert factor > 0
     assert_allclose(result.heatmap, factor * logits, atol=1e-5 * factor * float(logits.abs().max()))
-    assert f"'head' gives the logits themselves, so its channels add up to the score map of '{name}' again" in str(
+    assert f"'head' is the logits themselves, so its channels add up to the score map of '{name}' again" in str(
         result.notes
     )
     for method in ("grad-cam-plus-plus", "guided-grad-cam"):

@@ -163,7 +163,7 @@ def test_coalitions_hide_whole_segments():
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"segments": "truth"}, "picture 'blotches' has no ground truth"),
+        ({"segments": "truth"}, "image 'blotches' has no ground truth"),
         ({"segments": "regions", "smallest": 5000}, "No segment was found: the largest region has 252 pixels"),
         ({"segments": "stars"}, "no segments 'stars'"),
         ({"count": 0}, "'count' must be a whole number from 1"),
@@ -409,7 +409,7 @@ def test_limes_map_is_the_ridge_regression_with_the_alpha_that_it_records(count,
     kept = np.vstack([np.ones((1, count)), masks_and_fill(result)[0].kept])
     scores = np.concatenate([result.clean.score, result.readings.score])
     assert_allclose(segment_values(result), ridge(kept, scores, recorded), rtol=1e-5, atol=1e-7)
-    assert f"alpha {used:g} in place of {alpha:g}" in " ".join(result.notes) or used == alpha
+    assert f"alpha {used:g} instead of {alpha:g}" in " ".join(result.notes) or used == alpha
     # What `reproduce.py` passes gives the same map: the settings hold what was asked for, and the scaling follows.
     again = perturb.explain(*arguments, **settings_of(result))
     assert_array_equal(again.heatmap, result.heatmap)
@@ -522,7 +522,7 @@ def test_pixels_that_rise_never_shows_are_said():
     result = perturb.explain(
         picture(H, W), convolutions(), perturb.Target("b", region="all"), method="rise", masks=10, keep=0.05, grid=10
     )
-    assert "shown by no mask" in result.notes[1]
+    assert "kept by no mask" in result.notes[1]
     assert np.isfinite(result.heatmap).all()
 
 

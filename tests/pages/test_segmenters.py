@@ -151,7 +151,7 @@ class Plain(perturb.Segmenter):
     ("first", "query", "told"),
     [
         ("cat", {"sample": "cat"}, "The image 'cat' has no ground truth"),
-        ("car", {"sample": "rain"}, "no name for 10 classes of the ground truth: "),
+        ("car", {"sample": "rain"}, "lacks 10 classes of the ground truth: "),
         ("red", {}, "shares no class with the segmenter"),
     ],
 )

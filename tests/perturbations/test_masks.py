@@ -119,8 +119,8 @@ def test_each_pixel_gets_the_mean_of_the_masks_that_hide_it(case):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"size": 0}, "got 0 × 0 px for a picture of 8 × 6 px; expected 1 to 8 px wide and 1 to 6 px high"),
-        ({"size": 7}, "got 7 × 7 px for a picture of 8 × 6 px"),
+        ({"size": 0}, "got 0 × 0 px for an image of 8 × 6 px; expected 1 to 8 px wide and 1 to 6 px high"),
+        ({"size": 7}, "got 7 × 7 px for an image of 8 × 6 px"),
         ({"size": 9, "shape": "rectangle", "rectangle_height": 2}, "got 9 × 2 px"),
         ({"size": 2, "shape": "rectangle", "rectangle_height": 7}, "got 2 × 7 px"),
         ({"size": 2, "shape": "rectangle"}, "got 2 × 0 px"),

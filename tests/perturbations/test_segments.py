@@ -172,7 +172,7 @@ def test_all_coalitions_are_all_subsets_but_two(segments):
 def test_a_single_segment_is_nothing_to_compare():
     assert several(np.array([[0, 1]], dtype=np.int32), "LIME") == 2
     assert several(np.array([[4, 1]], dtype=np.int32), "LIME") == 5
-    with pytest.raises(perturb.SettingError, match=r"^LIME compares coalitions of segments, and the whole picture"):
+    with pytest.raises(perturb.SettingError, match=r"^LIME compares coalitions of segments, and the whole image"):
         several(np.zeros((2, 2), dtype=np.int32), "LIME")
 
 

@@ -154,7 +154,7 @@ def test_the_command_line_takes_own_weights(tmp_path, capsys):
     assert f'perturb.load_weights("streets-unet", "{file}", ["road", "car", "rest"])' in lines
     capsys.readouterr()
     assert main([*arguments, "--onnx", "scale=unit", "--out", str(tmp_path / "other")]) == 2
-    assert "two kinds of files" in capsys.readouterr().err
+    assert "different kinds of files" in capsys.readouterr().err
 
 
 def test_what_a_segmenter_cannot_do_is_known_before_anything_runs():

@@ -261,7 +261,7 @@ def test_truth_without_the_class_is_answered_in_words():
     truth = np.zeros((6, 8), dtype=np.uint8)
     with pytest.raises(perturb.TargetError, match=r"^No pixel of 'noise' is 'car' in the ground truth; choose another"):
         frozen("truth", image=picture(6, 8).with_truth(truth, CLASSES))
-    with pytest.raises(perturb.TargetError, match=r"^The ground truth of 'noise' knows no class 'car'; choose another"):
+    with pytest.raises(perturb.TargetError, match=r"^The ground truth of 'noise' has no class 'car'; choose another"):
         frozen("truth", image=picture(6, 8).with_truth(truth, ("sky", "bus")))
     # One pixel is a region.
     truth[5, 7] = 1

@@ -94,8 +94,8 @@ def channels(declared, taken, group=1):
 @pytest.mark.parametrize(
     ("declared", "taken", "words"),
     [
-        (3, 4, r"The channels in 'model' do not fit: its Conv 'scores' takes 4 and is given 3"),
-        (1, 3, r"its Conv 'scores' takes 3 and is given 1"),
+        (3, 4, r"The channels in 'model' do not match: its Conv 'scores' expects 4 and is given 3"),
+        (1, 3, r"its Conv 'scores' expects 3 and is given 1"),
         (4, 4, r"is any × 4 × any × any, expected 3 colour channels, .*, or 1 for grey"),
         ("C", 4, r"is any × any × any × any with 4 channels, expected 3 colour channels"),
     ],

@@ -198,12 +198,12 @@ def test_what_could_mislead_is_named_with_both_sides(results):
     two = replace(a, frozen=replace(a.frozen, region=np.roll(dot, 1)))
     assert "(2 and 2 pixels; IoU 33%)" in mismatches(one, two)[0]
     renamed, retrained = replace(a, segmenter=box.segmenter), replace(a, segmenter_digest="another")
-    assert mismatches(a, renamed)[0].startswith("The segmenters differ (additive; other): the networks")
-    assert mismatches(a, retrained)[0].startswith("The segmenters differ (additive; additive): the networks")
+    assert mismatches(a, renamed)[0].startswith("The segmenters differ (additive; other), so the maps")
+    assert mismatches(a, retrained)[0].startswith("The segmenters differ (additive; additive), so the maps")
     other = replace(a, frozen=replace(a.frozen, name="tram"))
-    assert mismatches(a, other) == ["The classes differ (thing; tram): each map explains another question."]
+    assert mismatches(a, other) == ["The classes differ (thing; tram), so the maps explain different targets."]
     assert mismatches(a, results["iou"]) == [
-        "The units differ (drop in logit; drop in IoU): only normalised maps compare."
+        "The units differ (drop in logit; drop in IoU), so only normalised maps are comparable."
     ]
 
 

@@ -254,6 +254,5 @@ def test_occluders_are_each_look_in_each_size_once():
     assert made[4][1]["colour"] == "#ff0000"
     assert len(plan(("black", "white"), (), (5,), 1.0)) == 2
     image = picture(9, 11)
-    frozen = perturb.Target("thing").freeze(image, np.zeros((9, 11), dtype=int), ("thing",))
     # Windows of 5 at every second pixel: 3 × 4 of them; of 1: each pixel. The curves take 2 + 9 · (2 + 2) passes.
     assert study_forwards(image, made[:2]) == [12 + 38, 99 + 38]

@@ -366,7 +366,7 @@ def test_on_the_logit_layer_grad_cam_is_the_score_map_again_and_says_so(name):
         result.notes
     )
     for method in ("grad-cam-plus-plus", "guided-grad-cam"):
-        assert "gives the logits themselves" in str(explained(method, segmenter, layer="head").notes)
+        assert "is the logits themselves" in str(explained(method, segmenter, layer="head").notes)
     mixed = explained("grad-cam", target=perturb.Target(name, region="all", score="probability"), layer="head")
     assert "score maps again, mixed" in str(mixed.notes)
 

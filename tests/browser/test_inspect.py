@@ -56,7 +56,7 @@ def test_the_layer_view(page, app_url):
     expect(page.get_by_text("Up to date")).to_be_visible(timeout=RUN_SECONDS)
     expect(page).to_have_url(re.compile("ins_view=layers"))
     page.get_by_role("radio", name="negative").click()
-    expect(page.get_by_alt_text(re.compile("^Map at layer stem, only what is below zero"))).to_be_visible(
+    expect(page.get_by_alt_text(re.compile("^Map at layer stem, only values below zero, negated"))).to_be_visible(
         timeout=RUN_SECONDS
     )
     expect(page).to_have_url(re.compile("ins_sign=negative"))

@@ -55,7 +55,7 @@ format: $(VENV)/dev.stamp
 # Tests the tests: small changes of the code that no test notices. `make mutants PACKAGE=targets SAMPLE=60` takes minutes, all
 # of them hours; AGAIN=1 tests only the survivors of the last run.
 mutants: $(VENV)/dev.stamp
-	OMP_NUM_THREADS=1 $(BIN)/python tests/mutants.py $(PACKAGE) $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(AGAIN),--survivors)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.mutants $(PACKAGE) $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(AGAIN),--survivors)
 
 # Makes the embedded segmenter's weights again; CAMVID is the folder of the photographs, which are not in this repository.
 train: $(VENV)/dev.stamp

@@ -1,4 +1,4 @@
-"""Mutation tests of some packages of `perturb`, by mutmut: `python tests/mutants.py [package ...] [--sample N]`.
+"""Mutation tests of some packages of `perturb`, by mutmut: `python -m tests.mutants [package ...] [--sample N]`.
 
 A mutant is the code with one small change. The tests should fail with it; if they pass, the mutant survives. Each package is
 tested by the tests that `mutants.toml` names. The same file lists the mutants that no test can tell from the code.
@@ -42,7 +42,7 @@ def main() -> None:
         return
     flags = [flag for flag in sys.argv[1:] if flag not in options.packages]
     for package in packages:  # mutmut keeps its state in the process
-        subprocess.run([sys.executable, __file__, package, *flags], check=True)
+        subprocess.run([sys.executable, "-m", "tests.mutants", package, *flags], check=True)
 
 
 def run(package: str, sample: int | None, seed: int, survivors: bool) -> None:

@@ -49,7 +49,7 @@ def serve(log: Path, script: str = "streamlit_app.py") -> Iterator[str]:
 
 
 def free_port() -> int:
-    """A port of this machine that nobody uses."""
+    """A free TCP port of this machine."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

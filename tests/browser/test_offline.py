@@ -1,4 +1,4 @@
-"""The lab in a browser asks nobody but its own server."""
+"""The app requests nothing from other hosts: every request of the browser goes to its own server."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Which page offers a method, what its base class promises, and a gradient method of nobody's on the command line."""
+"""Which page offers a method, what the base class guarantees, and a gradient method defined in a test on the command line."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Layer access is a contract: whoever implements it can be explained, whatever runs the network."""
+"""The `LayerAccess` interface: any segmenter that implements it can be explained by layer methods, whatever its framework."""
 
 import shlex
 

@@ -77,7 +77,7 @@ def test_pixels_of_one_class_in_truth_and_prediction():
     assert_array_equal(both.missed, [[0, 1, 0, 0], [0, 0, 0, 0]])
     assert_array_equal(both.invented, [[0, 0, 1, 0], [0, 1, 0, 0]])
     assert both.iou == 2 / 5
-    # The truth label for "nobody labelled this" is no class, not even for who asks for its index.
+    # The label of unannotated pixels is not a class, even if its own index is requested.
     assert not overlap(said, truth, 255).truth.any()
     assert np.isnan(overlap(said, truth, 7).iou)
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from perturb.cli.arguments import Bar
 from perturb.core.errors import SettingError
 from perturb.segmenters.base import Segmenter
-from perturb.segmenters.factory import is_factory, load_factory, search_working_directory
-from perturb.segmenters.onnx.segmenter import load_onnx_options
+from perturb.segmenters.factory import is_factory, search_working_directory
+from perturb.segmenters.named import is_onnx_file, load_named
 from perturb.segmenters.own_weights import load_weights
-from perturb.segmenters.registry import SEGMENTERS, default_device, load_segmenter
+from perturb.segmenters.registry import default_device
 
 
 def segmenter_named(
@@ -33,12 +32,9 @@ def segmenter_named(
         if onnx:
             raise SettingError("'--weights' and '--onnx' apply to different kinds of files; omit one of them.")
         return load_weights(word, weights, classes, device=default_device())
-    if word not in SEGMENTERS and (Path(word).is_file() or Path(word).suffix == ".onnx"):
-        return load_onnx_options(word, onnx, classes)
-    if classes or onnx:
+    if (classes or onnx) and not is_onnx_file(word):
         raise SettingError(f"'--classes' and '--onnx' apply to ONNX files, and '{word}' is not one; omit them.")
-    if word not in SEGMENTERS and is_factory(word):
+    if is_factory(word):
         search_working_directory()
-        return load_factory(word, device=default_device())
     with Bar("download") as bar:
-        return load_segmenter(word, progress=bar)
+        return load_named(word, onnx=onnx, classes=classes, progress=bar)

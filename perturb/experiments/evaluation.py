@@ -26,9 +26,9 @@ from perturb.metrics.baselines import CONTROLS
 from perturb.metrics.evaluator import MapEvaluator, forwards_of
 from perturb.metrics.registry import METRICS, default_metrics
 from perturb.segmenters.base import Segmenter
-from perturb.segmenters.factory import is_factory, load_factory
-from perturb.segmenters.onnx.segmenter import load_onnx_options
-from perturb.segmenters.registry import DEFAULT, SEGMENTERS, default_device, load_segmenter
+from perturb.segmenters.factory import is_factory
+from perturb.segmenters.named import is_onnx_file, load_named
+from perturb.segmenters.registry import DEFAULT, SEGMENTERS
 from perturb.targets.target import Frozen, Target, shares
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
@@ -76,9 +76,9 @@ class Plan:
         if not 0 <= self.smallest < 1:
             raise SettingError(f"The smallest share of a class lies between 0 and 1: got {self.smallest}.")
         for name in self.segmenters:
-            if not _is_file(name) and not is_factory(name):
+            if not is_onnx_file(name) and not is_factory(name):
                 lookup(SEGMENTERS, name, "segmenter")
-        if self.onnx and not any(map(_is_file, self.segmenters)):
+        if self.onnx and not any(map(is_onnx_file, self.segmenters)):
             raise SettingError("There are settings for an ONNX file, but none of the segmenters is one; omit them.")
         for name in self.methods:
             lookup(METHODS, name, "method")
@@ -101,10 +101,6 @@ class Plan:
             "onnx": dict(sorted(self.onnx.items())),
             "version": __version__,
         }
-
-
-def _is_file(segmenter: str) -> bool:
-    return segmenter not in SEGMENTERS and (Path(segmenter).is_file() or Path(segmenter).suffix == ".onnx")
 
 
 def pictures_in(where: str) -> tuple[str, ...]:
@@ -246,21 +242,13 @@ def _rows(
 
 
 def _segmenters(plan: Plan) -> list[Segmenter]:
-    loaded = [_load_segmenter(plan, name) for name in plan.segmenters]
+    loaded = [load_named(name, onnx=plan.onnx) for name in plan.segmenters]
     names = [segmenter.name for segmenter in loaded]
     if twice := [name for name in names if names.count(name) > 1]:
         raise SettingError(
             f"Two of the segmenters have the name '{twice[0]}', so their rows could not be distinguished. Rename one of them."
         )
     return loaded
-
-
-def _load_segmenter(plan: Plan, name: str) -> Segmenter:
-    if _is_file(name):
-        return load_onnx_options(name, plan.onnx)
-    if name not in SEGMENTERS and is_factory(name):
-        return load_factory(name, device=default_device())
-    return load_segmenter(name)
 
 
 def _able(plan: Plan, segmenter: Segmenter, unable: list[tuple[str, str]]) -> list[str]:

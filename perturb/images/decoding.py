@@ -8,8 +8,9 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import PIL.Image
@@ -17,9 +18,16 @@ import PIL.ImageOps
 
 from perturb.core.errors import ImageError
 
-MAX_PIXELS = 120_000_000
-"""Images with more pixels than this are rejected before they are decoded."""
+MAX_SIDE = 640
+"""Default limit of the longest side, in pixels. An explanation takes hundreds of forward passes."""
+MIN_SIDE = 2
+MAX_PIXELS = {"JPEG": 120_000_000, "MPO": 120_000_000}
+"""Images with more pixels than this are rejected before they are decoded. A JPEG can be reduced while it is decoded."""
+MAX_PIXELS_OTHERS = 60_000_000
+"""The same for all other formats. Decoded, so many pixels take about 1 GB."""
 MAX_BYTES = 200_000_000
+STRIP = 256
+"""Rows that are converted at a time."""
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
 # Warning filters are process-wide, so only one thread at a time may change them.
@@ -37,7 +45,44 @@ def open_image(source: str | Path | bytes | IO[bytes]) -> PIL.Image.Image:
     return _open(_bytes_of(source))
 
 
-def decode(source: Source, max_side: int) -> tuple[npt.NDArray[np.float32], tuple[int, int], list[str]]:
+class Decoded(NamedTuple):
+    """An image as the engine takes it.
+
+    Attributes:
+        pixels: float32 RGB `(H, W, 3)` in [0, 1].
+        notes: conversions applied to the file, one sentence each.
+        file_shape: height and width of the upright file if the image was scaled; else None.
+    """
+
+    pixels: npt.NDArray[np.float32]
+    notes: tuple[str, ...]
+    file_shape: tuple[int, int] | None
+
+
+def decode(source: Source, max_side: int) -> Decoded:
+    """Decode an image and scale it down by area averaging until its longest side is at most `max_side`.
+
+    Raises:
+        ImageError: not an image, a damaged one, one that is too large to decode, or smaller than 2 px.
+    """
+    if max_side < MIN_SIDE:
+        raise ImageError(f"Cannot scale an image to a longest side of {max_side} px; expected {MIN_SIDE} or more.")
+    pixels, (width, height), notes = _decode(source, max_side)
+    if min(height, width) < MIN_SIDE:
+        raise ImageError(
+            f"The image is too small: got {width} × {height} px, expected at least {MIN_SIDE} × {MIN_SIDE} px; "
+            "there is nothing to hide in it. Choose a larger one."
+        )
+    if max(height, width) > max_side:
+        factor = max_side / max(height, width)
+        size = (max(MIN_SIDE, round(width * factor)), max(MIN_SIDE, round(height * factor)))
+        pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), dtype=np.float32)
+        notes.append(f"Scaled from {width} × {height} to {size[0]} × {size[1]} px.")
+    pixels = np.ascontiguousarray(np.clip(pixels, 0.0, 1.0), dtype=np.float32)
+    return Decoded(pixels, tuple(notes), None if (height, width) == pixels.shape[:2] else (height, width))
+
+
+def _decode(source: Source, max_side: int) -> tuple[npt.NDArray[np.float32], tuple[int, int], list[str]]:
     """Decode an image.
 
     Returns:
@@ -98,19 +143,39 @@ def reading(what: str) -> Iterator[None]:
 def _to_rgb(image: PIL.Image.Image, notes: list[str]) -> npt.NDArray[np.float32]:
     if image.mode.startswith("I"):
         notes.append("16-bit grey, scaled to [0, 1].")
-        grey = np.asarray(image).astype(np.float32) / 65535.0
-        return np.repeat(np.clip(grey, 0.0, 1.0)[:, :, None], 3, axis=2)
-    if image.mode == "F":
+    elif image.mode == "F":
         return _from_array(np.asarray(image))
-    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
-        rgba = np.asarray(image.convert("RGBA")).astype(np.float32) / 255.0
-        if float(rgba[:, :, 3].min()) < 1.0:
+    elif image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        if _lowest_alpha(image) < 255:
             notes.append("Transparent parts are laid on white.")
-        return np.asarray(rgba[:, :, :3] * rgba[:, :, 3:] + (1.0 - rgba[:, :, 3:]), dtype=np.float32)
-    if image.mode not in ("RGB", "L", "1", "P"):
-        notes.append(f"Converted from {image.mode} to RGB.")
     elif image.mode in ("L", "1"):
         notes.append("Grey: the three colour channels are equal.")
+    elif image.mode not in ("RGB", "P"):
+        notes.append(f"Converted from {image.mode} to RGB.")
+    pixels = np.empty((image.height, image.width, 3), dtype=np.float32)
+    for top, rows in _strips(image):
+        pixels[top : top + rows.height] = _strip_to_rgb(rows)
+    return pixels
+
+
+def _strips(image: PIL.Image.Image) -> Iterator[tuple[int, PIL.Image.Image]]:
+    """The image in strips of at most `STRIP` rows, each with the index of its first row: the intermediate copies of a
+    conversion then take little memory."""
+    for top in range(0, image.height, STRIP):
+        yield top, image.crop((0, top, image.width, min(top + STRIP, image.height)))
+
+
+def _lowest_alpha(image: PIL.Image.Image) -> int:
+    return min(int(np.asarray(rows.convert("RGBA"))[:, :, 3].min()) for _, rows in _strips(image))
+
+
+def _strip_to_rgb(image: PIL.Image.Image) -> npt.NDArray[np.float32]:
+    if image.mode.startswith("I"):
+        grey = np.asarray(image).astype(np.float32) / 65535.0
+        return np.repeat(np.clip(grey, 0.0, 1.0)[:, :, None], 3, axis=2)
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        rgba = np.asarray(image.convert("RGBA")).astype(np.float32) / 255.0
+        return np.asarray(rgba[:, :, :3] * rgba[:, :, 3:] + (1.0 - rgba[:, :, 3:]), dtype=np.float32)
     return np.asarray(image.convert("RGB")).astype(np.float32) / 255.0
 
 
@@ -176,19 +241,20 @@ def _open(data: bytes) -> PIL.Image.Image:
             warnings.simplefilter("ignore")
             image = PIL.Image.open(io.BytesIO(data), formats=FORMATS)
     except PIL.Image.DecompressionBombError as error:
-        raise ImageError(_too_many_pixels("more than 178 million")) from error
+        raise ImageError(_too_many_pixels("more than 178 million", max(MAX_PIXELS.values()))) from error
     except Exception as error:  # Pillow's plugins raise errors of any kind on malformed headers
         raise ImageError(
             f"The file is not an image the lab can read, or it is truncated: expected a whole {', '.join(FORMATS[:-1])} or "
             f"{FORMATS[-1]} file. Export or download it again, or open it in an image editor and save it as PNG or JPEG."
         ) from error
-    if image.width * image.height > MAX_PIXELS:
-        raise ImageError(_too_many_pixels(f"{image.width} × {image.height}"))
+    most = MAX_PIXELS.get(image.format or "", MAX_PIXELS_OTHERS)
+    if image.width * image.height > most:
+        raise ImageError(_too_many_pixels(f"{image.width} × {image.height}", most))
     return image
 
 
-def _too_many_pixels(got: str) -> str:
+def _too_many_pixels(got: str, most: int) -> str:
     return (
-        f"The image would decode to too many pixels: got {got}, expected at most {MAX_PIXELS // 1_000_000} million. "
+        f"The image would decode to too many pixels: got {got}, expected at most {most // 1_000_000} million. "
         "Scale it down first."
     )

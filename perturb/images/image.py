@@ -17,13 +17,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from perturb.core.errors import ImageError
-from perturb.images.decoding import Source, decode
+from perturb.images.decoding import MAX_SIDE, MIN_SIDE, Source, decode
 from perturb.images.ground_truth import IGNORE, IgnoreIndex, ignored_values, read_truth
-
-MAX_SIDE = 640
-"""Default limit of the longest side, in pixels. An explanation takes hundreds of forward passes."""
-MIN_SIDE = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,22 +132,8 @@ def load_image(
     Raises:
         ImageError: not an image, damaged, too large to decode, or smaller than 2 px; or ground truth that does not fit.
     """
-    if max_side < MIN_SIDE:
-        raise ImageError(f"Cannot scale an image to a longest side of {max_side} px; expected {MIN_SIDE} or more.")
-    pixels, (width, height), notes = decode(source, max_side)
-    if min(height, width) < MIN_SIDE:
-        raise ImageError(
-            f"The image is too small: got {width} × {height} px, expected at least {MIN_SIDE} × {MIN_SIDE} px; "
-            "there is nothing to hide in it. Choose a larger one."
-        )
-    if max(height, width) > max_side:
-        factor = max_side / max(height, width)
-        size = (max(MIN_SIDE, round(width * factor)), max(MIN_SIDE, round(height * factor)))
-        pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), dtype=np.float32)
-        notes.append(f"Scaled from {width} × {height} to {size[0]} × {size[1]} px.")
-    pixels = np.ascontiguousarray(np.clip(pixels, 0.0, 1.0), dtype=np.float32)
-    file_shape = None if (height, width) == pixels.shape[:2] else (height, width)
-    image = image_from_pixels(pixels, name=name or _name_of(source), notes=tuple(notes), file_shape=file_shape)
+    pixels, notes, file_shape = decode(source, max_side)
+    image = image_from_pixels(pixels, name=name or _name_of(source), notes=notes, file_shape=file_shape)
     if truth is None:
         return image
     return image.with_truth(truth, truth_classes, truth_palette, ignore_index=ignore_index)

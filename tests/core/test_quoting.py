@@ -403,7 +403,7 @@ def test_a_command_line_names_any_class(name, tmp_path, capsys):
     result = perturb.explain(picture(24, 32), segmenter, perturb.Target(name, region="all"), size=8, stride=8)
     assert result.frozen.index == 1, "a name is a name before it is a number"
     shown = shlex.split(command_line(result))
-    (tmp_path / "net.onnx").write_bytes(segmenter.data)
+    (tmp_path / "net.onnx").write_bytes(segmenter.model.data)
     np_pixels = (result.image.pixels * 255).round().astype(np.uint8)
     PIL.Image.fromarray(np_pixels).save(tmp_path / "a.png")
     shown[shown.index("PATH_OF_YOUR_IMAGE")] = str(tmp_path / "a.png")

@@ -10,7 +10,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from perturb import ImageError, load_image
-from perturb.images.decoding import MAX_PIXELS
+from perturb.images.decoding import MAX_PIXELS_OTHERS
 
 RGB = (np.random.default_rng(0).random((20, 30, 3)) * 255).astype(np.uint8)
 
@@ -155,7 +155,7 @@ def test_a_long_strip_keeps_a_usable_side():
         (damaged_tiff(256), "broken: its data is truncated or damaged"),  # Pillow: TypeError
         (damaged_tiff(258), "broken: its data is truncated or damaged"),  # Pillow: SyntaxError
         (png_header(60_000, 60_000), "too many pixels"),
-        (png_header(11_000, 11_000), f"got 11000 × 11000, expected at most {MAX_PIXELS // 10**6} million"),
+        (png_header(11_000, 11_000), f"got 11000 × 11000, expected at most {MAX_PIXELS_OTHERS // 10**6} million"),
         (encode(RGB[:1, :1]), "too small: got 1 × 1 px, expected at least 2 × 2"),
         ("no/such/file.png", "There is no image at 'no/such/file.png'"),
         ("long" * 1000, "cannot be read"),

@@ -1,17 +1,13 @@
 """The form for a visitor's network: presets, numbers, order, what each preset predicts, and heavy networks."""
 
-import time
-
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
 import perturb
 from pages.parts.segmenters import onnx_form, onnx_scales
-from perturb.segmenters.onnx.session import rehearse
 from perturb.segmenters.onnx.spec import read_spec
 from tests import onnx_files as files
-from tests.fuzz.networks import sources
 from tests.pages.test_pages import visit, words
 from tests.segmenters.onnx.test_inputs import linear
 
@@ -105,16 +101,6 @@ def test_a_grey_network_has_the_presets_of_one_number():
     assert not app.exception
     assert taken(app) == ["unit", "symmetric", "bytes", "centred"]
     assert use(app).spec.order == "grey"
-
-
-def test_the_rehearsal_says_how_long_a_pass_took():
-    data = files.save(linear())
-    began = time.perf_counter()
-    took = rehearse(data, 600, 800)
-    assert 0.0001 < took < time.perf_counter() - began
-    assert rehearse(files.save(files.pixelwise(size=(8, 8))), 99, 77) > 0, "at its own size"
-    # Its skip connection needs even sides.
-    assert rehearse(sources()[4], 9, 9) is None, "a run that fails takes no time"
 
 
 def test_a_heavy_network_runs_nothing_before_it_is_asked_to(monkeypatch):

@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 import perturb
-from pages.parts.app import address, elements, mask_upload, offered
+from pages.parts.app import address, elements, mask_upload, offered, processes
 from pages.parts.app.segmenter_choice import current, load
 from perturb.core.quoting import markdown_text
 from perturb.images.samples import DEFAULT_SAMPLE, EVERY, is_sample
@@ -169,7 +169,7 @@ def _take(key: str) -> None:
     for file in files:  # one at a time: an error in one file does not affect the others
         name = f"camera-{state['uploads']}" if key.startswith("camera") else str(file.name).rsplit(".", 1)[0]
         try:
-            image = perturb.load_image(file.getvalue(), name=name)
+            image = processes.decoders().load(file.getvalue(), name=name)
         except perturb.PerturbError as error:
             kept = " The previous image is still shown." if state.get("photo") in known else ""
             state["upload_errors"].append(f"{file.name}: {error}{kept}")

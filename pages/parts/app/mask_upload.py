@@ -9,6 +9,7 @@ import numpy as np
 import streamlit as st
 
 import perturb
+from pages.parts.app import processes
 from pages.parts.app.elements import percent, swatch
 from pages.parts.app.segmenter_choice import current
 from perturb.core.errors import LabelError
@@ -84,7 +85,8 @@ def _give(image: perturb.Image, name: str, data: bytes, ignored: tuple[int, ...]
     """Use a file as the ground truth of an image. If it cannot be read, the previous ground truth stays."""
     segmenter, state = current(), st.session_state
     try:
-        _keep(image, image.with_truth(data, segmenter.classes, segmenter.palette, ignore_index=ignored))
+        read = processes.decoders().with_truth
+        _keep(image, read(image, data, segmenter.classes, segmenter.palette, ignore_index=ignored))
     except LabelError as error:
         if len(error.values) > NAMED or error.share == 1:
             state["mask_error"] = {image.digest: Refusal(f"{name}: {error}")}

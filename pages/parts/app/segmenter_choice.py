@@ -7,9 +7,10 @@ import numpy.typing as npt
 import streamlit as st
 
 import perturb
-from pages.parts.app import address, offered
+from pages.parts.app import address, offered, processes
 from perturb.core.quoting import markdown_text
 from perturb.experiments.estimates import timed_pass
+from perturb.segmenters.onnx.confined import ConfinedModel
 from perturb.segmenters.onnx.segmenter import OnnxSegmenter
 from perturb.segmenters.registry import DEFAULT
 
@@ -39,6 +40,8 @@ def current() -> perturb.Segmenter:
 def own_segmenter() -> OnnxSegmenter | None:
     """The network that this visitor uploaded, if any."""
     own: OnnxSegmenter | None = st.session_state.get("own_segmenter")
+    if own is not None and isinstance(own.model, ConfinedModel):
+        processes.keep(own.model)
     return own
 
 

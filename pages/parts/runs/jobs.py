@@ -15,12 +15,14 @@ from threading import Lock
 from typing import Any, Generic, Literal, NoReturn, TypeVar
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 from streamlit.runtime.scriptrunner import StopException
 
 import perturb
 from perturb.core.quoting import markdown_text
 from perturb.engine.runner import Progress
 from perturb.experiments.estimates import duration as duration  # of runs, for all pages
+from perturb.sandbox.process import WAITING
 
 T = TypeVar("T")
 KEPT = 32
@@ -113,18 +115,24 @@ def work_parts(parts: Sequence[Part], *, stop: Callable[[], None]) -> list[Any]:
     def run(part: Part, before: float, after: float) -> Any:
         """Run one part, with `before` and `after` seconds of expected work before and after it."""
         began = time.monotonic()
+        shown: tuple[float, str | None] = (min(before / total, 1.0), None)
 
         def progress(fraction: float) -> None:
+            nonlocal shown
             spent = time.monotonic() - began
             # Kinds of passes differ in speed, so a measurement says nothing about the parts that follow.
             left = spent / fraction - spent if fraction > 0.05 else part.seconds * (1 - fraction)
             count = f"{round(fraction * part.forwards):,} of {part.forwards:,} forward passes"
-            bar.progress(
-                min((before + fraction * part.seconds) / total, 1.0),
-                text=f"{part.title}: {count}, about {duration(left + after)} left",
-            )
+            text = f"{part.title}: {count}, about {duration(left + after)} left"
+            shown = (min((before + fraction * part.seconds) / total, 1.0), text)
+            bar.progress(*shown)
 
-        return part.compute(progress)
+        # One batch of a visitor's own network can take long; Stop must not wait for its end.
+        token = WAITING.set(lambda: _again(bar, shown))
+        try:
+            return part.compute(progress)
+        finally:
+            WAITING.reset(token)
 
     held = False
     try:
@@ -143,6 +151,13 @@ def work_parts(parts: Sequence[Part], *, stop: Callable[[], None]) -> list[Any]:
             shop.busy.release()
     place.empty()
     return made
+
+
+def _again(bar: DeltaGenerator, shown: tuple[float, str | None]) -> None:
+    """Draw the progress bar as it is. Streamlit ends the script run here after Stop."""
+    fraction, text = shown
+    if text is not None:
+        bar.progress(fraction, text=text)
 
 
 class Task(Generic[T]):

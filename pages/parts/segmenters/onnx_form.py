@@ -9,16 +9,17 @@ import numpy as np
 import streamlit as st
 
 import perturb
-from pages.parts.app import elements, shell
+from pages.parts.app import elements, processes, shell
 from pages.parts.figures import drawing
 from pages.parts.segmenters import onnx_scales
 from perturb.core.colour import blend, label_colours
 from perturb.core.quoting import markdown_text
 from perturb.experiments.estimates import HEAVY, duration
+from perturb.lab.limits import host_limits
 from perturb.segmenters.onnx.checks import MAX_BYTES
+from perturb.segmenters.onnx.confined import ConfinedModel, rehearse
 from perturb.segmenters.onnx.segmenter import OnnxSegmenter
-from perturb.segmenters.onnx.session import LOADED, rehearse
-from perturb.segmenters.onnx.spec import KINDS, LAYOUTS, MAX_MULTIPLE, OnnxGraph, OnnxSpec, complete, read_spec
+from perturb.segmenters.onnx.spec import KINDS, LAYOUTS, MAX_MULTIPLE, OnnxGraph, OnnxSpec, complete
 from perturb.targets.target import shares
 
 PREFIX = onnx_scales.PREFIX
@@ -30,12 +31,14 @@ ONE_COLOUR = 0.995
 
 def section() -> None:
     """Upload, form, preview, and the button that selects the network for all pages."""
+    limits = host_limits()
     st.subheader("Your own network, as an ONNX file")
     st.caption(
         "Most frameworks can export ONNX. Recipes for PyTorch, Keras and segmentation-models-pytorch are below. "
         "An ONNX file is pure data. Files that can run code when opened (pickles, TorchScript, Keras archives) are refused, "
-        f"whatever their name. Files of up to {MAX_BYTES // 1_000_000} MB are kept in the server's memory only, at most {LOADED} "
-        "networks at a time."
+        f"whatever their name. Files of up to {MAX_BYTES // 1_000_000} MB are kept in the server's memory only. Your network runs "
+        f"in a process of its own, with at most {limits.model_memory_mb / 1000:g} GB of memory and {limits.model_seconds:g} s for "
+        "a batch, until you leave."
     )
     file = st.file_uploader(
         "ONNX file",
@@ -46,17 +49,17 @@ def section() -> None:
     if file is None:
         return
     data, name = file.getvalue(), _plain(str(file.name))
-    graph, seconds = _checked(file.file_id, data, name)
+    model, graph, seconds = _checked(file.file_id, data, name)
     if graph is None:
         return
     left, right = st.columns((1, 1.1), gap="large")
     with left:
         # Answers for one file do not apply to the next, so each upload has its own fields.
         prefix = f"{PREFIX}{file.file_id}_"
-        graph = _facts(graph, data, name, prefix)
+        graph = _facts(graph, model, prefix)
         if graph is None:
             return
-        segmenter = _form(graph, data, name, seconds, prefix)
+        segmenter = _form(graph, model, seconds, prefix)
     if segmenter is not None:
         with right:
             _trial(segmenter, seconds)
@@ -68,29 +71,32 @@ def _plain(name: str) -> str:
     return f"{short}.onnx" if short in perturb.SEGMENTERS else short
 
 
-def _checked(file_id: str, data: bytes, name: str) -> tuple[OnnxGraph | None, float | None]:
-    """The graph of an upload and the seconds of a test run. Checked once; a refusal is shown."""
+def _checked(file_id: str, data: bytes, name: str) -> tuple[ConfinedModel, OnnxGraph | None, float | None]:
+    """An upload, its graph, and the seconds of a test run. Checked once; a refusal is shown."""
     state = st.session_state
     key = f"{PREFIX}checked"
     if state.get(key, ("",))[0] != file_id:
         image: perturb.Image = state["image"]
-        graph, seconds, error = None, None, ""
+        model, graph, seconds, error = processes.own_model(data, name), None, None, ""
         try:
-            with st.spinner("Checking the file and running it once in a separate process …", show_time=True):
-                seconds = rehearse(data, image.height, image.width, name)
-                graph = read_spec(data, name)
+            with st.spinner("Checking the file and running it once in a process of its own …", show_time=True):
+                graph = model.facts()
+                seconds = rehearse(model, graph, image.height, image.width)
         except perturb.SegmenterError as refusal:
-            error = str(refusal)
-        state[key] = (file_id, graph, seconds, error)
+            graph, error = None, str(refusal)
+            model.close()
+        state[key] = (file_id, model, graph, seconds, error)
+    made: ConfinedModel
     known: OnnxGraph | None
     took: float | None
-    _, known, took, error = state[key]
+    _, made, known, took, error = state[key]
+    processes.keep(made)
     if error:
         st.error(markdown_text(error), icon=":material/block:")
-    return known, took
+    return made, known, took
 
 
-def _facts(graph: OnnxGraph, data: bytes, name: str, prefix: str) -> OnnxGraph | None:
+def _facts(graph: OnnxGraph, model: ConfinedModel, prefix: str) -> OnnxGraph | None:
     """The facts in the graph, with a choice of the output or of the input layout where they are ambiguous."""
     hints: dict[str, str] = {}
     st.markdown("**From the graph**")
@@ -102,7 +108,7 @@ def _facts(graph: OnnxGraph, data: bytes, name: str, prefix: str) -> OnnxGraph |
         hints["layout"] = _choice(f"{prefix}layout", "Input layout", LAYOUTS, "The axis of the three colour channels.")
     if hints:
         try:
-            graph = read_spec(data, name, **hints)
+            graph = model.facts(**hints)
         except perturb.SegmenterError as error:
             st.error(markdown_text(str(error)), icon=":material/error:")
             return None
@@ -124,7 +130,7 @@ def _or_asked(graph: OnnxGraph, field: str) -> str:
     return "see below" if field in graph.unknown else str(getattr(graph.spec, field))
 
 
-def _form(graph: OnnxGraph, data: bytes, name: str, seconds: float | None, prefix: str) -> OnnxSegmenter | None:
+def _form(graph: OnnxGraph, model: ConfinedModel, seconds: float | None, prefix: str) -> OnnxSegmenter | None:
     """The form for facts that the graph lacks. Returns the segmenter if the answers fit."""
     st.markdown("**Not in the graph**")
     given: dict[str, Any] = {field: getattr(graph.spec, field) for field in ("output", "layout")}
@@ -147,7 +153,8 @@ def _form(graph: OnnxGraph, data: bytes, name: str, seconds: float | None, prefi
     classes = _classes(graph, prefix)
 
     def make(scaling: dict[str, Any]) -> OnnxSegmenter:
-        return OnnxSegmenter(data, graph, _spec(graph, given | scaling, name), classes=classes, name=name)
+        spec = _spec(graph, given | scaling, model.name)
+        return OnnxSegmenter(model, graph, spec, classes=classes, name=model.name)
 
     if "scale" in graph.unknown:
         with presets:
@@ -216,7 +223,7 @@ def _wanted(segmenter: OnnxSegmenter, image: perturb.Image, seconds: float) -> b
     if st.session_state.get(key) == this:
         return True
     st.info(
-        f"**A heavy network:** one pass on this image took {seconds:.0f} s on one processor core. An "
+        f"**A heavy network:** one pass on this image took {seconds:.0f} s. An "
         f"occlusion map with its curves takes about {USUAL} passes, so about {duration(USUAL * seconds)}. Runs do not start "
         "automatically. To shorten them: a larger stride or fewer steps"
         + (", or an export with a smaller input size." if segmenter.spec.size else ", or a smaller image."),

@@ -13,9 +13,10 @@ import zipfile
 from collections.abc import Iterator
 
 from perturb.core.errors import SegmenterError
-from perturb.images.image import MAX_SIDE
+from perturb.images.decoding import MAX_SIDE
 from perturb.segmenters.onnx.order import sort_nodes
 from perturb.segmenters.onnx.runtime import onnx
+from perturb.segmenters.onnx.sizes import check_sizes
 
 MAX_BYTES = 200_000_000
 """Largest file that is read, in bytes."""
@@ -28,12 +29,6 @@ DOMAINS = ("", "ai.onnx")
 """Domains of the standard operators. Those of classical machine learning (`ai.onnx.ml`) do not segment images."""
 CONTROL_FLOW = ("If", "Loop", "Scan", "SequenceMap")
 RANDOM = ("Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike")
-
-SIZED_BY = {
-    "CenterCropPad": (1,), "ConstantOfShape": (0,), "Expand": (1,), "OneHot": (1,), "Pad": (1, 3), "Range": (0, 1, 2),
-    "Resize": (2, 3), "Tile": (1,), "Upsample": (1,),
-}  # fmt: skip
-"""Operators whose output size is given by the values of some inputs: the indices of these inputs."""
 
 HOW = "Export the network to ONNX and give that file; docs/export.md shows how for PyTorch, Keras and others."
 _SMALL = 4096
@@ -169,7 +164,7 @@ def _check_graph(model: onnx.ModelProto, name: str) -> None:
                 "Save it with `onnx.save(model, path)`, or export with `external_data=False`."
             )
         _check_weights(tensor, name)
-    _check_sizes(graph, name)
+    check_sizes(graph, name, HOW)
     for value in graph.input:
         sides = [dim.dim_value for dim in value.type.tensor_type.shape.dim]
         if (
@@ -180,21 +175,6 @@ def _check_graph(model: onnx.ModelProto, name: str) -> None:
                 f"'{name}' asks for an input '{value.name}' of {' × '.join(str(side or '?') for side in sides)}, expected "
                 f"sides of at most {MAX_INPUT_SIDE} px (images here have at most {MAX_SIDE}). Export it for a smaller one."
             )
-
-
-def _check_sizes(graph: onnx.GraphProto, name: str) -> None:
-    """Tensor sizes may depend on the image's size, but not on its content: otherwise a trial run does not bound
-    memory."""
-    held = {tensor.name for tensor in graph.initializer}
-    seen = {value.name for value in graph.input} - held
-    for node in graph.node:
-        if any(node.input[place] in seen for place in SIZED_BY.get(node.op_type, ()) if place < len(node.input)):
-            raise SegmenterError(
-                f"In '{name}' the content of the image decides how large the result of '{node.op_type}' is, so its memory "
-                f"has no bound; expected sizes that depend on the image's size alone. {HOW}"
-            )
-        if node.op_type not in ("Shape", "Size") and any(given in seen for given in node.input):
-            seen.update(node.output)
 
 
 def _check_weights(tensor: onnx.TensorProto, name: str) -> None:

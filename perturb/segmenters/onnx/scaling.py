@@ -7,9 +7,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import torch
-from torch import Tensor
-
 from perturb.core.errors import SegmenterError
 
 Scale = Literal["imagenet", "unit", "symmetric", "bytes", "centred"]
@@ -47,11 +44,6 @@ class Scaling:
         """The same for channels in reverse order."""
         return Scaling(self.full, self.mean[::-1], self.std[::-1])
 
-    def __call__(self, batch: Tensor) -> Tensor:
-        """Scale images `(N, C, H, W)` in [0, 1] whose channels are in the network's order."""
-        mean, std = (torch.tensor(numbers).view(1, -1, 1, 1) for numbers in (self.mean, self.std))
-        return (batch * self.full - mean) / std
-
     def __str__(self) -> str:
         values = f"values x in 0 … {self.full:g}"
         if self.mean == (0.0,) and self.std == (1.0,):
@@ -81,13 +73,6 @@ def scaling_of(scale: str, mean: tuple[float, ...], std: tuple[float, ...], orde
     if not mean and not std:
         return preset(scale, order)
     return Scaling(PRESETS[scale].full, mean or (0.0,), std or (1.0,))
-
-
-def in_order(batch: Tensor, order: str) -> Tensor:
-    """Convert RGB images `(N, 3, H, W)` to a channel order: `(N, 3, H, W)`, or `(N, 1, H, W)` for grey."""
-    if order == "grey":
-        return (batch * torch.tensor(LUMINANCE).view(1, 3, 1, 1)).sum(1, keepdim=True)
-    return batch.flip(1) if order == "BGR" else batch
 
 
 def settle(given: Mapping[str, Any], order: str, name: str) -> tuple[str, tuple[float, ...], tuple[float, ...]]:

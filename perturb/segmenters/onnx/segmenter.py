@@ -19,11 +19,12 @@ from perturb.core.quoting import class_list, python_literal, shell_option
 from perturb.images.image import Image
 from perturb.segmenters.base import Frame
 from perturb.segmenters.card import Card
-from perturb.segmenters.onnx.checks import MAX_BYTES, first_line
+from perturb.segmenters.onnx.checks import MAX_BYTES
 from perturb.segmenters.onnx.layers import OnnxLayers
-from perturb.segmenters.onnx.scaling import in_order, text_of
-from perturb.segmenters.onnx.session import TYPES, shared_session
-from perturb.segmenters.onnx.spec import OnnxGraph, OnnxSpec, complete, read_spec
+from perturb.segmenters.onnx.model import LoadedModel, OnnxModel
+from perturb.segmenters.onnx.scaling import LUMINANCE, Scaling, text_of
+from perturb.segmenters.onnx.session import TYPES
+from perturb.segmenters.onnx.spec import OnnxGraph, OnnxSpec, complete
 from perturb.segmenters.onnx.summary import graph_summary
 from perturb.segmenters.summary import Part
 
@@ -43,8 +44,8 @@ class OnnxSegmenter(OnnxLayers):
     Activations in the graph can be read and changed; there are no gradients.
 
     Args:
-        data: bytes of the file.
-        graph: from `read_spec` of the same bytes.
+        model: the file.
+        graph: its facts.
         spec: from `complete`.
         classes: K class names; for a single channel, the name of its class, or of background and class.
         name: name in results and links.
@@ -60,7 +61,7 @@ class OnnxSegmenter(OnnxLayers):
 
     def __init__(
         self,
-        data: bytes,
+        model: OnnxModel,
         graph: OnnxGraph,
         spec: OnnxSpec,
         *,
@@ -68,7 +69,7 @@ class OnnxSegmenter(OnnxLayers):
         name: str,
         palette: npt.NDArray[np.uint8] | None = None,
     ) -> None:
-        self.file_digest = hashlib.blake2b(data, digest_size=16).hexdigest()
+        self.file_digest = model.digest
         words = tuple(classes) or tuple(f"class {index}" for index in range(graph.channels or 0))
         self._binary = graph.channels == 1 or (graph.channels is None and len(words) == 1)
         if self._binary and len(words) == 1:
@@ -83,7 +84,7 @@ class OnnxSegmenter(OnnxLayers):
             raise SegmenterError(f"'{name}' does not say how many classes it has; give their names, in order.")
         settings = hashlib.blake2b(f"({spec.identity}, {words!r})".encode(), digest_size=4).hexdigest()
         super().__init__(name, classes=words, palette=palette, digest=f"{self.file_digest}-{settings}", device="cpu")
-        self.data, self.graph, self.spec = data, graph, spec
+        self.model, self.graph, self.spec = model, graph, spec
         arguments = {"classes": list(words), **self.load_options}
         literals = "".join(f", {key}={python_literal(value)}" for key, value in arguments.items())
         self.recipe = f"perturb.load_onnx({python_literal(name)}{literals})"
@@ -99,7 +100,7 @@ class OnnxSegmenter(OnnxLayers):
         Raises:
             SegmenterError: onnxruntime cannot load it.
         """
-        shared_session(self.file_digest, self.data, self.name, torch.get_num_threads())
+        self.model.load()
 
     @property
     def input_note(self) -> str:
@@ -109,7 +110,7 @@ class OnnxSegmenter(OnnxLayers):
         return Card(
             architecture="ONNX graph; " + ", ".join(f"{name} {value}" for name, value in self.graph.facts.items()),
             classes=self.classes,
-            megabytes=len(self.data) / 1e6,
+            megabytes=self.model.size / 1e6,
             input=self.input_note,
             abilities=("logits", *sorted(self.abilities)),
         )
@@ -181,7 +182,7 @@ class OnnxSegmenter(OnnxLayers):
         elif self.pads_to > 1:
             padding = (0, self._padded(width) - width, 0, self._padded(height) - height)
             batch = pad(batch, padding, mode="replicate")
-        batch = self.spec.scaling(in_order(batch, self.spec.order))
+        batch = _scaled(_in_order(batch, self.spec.order), self.spec.scaling)
         if self.spec.layout == "NHWC":
             batch = batch.permute(0, 2, 3, 1)
         kind = TYPES[self.graph.dtype]
@@ -194,22 +195,14 @@ class OnnxSegmenter(OnnxLayers):
         Raises:
             SegmenterError: the graph cannot run on them, or its output has another form.
         """
-        session = shared_session(self.file_digest, self.data, self.name, torch.get_num_threads())
-        try:
-            (scores,) = session.run([self.spec.output], {self.spec.input: given})
-        except Exception as error:  # any error is caused by the graph
-            shape = " × ".join(str(side) for side in given.shape)
-            raise SegmenterError(
-                f"'{self.name}' cannot run on an input of {shape}: {first_line(error)}. If it needs sides that are "
-                "multiples of 16 or 32, set 'multiple'; otherwise export it for a fixed size."
-            ) from error
+        scores = self.model.run(given, self.spec.input, self.spec.output)
         if scores.ndim != 4 or scores.shape[0] != len(given) or not scores.size:
             raise SegmenterError(
                 f"'{self.name}' gave scores of shape {scores.shape} for {len(given)} images, expected four axes, none of "
                 f"them empty: {self.spec.output_layout}. Choose another output, or export it without the operations after "
                 "the scores."
             )
-        return np.asarray(scores, dtype=np.float32)
+        return scores
 
     def _as_logits(self, scores: Tensor) -> Tensor:
         if self.spec.kind == "probabilities":
@@ -222,6 +215,19 @@ class OnnxSegmenter(OnnxLayers):
             thing = torch.log(scores.clamp(min=FLOOR))
             scores = thing - torch.log((1 - scores).clamp(min=FLOOR)) if self._binary else thing
         return torch.cat([torch.zeros_like(scores), scores], 1) if self._binary else scores
+
+
+def _in_order(batch: Tensor, order: str) -> Tensor:
+    """Convert RGB images `(N, 3, H, W)` to a channel order: `(N, 3, H, W)`, or `(N, 1, H, W)` for grey."""
+    if order == "grey":
+        return (batch * torch.tensor(LUMINANCE).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    return batch.flip(1) if order == "BGR" else batch
+
+
+def _scaled(batch: Tensor, scaling: Scaling) -> Tensor:
+    """Scale images `(N, C, H, W)` in [0, 1] whose channels are in the network's order."""
+    mean, std = (torch.tensor(numbers).view(1, -1, 1, 1) for numbers in (scaling.mean, scaling.std))
+    return (batch * scaling.full - mean) / std
 
 
 def load_onnx(source: str | Path | bytes, *, classes: Sequence[str] = (), name: str = "", **spec: Any) -> OnnxSegmenter:
@@ -264,8 +270,9 @@ def _load(source: str | Path | bytes, classes: Sequence[str], name: str, spec: M
     data, called = (source, "model") if isinstance(source, bytes) else _read(Path(source))
     name = name or called
     hints = {field: str(spec[field]) for field in ("output", "layout") if field in spec}
-    graph = read_spec(data, name, **hints)
-    return OnnxSegmenter(data, graph, complete(graph, dict(spec), name), classes=classes or graph.classes, name=name)
+    model = LoadedModel(data, name, torch.get_num_threads())
+    graph = model.facts(**hints)
+    return OnnxSegmenter(model, graph, complete(graph, dict(spec), name), classes=classes or graph.classes, name=name)
 
 
 def _read(path: Path) -> tuple[bytes, str]:

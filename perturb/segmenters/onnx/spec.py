@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from typing import Any, Literal
 
 from perturb.core.errors import PerturbError, SegmenterError
-from perturb.images.image import MAX_SIDE
+from perturb.images.decoding import MAX_SIDE
 from perturb.segmenters.onnx.checks import HOW, check_file, check_memory, first_line
 from perturb.segmenters.onnx.runtime import onnx
 from perturb.segmenters.onnx.scaling import ORDERS, SCALES, Order, Scale, Scaling, scaling_of, settle

@@ -8,11 +8,14 @@ RUN = """
 import sys
 import torch
 import perturb
-from perturb.segmenters.onnx.session import rehearse
+from perturb.sandbox.process import Limits
+from perturb.segmenters.onnx.confined import ConfinedModel
 from tests import onnx_files as files
 
 data = files.save(files.pixelwise(size=(8, 8)))
-rehearse(data, 8, 8)
+model = ConfinedModel(data, "net", 1, Limits(), most=1)
+model.facts()
+model.load()
 segmenter = perturb.load_onnx(data, scale="unit")
 segmenter(torch.rand(1, 3, 8, 8))
 try:

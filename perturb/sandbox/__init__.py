@@ -1,0 +1,1 @@
+"""Run code on a stranger's file in a confined process of its own."""

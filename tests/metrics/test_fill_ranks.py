@@ -58,6 +58,24 @@ def test_ranks_and_their_correlation_by_hand():
     )
 
 
+def test_by_insertion_the_larger_area_is_the_better_one():
+    maps = tuple(
+        scores(name, {"insertion_auc": x, "road_lerf": y})
+        for name, x, y in (("a", 0.9, 0.5), ("b", 0.895, 0.8), ("c", 0.2, 0.795), ("d", 0.1, 0.1))
+    )
+    empty, flat = np.zeros((4, 4)), np.zeros((2, 2), np.float32)
+    (found,) = Faithfulness(maps, empty, empty, flat, flat, None, 0.9).fill_ranks()
+    assert (found.order, found.metrics) == ("insertion", ("insertion_auc", "road_lerf"))
+    assert found.values == {"a": (0.9, 0.5), "b": (0.895, 0.8), "c": (0.2, 0.795), "d": (0.1, 0.1)}
+    assert found.ranks == {"a": (1, 3), "b": (2, 1), "c": (3, 2), "d": (4, 4)}
+    assert found.best == (("a", "b"), ("b", "c"))
+    assert found.rho == pytest.approx(1 - 6 * (4 + 1 + 1 + 0) / (4 * 15))
+    assert found.statement == (
+        "By insertion, both fills rank b first or within 0.01 of the first, but they rank the others differently; rank "
+        "correlation ρ = 0.40 over 4 methods."
+    )
+
+
 def test_maps_within_a_hundredth_of_the_best_share_the_first_place():
     found = only(made_of([0.100, 0.109, 0.3], [0.508, 0.500, 0.6]))
     assert not found.differs

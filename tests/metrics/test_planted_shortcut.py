@@ -49,11 +49,21 @@ def test_cue_found_agrees_with_counting_pairs():
 @pytest.mark.parametrize(
     ("values", "cue", "rest", "words"),
     [
-        (np.zeros((2, 2)), CUE, REST, "one shape: got"),
-        (np.zeros((2, 3)), CUE & False, REST, "got 0 and 3 pixels"),
+        (
+            np.zeros((2, 2)),
+            CUE,
+            REST,
+            r"^Map, cue .* one shape: got \(2, 2\), \(2, 3\) and \(2, 3\). Take all three from .* image\.$",
+        ),
+        (
+            np.zeros((2, 3)),
+            CUE & False,
+            REST,
+            r"^The cue and .* got 0 and 3 pixels, 0 of them shared\. Leave .* background\.$",
+        ),
         (np.zeros((2, 3)), CUE, REST & False, "got 2 and 0 pixels"),
         (np.zeros((2, 3)), CUE, REST | CUE, "2 of them shared"),
-        (np.full((2, 3), np.nan), CUE, REST, "not finite"),
+        (np.full((2, 3), np.nan), CUE, REST, r"^The map has values that are not finite; .* Run the method again\.$"),
     ],
 )
 def test_masks_and_maps_that_make_no_sense_are_refused(values, cue, rest, words):

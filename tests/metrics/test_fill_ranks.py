@@ -1,6 +1,7 @@
 """Methods ranked under two fills: by hand, against independent runs, and where hiding changes nothing."""
 
 import csv
+import string
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ def scores(name, values, lowest=(0.1, 0.1), kind="method"):
 
 def made_of(blur, linear, *, controls=(), clean=0.9, **options):
     """A comparison of methods a, b, c, … by their deletion areas under both fills."""
-    names = "abcdefgh"
+    names = string.ascii_letters
     maps = [
         scores(names[i], {"deletion_auc": x, "road_morf": y}, **options)
         for i, (x, y) in enumerate(zip(blur, linear, strict=True))
@@ -56,6 +57,32 @@ def test_ranks_and_their_correlation_by_hand():
         "Which map is best by deletion depends on the fill: a under Gaussian blur (rank 2 under noisy linear "
         "imputation), b under noisy linear imputation (rank 2 under Gaussian blur); rank correlation ρ = 0.60 over 4 methods."
     )
+
+
+def test_by_insertion_the_larger_area_is_the_better_one():
+    maps = tuple(
+        scores(name, {"insertion_auc": x, "road_lerf": y})
+        for name, x, y in (("a", 0.9, 0.5), ("b", 0.895, 0.8), ("c", 0.2, 0.795), ("d", 0.1, 0.1))
+    )
+    empty, flat = np.zeros((4, 4)), np.zeros((2, 2), np.float32)
+    (found,) = Faithfulness(maps, empty, empty, flat, flat, None, 0.9).fill_ranks()
+    assert (found.order, found.metrics) == ("insertion", ("insertion_auc", "road_lerf"))
+    assert found.values == {"a": (0.9, 0.5), "b": (0.895, 0.8), "c": (0.2, 0.795), "d": (0.1, 0.1)}
+    assert found.ranks == {"a": (1, 3), "b": (2, 1), "c": (3, 2), "d": (4, 4)}
+    assert found.best == (("a", "b"), ("b", "c"))
+    assert found.rho == pytest.approx(1 - 6 * (4 + 1 + 1 + 0) / (4 * 15))
+    assert found.statement == (
+        "By insertion, both fills rank b first or within 0.01 of the first, but they rank the others differently; rank "
+        "correlation ρ = 0.40 over 4 methods."
+    )
+
+
+def test_equal_maps_stay_in_the_order_in_which_they_were_given():
+    areas = [0.5, 0.25] * 20
+    found = only(made_of(areas, areas))
+    assert found.best == (tuple(string.ascii_letters[1:40:2]),) * 2
+    assert {found.ranks[name] for name in found.best[0]} == {(1, 1)}
+    assert {found.ranks[name] for name in string.ascii_letters[0:40:2]} == {(21, 21)}
 
 
 def test_maps_within_a_hundredth_of_the_best_share_the_first_place():
@@ -105,7 +132,10 @@ def test_a_fill_under_which_nothing_falls_ranks_nothing(lowest, flat):
     assert found.flat == flat
     assert found.differs == (not flat)
     assert found.statement.startswith("Cannot tell by deletion") == bool(flat)
-    assert made_of([0.1, 0.2], [0.3, 0.2], clean=1e-9).informative("deletion_auc") is False
+    for clean in (0.0, 1e-9, 1e-6):
+        assert made_of([0.1, 0.2], [0.3, 0.2], clean=clean).informative("deletion_auc") is False
+        assert made_of([0.1, 0.2], [0.3, 0.2], clean=clean).informative("gini"), "it hides nothing"
+    assert made_of([0.1, 0.2], [0.3, 0.2], clean=2e-6).informative("deletion_auc")
 
 
 def test_a_control_within_a_hundredth_is_as_good():

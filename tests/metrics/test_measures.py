@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from skimage.metrics import structural_similarity
 
 import perturb
 from perturb.core.ranks import spearman
@@ -38,6 +39,60 @@ def test_agreement_of_identical_reversed_and_constant_maps():
     assert measures.ssim(a, np.ones_like(a)) is None
 
 
+def test_similarities_and_areas_by_hand():
+    a, b = np.array([[0.0, 3.0], [1.5, 3.0]]), np.array([[6.0, 4.0], [5.0, 2.0]])
+    # Scaled to [0, 1]: 0, 1, ½, 1 and 1, ½, ¾, 0, so they differ by 1, ½, ¼ and 1.
+    assert measures.inverse_distance(a, b) == pytest.approx(1 / (1 + (1 + 1 / 4 + 1 / 16 + 1) ** 0.5))
+    # A constant map is scaled to 0.
+    assert measures.inverse_distance(a, np.full((2, 2), 9.0)) == pytest.approx(1 / (1 + (1 + 1 / 4 + 1) ** 0.5))
+    assert measures.auc(np.array([0.0, 0.2, 1.0]), np.array([1.0, 0.5, 0.25])) == pytest.approx(0.15 + 0.3)
+    noise, other = RNG.normal(size=(2, 7, 8))
+    low, high = noise.min(), noise.max()
+    scaled = (other - other.min()) / (other.max() - other.min())
+    expected = structural_similarity((noise - low) / (high - low), scaled, data_range=1.0)
+    assert measures.ssim(noise, other) == pytest.approx(expected)
+    assert measures.ssim(5 * noise - 2, other) == pytest.approx(expected), "the scale of a map does not count"
+    assert measures.ssim(noise[:6], other[:6]) is measures.ssim(noise[:, :6], other[:, :6]) is None
+    assert measures.ssim(np.ones((7, 8)), other) is None
+
+
+def test_normalised_maps_by_hand():
+    heatmap = np.array([[-4.0, 1.0], [1.0, 2.0]], dtype=np.float32)
+    for how, expected in {
+        "none": [[-4, 1], [1, 2]],
+        "max": [[-1, 0.25], [0.25, 0.5]],
+        "l1": [[-0.5, 0.125], [0.125, 0.25]],
+        "rank": [[0, 0.5], [0.5, 1]],  # the two equal ones share the places 1 and 2 of 0 … 3
+    }.items():
+        made = measures.normalise(heatmap, how)
+        assert made.dtype == np.float64
+        assert_allclose(made, expected, err_msg=how)
+        zero = np.full((2, 2), 0.5) if how == "rank" else np.zeros((2, 2))
+        assert_allclose(measures.normalise(np.zeros((2, 2)), how), zero, err_msg=how)
+        small = measures.normalise(np.array([[-0.25, 0.5]]), how)
+        assert_allclose(
+            small, {"none": [[-0.25, 0.5]], "max": [[-0.5, 1]], "l1": [[-1 / 3, 2 / 3]], "rank": [[0, 1]]}[how]
+        )
+    assert measures.normalise(np.array([[7.0]]), "rank") == 0, "a single pixel has no other to stand above"
+    with pytest.raises(perturb.SettingError, match="no normalisation 'log'; expected one of none, max, l1, rank"):
+        measures.normalise(heatmap, "log")
+
+
+@pytest.mark.parametrize(
+    ("pixels", "share", "count"),
+    [(29, 0.1, 2), (19, 0.1, 1), (9, 0.1, 1), (30, 0.5, 15), (30, 1.0, 30), (9, 0.01, 1), (29, None, 2)],
+)
+def test_the_overlap_of_two_maps_is_that_of_their_sets_of_top_pixels(pixels, share, count):
+    maps = [np.floor(RNG.random((1, pixels)) * 8) for _ in range(4)]  # many ties
+    for seed in (0, 3):
+        draw = np.random.default_rng(seed).permutation(pixels)
+        tops = [set(sorted(range(pixels), key=lambda i, m=m[0]: (-m[i], draw[i]))[:count]) for m in maps]
+        options = {} if share is None else {"share": share}
+        options |= {"seed": seed} if seed else {}
+        expected = [[len(one & other) / count for other in tops] for one in tops]
+        assert_allclose(measures.top_overlap(maps, **options), expected)
+
+
 @pytest.mark.parametrize(
     ("heatmap", "words"),
     [
@@ -49,6 +104,15 @@ def test_agreement_of_identical_reversed_and_constant_maps():
 def test_a_map_that_does_not_fit_is_refused_in_words(heatmap, words):
     with pytest.raises(perturb.SettingError, match=words):
         measures.check_map(heatmap, (4, 3))
+
+
+@pytest.mark.parametrize("kind", ["float64", "float16", "int8", "uint8", "bool"])
+def test_a_map_of_any_numbers_becomes_float32(kind):
+    heatmap = np.arange(12).reshape(4, 3).astype(kind)
+    made = measures.check_map(heatmap, (4, 3))
+    assert made.dtype == np.float32
+    assert_array_equal(made, heatmap)
+    assert_array_equal(measures.check_map(heatmap.tolist(), (4, 3)), heatmap)
 
 
 def test_segmentation_figures_by_hand():

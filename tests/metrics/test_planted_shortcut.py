@@ -2,15 +2,17 @@
 
 import hashlib
 import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 import perturb
 from perturb.images.class_names import STREET_CLASSES
 from perturb.images.planted import PLANTED_SEEDS, load_planted
-from perturb.metrics.planted_shortcut import SETTINGS, TWINS, case, cue_found, flip, search
+from perturb.metrics.planted_shortcut import SETTINGS, TWINS, case, cue_found, flip, search, search_forwards
 from training.scenes.planted import SHORTCUT_CLASS, UNSEEN_SEEDS, draw_planted
 
 WEIGHTS = Path(perturb.__file__).parent / "segmenters" / "weights"
@@ -47,11 +49,21 @@ def test_cue_found_agrees_with_counting_pairs():
 @pytest.mark.parametrize(
     ("values", "cue", "rest", "words"),
     [
-        (np.zeros((2, 2)), CUE, REST, "one shape: got"),
-        (np.zeros((2, 3)), CUE & False, REST, "got 0 and 3 pixels"),
+        (
+            np.zeros((2, 2)),
+            CUE,
+            REST,
+            r"^Map, cue .* one shape: got \(2, 2\), \(2, 3\) and \(2, 3\). Take all three from .* image\.$",
+        ),
+        (
+            np.zeros((2, 3)),
+            CUE & False,
+            REST,
+            r"^The cue and .* got 0 and 3 pixels, 0 of them shared\. Leave .* background\.$",
+        ),
         (np.zeros((2, 3)), CUE, REST & False, "got 2 and 0 pixels"),
         (np.zeros((2, 3)), CUE, REST | CUE, "2 of them shared"),
-        (np.full((2, 3), np.nan), CUE, REST, "not finite"),
+        (np.full((2, 3), np.nan), CUE, REST, r"^The map has values that are not finite; .* Run the method again\.$"),
     ],
 )
 def test_masks_and_maps_that_make_no_sense_are_refused(values, cue, rest, words):
@@ -69,6 +81,51 @@ def test_what_is_explained_is_the_car_and_what_competes_is_neither_cue_nor_car()
     assert (one.background | region | scene.cue | scene.thing).all()
     assert one.cue.sum() > 0.9 * scene.cue.sum()
     assert np.array_equal(one.image.truth, scene.classes)
+
+
+def test_the_target_is_the_part_of_the_predicted_class_that_covers_most_of_the_car():
+    """Worked out by another library, and with votes counted one by one."""
+    for seed in PLANTED_SEEDS:
+        scene = load_planted(seed, True)
+        for name in TWINS:
+            one = case(perturb.load_segmenter(name), scene)
+            votes = Counter(one.frozen.labels[scene.thing].tolist())
+            index = max(votes, key=votes.get)
+            assert one.name == one.segmenter.classes[index]
+            parts, count = ndimage.label(one.frozen.labels == index, np.ones((3, 3)))
+            covered = [(scene.thing & (parts == part)).sum() for part in range(1, count + 1)]
+            assert np.array_equal(one.frozen.region, parts == 1 + int(np.argmax(covered)))
+            assert one.frozen.target.score == "logit"
+            assert np.array_equal(one.image.pixels, scene.pixels / np.float32(255))
+            assert one.image.name == f"planted-{seed}"
+
+
+def test_an_intervention_compares_the_street_with_the_board_to_the_one_without():
+    without, shown = (load_planted(PLANTED_SEEDS[0], board) for board in (False, True))
+    segmenter = perturb.load_segmenter(TWINS[1])
+    made = flip(segmenter, without, shown)
+    assert (made.without.scene, made.shown.scene) == (without, shown)
+    assert made.without.segmenter is made.shown.segmenter is segmenter
+    assert (made.without.name, made.shown.name) == ("car", "bicyclist")
+
+
+def test_a_search_takes_the_passes_that_are_counted_before_it():
+    cases = [case(perturb.load_segmenter(name), load_planted(PLANTED_SEEDS[0], True)) for name in TWINS]
+    # Windows of 32 every 20 px over 256 × 192: 13 columns and 9 rows.
+    assert search_forwards(cases, "occlusion") == 2 * (1 + 13 * 9)
+    assert search_forwards(cases[:1], "rise") == 1 + 120
+    assert search_forwards([], "rise") == 0
+    made = search(cases, "occlusion")
+    assert sum(one.result.forwards for one in made) == search_forwards(cases, "occlusion")
+    assert [one.case for one in made] == cases
+    (few,) = search(cases[:1], "occlusion", size=64, stride=64, batch=2)
+    assert few.result.forwards == 1 + 4 * 3
+    assert few.result.settings["size"] == few.result.settings["stride"] == 64
+    (raised,) = search(cases[:1], "rise", masks=30)
+    assert raised.result.method == "rise"
+    np.testing.assert_array_equal(raised.relevance, raised.result.heatmap - np.float32(raised.result.neutral))
+    assert raised.unit == "logit above the mean over all masks"
+    assert few.unit == "drop in logit"
 
 
 def test_a_search_explains_each_case_in_turn():

@@ -1,13 +1,18 @@
 """The parameter randomization test and other seeds; only a copy of the segmenter is changed."""
 
+import copy
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_array_equal
+from scipy.stats import spearmanr
+from skimage.metrics import structural_similarity
 from torch import nn
 
 import perturb
-from perturb.metrics.randomization import randomise, reseed
+from perturb.metrics.randomization import Stage, mean_similarity, randomise, reseed
 from tests.analytic import DarkIsObject, dark_square
 
 NAMES = ["first", "inner.mix", "head"]  # in the order in which the picture passes them
@@ -56,6 +61,72 @@ def test_layers_are_drawn_anew_from_the_logits_back_and_the_segmenter_is_not_tou
         assert (one.heatmap != three.heatmap).any()
         assert -1 <= one.spearman < 1
     assert not any(module._forward_hooks for module in result.segmenter.module.modules())
+
+
+@pytest.mark.parametrize("stages", [1, 2, 3])
+def test_the_map_of_a_stage_is_that_of_a_network_whose_last_layers_are_drawn_by_hand(stages):
+    result = explained(spread=1.0)
+    network, draw = copy.deepcopy(result.segmenter.module), torch.Generator().manual_seed(5)
+    left = iter(reversed(NAMES))
+    for stage, layers in zip(randomise(result, stages=stages, seed=5), np.array_split(NAMES, stages), strict=True):
+        for name in (next(left) for _ in layers):
+            layer = network.get_submodule(name)
+            for values in (layer.weight.data, layer.bias.data):
+                values.copy_(torch.randn(values.shape, generator=draw) * values.std() + values.mean())
+        again = perturb.explain(
+            result.image,
+            perturb.TorchSegmenter(network, classes=["a", "b"]),
+            result.frozen.target,
+            frozen=result.frozen,
+            **result.settings,
+        )
+        np.testing.assert_allclose(stage.heatmap, again.heatmap, atol=1e-5)
+        own, other = (m.ravel().astype(float) for m in (result.heatmap, stage.heatmap))
+        assert stage.spearman == pytest.approx(spearmanr(own, other)[0])
+        own, other = ((m - m.min()) / (m.max() - m.min()) for m in (own.reshape(37, 53), other.reshape(37, 53)))
+        assert stage.ssim == pytest.approx(structural_similarity(own, other, data_range=1.0), abs=1e-6)
+
+
+def test_without_a_number_there_are_six_stages_and_three_seeds():
+    torch.manual_seed(0)
+    deep = nn.Sequential(*(nn.Conv2d(3, 3, 1) for _ in range(13)))
+    segmenter = perturb.TorchSegmenter(deep, classes=["a", "b", "c"])
+    result = perturb.explain(dark_square(), segmenter, perturb.Target("a", region="all"), size=19, stride=19)
+    seen = []
+    stages = randomise(result, progress=seen.append)
+    assert [stage.layers for stage in stages] == [3, 5, 7, 9, 11, 13], "thirteen layers, split evenly"
+    assert [stage.name for stage in stages] == ["10", "8", "6", "4", "2", "0"]
+    for share in np.arange(1, 7) / 6:
+        assert np.isclose(seen, share).any()
+    first = randomise(result, seed=0)
+    for one, two in zip(stages, first, strict=True):
+        assert_array_equal(one.heatmap, two.heatmap)
+    seen.clear()
+    assert [stage.name for stage in reseed(result, progress=seen.append)] == ["seed 1", "seed 2", "seed 3"]
+    assert seen == sorted(seen)
+    for share in np.arange(1, 4) / 3:
+        assert np.isclose(seen, share).any()
+
+
+def test_other_seeds_are_those_after_the_seed_of_the_map():
+    result = replace(explained("rise", masks=20, grid=4), seed=6)
+    for stage, seed in zip(reseed(result, seeds=2), (7, 8), strict=True):
+        again = perturb.explain(
+            result.image, result.segmenter, result.frozen.target, seed=seed, method="rise", masks=20, grid=4
+        )
+        assert_array_equal(stage.heatmap, again.heatmap)
+        assert (stage.name, stage.layers) == (f"seed {seed}", 0)
+        assert stage.spearman == pytest.approx(spearmanr(result.heatmap.ravel(), again.heatmap.ravel())[0])
+
+
+def test_a_constant_map_has_no_similarity_and_does_not_count_in_the_mean():
+    result = explained()
+    flat = replace(result, heatmap=np.zeros_like(result.heatmap))
+    for stage in (*reseed(flat, seeds=1), *randomise(flat, stages=1)):
+        assert stage.spearman is stage.ssim is None
+    stages = [Stage("x", 0, result.heatmap, value, None) for value in (0.25, None, -0.75)]
+    assert mean_similarity(stages) == pytest.approx(-0.25)
+    assert mean_similarity(stages[1:2]) is mean_similarity([]) is None
 
 
 def test_few_stages_take_several_layers_each():

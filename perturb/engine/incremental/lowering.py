@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, fx
 from torch.nn import functional
 
+from perturb.engine.incremental.base import Op, Step
 from perturb.engine.incremental.known import Unknown, known
 from perturb.engine.incremental.mix import Mix, unjoined
 from perturb.engine.incremental.moves import Crop, Pad, Resize
-from perturb.engine.incremental.ops import Conv, Op, Place, Pointwise, Step, affine, fresh
+from perturb.engine.incremental.ops import Conv, Place, Pointwise, affine, fresh
 from perturb.engine.incremental.winograd import Winograd
 
 

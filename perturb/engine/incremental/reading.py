@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from perturb.engine.incremental.base import Span
 from perturb.engine.incremental.boxes import ChangedBoxes, Value, extract
 from perturb.engine.incremental.lowering import Network
 from perturb.engine.incremental.moves import Crop, Resize, interpolation_sources
-from perturb.engine.incremental.ops import Span
 from perturb.targets.readings import Readings
 from perturb.targets.target import Frozen, Reader
 

@@ -19,7 +19,7 @@ from perturb.cli.arguments import Bar, add_ignore_index, ignored_in, names_in, s
 from perturb.cli.segmenter import segmenter_named
 from perturb.core.errors import ImageError, PerturbError, SegmenterError, SettingError
 from perturb.engine import runner
-from perturb.experiments.evaluation import pictures_in
+from perturb.images.folder import pictures_in
 from perturb.images.image import Image, load_image
 from perturb.images.samples import sample
 from perturb.segmenters.base import Segmenter

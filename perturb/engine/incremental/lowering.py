@@ -129,9 +129,8 @@ class Builder:
         steps, now = unjoined(self._steps[: last + 1], kept)
         places = {name: now[self._at[node]] for name, node in outputs.items() if self._at.get(node) in now}
         lift: list[Op] = []
-        used = [place for step in steps for place in step.inputs]
         while isinstance(steps[-1].op, Resize | Crop) and steps[-1].inputs == (len(steps) - 2,):
-            if used.count(len(steps) - 2) > 1 or (kept is not None and now.get(kept) == len(steps) - 1):
+            if kept is not None and now.get(kept) == len(steps) - 1:
                 break
             if isinstance(steps[-1].op, Resize) and (
                 not steps[-1].op.bilinear or any(isinstance(o, Resize) for o in lift)

@@ -10,8 +10,10 @@ from typing import Any
 from perturb.cli.arguments import Bar, add_ignore_index, ignored_in, names_in, settings_in, words
 from perturb.core.errors import SettingError
 from perturb.experiments.bootstrap import summarise
-from perturb.experiments.evaluation import SMALLEST, Plan, Workload, evaluate, pictures_in
+from perturb.experiments.evaluation import Workload, evaluate
 from perturb.experiments.evaluation_folder import TABLE
+from perturb.experiments.evaluation_plan import SMALLEST, Plan
+from perturb.images.folder import pictures_in
 from perturb.images.image import MAX_SIDE
 from perturb.methods.registry import METHODS
 from perturb.metrics.registry import METRICS, default_metrics

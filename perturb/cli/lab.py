@@ -3,85 +3,24 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import socket
 import subprocess
 import sys
-import threading
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from perturb.cli.arguments import Bar, add_ignore_index, ignored_in, names_in, settings_in
-from perturb.cli.segmenter import segmenter_named
-from perturb.core.errors import ImageError, PerturbError, SegmenterError, SettingError
+from perturb.cli.segmenter import check_onnx_options
+from perturb.core.errors import PerturbError, SegmenterError, SettingError
 from perturb.engine import runner
-from perturb.experiments.evaluation import pictures_in
-from perturb.images.image import Image, load_image
+from perturb.images.folder import entries_in, read_entry
 from perturb.images.samples import sample
-from perturb.segmenters.base import Segmenter
-from perturb.segmenters.registry import DEFAULT, SEGMENTERS, load_segmenter, register
+from perturb.segmenters.offer import VARIABLE, Offer, offer_segmenter
+from perturb.segmenters.registry import DEFAULT, SEGMENTERS, load_segmenter
 
-VARIABLE = "PERTURB_LAB"
-"""The environment variable that passes the offer to the app. Only the person who starts the server can set it."""
 _PACKAGE = Path(__file__).parents[1]
-
-
-@dataclass(frozen=True)
-class Offer:
-    """The segmenter and the images that the app offers to its visitors.
-
-    Attributes:
-        segmenter: a registered name, path of an ONNX file, or `module:factory`.
-        onnx: settings that an ONNX file does not contain itself, by the fields of `OnnxSpec`.
-        classes: class names of an ONNX file, in the order of its channels.
-        images: folder of images; empty for none.
-        truth: folder of their ground truth, PNG files of the same stem; empty if they are in the folder of the images.
-        ignore_index: class indices of the ground truth whose pixels have no class.
-    """
-
-    segmenter: str = DEFAULT
-    onnx: Mapping[str, str] = field(default_factory=dict)
-    classes: tuple[str, ...] = ()
-    images: str = ""
-    truth: str = ""
-    ignore_index: tuple[int, ...] = ()
-
-    def as_variable(self) -> str:
-        """The value of `VARIABLE`."""
-        return json.dumps(asdict(self))
-
-    @staticmethod
-    def from_variable(text: str) -> Offer:
-        """The offer in a value of `VARIABLE`; an empty one is the default.
-
-        Raises:
-            SettingError: the value was not written by `perturb lab`.
-        """
-        known: dict[str, Any] = {}
-        try:
-            found = json.loads(text or "{}")
-            known = {each.name: found.pop(each.name) for each in fields(Offer) if each.name in found}
-            known |= {name: tuple(known[name]) for name in ("classes", "ignore_index") if name in known}
-        except (ValueError, TypeError, AttributeError, RecursionError):
-            found = None
-        if found != {}:
-            raise SettingError(
-                f"The environment variable {VARIABLE} does not contain the settings of `perturb lab`: got "
-                f"{text[:80]!r}. Unset it, and start the app with `perturb lab`."
-            )
-        return Offer(**known)
-
-
-@dataclass(frozen=True)
-class Entry:
-    """An image file of the folder, and its ground truth if there is any."""
-
-    file: Path
-    mask: Path | None
 
 
 def add(commands: Any) -> None:
@@ -170,71 +109,6 @@ def app_script() -> Path:
     )
 
 
-_OFFERED: dict[str, str] = {}
-"""Names of the segmenters that were registered here, by the offer they come from."""
-_REGISTERING = threading.Lock()
-
-
-def offer_segmenter(offer: Offer) -> str:
-    """Register the offered segmenter, so that every page lists it.
-
-    Returns:
-        Its name.
-
-    Raises:
-        PerturbError: it cannot be loaded, or another segmenter has its name.
-    """
-    key = offer.as_variable()
-    with _REGISTERING:  # several visitors may arrive at the same time
-        if key not in _OFFERED and offer.segmenter in SEGMENTERS:
-            _OFFERED[key] = offer.segmenter
-        elif key not in _OFFERED:
-            segmenter = segmenter_named(offer.segmenter, classes=offer.classes, onnx=offer.onnx)
-            count = len(segmenter.classes)
-            register(segmenter.name, lambda device: segmenter, f"Given when this lab was started; {count} classes.")
-            _OFFERED[key] = segmenter.name
-        return _OFFERED[key]
-
-
-def images_in(offer: Offer) -> dict[str, Entry]:
-    """The offered images by file name, in order; empty if no folder is offered.
-
-    Raises:
-        SettingError: there is no such folder, or it contains no image.
-    """
-    if not offer.images:
-        return {}
-    for folder in filter(None, (offer.images, offer.truth)):
-        if not Path(folder).is_dir():
-            raise SettingError(f"There is no folder '{folder}'; expected one that contains images. Check the path.")
-    files = [Path(name) for name in pictures_in(offer.images)]
-    masks: dict[str, Path] = {}
-    if not offer.truth:
-        others = {file.stem for file in files if file.suffix.lower() != ".png"}
-        masks = {file.stem: file for file in files if file.suffix.lower() == ".png" and file.stem in others}
-    entries = {}
-    for file in files:
-        mask = Path(offer.truth) / f"{file.stem}.png" if offer.truth else masks.get(file.stem)
-        if file != mask:
-            entries[file.name] = Entry(file, mask if mask is not None and mask.is_file() else None)
-    return entries
-
-
-def read_entry(entry: Entry, offer: Offer, segmenter: Segmenter) -> Image:
-    """Load an image of the folder, with its ground truth in the classes of the offered segmenter.
-
-    Raises:
-        ImageError: it cannot be read, or its ground truth does not fit.
-    """
-    image = load_image(entry.file)
-    if entry.mask is None:
-        return image
-    try:
-        return image.with_truth(entry.mask, segmenter.classes, segmenter.palette, ignore_index=offer.ignore_index)
-    except ImageError as error:
-        raise ImageError(f"The mask '{entry.mask.name}' of '{entry.file.name}': {error}") from error
-
-
 def _offer(options: argparse.Namespace) -> Offer:
     if options.truth and not options.images:
         raise SettingError(f"'--truth {options.truth}' applies to a folder of images; add --images.")
@@ -255,12 +129,14 @@ def _check(offer: Offer) -> None:
         PerturbError: something would fail in the browser.
     """
     known = offer.segmenter in SEGMENTERS
-    if known and (offer.classes or offer.onnx):
-        segmenter_named(offer.segmenter, classes=offer.classes, onnx=offer.onnx)  # raises, since they apply to files
-    entries = images_in(offer)
+    check_onnx_options(offer.segmenter, offer.classes, offer.onnx)
+    entries = entries_in(offer.images, offer.truth)
     with Bar("download") as bar:
         segmenter = load_segmenter(offer_segmenter(offer), progress=bar)
-    image = read_entry(next(iter(entries.values())), offer, segmenter) if entries else sample()
+    image = sample()
+    if entries:
+        first = next(iter(entries.values()))
+        image = read_entry(first, segmenter.classes, segmenter.palette, offer.ignore_index)
     if not known:
         try:
             runner.clean_logits(image, segmenter)

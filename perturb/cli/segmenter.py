@@ -32,9 +32,18 @@ def segmenter_named(
         if onnx:
             raise SettingError("'--weights' and '--onnx' apply to different kinds of files; omit one of them.")
         return load_weights(word, weights, classes, device=default_device())
-    if (classes or onnx) and not is_onnx_file(word):
-        raise SettingError(f"'--classes' and '--onnx' apply to ONNX files, and '{word}' is not one; omit them.")
+    check_onnx_options(word, classes, onnx)
     if is_factory(word):
         search_working_directory()
     with Bar("download") as bar:
         return load_named(word, onnx=onnx, classes=classes, progress=bar)
+
+
+def check_onnx_options(word: str, classes: Sequence[str], onnx: Mapping[str, str]) -> None:
+    """Check that options for ONNX files are given for an ONNX file only.
+
+    Raises:
+        SettingError: they are given for another segmenter.
+    """
+    if (classes or onnx) and not is_onnx_file(word):
+        raise SettingError(f"'--classes' and '--onnx' apply to ONNX files, and '{word}' is not one; omit them.")

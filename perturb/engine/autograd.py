@@ -21,6 +21,7 @@ from perturb.engine.runner import Progress
 from perturb.images.image import Image, to_tensor
 from perturb.segmenters.base import Segmenter
 from perturb.segmenters.torch_layers import find_module, hooks, sole_map
+from perturb.targets.reader import Reader
 from perturb.targets.target import Frozen
 
 T = TypeVar("T")
@@ -48,7 +49,7 @@ class Score:
     ) -> None:
         require(frozen)
         self._segmenter, self._total, self._progress = segmenter, total, progress
-        self._reader = frozen.reader(segmenter.device)
+        self._reader = Reader(frozen, segmenter.device)
         self.done = 0
 
     def __call__(self, images: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ from perturb.images.image import Image, to_tensor
 from perturb.perturbations.fills.base import Fill
 from perturb.perturbations.masks import Masks
 from perturb.segmenters.base import Segmenter
+from perturb.targets.reader import Reader
 from perturb.targets.readings import Execution, Readings
 from perturb.targets.target import Frozen
 
@@ -129,7 +130,7 @@ def run(
     """
     clean = to_tensor(image, segmenter.device)
     quick = (chosen or route(image, masks, segmenter, frozen, mode=mode)).quick
-    reader = frozen.reader(segmenter.device)
+    reader = Reader(frozen, segmenter.device)
 
     def answer(painted: Tensor, hidden: Tensor) -> Readings:
         return reader.read(segmenter(painted), hidden) if quick is None else quick.read(painted, hidden)
@@ -162,7 +163,7 @@ def exact_readings(
     image: Image, masks: Masks, fill: Fill, segmenter: Segmenter, frozen: Frozen, rows: npt.NDArray[np.int64]
 ) -> Readings:
     """Readings of the masks with indices `rows`, by one whole pass of the segmenter for each."""
-    clean, reader = to_tensor(image, segmenter.device), frozen.reader(segmenter.device)
+    clean, reader = to_tensor(image, segmenter.device), Reader(frozen, segmenter.device)
     with torch.inference_mode():
         painted = [_painted(clean, masks, fill, [row]) for row in rows.tolist()]
         return Readings.concatenate([reader.read(segmenter(images), hidden) for images, hidden in painted])
@@ -261,7 +262,7 @@ def rerun_mask(image: Image, masks: Masks, fill: Fill, segmenter: Segmenter, fro
     with torch.inference_mode():
         painted, hidden = _painted(to_tensor(image, segmenter.device), masks, fill, [index])
         logits = segmenter(painted)
-        reader = frozen.reader(segmenter.device)
+        reader = Reader(frozen, segmenter.device)
         now = reader.mask(logits)[0].cpu().numpy()
         reading = reader.read(logits, hidden)
     return Probe(

@@ -4,127 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
 
 from perturb.core.errors import ImageError, PerturbError, SettingError, TargetError
-from perturb.core.settings import check_settings, lookup
-from perturb.core.versions import __version__
+from perturb.core.settings import check_settings
 from perturb.engine import runner
 from perturb.engine.runner import Progress
 from perturb.experiments.estimates import duration, timed_pass
 from perturb.experiments.evaluation_folder import Rows, hold, key_of, open_folder, table_of, write_table
-from perturb.images.image import MAX_SIDE, Image, load_image
-from perturb.images.samples import EVERY, SAMPLES, sample
+from perturb.experiments.evaluation_plan import Plan
+from perturb.images.image import Image, load_image
+from perturb.images.samples import EVERY, sample
 from perturb.methods.base import Request
 from perturb.methods.explain import explain
 from perturb.methods.registry import METHODS
 from perturb.metrics.baselines import CONTROLS
 from perturb.metrics.evaluator import MapEvaluator, forwards_of
-from perturb.metrics.registry import METRICS, default_metrics
 from perturb.segmenters.base import Segmenter
-from perturb.segmenters.factory import is_factory
-from perturb.segmenters.named import is_onnx_file, load_named
-from perturb.segmenters.registry import DEFAULT, SEGMENTERS
+from perturb.segmenters.named import load_named
 from perturb.targets.target import Frozen, Target, shares
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
-SMALLEST = 0.01
-"""Smallest share of the image, in [0, 1], that a predicted class must cover to be explained by default."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What to evaluate. Two runs of the same plan give the same table.
-
-    Attributes:
-        pictures: names of samples, or paths of image files.
-        segmenters: registered names, paths of ONNX files, or `module:factory`.
-        methods, metrics: names.
-        classes: names; empty for every class that covers at least `smallest` of an image.
-        smallest: share of the image, at least 0 and below 1.
-        settings: of the methods, by method and name.
-        seed: of all random draws.
-        truth: folder with a PNG of class indices for each image, of the same stem; empty for none.
-        ignore_index: class indices of the ground truth whose pixels have no class.
-        max_side: larger images are scaled down to this many pixels on the longer side.
-        onnx: settings that ONNX files do not contain: fields of `OnnxSpec`, and `classes`, names separated by commas.
-
-    Raises:
-        SettingError: there are no images, a name or a setting is unknown, or a value is out of bounds.
-    """
-
-    pictures: tuple[str, ...]
-    segmenters: tuple[str, ...] = (DEFAULT,)
-    methods: tuple[str, ...] = tuple(METHODS)
-    metrics: tuple[str, ...] = field(default_factory=default_metrics)
-    classes: tuple[str, ...] = ()
-    smallest: float = SMALLEST
-    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    seed: int = 0
-    truth: str = ""
-    ignore_index: tuple[int, ...] = ()
-    max_side: int = MAX_SIDE
-    onnx: Mapping[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if not self.pictures:
-            raise SettingError("There are no images to evaluate: expected image files or names of samples.")
-        if not 0 <= self.smallest < 1:
-            raise SettingError(f"The smallest share of a class lies between 0 and 1: got {self.smallest}.")
-        for name in self.segmenters:
-            if not is_onnx_file(name) and not is_factory(name):
-                lookup(SEGMENTERS, name, "segmenter")
-        if self.onnx and not any(map(is_onnx_file, self.segmenters)):
-            raise SettingError("There are settings for an ONNX file, but none of the segmenters is one; omit them.")
-        for name in self.methods:
-            lookup(METHODS, name, "method")
-        for name in self.metrics:
-            lookup(METRICS, name, "metric")
-        for name, values in self.settings.items():
-            if name not in self.methods:
-                raise SettingError(f"There is a setting for '{name}', which is not among the methods to evaluate.")
-            check_settings(METHODS[name].settings, values, name)
-
-    def as_dict(self) -> dict[str, Any]:
-        """The plan as plain data; it must match when a run is resumed."""
-        settings = {name: dict(sorted(values.items())) for name, values in sorted(self.settings.items())}
-        names = ("pictures", "segmenters", "methods", "metrics", "classes")
-        return {
-            **{name: list(getattr(self, name)) for name in names},
-            **{name: getattr(self, name) for name in ("smallest", "seed", "truth", "max_side")},
-            "ignore_index": sorted(self.ignore_index),
-            "settings": settings,
-            "onnx": dict(sorted(self.onnx.items())),
-            "version": __version__,
-        }
-
-
-def pictures_in(where: str) -> tuple[str, ...]:
-    """The images that an argument names: `samples` for all samples, the name of one, a file, or a folder.
-
-    Raises:
-        SettingError: there is nothing of that name, or the folder contains no image.
-    """
-    path = Path(where)
-    if path.is_dir():
-        files = sorted(str(file) for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
-        if not files:
-            raise SettingError(f"The folder '{where}' contains no image; expected files of {', '.join(SUFFIXES)}.")
-        return tuple(files)
-    if path.exists():
-        return (where,)
-    if where == "samples":
-        return tuple(SAMPLES)
-    if where in EVERY:
-        return (where,)
-    raise SettingError(
-        f"There is no folder, image file or sample '{where}'; expected a folder of images, 'samples', or one of "
-        f"{', '.join(EVERY)}."
-    )
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from perturb.methods.attribution import Attribution
 from perturb.methods.base import Maps, Method, Outcome, Request
 from perturb.segmenters.base import Segmenter
 from perturb.segmenters.layers import Downstream, inside, layer_access, stretch
+from perturb.targets.reader import Reader
 from perturb.targets.readings import COLUMNS, Execution, Fact, Readings
 
 NEAR_ZERO = 0.01
@@ -221,7 +222,7 @@ def _ablated(request: Request, name: str, values: Tensor) -> tuple[Tensor, str]:
 def _ablate(request: Request, tail: Channels | Downstream, share: Tensor, live: Tensor) -> Readings:
     """Readings of every channel; ablating a channel that is not live changes nothing, so it has the clean readings."""
     height, width = request.frozen.region.shape
-    reader, batch, progress = request.frozen.reader(live.device), request.batch, request.progress
+    reader, batch, progress = Reader(request.frozen, live.device), request.batch, request.progress
 
     def read(start: int, stop: int) -> Readings:
         index = live[start:stop]

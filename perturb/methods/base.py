@@ -19,6 +19,7 @@ from perturb.engine.runner import Mode, Progress
 from perturb.images.image import Image, to_tensor
 from perturb.perturbations.segments import segment_libraries
 from perturb.segmenters.base import Segmenter, lacking
+from perturb.targets.reader import Reader
 from perturb.targets.readings import Execution, Fact, Readings
 from perturb.targets.target import Frozen
 
@@ -91,7 +92,7 @@ class Request:
         """Readings of the clean image; one entry. Takes one forward pass unless `logits` are given."""
         logits = runner.clean_logits(self.image, self.segmenter) if self.logits is None else self.logits
         nothing = torch.zeros((1, self.image.height, self.image.width), dtype=torch.bool, device=logits.device)
-        return self.frozen.reader(logits.device).read(logits[None], nothing)
+        return Reader(self.frozen, logits.device).read(logits[None], nothing)
 
 
 class Method(ABC):

@@ -22,6 +22,7 @@ from perturb.perturbations.fills.registry import FILL_SETTINGS, make_fill
 from perturb.perturbations.masks import Chain, order_by
 from perturb.segmenters.base import Segmenter
 from perturb.targets.quality import true_labels, wrong_pixels
+from perturb.targets.reader import Reader
 from perturb.targets.readings import Readings
 from perturb.targets.target import Frozen
 
@@ -64,7 +65,7 @@ class MapEvaluator:
         """Readings of the clean image; one entry. Takes one forward pass."""
         logits = runner.clean_logits(self._image, self._segmenter)
         nothing = logits.new_zeros((1, *logits.shape[1:])).bool()
-        return self._frozen.reader(logits.device).read(logits[None], nothing)
+        return Reader(self._frozen, logits.device).read(logits[None], nothing)
 
     def measure(
         self,

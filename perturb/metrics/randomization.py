@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -163,9 +163,3 @@ def _again(result: Attribution, segmenter: Segmenter, seed: int, progress: Progr
 def _stage(result: Attribution, name: str, layers: int, heatmap: npt.NDArray[np.float32]) -> Stage:
     rank = float(spearman([result.heatmap, heatmap])[0, 1])
     return Stage(name, layers, heatmap, rank if np.isfinite(rank) else None, ssim(result.heatmap, heatmap))
-
-
-def mean_similarity(stages: Sequence[Stage]) -> float | None:
-    """Mean rank correlation over the stages; None if none is defined."""
-    known = [stage.spearman for stage in stages if stage.spearman is not None]
-    return float(np.mean(known)) if known else None

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
-from perturb.experiments.evaluation import Plan, evaluate
+from perturb.experiments.evaluation import evaluate
 from perturb.experiments.evaluation_folder import TABLE
+from perturb.experiments.evaluation_plan import Plan
 from perturb.metrics.baselines import CONTROLS
 from perturb.metrics.registry import METRICS
 

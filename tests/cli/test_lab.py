@@ -11,8 +11,8 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import perturb
-from perturb.cli.lab import VARIABLE, Offer, images_in, read_entry
 from perturb.cli.main import main
+from perturb.segmenters.offer import VARIABLE, Offer
 from tests import onnx_files as files
 from tests.pages.test_pages import visit, words
 
@@ -177,35 +177,6 @@ def test_an_offer_comes_back_from_its_variable_and_nothing_else_does():
     for text in ("{", "[]", "3", '{"paths": 1}', '{"classes": 3}', "[" * 100_000):
         with pytest.raises(perturb.SettingError, match="does not contain the settings of `perturb lab`"):
             Offer.from_variable(text)
-
-
-def test_masks_of_the_same_stem_belong_to_images_in_another_format_or_stand_in_their_own_folder(tmp_path):
-    images, truth = tmp_path / "images", tmp_path / "truth"
-    images.mkdir()
-    truth.mkdir()
-    grey = np.full((6, 8), 1, np.uint8)
-    for name in ("a.jpg", "a.png", "b.png", "c.WEBP", "notes.txt"):
-        if name.endswith("txt"):
-            (images / name).write_text("")
-        else:
-            PIL.Image.fromarray(np.stack([grey * 40] * 3, -1) if name == "a.jpg" else grey).save(images / name)
-    PIL.Image.fromarray(grey * 2).save(truth / "b.png")
-    beside = images_in(Offer(images=str(images)))
-    assert {name: entry.mask and entry.mask.name for name, entry in beside.items()} == {
-        "a.jpg": "a.png", "b.png": None, "c.WEBP": None,
-    }  # fmt: skip
-    apart = images_in(Offer(images=str(images), truth=str(truth)))
-    assert {name: entry.mask for name, entry in apart.items()} == {
-        "a.jpg": None, "a.png": None, "b.png": truth / "b.png", "c.WEBP": None,
-    }  # fmt: skip
-    segmenter = perturb.load_segmenter()
-    image = read_entry(beside["a.jpg"], Offer(), segmenter)
-    assert_array_equal(image.truth, grey)
-    assert image.truth_classes == segmenter.classes
-    with pytest.raises(
-        perturb.ImageError, match="The mask 'b.png' of 'b.png': No pixel of the ground truth has a class"
-    ):
-        read_entry(apart["b.png"], Offer(ignore_index=(2,)), segmenter)
 
 
 @pytest.fixture

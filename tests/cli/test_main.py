@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from importlib.metadata import version
-from pathlib import Path
 
 import numpy as np
 import PIL.Image
@@ -21,6 +20,7 @@ from perturb.export.comparison import contents
 from perturb.export.report.items import item_of
 from perturb.export.writer import FILES, command_line, to_zip
 from tests.analytic import DarkIsObject, dark_square
+from tests.scripts import run_script
 
 
 def run(*arguments):
@@ -91,16 +91,7 @@ def test_the_python_lines_make_it_again(written, tmp_path):
     folder, _ = written
     script = (folder / "reproduce.py").read_text()
     assert f'perturb.sample("{perturb.images.samples.DEFAULT_SAMPLE}")' in script
-    (tmp_path / "reproduce.py").write_text(script)
-    done = subprocess.run(
-        [sys.executable, "reproduce.py"],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(Path(perturb.__file__).parents[1])},
-    )
-    assert done.returncode == 0, done.stderr
+    run_script(script, tmp_path)
     again = tmp_path / "out"
     assert_allclose(np.load(again / "heatmap.npy"), np.load(folder / "heatmap.npy"), atol=1e-5)
     ours, theirs = (json.loads((path / "result.json").read_text()) for path in (again, folder))

@@ -1,5 +1,6 @@
 """Folders that are whole or as they were: under real kills, beside real concurrent writers, and on a full disk."""
 
+import errno
 import os
 import random
 import signal
@@ -8,12 +9,13 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import perturb
 from perturb.core import files
-from perturb.core.files import write_file, write_folder
+from perturb.core.files import check_directory, write_file, write_folder
 from tests.disks import disk  # noqa: F401 — a fixture
 
 ROOT = Path(perturb.__file__).parents[1]
@@ -133,6 +135,64 @@ def test_where_nothing_can_be_exchanged_the_folder_is_replaced_all_the_same(tmp_
         assert is_whole(out)
         assert (out / NAMES[0]).read_bytes() == text.encode()
     assert os.listdir(tmp_path) == ["out"]
+
+
+@pytest.mark.parametrize("system", ["win32", "no renameat2", "no locks"])
+def test_a_system_without_an_exchange_or_locks_has_whole_folders_too(system, tmp_path, monkeypatch):
+    if system == "win32":
+        monkeypatch.setattr(files, "sys", SimpleNamespace(platform=system))
+    elif system == "no renameat2":
+        monkeypatch.setattr(files, "ctypes", SimpleNamespace(CDLL=lambda name: object()))
+    else:  # as some network file systems answer
+
+        def flock(*_):
+            raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+        monkeypatch.setattr(files, "fcntl", SimpleNamespace(flock=flock, LOCK_EX=0))
+    out = tmp_path / "out"
+    left = tmp_path / ".out-abcdefgh"
+    (left / "new").mkdir(parents=True)
+    for text in ("first", "second"):
+        write_folder(out, lambda text=text: whole(text))
+        assert is_whole(out)
+        assert (out / NAMES[0]).read_bytes() == text.encode()
+    # Without a lock the folder could be another process's, at work in this moment.
+    assert left.exists() == (system != "no renameat2")
+    assert system == "no locks" or not files.exchange(out, out)
+    assert is_whole(out)
+
+
+def test_a_folder_whose_successor_cannot_take_its_place_gets_it_back(tmp_path):
+    out = write_folder(tmp_path / "out", lambda: whole("first"))
+    with pytest.raises(OSError, match="No such file"):
+        files._replace(tmp_path / "gone", out, tmp_path / "old")
+    assert is_whole(out)
+    with pytest.raises(OSError, match="No such file"):
+        files._replace(tmp_path / "gone", tmp_path / "nothing", tmp_path / "old")
+    assert os.listdir(tmp_path) == ["out"]
+
+
+def test_results_go_where_nothing_would_be_lost(tmp_path):
+    def check(path):
+        return check_directory(path, "result.json", NAMES.__contains__)
+
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(perturb.ExportError, match="is a file; expected a folder to write to"):
+        check(tmp_path / "file")
+    out = tmp_path / "out"
+    assert check(out) == out, "a new one"
+    out.mkdir()
+    assert check(out) == out, "an empty one"
+    (out / "0.bin").write_text("mine")
+    with pytest.raises(perturb.ExportError, match=r"holds other files \(0.bin\), which would be lost"):
+        check(out)
+    (out / "result.json").write_text("{}")
+    with pytest.raises(perturb.ExportError, match=r"holds other files \(result.json\)"):
+        check(out)
+    assert check_directory(out, "result.json", [*NAMES, "result.json"].__contains__) == out
+    (out / "notes.txt").write_text("mine")
+    with pytest.raises(perturb.ExportError, match=r"holds other files \(notes.txt\)"):
+        check_directory(out, "result.json", [*NAMES, "result.json"].__contains__)
 
 
 def test_a_folder_that_a_kill_hid_between_two_renames_comes_back(tmp_path):

@@ -44,6 +44,7 @@ from perturb.export.report.items import item_of
 from perturb.export.writer import command_line
 from tests import onnx_files as files
 from tests.analytic import Additive, picture
+from tests.scripts import run_script
 
 RUNS = 'car"); import os; os.system("touch pwned")  #'
 HOSTILE = (
@@ -373,17 +374,8 @@ def test_a_network_whose_class_name_is_code_runs_nothing_and_is_reproduced(tmp_p
         where = tmp_path / f"again{index}"
         where.mkdir()
         told = script.replace("PATH OF YOUR IMAGE", str(photo)).replace('"net.onnx"', python_literal(str(network)))
-        (where / "reproduce.py").write_text(told)
-        done = subprocess.run(
-            [sys.executable, "reproduce.py"],
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=where,
-            env=os.environ | {"PYTHONPATH": str(Path(perturb.__file__).parents[1])},
-        )
         # The name in the lines is the file's; under another name its digest stays.
-        assert done.returncode == 0, done.stderr
+        run_script(told, where)
         assert not list(tmp_path.rglob("pwned"))
         if index < 3:
             assert_allclose(np.load(where / "out" / "heatmap.npy"), np.load(out / "heatmap.npy"), atol=1e-6)

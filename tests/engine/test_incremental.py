@@ -29,6 +29,7 @@ from perturb.images.image import to_tensor
 from perturb.perturbations.fills.registry import make_fill
 from perturb.perturbations.masks import Chain, Ranked, Windows, order_by
 from perturb.segmenters.torchvision import MEAN, STD, make
+from perturb.targets.reader import Reader
 from tests.analytic import picture
 from tests.methods.test_ablation_cam import settle
 
@@ -235,7 +236,7 @@ def test_torchvision_networks(name):
     mean, std = (torch.tensor(each, dtype=torch.float64).view(1, 3, 1, 1) for each in (MEAN, STD))
     with torch.inference_mode():
         logits = copy.deepcopy(net).double()((painted - mean) / std)
-        expected = frozen.reader(segmenter.device).read(logits, hidden)
+        expected = Reader(frozen, segmenter.device).read(logits, hidden)
     span = np.ptp(expected.score)
     assert len(masks) >= 16
     assert np.abs(got.score - expected.score).max() < 1e-4 * span
@@ -399,7 +400,7 @@ def read_both_ways(network, low, frozen):
     hidden = torch.zeros((len(low), *frozen.region.shape), dtype=torch.bool)
     with torch.inference_mode():
         got = LowReader(frozen, network, low[:1]).read(low, hidden)
-        return got, frozen.reader(low.device).read(network.logits(low), hidden)
+        return got, Reader(frozen, low.device).read(network.logits(low), hidden)
 
 
 @pytest.mark.parametrize("noise", [0.0, 1.0, 30.0])
@@ -570,7 +571,7 @@ def test_bfloat16_loses_nothing_where_nothing_is_hidden():
     rank = order_by(np.random.default_rng(1).random((30, 41)), 0)
     masks = Ranked(rank, np.array([0, 5]))
     readings = runner.run(image, masks, filled(image), segmenter, frozen, mode="bfloat16")
-    clean = frozen.reader(segmenter.device).mean(runner.clean_logits(image, segmenter)[None])
+    clean = Reader(frozen, segmenter.device).mean(runner.clean_logits(image, segmenter)[None])
     assert readings.lost[0] == readings.gained[0] == 0
     assert_allclose(readings.score[0], clean[0], rtol=1e-6)
 

@@ -20,7 +20,9 @@ from pandas.testing import assert_frame_equal
 import perturb
 from perturb.cli.main import main
 from perturb.experiments.bootstrap import summarise
-from perturb.experiments.evaluation import Plan, evaluate, pictures_in
+from perturb.experiments.evaluation import evaluate
+from perturb.experiments.evaluation_plan import Plan
+from perturb.images.folder import pictures_in
 from perturb.metrics.baselines import CONTROLS
 from perturb.metrics.evaluator import MapEvaluator
 from perturb.segmenters.registry import DEFAULT, SEGMENTERS, SegmenterEntry
@@ -182,25 +184,10 @@ def test_mistakes_are_found_before_the_work(folder, tmp_path, capsys):
     ):
         assert main(["evaluate", *words, "--out", out]) == 2
         assert message in capsys.readouterr().err
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(perturb.SettingError, match="contains no image"):
-        pictures_in(str(tmp_path / "empty"))
     for good in ("a.png", "b.png", "bright.png"):
         (folder / good).unlink()
     with pytest.raises(perturb.SettingError, match=r"1 of 1 images were skipped; the first one, .*broken.png"):
         evaluate(plan(folder), tmp_path / "none")
-
-
-def test_pictures_in_knows_samples_files_and_folders(folder):
-    assert pictures_in("samples") == tuple(perturb.SAMPLES)
-    assert pictures_in("fog") == ("fog",)
-    assert pictures_in(str(folder / "a.png")) == (str(folder / "a.png"),)
-    assert [os.path.basename(name) for name in pictures_in(str(folder))] == [
-        "a.png",
-        "b.png",
-        "bright.png",
-        "broken.png",
-    ]
 
 
 def test_means_and_their_intervals_are_over_pictures():
@@ -544,16 +531,6 @@ def test_shares_of_a_class_run_from_nothing_to_nearly_all(folder, tmp_path):
         for share in (150 / 1961, 0.0766)
     ]
     assert seen == [{"background", "object"}, {"background"}]
-
-
-def test_files_are_found_by_any_of_their_suffixes_and_before_samples(tmp_path, monkeypatch):
-    for name in ("b.PNG", "a.jpeg", "c.txt", "d.webp", "e"):
-        (tmp_path / name).write_bytes(b"")
-    assert [os.path.basename(name) for name in pictures_in(str(tmp_path))] == ["a.jpeg", "b.PNG", "d.webp"]
-    monkeypatch.chdir(tmp_path)
-    for name in ("fog", "samples"):
-        (tmp_path / name).write_bytes(b"")
-        assert pictures_in(name) == (name,)
 
 
 def test_a_batch_is_as_large_as_was_asked_for(folder, tmp_path, monkeypatch):

@@ -15,6 +15,7 @@ from perturb.core.settings import check_settings
 from perturb.methods.ablation_cam import AblationCam, activation, choose, weights
 from perturb.methods.base import Request
 from perturb.segmenters.layers import Layer, inside, stretch
+from perturb.targets.reader import Reader
 from tests.analytic import Constant, picture
 
 CLASSES = ["thing", "rest", "other"]
@@ -420,7 +421,7 @@ def test_a_linear_head_gives_back_its_weights():
 def test_readings_and_maps_are_those_of_whole_passes(streets, scene, score):
     result = explained(scene, streets, "car", region="class", score=score, layer="decoder1")
     logits = dense(streets, scene, "decoder1", range(16))
-    reader = result.frozen.reader(torch.device("cpu"))
+    reader = Reader(result.frozen, torch.device("cpu"))
     expected = reader.read(logits, torch.zeros(16, *scene.pixels.shape[:2], dtype=torch.bool))
     assert_allclose(result.readings.score, expected.score, atol=1e-4 * max(1, np.ptp(expected.score)))
     assert_allclose(result.readings.iou, expected.iou, atol=1e-3)
@@ -448,7 +449,7 @@ def test_strength_goes_from_nothing_to_everything(streets, scene):
     assert "constant" in nothing.notes[-1]
     half = run(ablation="strength", strength=0.5)
     expected = dense(streets, scene, "decoder1", [4], factor=0.5)
-    reader = half.frozen.reader(torch.device("cpu"))
+    reader = Reader(half.frozen, torch.device("cpu"))
     one = reader.read(expected, torch.zeros(1, *scene.pixels.shape[:2], dtype=torch.bool))
     assert_allclose(half.readings.score[4], one.score[0], atol=1e-4)
 

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from pages.parts.figures.charts import HUES, hues
-from pages.parts.runs import experiment
+from pages.parts.runs import planning
 from perturb.experiments.estimates import HEAVY
 from perturb.methods.registry import METHODS
 from tests.pages.test_pages import visit, words
@@ -47,6 +47,6 @@ def test_a_gradient_map_is_shown_for_what_it_is():
 
 def test_the_passes_of_the_curves_do_not_make_a_network_heavy():
     """Two passes for a map and 97 for its curves, 0.1 s each, are 9.9 s: more than 3 s a pass of the map, but not of the run."""
-    assert experiment.soon(2, 99 * 0.1, curves=97)
-    assert not experiment.soon(2, 99 * (HEAVY + 0.1), curves=97)
-    assert not experiment.soon(2, 2 * (HEAVY + 0.1))
+    assert planning.soon(2, 99 * 0.1, curves=97)
+    assert not planning.soon(2, 99 * (HEAVY + 0.1), curves=97)
+    assert not planning.soon(2, 2 * (HEAVY + 0.1))

@@ -1,5 +1,7 @@
 """What a network is made of, against trees, shapes and weights worked out by hand."""
 
+from dataclasses import replace
+
 import onnx
 import pytest
 import torch
@@ -8,7 +10,8 @@ from torch import nn
 
 import perturb
 from perturb.segmenters.layers import layer_access
-from perturb.segmenters.summary import GROUP, KindCount, by_kind
+from perturb.segmenters.summary import GROUP, KindCount, by_kind, why_not
+from perturb.segmenters.torch_layers import find_module
 from tests import onnx_files as files
 from tests.analytic import Constant, picture
 from tests.segmenters.onnx.test_layers import Net, exported
@@ -164,3 +167,66 @@ def test_the_modules_that_an_exporter_notes_make_the_tree():
 def test_what_has_no_parts_is_answered_in_words():
     with pytest.raises(perturb.SegmenterError, match="'constant' is no torch network, so its layers cannot be reached"):
         layer_access(Constant())
+
+
+def test_a_part_that_is_no_layer_says_why(odd):
+    parts = {part.name: part for part in odd.walk()}
+    assert {name: why_not(part).split(":")[0].split(",")[0] for name, part in parts.items()} == {
+        "": "It is not a layer",
+        "first": "",
+        "first.0": "",
+        "first.1": "",
+        "first.2": "It is used 2 times for one image",
+        "again": "It is used 2 times for one image",
+        "twin": "",
+        "same": "It is the same module as first.2",
+        "unused": "It is not run by itself for this image",
+        "both": "It is not a layer",
+    }
+    assert why_not(replace(parts["both"], shapes=((4, 1, 1), (4,)))) == (
+        "Its output is not a map with channels, rows and columns."
+    )
+
+
+class Several(nn.Module):
+    """A layer that gives maps and a number in nested tuples and lists."""
+
+    def __init__(self):
+        super().__init__()
+        self.split, self.vector = Split(), Vector()
+
+    def forward(self, x):
+        (first, *_), _ = self.split(x)
+        return first + self.vector(x)
+
+
+class Split(nn.Module):
+    def forward(self, x):
+        return [x[:, :2], (x[:, :1, ::2], 7)], {"none": None}
+
+
+class Vector(nn.Module):
+    def forward(self, x):
+        return x.mean((2, 3))[:, :2, None, None]
+
+
+def test_shapes_are_found_in_whatever_a_part_gives():
+    segmenter = perturb.TorchSegmenter(Several(), classes=["a", "b"])
+    parts = {part.name: part for part in segmenter.summary(picture(20, 30)).walk()}
+    assert parts["split"].shapes == ((2, 20, 30), (1, 10, 30))
+    for name, sentence in (("split", "gives no map: got a tuple"), ("vector", r"gives no map: got \(1, 2, 1, 1\)")):
+        with pytest.raises(perturb.SettingError, match=sentence):
+            segmenter.observe(picture(20, 30), name)
+
+
+def test_a_module_is_found_by_its_name_alone():
+    segmenter = perturb.TorchSegmenter(Odd(), classes=["a", "b"])
+    assert find_module(segmenter, "first.0") is segmenter.module.first[0]
+    for name, hint in (("agin", r"Did you mean 'again'\?"), ("", r"first, again, twin, same, unused, both\.$")):
+        with pytest.raises(perturb.SettingError, match=hint):
+            find_module(segmenter, name)
+    for name, sentence in (("again", "is used 2 times in one pass"), ("unused", "is not used in one pass")):
+        with pytest.raises(perturb.SettingError, match=sentence):
+            segmenter.observe(picture(20, 30), name)
+    with pytest.raises(perturb.SegmenterError, match="'constant' is no torch network"):
+        find_module(Constant(), "first")

@@ -10,7 +10,8 @@ import os
 import streamlit as st
 
 import perturb
-from perturb.cli.lab import VARIABLE, Entry, Offer, images_in, offer_segmenter, read_entry
+from perturb.images.folder import Entry, entries_in, read_entry
+from perturb.segmenters.offer import VARIABLE, Offer, offer_segmenter
 
 
 def problem() -> str:
@@ -55,7 +56,8 @@ def _segmenter(variable: str) -> str:
 
 @st.cache_resource(max_entries=1, show_spinner=False)
 def _entries(variable: str) -> dict[str, Entry]:
-    return images_in(Offer.from_variable(variable))
+    offer = Offer.from_variable(variable)
+    return entries_in(offer.images, offer.truth)
 
 
 def _changed(entry: Entry) -> tuple[int, ...]:
@@ -72,4 +74,4 @@ def _read(
     _entry: Entry,
     _segmenter: perturb.Segmenter,
 ) -> perturb.Image:
-    return read_entry(_entry, Offer.from_variable(variable), _segmenter)
+    return read_entry(_entry, _segmenter.classes, _segmenter.palette, Offer.from_variable(variable).ignore_index)

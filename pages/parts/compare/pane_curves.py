@@ -15,7 +15,7 @@ from pages.parts.app import segmenter_choice
 from pages.parts.compare.panes import Shown
 from pages.parts.figures.charts import HUES
 from pages.parts.figures.drawing import CONTROL_COLOUR
-from pages.parts.runs import experiment, jobs
+from pages.parts.runs import jobs, planning
 from pages.parts.widgets import controls
 from perturb.engine.runner import Progress
 from perturb.export.comparison import AUCS, auc_rows, curve_rows
@@ -39,14 +39,14 @@ def section(shown: Sequence[Shown], prefix: str) -> None:
         key=f"{prefix}curves_run",
         text="Hide and restore the pixels in the order of each map, and in random orders for comparison.",
         up_to_date="Up to date: the curves below belong to the maps above.",
-        at_once=experiment.soon(passes, total) and not task.stopped,
+        at_once=planning.soon(passes, total) and not task.stopped,
     )
     if running:
         made = {pane.key: found[pane.number] for pane in shown if pane.number in found}
 
         def measure(pane: Shown) -> Callable[[Progress], dict[str, perturb.Curves]]:
             def part(progress: Progress) -> dict[str, perturb.Curves]:
-                made[pane.key] = experiment.compute_curves(pane.key, pane.result, progress)
+                made[pane.key] = planning.compute_curves(pane.key, pane.result, progress)
                 return made  # complete after the last part
 
             return part

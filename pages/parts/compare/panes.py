@@ -11,7 +11,7 @@ import streamlit as st
 import perturb
 from pages.parts.app import segmenter_choice, shell
 from pages.parts.app.shell import Scene
-from pages.parts.runs import experiment, jobs
+from pages.parts.runs import jobs, planning
 from pages.parts.widgets import controls
 from perturb.core.quoting import markdown_text
 from perturb.core.settings import Value
@@ -40,7 +40,7 @@ class Pane:
     """
 
     number: int
-    plan: experiment.Plan | None
+    plan: planning.Plan | None
     trouble: str
 
 
@@ -113,7 +113,7 @@ def choose(prefix: str) -> list[Pane]:
         if scene is not None and not trouble:
             # With the same segmenter the region is the same, so the result is shared with the other pages.
             foreign = (scene.segmenter.name, scene.segmenter.digest) != (lead.segmenter.name, lead.segmenter.digest)
-            plan = experiment.plan(scene, target, method, settings, prefix, region if foreign else None)
+            plan = planning.plan(scene, target, method, settings, prefix, region if foreign else None)
             trouble = (lost if foreign else "") or plan.error
         panes.append(Pane(number, plan, trouble))
     return panes
@@ -223,14 +223,14 @@ def run(panes: Sequence[Pane], prefix: str) -> Outcome | None:
             primary=True,
             up_to_date="Up to date: the maps below belong to these settings.",
             stale="Stale: the settings have changed since the maps below.",
-            at_once=arrived and experiment.soon(forwards, seconds) and not task.stopped,
+            at_once=arrived and planning.soon(forwards, seconds) and not task.stopped,
         )
         if running:
 
-            def compute(number: int, plan: experiment.Plan) -> Callable[[Progress], object]:
+            def compute(number: int, plan: planning.Plan) -> Callable[[Progress], object]:
                 def part(progress: Progress) -> object:
                     try:
-                        known[plan.key] = experiment.compute_map(plan, progress)
+                        known[plan.key] = planning.compute_map(plan, progress)
                     except perturb.PerturbError as error:
                         raise type(error)(f"Pane {number}: {error}") from error
                     # Complete after the last part.

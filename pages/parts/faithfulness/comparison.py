@@ -12,7 +12,7 @@ import perturb
 from pages.parts.app import report
 from pages.parts.app.shell import Scene
 from pages.parts.faithfulness import judged
-from pages.parts.runs import experiment, jobs
+from pages.parts.runs import jobs, planning
 from pages.parts.widgets import controls
 from perturb.core.quoting import markdown_text
 from perturb.engine.runner import Progress
@@ -46,7 +46,7 @@ def section(scene: Scene, target: perturb.Target, methods: list[str], prefix: st
         st.info("Choose at least one method above. Ranks and agreement need two.", icon=":material/info:")
         return
     shop = jobs.workshop()
-    plans = [experiment.plan(scene, target, name, controls.default_settings(name, scene), prefix) for name in methods]
+    plans = [planning.plan(scene, target, name, controls.default_settings(name, scene), prefix) for name in methods]
     task: jobs.Task[Faithfulness] = jobs.Task(f"{prefix}compare", json.dumps([plan.key for plan in plans]))
     if errors := [plan.error for plan in plans if plan.error]:
         st.error(markdown_text(errors[0]), icon=":material/error:")
@@ -65,14 +65,14 @@ def section(scene: Scene, target: perturb.Target, methods: list[str], prefix: st
         text="Run the methods, then compute the metrics of their maps and of the uninformative baselines.",
         primary=True,
         up_to_date="Up to date: the comparison below belongs to these settings.",
-        at_once=st.session_state["just_entered"] and experiment.soon(forwards, total) and not task.stopped,
+        at_once=st.session_state["just_entered"] and planning.soon(forwards, total) and not task.stopped,
     )
     if running:
         made: dict[str, perturb.Attribution] = {p.key: shop.results[p.key] for p in plans if p.key in shop.results}
 
-        def explain(plan: experiment.Plan) -> Callable[[Progress], None]:
+        def explain(plan: planning.Plan) -> Callable[[Progress], None]:
             def compute(progress: Progress) -> None:
-                made[plan.key] = experiment.compute_map(plan, progress)
+                made[plan.key] = planning.compute_map(plan, progress)
 
             return compute
 

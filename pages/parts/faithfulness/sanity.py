@@ -15,7 +15,7 @@ import perturb
 from pages.parts.app import elements
 from pages.parts.app.shell import Scene
 from pages.parts.figures import drawing
-from pages.parts.runs import experiment, jobs
+from pages.parts.runs import jobs, planning
 from pages.parts.widgets import controls
 from perturb.core.colour import overlay, readable_limit
 from perturb.core.quoting import markdown_text
@@ -57,7 +57,7 @@ def section(scene: Scene, target: perturb.Target, method: str, stages: int, pref
     if reason := lacking(scene.segmenter, ("weights",), "this check"):
         st.info(markdown_text(reason), icon=":material/block:")
         return
-    plan = experiment.plan(scene, target, method, controls.default_settings(method, scene), prefix)
+    plan = planning.plan(scene, target, method, controls.default_settings(method, scene), prefix)
     task: jobs.Task[Checked] = jobs.Task(f"{prefix}sanity", json.dumps([plan.key, stages]))
     if plan.error:
         st.error(markdown_text(plan.error), icon=":material/error:")
@@ -81,7 +81,7 @@ def section(scene: Scene, target: perturb.Target, method: str, stages: int, pref
         made: dict[str, object] = {}
 
         def explain(progress: Progress) -> None:
-            made["result"] = experiment.compute_map(plan, progress)
+            made["result"] = planning.compute_map(plan, progress)
 
         def randomized(progress: Progress) -> None:
             made["stages"] = randomise(_result(made), stages=stages, progress=progress)

@@ -13,7 +13,7 @@ import streamlit as st
 import perturb
 from pages.parts.app import elements
 from pages.parts.figures import drawing
-from pages.parts.runs import experiment, jobs
+from pages.parts.runs import jobs, planning
 from perturb.core.colour import limit_of, outline, overlay
 from perturb.core.quoting import markdown_text
 from perturb.engine.runner import Progress
@@ -25,7 +25,7 @@ GROUNDS = {
 Pair = tuple[perturb.Attribution, perturb.Attribution]
 
 
-def section(asked: experiment.Plan, prefix: str) -> None:
+def section(asked: planning.Plan, prefix: str) -> None:
     """Run both at the layer chosen above, and compare the maps on one colour scale and the effects of the channels.
 
     Args:
@@ -41,7 +41,7 @@ def section(asked: experiment.Plan, prefix: str) -> None:
         st.caption("This needs a region; see the message above.")
         return
     plans = [
-        experiment.plan(asked.scene, asked.target, asked.method, {**asked.settings, "ablation": ground}, prefix)
+        planning.plan(asked.scene, asked.target, asked.method, {**asked.settings, "ablation": ground}, prefix)
         for ground in GROUNDS
     ]
     task: jobs.Task[Pair] = jobs.Task(f"{prefix}grounds", json.dumps([plan.key for plan in plans]))
@@ -53,10 +53,10 @@ def section(asked: experiment.Plan, prefix: str) -> None:
 
         def both(progress: Progress) -> Pair:
             # The first map is cached by now.
-            return experiment.compute_map(inside, progress), experiment.compute_map(outside, progress)
+            return planning.compute_map(inside, progress), planning.compute_map(outside, progress)
 
         task.run(
-            jobs.Part("Foreground", inside.forwards, inside.map_seconds, partial(experiment.compute_map, inside)),
+            jobs.Part("Foreground", inside.forwards, inside.map_seconds, partial(planning.compute_map, inside)),
             jobs.Part("Background", outside.forwards, outside.map_seconds, both),
         )
     if task.made is not None:

@@ -17,7 +17,7 @@ from pages.parts.app import elements
 from pages.parts.app.shell import Scene
 from pages.parts.figures import downloads, drawing
 from pages.parts.inspect import activation_maps
-from pages.parts.runs import experiment, jobs
+from pages.parts.runs import jobs, planning
 from pages.parts.widgets import controls
 from perturb.core.colour import limit_of, overlay
 from perturb.core.quoting import markdown_text
@@ -125,7 +125,7 @@ def _run(scene: Scene, label: str, method: str, names: list[str], sign: Sign, pr
     shop = jobs.workshop()
     target = perturb.Target(label)
     base = controls.default_settings(method, scene)
-    plans = [experiment.plan(scene, target, method, {**base, "layer": name}, prefix) for name in names]
+    plans = [planning.plan(scene, target, method, {**base, "layer": name}, prefix) for name in names]
     if errors := [plan.error for plan in plans if plan.error]:
         st.error(markdown_text(errors[0]), icon=":material/error:")
         return
@@ -144,16 +144,16 @@ def _run(scene: Scene, label: str, method: str, names: list[str], sign: Sign, pr
         primary=True,
         up_to_date="Up to date: the maps below belong to these settings.",
         stale="Stale: the settings have changed since the maps below.",
-        at_once=experiment.soon(passes, seconds)
+        at_once=planning.soon(passes, seconds)
         and (st.session_state["just_entered"] or passes <= QUICK)
         and not task.stopped,
     )
     if running:
         made: list[perturb.Attribution] = []
 
-        def compute(plan: experiment.Plan) -> Callable[[Progress], list[perturb.Attribution]]:
+        def compute(plan: planning.Plan) -> Callable[[Progress], list[perturb.Attribution]]:
             def run(progress: Progress) -> list[perturb.Attribution]:
-                made.append(experiment.compute_map(plan, progress))
+                made.append(planning.compute_map(plan, progress))
                 return made
 
             return run

@@ -1,37 +1,24 @@
-"""From widgets to a result: cost estimate, run, and display, also while the result is stale."""
+"""From widgets to a result: the run button with its cost, the run, and its display, also while the result is stale."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
-from typing import Any, NamedTuple, NoReturn
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, NoReturn
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 import perturb
 from pages.parts.app import report, shell
-from pages.parts.app.shell import Scene
 from pages.parts.figures import result_view
-from pages.parts.runs import jobs
+from pages.parts.runs import jobs, planning
 from pages.parts.widgets import controls
 from perturb.core.quoting import markdown_text
-from perturb.core.settings import Value
 from perturb.engine.runner import Progress
 from perturb.experiments.estimates import HEAVY, remedies
-from perturb.methods.base import Outcome, Request
+from perturb.methods.base import Outcome
 from perturb.methods.registry import METHODS
 from perturb.metrics.curves import curve_forwards
-from perturb.targets.target import Frozen
-
-AT_ONCE = 600
-"""Forward passes. A run that takes no more starts automatically when a visitor opens a page or changes the image."""
-SHORTER = 0.5
-"""Estimated duration of a torch pass within a run, relative to a single full pass. A cautious guess until measured."""
-SOON = 180
-"""Seconds. A run that is expected to take longer never starts automatically."""
 
 
 class Explained(NamedTuple):
@@ -41,77 +28,7 @@ class Explained(NamedTuple):
     curves: perturb.Curves
 
 
-@dataclass(frozen=True, eq=False)
-class Plan:
-    """A run as configured by the widgets.
-
-    Attributes:
-        scene, target, method, settings: what to run.
-        prefix: of the page's keys.
-        key: the same as text; plans with equal keys have equal results.
-        frozen: the target on this image; None if it does not fit.
-        forwards: passes of the method's own run.
-        map_seconds, curves_seconds: expected durations.
-        error: why it cannot run; empty if it can.
-    """
-
-    scene: Scene
-    target: perturb.Target
-    method: str
-    settings: dict[str, Any]
-    prefix: str
-    key: str
-    frozen: Frozen | None
-    forwards: int
-    map_seconds: float
-    curves_seconds: float
-    error: str
-
-
-def plan(
-    scene: Scene,
-    target: perturb.Target,
-    method: str,
-    settings: dict[str, Value],
-    prefix: str,
-    region: Frozen | None = None,
-) -> Plan:
-    """Estimate the cost of a run and check whether it is possible, without running anything.
-
-    Args:
-        scene, target, method, settings, prefix: as in `Plan`.
-        region: the target as defined by another segmenter on this image; by default by the scene's own.
-    """
-    image, segmenter = scene.image, scene.segmenter
-    what = [image.key, segmenter.name, segmenter.digest, target.label, target.region, target.score, method]
-    frozen, forwards, error = None, 0, ""
-    try:
-        if region is None:
-            frozen = target.freeze(image, scene.labels, segmenter.classes)
-        else:
-            what.append(region.digest())
-            frozen = region.moved_to(scene.labels, segmenter.classes)
-        forwards = METHODS[method].forwards(Request(image, segmenter, frozen, settings))
-    except perturb.PerturbError as problem:
-        error = str(problem)
-    shorter = isinstance(segmenter, perturb.TorchSegmenter) and not _backward(method)
-    pace = partial(jobs.workshop().pass_seconds, *_size(scene), scene.seconds * (SHORTER if shorter else 1))
-    return Plan(
-        scene=scene,
-        target=target,
-        method=method,
-        settings=settings,
-        prefix=prefix,
-        key=json.dumps([*what, *sorted(settings.items())]),
-        frozen=frozen,
-        forwards=forwards,
-        map_seconds=forwards * pace(what=_pace(method, settings)),
-        curves_seconds=curve_forwards() * pace(),
-        error=error,
-    )
-
-
-def explain(names: Sequence[str], prefix: str) -> tuple[Plan, Explained | None]:
+def explain(names: Sequence[str], prefix: str) -> tuple[planning.Plan, Explained | None]:
     """The common part of all experiment pages: target, method and settings, the run, the map and its curves.
 
     Args:
@@ -128,32 +45,21 @@ def explain(names: Sequence[str], prefix: str) -> tuple[Plan, Explained | None]:
         target = controls.target_widgets(scene, prefix)
         method = METHODS[controls.method_widget(names, prefix) if len(names) > 1 else names[0]]
         settings = controls.method_settings(method.settings, prefix, scene)
-    asked = plan(scene, target, method.name, settings, prefix)
+    asked = planning.plan(scene, target, method.name, settings, prefix)
     return asked, show(asked)
 
 
-def task_of(plan: Plan) -> jobs.Task[Explained]:
+def task_of(plan: planning.Plan) -> jobs.Task[Explained]:
     """The task that runs a plan on its page."""
     return jobs.Task(f"{plan.prefix}run", plan.key)
 
 
-def rest(plan: Plan, name: str = "rest") -> DeltaGenerator:
+def rest(plan: planning.Plan, name: str = "rest") -> DeltaGenerator:
     """A named container for content below the map. It is greyed out while the result is stale."""
     return st.container(key=f"{plan.prefix}{name}_{'fresh' if task_of(plan).fresh else 'stale'}")
 
 
-def soon(forwards: int, seconds: float, *, curves: int = 0) -> bool:
-    """Whether a run is short enough to start automatically when its page is opened. Runs of heavy networks never do.
-
-    Args:
-        forwards: passes of the maps.
-        seconds: of the whole run, its curves included.
-        curves: passes of the curves.
-    """
-    return forwards <= AT_ONCE and seconds <= SOON and seconds <= HEAVY * (forwards + curves)
-
-
-def show(plan: Plan) -> Explained | None:
+def show(plan: planning.Plan) -> Explained | None:
     """The run button with its cost, the image, the map and its curves. Starts a run if due. None while there is no result."""
     task = task_of(plan)
     shop = jobs.workshop()
@@ -189,7 +95,7 @@ def show(plan: Plan) -> Explained | None:
     return task.made
 
 
-def _status(plan: Plan, task: jobs.Task[Explained]) -> bool:
+def _status(plan: planning.Plan, task: jobs.Task[Explained]) -> bool:
     """The run button, with the cost of a run or why it cannot start. Returns whether to run now."""
     with st.container(horizontal=True, vertical_alignment="center"):
         pressed = st.button(
@@ -208,9 +114,9 @@ def _status(plan: Plan, task: jobs.Task[Explained]) -> bool:
             task.made is not None and task.made.result.image.key != plan.scene.image.key
         )
         seconds = plan.map_seconds + plan.curves_seconds
-        at_once = arrived and soon(plan.forwards, seconds, curves=curve_forwards()) and not task.stopped
+        at_once = arrived and planning.soon(plan.forwards, seconds, curves=curve_forwards()) and not task.stopped
         running = not task.fresh and (pressed or task.interrupted or at_once)
-        passes = "forward and backward passes" if _backward(plan.method) else "forward passes"
+        passes = "forward and backward passes" if planning.backward(plan.method) else "forward passes"
         cost = (
             f"{plan.forwards} {passes} for the map and {curve_forwards()} for its curves, "
             f"about {jobs.duration(seconds)}"
@@ -232,7 +138,7 @@ def _status(plan: Plan, task: jobs.Task[Explained]) -> bool:
     return running
 
 
-def _advise(plan: Plan) -> None:
+def _advise(plan: planning.Plan) -> None:
     """For a heavy network: the duration of a pass, the expected duration of the run, and how to shorten it."""
     scene, total = plan.scene, plan.map_seconds + plan.curves_seconds
     st.info(
@@ -249,7 +155,7 @@ def _cell(result: perturb.Attribution) -> tuple[int, int]:
 
 
 def _run(
-    plan: Plan,
+    plan: planning.Plan,
     task: jobs.Task[Explained],
     known: perturb.Attribution | None,
     draw: Callable[[perturb.Attribution], None],
@@ -265,70 +171,16 @@ def _run(
 
     def make_map(progress: Progress) -> None:
         nonlocal result
-        result = compute_map(plan, progress, preview)
+        result = planning.compute_map(plan, progress, preview)
         draft.empty()
         draw(result)
 
     def make_curves(progress: Progress) -> Explained:
         assert result is not None
-        return Explained(result, compute_curves(plan.key, result, progress))
+        return Explained(result, planning.compute_curves(plan.key, result, progress))
 
     curves = jobs.Part("Curves", curve_forwards(), plan.curves_seconds, make_curves)
     if known is not None:
         draw(known)
         task.run(curves)
     task.run(jobs.Part("Map", plan.forwards, plan.map_seconds, make_map), curves)
-
-
-def compute_map(
-    plan: Plan, progress: Progress, preview: Callable[[Outcome], None] | None = None
-) -> perturb.Attribution:
-    """Compute the map of a plan and cache it for all visitors. Call it as a part of a job."""
-    scene, shop = plan.scene, jobs.workshop()
-    known = shop.results.get(plan.key)
-    if known is not None:
-        return known
-    result = perturb.explain(
-        scene.image,
-        scene.segmenter,
-        plan.target,
-        method=plan.method,
-        progress=progress,
-        preview=preview,
-        frozen=plan.frozen,
-        **plan.settings,
-    )
-    shop.keep(plan.key, result)
-    shop.seconds[*_size(scene), _pace(plan.method, plan.settings)] = result.seconds / result.forwards
-    return result
-
-
-def compute_curves(key: str, result: perturb.Attribution, progress: Progress) -> perturb.Curves:
-    """Compute the curves of a plan's result and cache them for all visitors. Call it as a part of a job.
-
-    Args:
-        key: of the plan.
-        result: of the plan.
-        progress: as for `perturb.curves`.
-    """
-    shop = jobs.workshop()
-    known = shop.curves.get(key)
-    if known is not None:
-        return known
-    made = perturb.curves(result, progress=progress)
-    shop.keep_curves(key, made)
-    shop.seconds[result.segmenter.name, result.image.height, result.image.width, ""] = made.seconds / made.forwards
-    return made
-
-
-def _size(scene: Scene) -> tuple[str, int, int]:
-    return scene.segmenter.name, scene.image.height, scene.image.width
-
-
-def _pace(method: str, settings: Mapping[str, Any]) -> str:
-    """The kind of pass in a run: with gradients, of the sub-network after a layer, or of the whole network."""
-    return "gradients" if _backward(method) else str(settings.get("layer", ""))
-
-
-def _backward(method: str) -> bool:
-    return "gradients" in METHODS[method].needs

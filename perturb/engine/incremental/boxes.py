@@ -20,9 +20,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from perturb.engine.incremental.base import Op, Outside, Span, Step
 from perturb.engine.incremental.lowering import Network
 from perturb.engine.incremental.mix import Mix
-from perturb.engine.incremental.ops import Mean, Op, Outside, Pointwise, Span, Step
+from perturb.engine.incremental.ops import Mean, Pointwise
 from perturb.engine.incremental.sums import EnlargedSum, enlarged_sums
 
 WHOLE = 0.8

@@ -14,10 +14,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from perturb.core.threads import cores, spread
+from perturb.engine.incremental.base import Channel, Op, Step
 from perturb.engine.incremental.graph import check_clean, lower_network
 from perturb.engine.incremental.known import Unknown
 from perturb.engine.incremental.lowering import Network
-from perturb.engine.incremental.ops import Channel, Conv, Op, Step
+from perturb.engine.incremental.ops import Conv
 from perturb.engine.incremental.reading import LowReader
 from perturb.segmenters.base import Segmenter
 from perturb.segmenters.torch_module import TorchSegmenter

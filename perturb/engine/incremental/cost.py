@@ -10,10 +10,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from perturb.engine.incremental.base import Span, Step
 from perturb.engine.incremental.boxes import WHOLE
 from perturb.engine.incremental.lowering import Network
 from perturb.engine.incremental.mix import Mix
-from perturb.engine.incremental.ops import Conv, Mean, Pointwise, Span, Step
+from perturb.engine.incremental.ops import Conv, Mean, Pointwise
 
 EACH_VALUE = 60.0
 """Cost of writing one value of a map, in addition to its multiply-adds."""

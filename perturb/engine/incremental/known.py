@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from perturb.engine.incremental.base import Op
 from perturb.engine.incremental.moves import Cat, Crop, Pad, Resize
-from perturb.engine.incremental.ops import Act, Conv, Mean, Op, Place, Pointwise, Pool, affine, fresh
+from perturb.engine.incremental.ops import Act, Conv, Mean, Place, Pointwise, Pool, affine, fresh
 
 Shape = tuple[int, ...]
 

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, fx
 from torch.nn import functional
 
+from perturb.engine.incremental.base import Op, Step
 from perturb.engine.incremental.known import Unknown, known
 from perturb.engine.incremental.mix import Mix, unjoined
 from perturb.engine.incremental.moves import Crop, Pad, Resize
-from perturb.engine.incremental.ops import Conv, Op, Place, Pointwise, Step, affine, fresh
+from perturb.engine.incremental.ops import Conv, Place, Pointwise, affine, fresh
 from perturb.engine.incremental.winograd import Winograd
 
 
@@ -128,9 +129,8 @@ class Builder:
         steps, now = unjoined(self._steps[: last + 1], kept)
         places = {name: now[self._at[node]] for name, node in outputs.items() if self._at.get(node) in now}
         lift: list[Op] = []
-        used = [place for step in steps for place in step.inputs]
         while isinstance(steps[-1].op, Resize | Crop) and steps[-1].inputs == (len(steps) - 2,):
-            if used.count(len(steps) - 2) > 1 or (kept is not None and now.get(kept) == len(steps) - 1):
+            if kept is not None and now.get(kept) == len(steps) - 1:
                 break
             if isinstance(steps[-1].op, Resize) and (
                 not steps[-1].op.bilinear or any(isinstance(o, Resize) for o in lift)

@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from perturb.engine.incremental.base import Op, Step
 from perturb.engine.incremental.moves import Cat, Resize
-from perturb.engine.incremental.ops import Act, Conv, Op, Step
+from perturb.engine.incremental.ops import Act, Conv
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from perturb.engine.incremental.ops import Channel, Op, Outside, Shape, Span, one_map
+from perturb.engine.incremental.base import Channel, Op, Outside, Shape, Span, one_map
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from perturb.core.threads import cores, spread
+from perturb.engine.incremental.base import Span
 from perturb.engine.incremental.boxes import WHOLE, Boxes, ChangedBoxes, Value
 from perturb.engine.incremental.cost import dearer
 from perturb.engine.incremental.graph import check_clean, lower_network
 from perturb.engine.incremental.known import Unknown
 from perturb.engine.incremental.lowering import Network
-from perturb.engine.incremental.ops import Span
 from perturb.engine.incremental.reading import LowReader
 from perturb.perturbations.masks import Masks
 from perturb.segmenters.base import Segmenter

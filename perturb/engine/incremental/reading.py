@@ -13,12 +13,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from perturb.engine.incremental.base import Span
 from perturb.engine.incremental.boxes import ChangedBoxes, Value, extract
 from perturb.engine.incremental.lowering import Network
 from perturb.engine.incremental.moves import Crop, Resize, interpolation_sources
-from perturb.engine.incremental.ops import Span
+from perturb.targets.reader import Reader
 from perturb.targets.readings import Readings
-from perturb.targets.target import Frozen, Reader
+from perturb.targets.target import Frozen
 
 Ints = npt.NDArray[np.int64]
 
@@ -35,7 +36,7 @@ class LowReader:
     """
 
     def __init__(self, frozen: Frozen, network: Network, clean: Tensor, plain: Tensor | None = None) -> None:
-        self._reader: Reader = frozen.reader(clean.device)
+        self._reader = Reader(frozen, clean.device)
         self._frozen = frozen
         self._clean = clean
         height, width = frozen.region.shape

@@ -107,7 +107,49 @@ def hidden_swelling(side=100_000):
     )
 
 
+def bright_division(**options):
+    """INT32_MIN / -1 where the picture has a bright pixel: a fault of the processor that ends a process."""
+    numbers = {"low": -(2**31), "two": 2, "one": 1}
+    held = [numpy_helper.from_array(np.array(value, dtype=np.int32), name) for name, value in numbers.items()]
+    return model(
+        [
+            helper.make_node("ReduceMax", ["picture"], ["top"], keepdims=0),
+            helper.make_node("Cast", ["top"], ["bright"], to=TensorProto.INT32),
+            helper.make_node("Min", ["bright", "one"], ["is_bright"]),  # 0 or 1
+            helper.make_node("Mul", ["is_bright", "two"], ["twice"]),
+            helper.make_node("Sub", ["one", "twice"], ["divisor"]),  # 1 or -1
+            helper.make_node("Div", ["low", "divisor"], ["quotient"]),
+            helper.make_node("Cast", ["quotient"], ["number"], to=TensorProto.FLOAT),
+            helper.make_node("Mul", ["number", "nothing"], ["zero"]),
+            helper.make_node("Conv", ["picture", "w"], ["z"], kernel_shape=[1, 1]),
+            helper.make_node("Add", ["z", "zero"], ["scores"]),
+        ],
+        [*held, weights("nothing", 0.0), weights("w", np.zeros((2, 3, 1, 1)))],
+        **options,
+    )
+
+
+def slow(times=400):
+    """So many convolutions, each of a hundred thousand multiplications a pixel."""
+    nodes = [helper.make_node("Conv", ["picture", "first"], ["x0"], kernel_shape=[1, 1])]
+    nodes += [
+        helper.make_node("Conv", [f"x{i}", "wide"], [f"x{i + 1}"], kernel_shape=[9, 9], pads=[4] * 4)
+        for i in range(times)
+    ]
+    nodes.append(helper.make_node("Conv", [f"x{times}", "last"], ["scores"], kernel_shape=[1, 1]))
+    rng = np.random.default_rng(0)
+    return model(
+        nodes,
+        [
+            weights("first", rng.random((32, 3, 1, 1))),
+            weights("wide", rng.random((32, 32, 9, 9)) / 2592),
+            weights("last", rng.random((2, 32, 1, 1))),
+        ],
+    )
+
+
 __all__ = [
+    "bright_division",
     "external",
     "hidden_swelling",
     "looping",
@@ -116,6 +158,7 @@ __all__ = [
     "pixelwise",
     "save",
     "simple",
+    "slow",
     "swelling",
     "weights",
 ]

@@ -15,6 +15,9 @@ from perturb.images.image import Image, image_from_pixels
 from perturb.sandbox.channel import Array
 from perturb.sandbox.process import Confined, Limits, StoppedError
 
+_CLEAN = {"MALLOC_PERTURB_": "165"}
+"""glibc then overwrites freed memory. Some decoders show what lies in memory where a damaged file has no pixels, and that
+must not be a part of another visitor's image."""
 MAX_NOTES = 10
 """Number of notes that are taken from a process."""
 
@@ -30,7 +33,7 @@ class Decoders:
     def __init__(self, limits: Limits, count: int) -> None:
         self._free: SimpleQueue[Confined] = SimpleQueue()
         for _ in range(count):
-            self._free.put(Confined("perturb.images.tasks", limits))
+            self._free.put(Confined("perturb.images.tasks", limits, environment=_CLEAN))
 
     def load(self, data: bytes, *, name: str, max_side: int = MAX_SIDE) -> Image:
         """Load an image, as `perturb.load_image` does.

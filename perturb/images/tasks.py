@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import cv2
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import PIL.Image
 
+from perturb.core.errors import ImageError
 from perturb.images.decoding import FORMATS, decode
 from perturb.images.ground_truth import read_truth
 
@@ -54,6 +56,9 @@ def warm_up() -> None:
         file = io.BytesIO()
         PIL.Image.fromarray(pixels).save(file, format=name)
         _decode(2, np.frombuffer(file.getvalue(), dtype=np.uint8))
-    file = io.BytesIO()
-    PIL.Image.fromarray(pixels).save(file, format="PNG")
-    _truth((4, 4), None, ("a", "b"), (), np.frombuffer(file.getvalue(), dtype=np.uint8), pixels[1:3, 0])
+    PIL.Image.new("LAB", (2, 2)).convert("RGB")  # by a module of its own
+    for mask in (pixels, pixels[:, :, 0] // 255, np.full((4, 4), 7, dtype=np.uint8)):
+        file = io.BytesIO()
+        PIL.Image.fromarray(mask).save(file, format="PNG")
+        with suppress(ImageError):
+            _truth((4, 4), None, ("a", "b"), (9,), np.frombuffer(file.getvalue(), dtype=np.uint8), pixels[1:3, 0])

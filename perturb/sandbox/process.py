@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,18 +64,27 @@ class Confined:
         module: dotted path of the module with the tasks; see `perturb.sandbox.child`.
         limits: of the process.
         begin: called with this object before the first call of each new process, to send it what it works on.
+        environment: additional environment variables of the process.
 
     Raises:
         SettingError: this system has no confined processes (Windows).
     """
 
-    def __init__(self, module: str, limits: Limits, *, begin: Callable[[Confined], object] | None = None) -> None:
+    def __init__(
+        self,
+        module: str,
+        limits: Limits,
+        *,
+        begin: Callable[[Confined], object] | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         if sys.platform == "win32":
             raise SettingError(
                 "Files of visitors are opened in confined processes, which Windows does not have; expected Linux or macOS. "
                 "Your own network can be given to `perturb lab --segmenter FILE.onnx`."
             )
         self.module, self.limits, self._begin = module, limits, begin
+        self._environment = dict(environment or {})
         self._process: _Process | None = None
         self._calling, self._changing = threading.RLock(), threading.Lock()
 
@@ -133,7 +142,7 @@ class Confined:
             process = self._process
             if process is not None and not process.gone:
                 return process
-            process = self._process = _Process(self.module, self.limits)
+            process = self._process = _Process(self.module, self.limits, self._environment)
         _watch(self)
         try:
             process.wait_until_ready()
@@ -154,7 +163,7 @@ class Confined:
 class _Process:
     """One process, from its start to its end."""
 
-    def __init__(self, module: str, limits: Limits) -> None:
+    def __init__(self, module: str, limits: Limits, more: Mapping[str, str]) -> None:
         self._limits, self.last, self.gone = limits, float("inf"), False
         ours, theirs = socket.socketpair()
         files = [shared_file(), shared_file()]
@@ -164,7 +173,7 @@ class _Process:
         command = [sys.executable, "-P", script, str(_ROOT), module, *map(str, numbers)]
         environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
         # Each arena of malloc takes 64 MB of addresses, of which there is a limit.
-        environment |= {"HOME": os.sep, "MALLOC_ARENA_MAX": "2", "PYTHONDONTWRITEBYTECODE": "1"}
+        environment |= {"HOME": os.sep, "MALLOC_ARENA_MAX": "2", "PYTHONDONTWRITEBYTECODE": "1"} | more
         try:
             self._popen = subprocess.Popen(
                 [*command, str(limits.memory), str(limits.cpu_seconds)],

@@ -94,31 +94,6 @@ def test_a_file_is_refused_with_the_same_words(confine, data):
     assert str(apart.value) == str(plain.value)
 
 
-# What the image's content triggers: a rehearsal on zeros cannot show it.
-
-
-def bright_division():
-    """INT32_MIN / -1 where a pixel is bright: a fault of the processor that ends a process."""
-    low = numpy_helper.from_array(np.array(-(2**31), dtype=np.int32), "low")
-    zero = numpy_helper.from_array(np.array(0.0, dtype=np.float32), "zero")
-    return files.model(
-        [
-            helper.make_node("ReduceMax", ["picture"], ["top"], keepdims=0),
-            helper.make_node("Ceil", ["top"], ["whole"]),
-            helper.make_node("Neg", ["whole"], ["negative"]),
-            helper.make_node("Cast", ["negative"], ["minus"], to=TensorProto.INT32),  # 0 or -1
-            helper.make_node("Add", ["minus", "shift"], ["divisor"]),  # 1 or -1 or 0
-            helper.make_node("Div", ["low", "divisor"], ["quotient"]),
-            helper.make_node("Cast", ["quotient"], ["number"], to=TensorProto.FLOAT),
-            helper.make_node("Mul", ["number", "zero"], ["nothing"]),
-            helper.make_node("Conv", ["picture", "w"], ["z"], kernel_shape=[1, 1]),
-            helper.make_node("Add", ["z", "nothing"], ["scores"]),
-        ],
-        [low, zero, numpy_helper.from_array(np.array(0, dtype=np.int32), "shift"),
-         files.weights("w", np.zeros((2, 3, 1, 1)))],
-    )  # fmt: skip
-
-
 def hungry():
     """The product of a long column and a long row: 0.9 GB in one tensor, which the checks allow."""
     return files.model(
@@ -140,28 +115,10 @@ def hungry():
     )
 
 
-def slow(times=400):
-    """Many large convolutions, one after the other."""
-    nodes = [helper.make_node("Conv", ["picture", "first"], ["x0"], kernel_shape=[1, 1])]
-    nodes += [
-        helper.make_node("Conv", [f"x{i}", "wide"], [f"x{i + 1}"], kernel_shape=[9, 9], pads=[4] * 4)
-        for i in range(times)
-    ]
-    nodes.append(helper.make_node("Conv", [f"x{times}", "last"], ["scores"], kernel_shape=[1, 1]))
-    rng = np.random.default_rng(0)
-    return files.model(
-        nodes,
-        [
-            files.weights("first", rng.random((32, 3, 1, 1))),
-            files.weights("wide", rng.random((32, 32, 9, 9)) / 2592),
-            files.weights("last", rng.random((2, 32, 1, 1))),
-        ],
-    )
-
-
 def test_a_fault_of_the_processor_ends_only_the_process_of_the_file(confine):
-    model = confine(files.save(bright_division()))
+    model = confine(files.save(files.bright_division()))
     network = segmenter(model, kind="logits")
+    assert rehearse(model, network.graph, 8, 9) is not None, "zeros do not show it"
     bright = torch.ones(1, 3, 8, 9)
     with pytest.raises(
         perturb.SegmenterError, match=r"'net' was stopped: it crashed its process \(SIGFPE\)\. Use a smaller"
@@ -186,7 +143,7 @@ def test_memory_has_a_limit(confine, memory, fits):
 
 
 def test_time_has_a_limit(confine):
-    model = confine(files.save(slow()), Limits(memory=1_000_000_000, seconds=1.5))
+    model = confine(files.save(files.slow()), Limits(memory=1_000_000_000, seconds=1.5))
     network = segmenter(model, kind="logits")
     began = time.monotonic()
     with pytest.raises(perturb.SegmenterError, match=r"'net' was stopped: it took longer than 1\.5 s for one call\."):
@@ -204,7 +161,7 @@ def test_a_rehearsal_measures_a_run_and_says_why_there_is_none(confine):
     assert rehearse(model, model.facts(), 99, 77) > 0, "at its own size"
     model = confine(sources()[4])  # its skip connection needs even sides
     assert rehearse(model, model.facts(), 9, 9) is None
-    model = confine(files.save(slow()), Limits(memory=1_000_000_000, seconds=1.5))
+    model = confine(files.save(files.slow()), Limits(memory=1_000_000_000, seconds=1.5))
     with pytest.raises(perturb.SegmenterError, match="it took longer"):
         rehearse(model, model.facts(), 480, 360)
 

@@ -243,6 +243,20 @@ def test_the_way_is_chosen_by_what_is_asked_and_by_what_is_known_of_the_network(
     assert not own.execution.stale
 
 
+@pytest.mark.parametrize("preview", [None, lambda readings: None])
+def test_incremental_passes_come_in_batches_of_their_own_size_unless_one_is_asked_for(preview, monkeypatch):
+    segmenter, image = convolutions(), picture(H, W)
+    frozen, fill, sizes = frozen_of(image, segmenter, "b"), Shades(), []
+    way = runner.route(image, MASKS, segmenter, frozen, "bfloat16")  # whatever it costs
+    read = way.quick.read
+    monkeypatch.setattr(way.quick, "read", lambda painted, hidden: sizes.append(len(hidden)) or read(painted, hidden))
+    monkeypatch.setattr(way.quick, "together", 25)
+    for batch, expected in ((None, [25, 25, 4]), (20, [20, 20, 14])):
+        runner.run(image, MASKS, fill, segmenter, frozen, batch=batch, chosen=way, preview=preview)
+        assert sizes == expected
+        sizes.clear()
+
+
 # --- Previews ---
 
 

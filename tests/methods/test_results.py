@@ -252,6 +252,21 @@ def test_a_layer_like_the_logits_is_not_taken_for_them():
         assert perturb.explain(picture(12, 16), network(middle=3), target, method="grad-cam", layer="0").notes == ()
 
 
+def test_a_layer_is_the_logits_only_where_they_agree_within_a_hundredth():
+    """The layer gives back the colours; behind it a part of red is added to green, of at most `share`."""
+    image, target = picture(12, 16), perturb.Target("b", region="all", score="probability")
+    for share, said in ((0.001, True), (0.2, False)):
+        module = nn.Sequential(nn.Conv2d(3, 3, 1, bias=False), nn.Conv2d(3, 3, 1, bias=False))
+        mixed = torch.eye(3)
+        mixed[1, 0] = share
+        with torch.no_grad():
+            module[0].weight.copy_(torch.eye(3)[:, :, None, None])
+            module[1].weight.copy_(mixed[:, :, None, None])
+        segmenter = perturb.TorchSegmenter(module, classes=CLASSES)
+        notes = perturb.explain(image, segmenter, target, method="grad-cam", layer="0").notes
+        assert bool(notes) == said
+
+
 def test_logits_that_are_the_same_everywhere_are_the_logits_too():
     target = perturb.Target("b", region="all", score="probability")
     result = perturb.explain(picture(12, 16), network(zero=True), target, method="grad-cam", layer="2")

@@ -197,3 +197,16 @@ def test_a_forged_answer_is_a_sentence(monkeypatch, forged):
     monkeypatch.setattr("perturb.sandbox.process.Confined.call", lambda *given: forged)
     with pytest.raises(ImageError, match="gave an answer that is none"):
         made.load(b"x", name="x")
+
+
+def test_a_damaged_file_never_shows_what_lies_in_memory():
+    """libtiff leaves the rows of this file as they are in memory, where parts of another image may be."""
+    data = mutant(2228)
+    made = Decoders(HostLimits().decoder, 1)
+    rng = np.random.default_rng(0)
+    digests = set()
+    for _ in range(4):
+        digests.add(made.load(data, name="damaged").digest)
+        made.load(encoded(rng.integers(0, 256, (rng.integers(20, 400), 300, 3), dtype=np.uint8)), name="another")
+    made.close()
+    assert len(digests) == 1

@@ -114,7 +114,8 @@ def bright_division(**options):
     return model(
         [
             helper.make_node("ReduceMax", ["picture"], ["top"], keepdims=0),
-            helper.make_node("Cast", ["top"], ["bright"], to=TensorProto.INT32),
+            helper.make_node("Ceil", ["top"], ["whole"]),
+            helper.make_node("Cast", ["whole"], ["bright"], to=TensorProto.INT32),
             helper.make_node("Min", ["bright", "one"], ["is_bright"]),  # 0 or 1
             helper.make_node("Mul", ["is_bright", "two"], ["twice"]),
             helper.make_node("Sub", ["one", "twice"], ["divisor"]),  # 1 or -1
@@ -129,7 +130,7 @@ def bright_division(**options):
     )
 
 
-def slow(times=400):
+def slow(times=400, **options):
     """So many convolutions, each of a hundred thousand multiplications a pixel."""
     nodes = [helper.make_node("Conv", ["picture", "first"], ["x0"], kernel_shape=[1, 1])]
     nodes += [
@@ -145,6 +146,7 @@ def slow(times=400):
             weights("wide", rng.random((32, 32, 9, 9)) / 2592),
             weights("last", rng.random((2, 32, 1, 1))),
         ],
+        **options,
     )
 
 

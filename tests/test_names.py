@@ -9,6 +9,7 @@ import perturb
 SHARED = {
     "add": "each command of the command line adds its own options",
     "contents": "each kind of folder that can be written has its own files",
+    "prepare": "each kind of confined process does once what its tasks may do",
     "python_lines": "each kind of result has its own code that reproduces it",
 }
 

@@ -12,7 +12,7 @@ from perturb.core.errors import ImageError
 from perturb.images.decoding import MAX_BYTES, MAX_SIDE
 from perturb.images.ground_truth import IgnoreIndex, ignored_values
 from perturb.images.image import Image, image_from_pixels
-from perturb.sandbox.channel import Array
+from perturb.sandbox.connection import Array
 from perturb.sandbox.process import Confined, Limits, StoppedError
 
 _CLEAN = {"MALLOC_PERTURB_": "165"}

@@ -47,7 +47,7 @@ def _truth(
 TASKS = {"decode": _decode, "truth": _truth}
 
 
-def warm_up() -> None:
+def prepare() -> None:
     """Decode a tiny image of every format, so that all code is imported."""
     cv2.setNumThreads(1)  # its threads would have to be started later
     pixels = np.zeros((4, 4, 3), dtype=np.uint8)

@@ -2,7 +2,7 @@
 
     child.py ROOT MODULE SOCKET LIFELINE INCOMING OUTGOING MEMORY CPU_SECONDS
 
-`MODULE` has `warm_up()`, which does once everything that a task may do, so that nothing is imported or opened later, and
+`MODULE` has `prepare()`, which does once everything that a task may do, so that nothing is imported or opened later, and
 `TASKS`: functions by name, from JSON values and arrays to a JSON value and arrays.
 """
 
@@ -18,32 +18,32 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def main(root: str, module: str, *numbers: str) -> None:
+def answer_calls(root: str, module: str, *numbers: str) -> None:
     """Import the tasks, confine this process, and answer until the parent is gone."""
     # Without what the package imports: torch alone takes seconds and half a gigabyte.
     package = types.ModuleType("perturb")
     package.__path__ = [os.path.join(root, "perturb")]
     sys.modules["perturb"] = package
     sys.path.insert(0, root)
-    from perturb.sandbox.channel import Channel
     from perturb.sandbox.confine import confine
+    from perturb.sandbox.connection import Connection
 
-    connection, lifeline, incoming, outgoing, memory, cpu_seconds = map(int, numbers)
-    channel = Channel(socket.socket(fileno=connection), incoming, outgoing)
+    number, lifeline, incoming, outgoing, memory, cpu_seconds = map(int, numbers)
+    connection = Connection(socket.socket(fileno=number), incoming, outgoing)
     tasks = importlib.import_module(module)
-    tasks.warm_up()
+    tasks.prepare()
     threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
     confine(memory, cpu_seconds)
-    channel.send("ready")
+    connection.send("ready")
     while True:
-        (name, arguments), arrays = channel.receive()
+        (name, arguments), arrays = connection.receive()
         try:
             value, made = tasks.TASKS[name](*arguments, *arrays)
-            channel.send({"value": value}, made)
+            connection.send({"value": value}, made)
         except MemoryError:
-            channel.send({"error": "MemoryError"})
+            connection.send({"error": "MemoryError"})
         except Exception as error:
-            channel.send(_described(error))
+            connection.send(_described(error))
 
 
 def _described(error: Exception) -> Mapping[str, Any]:
@@ -67,4 +67,4 @@ def _end_with(lifeline: int) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    answer_calls(*sys.argv[1:])

@@ -23,7 +23,7 @@ from typing import Any
 
 from perturb.core import errors
 from perturb.core.errors import PerturbError, SettingError
-from perturb.sandbox.channel import Array, Channel, ChannelError, shared_file
+from perturb.sandbox.connection import Array, Connection, ConnectionBrokenError, shared_file
 
 WAITING: ContextVar[Callable[[], None] | None] = ContextVar("WAITING", default=None)
 """Called every 0.1 s while a call waits. If it raises, the process is stopped, and the error goes on."""
@@ -173,7 +173,7 @@ class _Process:
         command = [sys.executable, "-P", script, str(_ROOT), module, *map(str, numbers)]
         environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
         # Each arena of malloc takes 64 MB of addresses, of which there is a limit.
-        environment |= {"HOME": os.sep, "MALLOC_ARENA_MAX": "2", "PYTHONDONTWRITEBYTECODE": "1"} | more
+        environment |= {"HOME": os.sep, "MALLOC_ARENA_MAX": "2", "PYTHONDONTWRITEBYTECODE": "1", **more}
         try:
             self._popen = subprocess.Popen(
                 [*command, str(limits.memory), str(limits.cpu_seconds)],
@@ -185,32 +185,32 @@ class _Process:
                 pass_fds=numbers,
                 start_new_session=True,  # Ctrl-C in a terminal is for the server, which then ends its children
             )
-            self._channel = Channel(ours, files[1], files[0])
+            self._connection = Connection(ours, files[1], files[0])
         finally:
             theirs.close()
             for number in (lifeline, *files):
                 os.close(number)
         self.pid = self._popen.pid
         # Called once: by `kill`, when nobody refers to this object any more, or at the end of this program.
-        self._ending = weakref.finalize(self, _end, self._popen, held, self._channel.end)
+        self._ending = weakref.finalize(self, _end, self._popen, held, self._connection.end)
 
     def wait_until_ready(self) -> None:
         try:
-            self._channel.receive(STARTING, WAITING.get())
+            self._connection.receive(STARTING, WAITING.get())
         except TimeoutError as error:
             raise StoppedError(f"it did not start within {STARTING} s") from error
-        except ChannelError as error:
+        except ConnectionBrokenError as error:
             raise StoppedError(self._why()) from error
 
     def call(self, task: str, arguments: Sequence[Any], arrays: Sequence[Array]) -> tuple[Any, list[Array]]:
         seconds = self._limits.seconds
         try:
-            self._channel.release()
-            self._channel.send([task, list(arguments)], arrays)
-            answer, made = self._channel.receive(seconds, WAITING.get())
+            self._connection.release()
+            self._connection.send([task, list(arguments)], arrays)
+            answer, made = self._connection.receive(seconds, WAITING.get())
         except TimeoutError as error:
             raise StoppedError(f"it took longer than {seconds:g} s for one call") from error
-        except ChannelError as error:
+        except ConnectionBrokenError as error:
             raise StoppedError(self._why()) from error
         except ValueError as error:
             raise StoppedError(f"it was given {error}") from error

@@ -77,9 +77,9 @@ def forge(kind):
     """Write to the parent past the protocol, as an attacker in this process would."""
     import gc
 
-    from perturb.sandbox.channel import Channel
+    from perturb.sandbox.connection import Connection
 
-    (channel,) = (each for each in gc.get_objects() if isinstance(each, Channel))
+    (channel,) = (each for each in gc.get_objects() if isinstance(each, Connection))
     messages = {
         "no JSON": b"\xff\xfe",
         "deep": b"[" * 100_000,
@@ -107,5 +107,5 @@ TASKS = {
 }  # fmt: skip
 
 
-def warm_up():
+def prepare():
     """Nothing is imported later."""

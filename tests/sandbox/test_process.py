@@ -13,7 +13,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from perturb.core.errors import ImageError, LabelError
-from perturb.sandbox.channel import DTYPES, ROOM
+from perturb.sandbox.connection import DTYPES, ROOM
 from perturb.sandbox.process import WAITING, Confined, Limits, StoppedError
 
 SMALL = Limits(memory=300_000_000, seconds=2.0, cpu_seconds=600, idle=60.0)

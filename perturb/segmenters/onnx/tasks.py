@@ -65,7 +65,7 @@ TASKS = {
 }
 
 
-def warm_up() -> None:
+def prepare() -> None:
     """Do once on a tiny network what a visitor's network may need, so that all code is imported."""
     import_packages()
     make = onnx.helper

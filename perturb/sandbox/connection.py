@@ -37,7 +37,7 @@ _ALIGNED = 64
 _LENGTH = struct.Struct("<Q")
 
 
-class ChannelError(Exception):
+class ConnectionBrokenError(Exception):
     """The other side is gone, or what it sent is not a message."""
 
 
@@ -52,7 +52,7 @@ def shared_file() -> int:
     return number
 
 
-class Channel:
+class Connection:
     """One end of the connection. Calls alternate: a message is read before the next one is written.
 
     Args:
@@ -70,7 +70,7 @@ class Channel:
 
         Raises:
             ValueError: the arrays or the message are too large.
-            ChannelError: the other side is gone.
+            ConnectionBrokenError: the other side is gone.
         """
         places, end = [], 0
         for array in arrays:
@@ -90,7 +90,7 @@ class Channel:
             self._wait_at_most(None)
             self._socket.sendall(_LENGTH.pack(len(text)) + text)
         except OSError as error:
-            raise ChannelError from error
+            raise ConnectionBrokenError from error
 
     def receive(
         self, seconds: float | None = None, waiting: Callable[[], None] | None = None
@@ -106,17 +106,17 @@ class Channel:
 
         Raises:
             TimeoutError: the message was not complete in time.
-            ChannelError: the other side is gone, or sent something else.
+            ConnectionBrokenError: the other side is gone, or sent something else.
         """
         ends = None if seconds is None else time.monotonic() + seconds
         (length,) = _LENGTH.unpack(self._read(_LENGTH.size, ends, waiting))
         if length > MAX_MESSAGE:
-            raise ChannelError
+            raise ConnectionBrokenError
         try:
             message, places = json.loads(self._read(length, ends, waiting))
             return message, [self._array(*place) for place in places]
         except (ValueError, TypeError, RecursionError) as error:
-            raise ChannelError from error
+            raise ConnectionBrokenError from error
 
     def release(self) -> None:
         """Give back the memory of large arrays. Views of them then hold zeros."""
@@ -132,9 +132,9 @@ class Channel:
     def _array(self, dtype: Any, shape: Any, start: Any) -> Array:
         whole = isinstance(shape, list) and len(shape) <= 8
         if not (dtype in DTYPES and whole and all(isinstance(side, int) and side >= 0 for side in (*shape, start))):
-            raise ChannelError
+            raise ConnectionBrokenError
         if start % _ALIGNED or start + math.prod(shape) * np.dtype(dtype).itemsize > ROOM:
-            raise ChannelError
+            raise ConnectionBrokenError
         array: Array = np.ndarray(shape, dtype, self._incoming, start)
         array.setflags(write=False)
         return array
@@ -152,9 +152,9 @@ class Channel:
                     waiting()
                 continue
             except OSError as error:
-                raise ChannelError from error
+                raise ConnectionBrokenError from error
             if not part:
-                raise ChannelError
+                raise ConnectionBrokenError
             data += part
         return bytes(data)
 

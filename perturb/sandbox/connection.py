@@ -29,7 +29,7 @@ ROOM = 1 << 29
 MAX_MESSAGE = 1 << 25
 """Longest message in bytes."""
 RELEASED = 1 << 25
-"""Shared memory beyond this many bytes is given back after each call."""
+"""Shared memory beyond this many bytes is given back when it is not used for a while."""
 DTYPES = ("<f2", "<f4", "<f8", "|b1", "|u1", "|i1", "<u2", "<i2", "<u4", "<i4", "<u8", "<i8")
 SLICE = 0.1
 """Seconds between two calls of `waiting`."""

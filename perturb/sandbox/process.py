@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from perturb.core import errors
-from perturb.core.errors import PerturbError, SettingError
+from perturb.core.errors import PerturbError
 from perturb.sandbox.connection import Array, Connection, ConnectionBrokenError, shared_file
 
 WAITING: ContextVar[Callable[[], None] | None] = ContextVar("WAITING", default=None)
@@ -31,6 +31,8 @@ STARTING = 60
 """Seconds that a process may take to start."""
 CHECKED = 1.0
 """Seconds between two looks at the idle processes."""
+RELEASED_AFTER = 2.0
+"""Seconds without a call after which the memory of large arrays is given back. Within a run it is used again and again."""
 _ROOT = Path(__file__).resolve().parents[2]
 _KEPT = ("PATH", "LD_LIBRARY_PATH", "PYTHONPATH", "LANG", "LC_ALL", "TMPDIR")
 """Environment variables that a process gets. The others may hold secrets of the server."""
@@ -65,9 +67,6 @@ class Confined:
         limits: of the process.
         begin: called with this object before the first call of each new process, to send it what it works on.
         environment: additional environment variables of the process.
-
-    Raises:
-        SettingError: this system has no confined processes (Windows).
     """
 
     def __init__(
@@ -78,11 +77,6 @@ class Confined:
         begin: Callable[[Confined], object] | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        if sys.platform == "win32":
-            raise SettingError(
-                "Files of visitors are opened in confined processes, which Windows does not have; expected Linux or macOS. "
-                "Your own network can be given to `perturb lab --segmenter FILE.onnx`."
-            )
         self.module, self.limits, self._begin = module, limits, begin
         self._environment = dict(environment or {})
         self._process: _Process | None = None
@@ -98,12 +92,14 @@ class Confined:
 
         Returns:
             Its value and arrays. Both come from a process that may be hostile: check them before use. The arrays are
-            views that are valid until the next call: copy what you keep.
+            views that are valid for a second, or until the next call: copy what you keep.
 
         Raises:
             StoppedError: the process crossed a limit or crashed. The next call starts a new one.
             PerturbError: the task's own error.
         """
+        if sys.platform == "win32":
+            raise StoppedError("confined processes need Linux or macOS, and this server runs on Windows")
         with self._calling:
             process = self._running()
             process.last = float("inf")
@@ -132,10 +128,19 @@ class Confined:
         return None if process is None else process.pid
 
     def end_if_idle(self, now: float) -> None:
-        """End the process if its last call is too long ago. `now` is a value of `time.monotonic`."""
+        """End the process if its last call is too long ago, and free the memory of large arrays before. `now` is a value of
+        `time.monotonic`."""
         process = self._process
-        if process is not None and now - process.last > self.limits.idle:
+        if process is None:
+            return
+        idle = now - process.last
+        if idle > self.limits.idle:
             self._end(process)
+        elif idle > RELEASED_AFTER and self._calling.acquire(blocking=False):
+            try:
+                process.release()
+            finally:
+                self._calling.release()
 
     def _running(self) -> _Process:
         with self._changing:
@@ -164,7 +169,8 @@ class _Process:
     """One process, from its start to its end."""
 
     def __init__(self, module: str, limits: Limits, more: Mapping[str, str]) -> None:
-        self._limits, self.last, self.gone = limits, float("inf"), False
+        self._limits, self.gone = limits, False
+        self.last = self._released = float("inf")  # time of the last call's end, and of the one before the last release
         ours, theirs = socket.socketpair()
         files = [shared_file(), shared_file()]
         lifeline, held = os.pipe()
@@ -205,7 +211,6 @@ class _Process:
     def call(self, task: str, arguments: Sequence[Any], arrays: Sequence[Array]) -> tuple[Any, list[Array]]:
         seconds = self._limits.seconds
         try:
-            self._connection.release()
             self._connection.send([task, list(arguments)], arrays)
             answer, made = self._connection.receive(seconds, WAITING.get())
         except TimeoutError as error:
@@ -217,6 +222,12 @@ class _Process:
         if isinstance(answer, dict) and "value" in answer:
             return answer["value"], made
         raise self._error(answer)
+
+    def release(self) -> None:
+        """Give back the memory of large arrays, once after each call."""
+        if self.last != self._released:
+            self._connection.release()
+            self._released = self.last
 
     def kill(self) -> None:
         """End the process and free what belongs to it."""

@@ -56,7 +56,15 @@ class Limits:
 
 
 class StoppedError(PerturbError):
-    """A confined process was stopped, or ended by itself. The message is a clause: "it took more than 2 GB of memory"."""
+    """A confined process was stopped, or ended by itself. The message is a clause: "it took more than 2 GB of memory".
+
+    Attributes:
+        crashed: whether native code crashed, so that a smaller task would not help.
+    """
+
+    def __init__(self, message: str, *, crashed: bool = False) -> None:
+        super().__init__(message)
+        self.crashed = crashed
 
 
 class Confined:
@@ -206,7 +214,7 @@ class _Process:
         except TimeoutError as error:
             raise StoppedError(f"it did not start within {STARTING} s") from error
         except ConnectionBrokenError as error:
-            raise StoppedError(self._why()) from error
+            raise self._why() from error
 
     def call(self, task: str, arguments: Sequence[Any], arrays: Sequence[Array]) -> tuple[Any, list[Array]]:
         seconds = self._limits.seconds
@@ -216,7 +224,7 @@ class _Process:
         except TimeoutError as error:
             raise StoppedError(f"it took longer than {seconds:g} s for one call") from error
         except ConnectionBrokenError as error:
-            raise StoppedError(self._why()) from error
+            raise self._why() from error
         except ValueError as error:
             raise StoppedError(f"it was given {error}") from error
         if isinstance(answer, dict) and "value" in answer:
@@ -251,24 +259,22 @@ class _Process:
             return made
         return StoppedError(f"it failed ({text[:200]})")
 
-    def _why(self) -> str:
-        """Why the process is gone, in words."""
+    def _why(self) -> StoppedError:
+        """Why the process is gone."""
         if self.gone:
-            return "its visit ended"
+            return StoppedError("its visit ended")
         try:
             code = self._popen.wait(1)
         except subprocess.TimeoutExpired:
-            return "it gave an answer that is none"
+            return StoppedError("it gave an answer that is none")
         if -code == getattr(signal, "SIGXCPU", 0):
-            return f"it took more than {self._limits.cpu_seconds:,} s of CPU time"
+            return StoppedError(f"it took more than {self._limits.cpu_seconds:,} s of CPU time")
         if code >= 0:
-            return "its process ended by itself"
+            return StoppedError("its process ended by itself")
         name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
-        # C++ aborts where it cannot report that memory ran out.
-        perhaps = f", perhaps because it needs more than {self._limits.memory / 1e9:g} GB of memory" * (
-            name == "SIGABRT"
-        )
-        return f"it crashed its process ({name}{perhaps})"
+        if name == "SIGABRT":  # C++ aborts where it cannot report that memory ran out
+            return StoppedError(f"it crashed its process (SIGABRT), perhaps because {self._too_much()}")
+        return StoppedError(f"it crashed its process ({name})", crashed=True)
 
     def _too_much(self) -> str:
         return f"it needs more than {self._limits.memory / 1e9:g} GB of memory"

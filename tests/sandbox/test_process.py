@@ -81,7 +81,7 @@ def shared_memory(pid):
         ("sleep", [30], "it took longer than 2 s for one call"),
         ("spin", [], "it took longer than 2 s for one call"),
         ("crash", [0], r"it crashed its process \(SIGSEGV\)"),
-        ("abort", [], r"it crashed its process \(SIGABRT, perhaps because it needs more than 0.3 GB of memory\)"),
+        ("abort", [], r"it crashed its process \(SIGABRT\), perhaps because it needs more than 0.3 GB of memory"),
         ("fail", [], r"it failed \(broken code\)"),
     ],
 )

@@ -88,10 +88,12 @@ class ConfinedModel(OnnxModel):
         try:
             return self._process.call(task, arguments, arrays)
         except StoppedError as error:
-            raise SegmenterError(
-                f"'{self.name}' was stopped: {error}. Use a smaller network or image, or run it on your own machine, where "
-                "nothing limits it."
-            ) from error
+            remedy = (
+                "Run the file with onnxruntime on your own machine to see why."
+                if error.crashed
+                else "Use a smaller network or image, or run it on your own machine, where nothing limits it."
+            )
+            raise SegmenterError(f"'{self.name}' was stopped: {error}. {remedy}") from error
 
 
 def rehearse(model: OnnxModel, graph: OnnxGraph, height: int, width: int) -> float | None:

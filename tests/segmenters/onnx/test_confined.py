@@ -121,7 +121,7 @@ def test_a_fault_of_the_processor_ends_only_the_process_of_the_file(confine):
     assert rehearse(model, network.graph, 8, 9) is not None, "zeros do not show it"
     bright = torch.ones(1, 3, 8, 9)
     with pytest.raises(
-        perturb.SegmenterError, match=r"'net' was stopped: it crashed its process \(SIGFPE\)\. Use a smaller"
+        perturb.SegmenterError, match=r"'net' was stopped: it crashed its process \(SIGFPE\)\. Run the file with"
     ):
         network(bright)
     assert model.pid is None

@@ -35,6 +35,8 @@ from training.card import processor
 ROUNDS = 25
 HEIGHT, WIDTH = 360, 480
 LIMITS = HostLimits()
+UNSAID = {"scale": "unit", "kind": "logits", "layout": "NCHW", "output_layout": "NCHW"}
+"""What is given for a network that does not say it."""
 
 
 def exported() -> bytes:
@@ -60,7 +62,7 @@ def confined(data: bytes) -> tuple[ConfinedModel, OnnxSegmenter]:
     """A network in a confined process of its own, with the defaults of a server."""
     model = ConfinedModel(data, "network", torch.get_num_threads(), LIMITS.model, most=2)
     graph = model.facts()
-    given = {field: {"scale": "unit", "kind": "logits"}[field] for field in graph.unknown}
+    given = {field: UNSAID[field] for field in graph.unknown}
     return model, OnnxSegmenter(model, graph, complete(graph, given, "network"), classes=graph.classes, name="network")
 
 

@@ -42,6 +42,12 @@ class HostLimits(BaseSettings):
     )
     decoder_seconds: float = Field(default=15.0, gt=0, le=3600, description="Time for decoding one file, in s.")
     decoders: int = Field(default=2, ge=1, le=64, description="Files that are decoded at a time.")
+    visitor_uploads_mb: int = Field(
+        default=400, ge=1, le=1_000_000, description="Uploaded files of one visitor that are in memory, in MB."
+    )
+    uploads_mb: int = Field(
+        default=1000, ge=1, le=1_000_000, description="Uploaded files of all visitors that are in memory, in MB."
+    )
 
     @property
     def model(self) -> Limits:

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import PIL.Image
@@ -22,19 +23,25 @@ SAID = {"scale": "unit", "classes": "ground, thing"}
 HEAVY = files.save(files.slow(1, metadata=SAID))
 
 
+def parent_of(app_url: str) -> int:
+    """The server at an address."""
+    port = app_url.rsplit(":", 1)[1]
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            words = file.read_text().split("\0")
+            if "streamlit" in words and port in words:
+                return int(file.parent.name)
+    raise AssertionError(f"no server at {app_url}")
+
+
 def processes(app_url: str, module: str) -> list[int]:
     """The server's confined processes that run a module."""
-    port, found = app_url.rsplit(":", 1)[1], []
-    for folder in Path("/proc").iterdir():
-        if not folder.name.isdigit():
-            continue
-        try:
-            words = (folder / "cmdline").read_bytes().decode().split("\0")
-            parent = int((folder / "stat").read_text().rsplit(")", 1)[1].split()[1])
-            if module in words and port in Path(f"/proc/{parent}/cmdline").read_text().split("\0"):
-                found.append(int(folder.name))
-        except (FileNotFoundError, ProcessLookupError):
-            continue
+    server, found = parent_of(app_url), []
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            parent = int(file.read_text().rsplit(")", 1)[1].split()[1])
+            if parent == server and module in file.with_name("cmdline").read_text().split("\0"):
+                found.append(int(file.parent.name))
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import weakref
 from collections import OrderedDict
 from collections.abc import Sequence
 from threading import Lock
@@ -123,20 +124,23 @@ def rehearse(model: OnnxModel, graph: OnnxGraph, height: int, width: int) -> flo
     return time.perf_counter() - began
 
 
-_RUNNING: OrderedDict[int, ConfinedModel] = OrderedDict()
+_RUNNING: OrderedDict[int, weakref.ref[ConfinedModel]] = OrderedDict()
 _COUNTING = Lock()
 
 
 def _make_room(model: ConfinedModel) -> None:
     """End the least recently started processes while there are too many."""
     with _COUNTING:
-        _RUNNING[id(model)] = model
+        for key, known in list(_RUNNING.items()):
+            other = known()
+            if other is None or other.pid is None:
+                del _RUNNING[key]
+        _RUNNING[id(model)] = weakref.ref(model)
         _RUNNING.move_to_end(id(model))
-        for key in [key for key, each in _RUNNING.items() if each.pid is None]:
-            del _RUNNING[key]
-        ended = [_RUNNING.popitem(last=False)[1] for _ in range(len(_RUNNING) - model._most)]
+        ended = [_RUNNING.popitem(last=False)[1]() for _ in range(len(_RUNNING) - model._most)]
     for each in ended:
-        each.close()
+        if each is not None:
+            each.close()
 
 
 def _checked(adapter: TypeAdapter[T], value: Any, name: str) -> T:

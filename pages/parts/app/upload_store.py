@@ -9,6 +9,8 @@ from __future__ import annotations
 import gc
 import threading
 import time
+from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any
 
 import streamlit as st
@@ -67,8 +69,13 @@ def _files(store: MemoryUploadedFileManager) -> list[tuple[str, dict[str, Upload
 
 def _sweep(instance: Any) -> None:
     """Let Streamlit forget each visit once its time to reconnect is over, and not only when another visit ends."""
-    while True:
+    # A cache that drops what has expired when it is changed, but does not look by itself. It belongs to the event loop.
+    visits = instance._session_mgr._session_storage._cache
+    loop = instance._get_async_objs().eventloop
+    while not loop.is_closed():
         time.sleep(SWEEP)
-        # A cache that drops what has expired when it is changed, but does not look by itself.
-        if instance._session_mgr._session_storage._cache.expire():
-            gc.collect()  # a visit refers to itself in circles
+        dropped: Future[bool] = Future()
+        loop.call_soon_threadsafe(lambda into=dropped: into.set_result(bool(visits.expire())))
+        with suppress(TimeoutError):
+            if dropped.result(timeout=60):
+                gc.collect()  # a visit refers to itself in circles

@@ -27,18 +27,17 @@ SWEEP = 2.0
 
 def guard() -> None:
     """Bound the store of this server and free what belongs to ended visits, from the first call on."""
-    if runtime.exists():  # there is none in a test without a server
-        _guarded()
+    # A test without a server has another store.
+    store = runtime.get_instance().uploaded_file_mgr if runtime.exists() else None
+    if isinstance(store, MemoryUploadedFileManager):
+        _guarded(store)
 
 
 @st.cache_resource(show_spinner=False)
-def _guarded() -> threading.Thread:
-    instance = runtime.get_instance()
+def _guarded(_store: MemoryUploadedFileManager) -> threading.Thread:
     limits = host_limits()
-    store = instance.uploaded_file_mgr
-    assert isinstance(store, MemoryUploadedFileManager)
-    bound(store, limits.visitor_uploads_mb * 1_000_000, limits.uploads_mb * 1_000_000)
-    sweeper = threading.Thread(target=_sweep, args=(instance,), name="ended visits", daemon=True)
+    bound(_store, limits.visitor_uploads_mb * 1_000_000, limits.uploads_mb * 1_000_000)
+    sweeper = threading.Thread(target=_sweep, args=(runtime.get_instance(),), name="ended visits", daemon=True)
     sweeper.start()
     return sweeper
 

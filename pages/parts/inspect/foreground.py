@@ -56,8 +56,8 @@ def section(asked: experiment.Plan, prefix: str) -> None:
             return experiment.compute_map(inside, progress), experiment.compute_map(outside, progress)
 
         task.run(
-            jobs.Part("Foreground", inside.forwards, inside.map_seconds, partial(experiment.compute_map, inside)),
-            jobs.Part("Background", outside.forwards, outside.map_seconds, both),
+            experiment.part_of(inside, "Foreground", partial(experiment.compute_map, inside)),
+            experiment.part_of(outside, "Background", both),
         )
     if task.made is not None:
         with st.container(key=f"{prefix}grounds_{'fresh' if task.fresh else 'stale'}"):

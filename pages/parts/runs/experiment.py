@@ -137,6 +137,13 @@ def task_of(plan: Plan) -> jobs.Task[Explained]:
     return jobs.Task(f"{plan.prefix}run", plan.key)
 
 
+def part_of(plan: Plan, title: str, compute: Callable[[Progress], Any], times: int = 1) -> jobs.Part:
+    """The part of a job that runs a plan, or `times` runs that cost as much each."""
+    return jobs.Part(
+        title, times * plan.forwards, times * plan.map_seconds, compute, plan.method, plan.scene.segmenter.name
+    )
+
+
 def rest(plan: Plan, name: str = "rest") -> DeltaGenerator:
     """A named container for content below the map. It is greyed out while the result is stale."""
     return st.container(key=f"{plan.prefix}{name}_{'fresh' if task_of(plan).fresh else 'stale'}")
@@ -273,11 +280,13 @@ def _run(
         assert result is not None
         return Explained(result, compute_curves(plan.key, result, progress))
 
-    curves = jobs.Part("Curves", curve_forwards(), plan.curves_seconds, make_curves)
+    curves = jobs.Part(
+        "Curves", curve_forwards(), plan.curves_seconds, make_curves, plan.method, plan.scene.segmenter.name
+    )
     if known is not None:
         draw(known)
         task.run(curves)
-    task.run(jobs.Part("Map", plan.forwards, plan.map_seconds, make_map), curves)
+    task.run(part_of(plan, "Map", make_map), curves)
 
 
 def compute_map(

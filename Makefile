@@ -14,10 +14,10 @@ print(f"{found['totals']['percent_branches_covered']:.1f} % of the branches of p
 endef
 export SHOW_COVERAGE
 
-.PHONY: run test test-long check docs screenshots mutants format train benchmark
+.PHONY: run test test-long check docs screenshots mutants format lock train benchmark
 
 run: $(VENV)/run.stamp
-	$(BIN)/python -m streamlit run streamlit_app.py
+	$(BIN)/python -m perturb lab
 
 # The browser tests by themselves, each file with a server of its own, so that waiting is not for the others' servers as well.
 # They come last: where there is no browser, the end says what to do.

@@ -52,6 +52,13 @@ format: $(VENV)/dev.stamp
 	$(BIN)/ruff format .
 	$(BIN)/deno fmt
 
+# The app's full set at the versions that are installed here, which the tests were run with, each with the hashes of its files.
+# It holds for every platform and names no server.
+lock: $(VENV)/dev.stamp
+	$(BIN)/python -m pip list --format freeze --exclude perturbation-lab > $(VENV)/tested.txt
+	$(BIN)/uv pip compile requirements.txt --constraint $(VENV)/tested.txt --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-annotate --no-header --quiet --output-file requirements.lock
+
 # Tests the tests: small changes of the code that no test notices. `make mutants PACKAGE=targets SAMPLE=60` takes minutes, all
 # of them hours; AGAIN=1 tests only the survivors of the last run.
 mutants: $(VENV)/dev.stamp

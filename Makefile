@@ -14,10 +14,10 @@ print(f"{found['totals']['percent_branches_covered']:.1f} % of the branches of p
 endef
 export SHOW_COVERAGE
 
-.PHONY: run test test-long check docs screenshots mutants format train benchmark
+.PHONY: run test test-long check docs screenshots mutants format lock train benchmark
 
 run: $(VENV)/run.stamp
-	$(BIN)/python -m streamlit run streamlit_app.py
+	$(BIN)/python -m perturb lab
 
 # The browser tests by themselves, each file with a server of its own, so that waiting is not for the others' servers as well.
 # They come last: where there is no browser, the end says what to do.
@@ -51,6 +51,13 @@ format: $(VENV)/dev.stamp
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/deno fmt
+
+# The app's full set at the versions that are installed here, which the tests were run with, each with the hashes of its files.
+# It holds for every platform and names no server.
+lock: $(VENV)/dev.stamp
+	$(BIN)/python -m pip list --format freeze --exclude perturbation-lab > $(VENV)/tested.txt
+	$(BIN)/uv pip compile requirements.txt --constraint $(VENV)/tested.txt --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-annotate --no-header --quiet --output-file requirements.lock
 
 # Tests the tests: small changes of the code that no test notices. `make mutants PACKAGE=targets SAMPLE=60` takes minutes, all
 # of them hours; AGAIN=1 tests only the survivors of the last run.

@@ -1,19 +1,24 @@
-"""Entry point of the Streamlit app: page configuration, navigation, the sidebar (image and segmenter), and the page."""
+"""Entry point of the Streamlit app.
 
-from pathlib import Path
+Streamlit imports this file once, as a module, for the server `app`, and runs it as a script each time a visitor's page is
+drawn: page configuration, navigation, the sidebar (image and segmenter), and the page.
+"""
 
 import streamlit as st
 
-from pages.parts.app import address, guide, shell, upload_store
+if __name__ == "__main__":
+    from pages.parts.app import address, guide, shell, upload_store
 
-# A local file: an icon given by name would be fetched from a third-party server.
-ICON = Path(__file__).parent / "pages" / "icon.png"
-st.set_page_config(page_title="Perturbation Lab", page_icon=str(ICON), layout="wide")
-upload_store.guard()
-page = st.navigation(shell.pages())
-shell.enter(page.url_path)
-shell.sidebar()
-guide.show()
-with address.followed():
-    page.run()
-shell.tell_dropped()
+    upload_store.guard()
+    page = shell.navigation()
+    shell.enter(page.url_path)
+    shell.sidebar()
+    guide.show()
+    with address.followed():
+        page.run()
+    shell.tell_dropped()
+else:
+    from pages.parts.app import server
+
+    server.log()
+    app = st.App(__file__, middleware=server.middleware(), exception_handlers=server.exception_handlers())

@@ -16,6 +16,7 @@ from streamlit.testing.v1 import AppTest
 import perturb
 from docs.labdocs.commands import commands, help_of, listed
 from docs.labdocs.gallery import examples
+from perturb.lab.limits import HostLimits, variable, written
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -57,6 +58,12 @@ def test_every_setting_stands_with_its_default_and_help(words):
         for setting in method["settings"]:
             assert f"{setting['name']} {setting['default']}".strip() in page, (method["name"], setting["name"])
             assert " ".join(setting["help"].split()) in page, (method["name"], setting["name"])
+
+
+def test_every_setting_of_a_server_stands_on_the_page_on_hosting(words):
+    page = " ".join(words["how-to/host_the_lab.html"].split())
+    for name, field in HostLimits.model_fields.items():
+        assert f"{variable(name)} {written(field.default)} {field.description.replace('`', '')}" in page
 
 
 def test_every_command_and_option_stands_on_its_page(words):

@@ -16,6 +16,7 @@ from sphinx.errors import ExtensionError
 from .cards import metrics, samples, segmenters
 from .commands import command_line
 from .gallery import gallery
+from .hosting import host_settings
 from .names import api
 from .parameters import fills, methods
 
@@ -24,6 +25,7 @@ GENERATORS: dict[str, Callable[[Sphinx], str]] = {
     "command-line": lambda _: command_line(),
     "fills": lambda _: fills(),
     "gallery": lambda app: gallery(app.config.lab_url),
+    "host-settings": lambda _: host_settings(),
     "methods": lambda _: methods(),
     "metrics": lambda _: metrics(),
     "samples": lambda _: samples(),

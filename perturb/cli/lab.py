@@ -9,7 +9,7 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from perturb.cli.arguments import Bar, add_ignore_index, ignored_in, names_in, settings_in
 from perturb.cli.segmenter import check_onnx_options
@@ -20,6 +20,9 @@ from perturb.images.samples import sample
 from perturb.segmenters.offer import VARIABLE, Offer, offer_segmenter
 from perturb.segmenters.registry import DEFAULT, SEGMENTERS, load_segmenter
 
+if TYPE_CHECKING:
+    from perturb.lab.limits import HostLimits
+
 _PACKAGE = Path(__file__).parents[1]
 
 
@@ -29,7 +32,8 @@ def add(commands: Any) -> None:
         "lab",
         help="open the app in the browser, with your segmenter and your images",
         description="Open the app in the browser. Visitors choose among the images and segmenters given here and cannot "
-        "enter paths. Streamlit's own settings apply, such as STREAMLIT_SERVER_ADDRESS=localhost to serve this machine only.",
+        "enter paths. Only this machine reaches the app unless --address says otherwise. Environment variables LAB_… set "
+        "the limits of a server; Streamlit's own settings apply, too.",
         allow_abbrev=False,
     )
     command.add_argument(
@@ -66,6 +70,16 @@ def add(commands: Any) -> None:
     command.add_argument(
         "--port", type=int, default=None, help="port to serve at (default: the first free one from 8501)"
     )
+    command.add_argument(
+        "--address",
+        default=None,
+        help="address to serve at: 0.0.0.0 lets other machines reach the app (default: LAB_ADDRESS, or this machine only)",
+    )
+    command.add_argument(
+        "--print-config",
+        action="store_true",
+        help="print the settings of a server, LAB_…, with their values and meanings, and exit",
+    )
     command.set_defaults(run=_run)
 
 
@@ -75,17 +89,24 @@ def _run(options: argparse.Namespace) -> None:
     Raises:
         PerturbError: something would fail in the browser.
     """
-    if find_spec("streamlit") is None:
+    if find_spec("streamlit") is None or find_spec("pydantic_settings") is None:
         raise SettingError(
             'The app needs streamlit, which is not installed. Run `pip install "perturbation-lab[app]"`.'
         )
+    from perturb.lab.limits import described, host_limits  # needs a package of the app
+
+    limits = host_limits()
+    if options.print_config:
+        print(described(limits))
+        return
     script = app_script()
     offer = _offer(options)
-    if options.port is not None:
-        _check_port(options.port)
+    address = _address(options.address, limits)
+    _check_address(address, options.port)
     _check(offer)
     # Without -P, a module in the working directory would shadow a module of the app with the same name.
     command = [sys.executable, "-P", "-m", "streamlit", "run", str(script), "--server.showEmailPrompt", "false"]
+    command += ["--server.address", address, "--server.maxUploadSize", str(limits.upload_mb)]
     if options.port is not None:
         command += ["--server.port", str(options.port)]
     environment = os.environ | {VARIABLE: offer.as_variable()}
@@ -155,16 +176,33 @@ def _check(offer: Offer) -> None:
         print(f"{len(entries)} images from {offer.images}, {masks} of them with ground truth")
 
 
-def _check_port(port: int) -> None:
-    """Check that the app can be served at a port.
+def _address(given: str | None, limits: HostLimits) -> str:
+    """The address to serve at: the option, then `LAB_ADDRESS`, then Streamlit's own variable, then this machine only."""
+    if given is not None:
+        return given
+    own = "" if "address" in limits.model_fields_set else os.environ.get("STREAMLIT_SERVER_ADDRESS", "")
+    return own or limits.address
+
+
+def _check_address(address: str, port: int | None) -> None:
+    """Check that the app can be served at an address, and at a port if one is given.
 
     Raises:
         SettingError: it cannot.
     """
-    if not 1 <= port <= 65535:
+    if port is not None and not 1 <= port <= 65535:
         raise SettingError(f"There is no port {port}; expected 1 to 65535.")
-    address = os.environ.get("STREAMLIT_SERVER_ADDRESS") or "0.0.0.0"
-    with socket.socket() as probe:
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
+        try:
+            probe.bind((address, 0))
+        except (OSError, UnicodeError) as error:
+            raise SettingError(
+                f"The app cannot be served at the address {address[:60]!r} ({getattr(error, 'strerror', '') or error}); expected "
+                "an address of this machine, such as 127.0.0.1, or 0.0.0.0 for all of its addresses."
+            ) from error
+    if port is None:
+        return
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
         if os.name != "nt":  # on Windows, the option would let two servers share a port
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -1,23 +1,41 @@
-"""The limits of a server, from environment variables `LAB_…`. The defaults are safe for a server that strangers use."""
+"""The settings of a server, from environment variables `LAB_…`. The defaults are safe for a server that strangers use."""
 
 from __future__ import annotations
 
+import re
+import shlex
 from functools import cache
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from perturb.core.errors import SettingError
 from perturb.sandbox.process import Limits
 
 PREFIX = "LAB_"
+_SOURCE = re.compile(
+    r"self|none|\*|https?:|(https?://)?(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*(:(\d{1,5}|\*))?", re.IGNORECASE
+)
+"""A host in a Content-Security-Policy. A semicolon or comma would end the directive."""
 
 
 class HostLimits(BaseSettings):
-    """The limits of a server. Each attribute is read from `LAB_` and its name in capitals."""
+    """The settings of a server. Each attribute is read from `LAB_` and its name in capitals."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", env_ignore_empty=True)
 
+    address: str = Field(
+        default="127.0.0.1",
+        description="Address that `perturb lab` serves at. By default only this machine reaches it; 0.0.0.0 is for everybody.",
+    )
+    frame_ancestors: str = Field(
+        default="self",
+        description="Sites that may show the app in a frame, separated by spaces: self, none, or hosts such as "
+        "https://huggingface.co.",
+    )
+    upload_mb: int = Field(
+        default=200, ge=1, le=10_000, description="Size of one uploaded file with `perturb lab`, in MB."
+    )
     model_memory_mb: int = Field(
         default=2000, ge=100, le=1_000_000, description="Memory of one uploaded network, in MB."
     )
@@ -49,6 +67,22 @@ class HostLimits(BaseSettings):
         default=1000, ge=1, le=1_000_000, description="Uploaded files of all visitors that are in memory, in MB."
     )
 
+    @field_validator("address")
+    @classmethod
+    def _is_address(cls, value: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9_.:-]+", value):
+            raise ValueError("Expected the IP address or the name of a host, without a port")
+        return value
+
+    @field_validator("frame_ancestors")
+    @classmethod
+    def _are_hosts(cls, value: str) -> str:
+        # Some readers of environment files keep quotation marks, and the policy itself writes 'self' in them.
+        words = value.replace("'", "").replace('"', "").split()
+        if not words or not all(map(_SOURCE.fullmatch, words)) or ("none" in words and len(words) > 1):
+            raise ValueError("Expected self, none, or hosts such as https://huggingface.co, separated by spaces")
+        return " ".join(words)
+
     @property
     def model(self) -> Limits:
         """Limits of the process of one uploaded network."""
@@ -73,16 +107,26 @@ def host_limits() -> HostLimits:
         return HostLimits()
     except ValidationError as error:
         first = error.errors()[0]
-        name = f"{PREFIX}{str(first['loc'][0]).upper()}"
+        reason = first["msg"].removeprefix("Value error, ")
         raise SettingError(
-            f"The environment variable {name} is not usable: got '{str(first['input'])[:60]}'. {first['msg']}. Correct it, or "
-            "unset it to use the default."
+            f"The environment variable {variable(str(first['loc'][0]))} is not usable: got {str(first['input'])[:60]!r}. "
+            f"{reason}. Correct it, or unset it to use the default."
         ) from error
 
 
 def described(limits: HostLimits) -> str:
-    """The settings as lines `NAME=value`, each with its meaning, as a shell or an environment file takes them."""
+    """The settings as lines `NAME=value`, each below its meaning as a comment, as a shell or an environment file takes them."""
     return "\n".join(
-        f"{PREFIX}{name.upper()}={getattr(limits, name):g}  # {field.description}"
+        f"# {field.description}\n{variable(name)}={written(getattr(limits, name))}"
         for name, field in HostLimits.model_fields.items()
     )
+
+
+def variable(name: str) -> str:
+    """The environment variable of a setting."""
+    return f"{PREFIX}{name.upper()}"
+
+
+def written(value: float | str) -> str:
+    """A value as a shell takes it."""
+    return shlex.quote(value) if isinstance(value, str) else f"{value:.15g}"

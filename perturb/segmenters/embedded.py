@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
+from safetensors import SafetensorError
+from safetensors.torch import load
 
 from perturb.core.errors import SegmenterError
 from perturb.images.class_names import STREET_CLASSES
@@ -69,8 +72,12 @@ def streets_lraspp(device: torch.device) -> Segmenter:
 def _load(name: str, module: StreetsUNet | StreetsLRASPP, device: torch.device) -> Segmenter:
     path = WEIGHTS / f"{name}.safetensors"
     try:
-        module.load_state_dict(load_file(path), strict=True)
-    except (OSError, RuntimeError) as error:
+        data = path.read_bytes()
+        published = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["sha256"]
+        if (found := hashlib.sha256(data).hexdigest()) != published:
+            raise RuntimeError(f"its SHA-256 is {found}, published is {published}")
+        module.load_state_dict(load(data), strict=True)
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise SegmenterError(
             f"The weights of '{name}' cannot be loaded from '{path.name}' ({error}); expected the file of this "
             "repository. Check it out again, or make it with `python -m training`."

@@ -14,8 +14,13 @@ from playwright.sync_api import Browser, Error, Playwright, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 
-# The sandbox needs rights that containers lack; the rest keeps the browser from talking to anyone but the app.
-_FLAGS = "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync --no-first-run"
+# The sandbox needs rights that containers lack; the next line keeps the browser from talking to anyone but the app; the last one
+# is a camera for a machine that has none.
+_FLAGS = (
+    "--no-sandbox --disable-gpu "
+    "--disable-background-networking --disable-component-update --disable-sync --no-first-run "
+    "--use-fake-device-for-media-stream --use-fake-ui-for-media-stream"
+)
 
 _PLAYWRIGHT = [sys.executable, "-m", "playwright"]
 _FETCH = [*_PLAYWRIGHT, "install", "--only-shell", "chromium"]

@@ -56,7 +56,9 @@ def console_errors() -> list[str]:
 
 @pytest.fixture
 def new_page(browser: Browser, console_errors: list[str]) -> Iterator[Callable[..., Page]]:
-    """Open a page in a context of its own; takes the options of `Browser.new_context`, and fails on uncaught errors.
+    """Open a page in a context of its own; takes the options of `Browser.new_context`.
+
+    Fails on uncaught errors, and on anything that the app's Content-Security-Policy forbids.
 
     A phone is `new_page(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)`; the dark theme is
     `new_page(color_scheme="dark")`, as Streamlit follows the preference of the system.
@@ -78,6 +80,8 @@ def new_page(browser: Browser, console_errors: list[str]) -> Iterator[Callable[.
             return page
 
         yield make
+    forbidden = [text for text in console_errors if "Content Security Policy" in text]
+    assert not forbidden, f"the app's own policy forbids what a page did: {forbidden}"
     assert not uncaught, f"uncaught errors in the page: {uncaught}; errors on its console: {console_errors}"
 
 

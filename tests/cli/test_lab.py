@@ -12,6 +12,7 @@ from numpy.testing import assert_array_equal
 
 import perturb
 from perturb.cli.main import main
+from perturb.lab.limits import host_limits
 from perturb.segmenters.offer import VARIABLE, Offer
 from tests import onnx_files as files
 from tests.pages.test_pages import visit, words
@@ -131,6 +132,12 @@ def started(monkeypatch):
         ("--truth empty", "'--truth empty' applies to a folder of images; add --images"),
         ("--images bad --truth gone", "There is no folder '"),
         ("--port 0", "There is no port 0; expected 1 to 65535"),
+        (
+            "--address 192.0.2.1",
+            "The app cannot be served at the address '192.0.2.1' (Cannot assign requested address)",
+        ),
+        ("--address lab:80", "The app cannot be served at the address 'lab:80' ("),
+        ("--address lab..org", "The app cannot be served at the address 'lab..org' ("),
     ],
 )
 @pytest.mark.usefixtures("work")
@@ -154,6 +161,29 @@ def test_a_port_in_use_is_refused(started, capsys, monkeypatch):
         assert main(["lab", "--port", str(port)]) == 2
     assert f"The port {port} cannot be used (Address already in use). Choose another one" in capsys.readouterr().err
     assert not started[0]
+
+
+@pytest.mark.parametrize(
+    ("options", "variables", "address"),
+    [
+        ("", {}, "127.0.0.1"),
+        ("", {"STREAMLIT_SERVER_ADDRESS": "0.0.0.0"}, "0.0.0.0"),
+        ("", {"STREAMLIT_SERVER_ADDRESS": "0.0.0.0", "LAB_ADDRESS": "127.0.0.2"}, "127.0.0.2"),
+        ("--address localhost", {"STREAMLIT_SERVER_ADDRESS": "0.0.0.0", "LAB_ADDRESS": "127.0.0.2"}, "localhost"),
+    ],
+)
+@pytest.mark.usefixtures("work")
+def test_the_address_is_this_machine_until_told_otherwise(options, variables, address, started, monkeypatch):
+    monkeypatch.delenv("STREAMLIT_SERVER_ADDRESS", raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    host_limits.cache_clear()
+    calls, replaced = started
+    with pytest.raises(replaced):
+        main(["lab", *options.split()])
+    host_limits.cache_clear()
+    command = calls[0][1]
+    assert command[command.index("--server.address") + 1] == address
 
 
 @pytest.mark.parametrize("factory", ["make", "plain", "ready"])

@@ -20,6 +20,7 @@ from perturb.core.quoting import markdown_text
 from perturb.images.samples import EVERY
 
 STYLE = Path(__file__).parent / "frontend" / "shell.css"
+_ICON = Path(__file__).parents[2] / "icon.png"
 
 
 def pages() -> list[Any]:
@@ -79,6 +80,13 @@ def pages() -> list[Any]:
     ]
 
 
+def navigation() -> Any:
+    """Configure the browser's page and register the pages of the app. Returns the page to run."""
+    # A local file: the browser would fetch an icon given by name, or that of the page, from a third-party server.
+    st.set_page_config(page_title="Perturbation Lab", page_icon=str(_ICON), layout="wide")
+    return st.navigation(pages())
+
+
 def require_entrypoint() -> None:
     """Make sure that the entry point `streamlit_app.py` has run. The first line of every page.
 
@@ -88,7 +96,7 @@ def require_entrypoint() -> None:
     """
     if st.session_state.pop("shell_ready", False):
         return
-    page = st.navigation(pages())
+    page = navigation()
     if "page" not in st.session_state:
         st.rerun()
     enter(page.url_path)
@@ -186,6 +194,7 @@ __all__ = [
     "Scene",
     "enter",
     "load",
+    "navigation",
     "own_segmenter",
     "pages",
     "require_entrypoint",

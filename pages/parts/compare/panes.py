@@ -240,7 +240,7 @@ def run(panes: Sequence[Pane], prefix: str) -> Outcome | None:
 
             task.run(
                 *(
-                    jobs.Part(f"Pane {number}: {plan.method}", plan.forwards, plan.map_seconds, compute(number, plan))
+                    planning.part_of(plan, f"Pane {number}: {plan.method}", compute(number, plan))
                     for number, plan in missing.values()
                 )
             )

@@ -82,7 +82,7 @@ def section(scene: Scene, target: perturb.Target, methods: list[str], prefix: st
             shop.seconds[(*size, "faithfulness")] = (time.perf_counter() - began) / passes
             return found
 
-        parts = [jobs.Part(plan.method, plan.forwards, plan.map_seconds, explain(plan)) for plan in missing]
+        parts = [planning.part_of(plan, plan.method, explain(plan)) for plan in missing]
         task.run(*parts, jobs.Part("Metrics", passes, seconds, measure))
     if task.made is None:
         return

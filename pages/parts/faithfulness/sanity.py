@@ -92,9 +92,9 @@ def section(scene: Scene, target: perturb.Target, method: str, stages: int, pref
             return Checked(_result(made), stages_made, reseed(_result(made), progress=progress))
 
         task.run(
-            jobs.Part("Map", plan.forwards, plan.map_seconds, explain),
-            jobs.Part("Randomized weights", stages * plan.forwards, stages * plan.map_seconds, randomized),
-            jobs.Part("Other seeds", SEEDS * plan.forwards, SEEDS * plan.map_seconds, draw),
+            planning.part_of(plan, "Map", explain),
+            planning.part_of(plan, "Randomized weights", randomized, stages),
+            planning.part_of(plan, "Other seeds", draw, SEEDS),
         )
     if task.made is not None:
         with st.container(key=f"{prefix}sanity_{'fresh' if task.fresh else 'stale'}"):

@@ -102,7 +102,17 @@ def _search(method: str, seed: int, cases: list[Case]) -> None:
         stale="Stale: the maps below belong to other settings. Run:",
     )
     if running:
-        task.run(jobs.Part("Search", passes, seconds, lambda progress: search(cases, method, progress=progress)))
+        task.run(
+            jobs.Part(
+                "Search",
+                passes,
+                seconds,
+                lambda progress: search(cases, method, progress=progress),
+                method,
+                first.segmenter.name,
+                first.image,
+            )
+        )
     if task.made is not None:
         with st.container(key=f"{PREFIX}maps_{'fresh' if task.fresh else 'stale'}"):
             _maps(task.made)

@@ -56,8 +56,8 @@ def section(asked: planning.Plan, prefix: str) -> None:
             return planning.compute_map(inside, progress), planning.compute_map(outside, progress)
 
         task.run(
-            jobs.Part("Foreground", inside.forwards, inside.map_seconds, partial(planning.compute_map, inside)),
-            jobs.Part("Background", outside.forwards, outside.map_seconds, both),
+            planning.part_of(inside, "Foreground", partial(planning.compute_map, inside)),
+            planning.part_of(outside, "Background", both),
         )
     if task.made is not None:
         with st.container(key=f"{prefix}grounds_{'fresh' if task.fresh else 'stale'}"):

@@ -159,7 +159,7 @@ def _run(scene: Scene, label: str, method: str, names: list[str], sign: Sign, pr
             return run
 
         # Cached maps take no time, so all maps are parts of the run, in the order of the network.
-        task.run(*(jobs.Part(f"Layer {p.settings['layer']}", p.forwards, p.map_seconds, compute(p)) for p in plans))
+        task.run(*(planning.part_of(p, f"Layer {p.settings['layer']}", compute(p)) for p in plans))
     if task.made is None:
         return
     with st.container(key=f"{prefix}walk_{'fresh' if task.fresh else 'stale'}"):

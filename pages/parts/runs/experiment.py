@@ -179,8 +179,10 @@ def _run(
         assert result is not None
         return Explained(result, planning.compute_curves(plan.key, result, progress))
 
-    curves = jobs.Part("Curves", curve_forwards(), plan.curves_seconds, make_curves)
+    curves = jobs.Part(
+        "Curves", curve_forwards(), plan.curves_seconds, make_curves, plan.method, plan.scene.segmenter.name
+    )
     if known is not None:
         draw(known)
         task.run(curves)
-    task.run(jobs.Part("Map", plan.forwards, plan.map_seconds, make_map), curves)
+    task.run(planning.part_of(plan, "Map", make_map), curves)

@@ -7,6 +7,7 @@ One job on all cores is faster than two jobs on half of them each, so jobs of di
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -19,12 +20,14 @@ from streamlit.delta_generator import DeltaGenerator
 from streamlit.runtime.scriptrunner import StopException
 
 import perturb
+from pages.parts.app import segmenter_choice
 from perturb.core.quoting import markdown_text
 from perturb.engine.runner import Progress
 from perturb.experiments.estimates import duration as duration  # of runs, for all pages
 from perturb.sandbox.process import WAITING
 
 T = TypeVar("T")
+_LOG = logging.getLogger("perturb.lab")
 KEPT = 32
 """Results cached for all visitors. The oldest is dropped first, with its curves. Each takes about 10 MB."""
 
@@ -68,7 +71,7 @@ def workshop() -> Workshop:
     return Workshop()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Part:
     """One part of a job.
 
@@ -77,12 +80,18 @@ class Part:
         forwards: number of forward passes.
         seconds: expected duration.
         compute: the computation; it calls the progress callback once a batch.
+        method: name of the attribution method, for the log; empty if there is none.
+        segmenter: name of the segmenter, for the log; empty for the one in the sidebar.
+        image: for the log; None for the one in the sidebar.
     """
 
     title: str
     forwards: int
     seconds: float
     compute: Callable[[Progress], Any]
+    method: str = ""
+    segmenter: str = ""
+    image: perturb.Image | None = None
 
 
 def work(title: str, forwards: int, seconds: float, compute: Callable[[Progress], T], *, stop: Callable[[], None]) -> T:
@@ -91,14 +100,15 @@ def work(title: str, forwards: int, seconds: float, compute: Callable[[Progress]
     return made[0]
 
 
-def work_parts(parts: Sequence[Part], *, stop: Callable[[], None]) -> list[Any]:
+def work_parts(parts: Sequence[Part], *, stop: Callable[[], None], name: str = "job") -> list[Any]:
     """Wait for the lock and run a job, with one progress bar for all its parts, the remaining time, and a Stop button.
 
-    Bar and button are removed afterwards.
+    Bar and button are removed afterwards. The job is a line in the log.
 
     Args:
         parts: of the job, in order.
         stop: called when the visitor stops the job, before the page runs again.
+        name: of the job in the log.
 
     Returns:
         The outcome of each part.
@@ -119,6 +129,7 @@ def work_parts(parts: Sequence[Part], *, stop: Callable[[], None]) -> list[Any]:
 
         def progress(fraction: float) -> None:
             nonlocal shown
+            passes[part] = round(fraction * part.forwards)
             spent = time.monotonic() - began
             # Kinds of passes differ in speed, so a measurement says nothing about the parts that follow.
             left = spent / fraction - spent if fraction > 0.05 else part.seconds * (1 - fraction)
@@ -130,27 +141,51 @@ def work_parts(parts: Sequence[Part], *, stop: Callable[[], None]) -> list[Any]:
         # One batch of a visitor's own network can take long; Stop must not wait for its end.
         token = WAITING.set(lambda: _again(bar, shown))
         try:
-            return part.compute(progress)
+            outcome = part.compute(progress)
+            passes[part] = part.forwards
+            return outcome
         finally:
             WAITING.reset(token)
 
-    held = False
+    held, outcome, passes = False, "failed", dict.fromkeys(parts, 0)
+    asked = began = time.monotonic()
     try:
-        asked = time.monotonic()
         while not (held := shop.busy.acquire(timeout=0.2)):
             waited = time.monotonic() - asked
             # A visitor who stops waiting is released in this call.
             bar.progress(0.0, text=f"{title}: waiting for another visitor's run to end ({waited:.0f} s)")
+        began = time.monotonic()
         ends = [sum(part.seconds for part in parts[: index + 1]) for index in range(len(parts))]
         made = [run(part, end - part.seconds, total - end) for part, end in zip(parts, ends, strict=True)]
+        outcome = "done"
     except StopException:  # Streamlit's own Stop has the same meaning as ours
+        outcome = "stopped"
         stop()
         raise
     finally:
         if held:
             shop.busy.release()
+        _log(name, parts, sum(passes.values()), began - asked if held else 0, time.monotonic() - began, outcome)
     place.empty()
     return made
+
+
+def _log(name: str, parts: Sequence[Part], passes: int, waited: float, seconds: float, outcome: str) -> None:
+    """A line on a finished job. Names that a visitor may have chosen, of files, networks and classes, are left out."""
+    own = segmenter_choice.own_segmenter()
+    used = {part.segmenter or st.session_state.get("segmenter_name") for part in parts}
+    images = [part.image or st.session_state.get("image") for part in parts]
+    _LOG.info(
+        "run job=%s method=%s passes=%d seconds=%.1f waited=%.1f image=%s network=%s outcome=%s",
+        name,
+        ",".join(sorted({part.method for part in parts if part.method})) or "none",
+        passes,
+        seconds,
+        waited,
+        ",".join(sorted({f"{image.width}x{image.height}" for image in images if image is not None})) or "none",
+        "own" if own is not None and own.name in used else "registered",
+        outcome,
+    )
 
 
 def _again(bar: DeltaGenerator, shown: tuple[float, str | None]) -> None:
@@ -262,7 +297,7 @@ class Task(Generic[T]):
         state[self._pending] = self.key
         state.pop(self._ended, None)
         try:
-            self.keep(work_parts(parts, stop=self.stop)[-1])
+            self.keep(work_parts(parts, stop=self.stop, name=self.name)[-1])
         except perturb.PerturbError as error:
             state.pop(self._pending, None)
             state[self._ended] = (self.key, markdown_text(str(error)))

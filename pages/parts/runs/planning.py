@@ -108,6 +108,13 @@ def soon(forwards: int, seconds: float, *, curves: int = 0) -> bool:
     return forwards <= AT_ONCE and seconds <= SOON and seconds <= HEAVY * (forwards + curves)
 
 
+def part_of(plan: Plan, title: str, compute: Callable[[Progress], Any], times: int = 1) -> jobs.Part:
+    """The part of a job that runs a plan, or `times` runs that cost as much each."""
+    return jobs.Part(
+        title, times * plan.forwards, times * plan.map_seconds, compute, plan.method, plan.scene.segmenter.name
+    )
+
+
 def compute_map(
     plan: Plan, progress: Progress, preview: Callable[[Outcome], None] | None = None
 ) -> perturb.Attribution:

@@ -15,6 +15,8 @@ from numpy.testing import assert_array_equal
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
 import perturb
+from perturb.engine.incremental.graph import lower_network
+from perturb.engine.incremental.known import Unknown
 from perturb.metrics.curves import curves
 from perturb.metrics.randomization import randomise, reseed
 from perturb.segmenters.layers import layer_access
@@ -22,6 +24,7 @@ from perturb.segmenters.onnx.confined import ConfinedModel
 from perturb.segmenters.onnx.segmenter import OnnxSegmenter
 from perturb.segmenters.onnx.spec import complete
 from perturb.segmenters.registry import load_segmenter
+from perturb.segmenters.torch_layers import hooks
 from tests import onnx_files as files
 from tests.segmenters.onnx.test_confined import LIMITS
 
@@ -45,8 +48,8 @@ def target(segmenter):
 def explained(name, image, segmenter, progress=None, **more):
     method = perturb.METHODS[name]
     known = {setting.name for setting in method.settings}
-    settings = {key: value for key, value in FEW.items() if key in known and not (name == "rise" and key == "size")}
-    return perturb.explain(image, segmenter, target(segmenter), method=name, progress=progress, **settings, **more)
+    settings = {key: value for key, value in (FEW | more).items() if key in known}
+    return perturb.explain(image, segmenter, target(segmenter), method=name, progress=progress, **settings)
 
 
 def values(name, image, segmenter, progress=None):
@@ -124,13 +127,10 @@ def test_no_run_changes_another_on_a_visitors_network(image):
         model = ConfinedModel(files.save(files.pixelwise()), "net", 1, LIMITS, most=4)
         made.append(model)
         graph = model.facts()
-        return OnnxSegmenter(
-            model, graph, complete(graph, {"scale": "unit"}, "net"), classes=graph.classes, name="net"
-        )
+        return OnnxSegmenter(model, graph, complete(graph, {"scale": "unit"}, "net"), classes=graph.classes, name="net")
 
-    names = [name for name in WITHOUT_GRADIENTS if not perturb.METHODS[name].lacking(make())]
-    assert "rise" in names
-    interleave(make, [*names, CURVES], image)
+    # The network has no layer before its logits.
+    interleave(make, [*(name for name in WITHOUT_GRADIENTS if name != "ablation-cam"), CURVES], image)
     for model in made:
         model.close()
 
@@ -195,3 +195,19 @@ def test_layers_can_be_observed_between_two_batches(image):
     assert seen
     for other in seen:
         assert_array_equal(other, alone)
+
+
+def test_hooks_of_another_thread_do_not_change_how_a_run_goes(image):
+    """A page that observes a layer holds hooks while a run of another visitor chooses its passes."""
+    segmenter = perturb.SEGMENTERS["streets-unet"].load(torch.device("cpu"))
+    alone = values("occlusion", image, segmenter)
+    calls = []
+    module = dict(segmenter.module.named_modules())["decoder3"]
+    with hooks((module, calls.append)):
+        same(apart(lambda: values("occlusion", image, segmenter)), alone)
+        assert apart(lambda: lower_network(segmenter, image.height, image.width)).steps
+        assert not calls, "they act in their own thread only"
+        with pytest.raises(Unknown, match="hooks are set"):
+            lower_network(segmenter, image.height, image.width)
+        perturb.engine.runner.clean_logits(image, segmenter)
+        assert calls

@@ -119,7 +119,7 @@ def test_nobody_is_handed_to_while_alone_and_slices_are_not_shorter_than_asked()
     assert office.log == ["long", "short"]
 
 
-def leave(place: Place) -> None:
+def leave(_: Place) -> None:
     raise LeftError
 
 

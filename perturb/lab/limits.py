@@ -42,6 +42,21 @@ class HostLimits(BaseSettings):
     )
     decoder_seconds: float = Field(default=15.0, gt=0, le=3600, description="Time for decoding one file, in s.")
     decoders: int = Field(default=2, ge=1, le=64, description="Files that are decoded at a time.")
+    slice_seconds: float = Field(
+        default=1.0,
+        ge=0,
+        le=3600,
+        description="A run that has computed for so long lets a waiting visitor's run go first, in s.",
+    )
+    run_seconds: float = Field(
+        default=600.0, ge=0, le=10_000_000, description="Longest run that a visitor may start, in s; 0 for no limit."
+    )
+    visitor_seconds: float = Field(
+        default=1800.0,
+        ge=0,
+        le=10_000_000,
+        description="Computing that a visitor may use within an hour, in s; 0 for no limit.",
+    )
 
     @property
     def model(self) -> Limits:

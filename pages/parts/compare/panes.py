@@ -219,6 +219,8 @@ def run(panes: Sequence[Pane], prefix: str) -> Outcome | None:
             "Run all panes",
             cost.replace(" 1 maps", " 1 map"),
             key=f"{prefix}run_all",
+            seconds=seconds,
+            fits=lambda most: _fits(list(missing.values()), most),
             text="Compute the missing maps.",
             primary=True,
             up_to_date="Up to date: the maps below belong to these settings.",
@@ -245,3 +247,15 @@ def run(panes: Sequence[Pane], prefix: str) -> Outcome | None:
                 )
             )
     return None if task.made is None else Outcome(task.made, task.fresh)
+
+
+def _fits(missing: Sequence[tuple[int, experiment.Plan]], seconds: float) -> str:
+    """What would take at most so many seconds: a change of each pane that takes more than its share."""
+    left, changes = seconds, []
+    by_cost = sorted(missing, key=lambda item: item[1].map_seconds)
+    for index, (number, plan) in enumerate(by_cost):
+        share = left / (len(by_cost) - index)
+        if plan.map_seconds > share:
+            changes.append(f"pane {number}: {plan.fits(share)}")
+        left -= min(plan.map_seconds, share)
+    return "; ".join(sorted(changes))

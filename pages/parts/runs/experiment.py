@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, NamedTuple, NoReturn
 
 import streamlit as st
@@ -15,12 +14,13 @@ import perturb
 from pages.parts.app import report, shell
 from pages.parts.app.shell import Scene
 from pages.parts.figures import result_view
-from pages.parts.runs import jobs
+from pages.parts.runs import expected, jobs
+from pages.parts.runs.paces import Meter, Pace
 from pages.parts.widgets import controls
 from perturb.core.quoting import markdown_text
 from perturb.core.settings import Value
 from perturb.engine.runner import Progress
-from perturb.experiments.estimates import HEAVY, remedies
+from perturb.experiments.estimates import HEAVY, fitting, remedies
 from perturb.methods.base import Outcome, Request
 from perturb.methods.registry import METHODS
 from perturb.metrics.curves import curve_forwards
@@ -28,8 +28,6 @@ from perturb.targets.target import Frozen
 
 AT_ONCE = 600
 """Forward passes. A run that takes no more starts automatically when a visitor opens a page or changes the image."""
-SHORTER = 0.5
-"""Estimated duration of a torch pass within a run, relative to a single full pass. A cautious guess until measured."""
 SOON = 180
 """Seconds. A run that is expected to take longer never starts automatically."""
 
@@ -51,7 +49,8 @@ class Plan:
         key: the same as text; plans with equal keys have equal results.
         frozen: the target on this image; None if it does not fit.
         forwards: passes of the method's own run.
-        map_seconds, curves_seconds: expected durations.
+        pace: expected pace of the map.
+        curves_seconds: expected duration of the curves.
         error: why it cannot run; empty if it can.
     """
 
@@ -63,9 +62,22 @@ class Plan:
     key: str
     frozen: Frozen | None
     forwards: int
-    map_seconds: float
+    pace: Pace
     curves_seconds: float
     error: str
+
+    @property
+    def map_seconds(self) -> float:
+        """Expected duration of the map."""
+        return self.pace.seconds(self.forwards)
+
+    def fits(self, seconds: float) -> str:
+        """What would take at most so many seconds, in words."""
+        if self.frozen is None:
+            return remedies(self.method, self.scene.segmenter)
+        request = Request(self.scene.image, self.scene.segmenter, self.frozen, self.settings)
+        changes = fitting(request, self.method, lambda passes: self.pace.seconds(passes) <= seconds)
+        return ", or ".join(changes) or remedies(self.method, self.scene.segmenter)
 
 
 def plan(
@@ -94,19 +106,19 @@ def plan(
         forwards = METHODS[method].forwards(Request(image, segmenter, frozen, settings))
     except perturb.PerturbError as problem:
         error = str(problem)
-    shorter = isinstance(segmenter, perturb.TorchSegmenter) and not _backward(method)
-    pace = partial(jobs.workshop().pass_seconds, *_size(scene), scene.seconds * (SHORTER if shorter else 1))
+    request = None if frozen is None or error else Request(image, segmenter, frozen, settings)
+    key = json.dumps([*what, *sorted(settings.items())])
     return Plan(
         scene=scene,
         target=target,
         method=method,
         settings=settings,
         prefix=prefix,
-        key=json.dumps([*what, *sorted(settings.items())]),
+        key=key,
         frozen=frozen,
         forwards=forwards,
-        map_seconds=forwards * pace(what=_pace(method, settings)),
-        curves_seconds=curve_forwards() * pace(),
+        pace=Pace(scene.seconds) if request is None else expected.map_pace(request, method, scene.seconds),
+        curves_seconds=expected.curves_seconds(segmenter, image, scene.seconds),
         error=error,
     )
 
@@ -191,23 +203,30 @@ def show(plan: Plan) -> Explained | None:
 
 def _status(plan: Plan, task: jobs.Task[Explained]) -> bool:
     """The run button, with the cost of a run or why it cannot start. Returns whether to run now."""
+    known = plan.key in jobs.workshop().results
+    seconds = plan.curves_seconds + (0.0 if known else plan.map_seconds)
+    refused = ""
+    if not plan.error and not task.fresh:
+        refused = jobs.refusal(seconds, lambda most: plan.fits(most - plan.curves_seconds))
     with st.container(horizontal=True, vertical_alignment="center"):
         pressed = st.button(
             "Run",
             type="primary",
             icon=":material/play_arrow:",
             key=f"{plan.prefix}run",
-            disabled=bool(plan.error) or task.fresh,
+            disabled=bool(plan.error or refused) or task.fresh,
             help="Run the method and compute the deletion and insertion curves of its map.",
         )
         if plan.error:
             st.error(markdown_text(plan.error), icon=":material/error:")
             return False
+        if refused:
+            st.warning(f"{task.ended} {refused}".strip(), icon=":material/timer_off:")
+            return False
         # Opening a page or changing the image starts a run; changing a setting does not, as more changes may follow.
         arrived = st.session_state["just_entered"] or (
             task.made is not None and task.made.result.image.key != plan.scene.image.key
         )
-        seconds = plan.map_seconds + plan.curves_seconds
         at_once = arrived and soon(plan.forwards, seconds, curves=curve_forwards()) and not task.stopped
         running = not task.fresh and (pressed or task.interrupted or at_once)
         passes = "forward and backward passes" if _backward(plan.method) else "forward passes"
@@ -288,18 +307,19 @@ def compute_map(
     known = shop.results.get(plan.key)
     if known is not None:
         return known
+    meter = Meter(progress, plan.forwards)
     result = perturb.explain(
         scene.image,
         scene.segmenter,
         plan.target,
         method=plan.method,
-        progress=progress,
+        progress=meter,
         preview=preview,
         frozen=plan.frozen,
         **plan.settings,
     )
     shop.keep(plan.key, result)
-    shop.seconds[*_size(scene), _pace(plan.method, plan.settings)] = result.seconds / result.forwards
+    expected.keep_map(result, meter.pace())
     return result
 
 
@@ -315,19 +335,11 @@ def compute_curves(key: str, result: perturb.Attribution, progress: Progress) ->
     known = shop.curves.get(key)
     if known is not None:
         return known
-    made = perturb.curves(result, progress=progress)
+    meter = Meter(progress, curve_forwards())
+    made = perturb.curves(result, progress=meter)
     shop.keep_curves(key, made)
-    shop.seconds[result.segmenter.name, result.image.height, result.image.width, ""] = made.seconds / made.forwards
+    expected.keep_curves(result, meter.pace())
     return made
-
-
-def _size(scene: Scene) -> tuple[str, int, int]:
-    return scene.segmenter.name, scene.image.height, scene.image.width
-
-
-def _pace(method: str, settings: Mapping[str, Any]) -> str:
-    """The kind of pass in a run: with gradients, of the sub-network after a layer, or of the whole network."""
-    return "gradients" if _backward(method) else str(settings.get("layer", ""))
 
 
 def _backward(method: str) -> bool:

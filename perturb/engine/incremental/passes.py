@@ -12,8 +12,8 @@ from torch import Tensor
 
 from perturb.core.threads import cores, spread
 from perturb.engine.incremental.boxes import WHOLE, Boxes, ChangedBoxes, Value
-from perturb.engine.incremental.cost import dearer
-from perturb.engine.incremental.graph import check_clean, lower_network
+from perturb.engine.incremental.cost import dearer, share
+from perturb.engine.incremental.graph import check_clean, known_network, lower_network
 from perturb.engine.incremental.known import Unknown
 from perturb.engine.incremental.lowering import Network
 from perturb.engine.incremental.ops import Span
@@ -67,14 +67,33 @@ def passes(
     network = lower_network(segmenter, *image.shape[1:], dtype=dtype)
     if (size := sum(c * h * w for c, h, w in (s.shape for s in network.steps)) * dtype.itemsize) > MEMORY:
         raise Unknown(f"the clean maps would take {size / 1e9:.1f} GB")
-    if not half:
-        rows = np.unique(np.linspace(0, len(masks) - 1, min(SAMPLE, len(masks))).astype(int)).tolist()
-        holes = [hole for row in rows for hole in _holes(masks.hidden(row, row + 1))]
-        if reason := dearer(network, holes, len(masks)):
-            raise Unknown(reason)
+    if not half and (reason := dearer(network, _sample(masks), len(masks))):
+        raise Unknown(reason)
     assert isinstance(segmenter, TorchSegmenter)
     with torch.inference_mode():
         return Passes(network, segmenter, image, frozen, logits)
+
+
+def _sample(masks: Masks) -> list[Hole | None]:
+    """Bounding boxes of some of the masks."""
+    rows = np.unique(np.linspace(0, len(masks) - 1, min(SAMPLE, len(masks))).astype(int)).tolist()
+    return [hole for row in rows for hole in _holes(masks.hidden(row, row + 1))]
+
+
+def expected_share(segmenter: Segmenter, height: int, width: int, masks: Masks) -> float | None:
+    """Expected cost of a perturbation relative to a whole pass, without running anything.
+
+    Returns:
+        1 if the masks are run by whole passes, less for incremental ones; None if that is not known before the network
+        has been lowered for this size.
+    """
+    if segmenter.device.type != "cpu" or len(masks) < FEWEST or not isinstance(segmenter, TorchSegmenter):
+        return 1.0
+    network = known_network(segmenter, height, width)
+    if network is None:
+        return None
+    holes = _sample(masks)
+    return 1.0 if dearer(network, holes, len(masks)) else share(network, holes)
 
 
 class Passes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from ipaddress import ip_address
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -49,7 +50,7 @@ class HostLimits(BaseSettings):
         description="A run that has computed for so long lets a waiting visitor's run go first, in s.",
     )
     run_seconds: float = Field(
-        default=600.0, ge=0, le=10_000_000, description="Longest run that a visitor may start, in s; 0 for no limit."
+        default=300.0, ge=0, le=10_000_000, description="Longest run that a visitor may start, in s; 0 for no limit."
     )
     visitor_seconds: float = Field(
         default=1800.0,
@@ -87,6 +88,18 @@ def host_limits() -> HostLimits:
             f"The environment variable {name} is not usable: got '{str(first['input'])[:60]}'. {first['msg']}. Correct it, or "
             "unset it to use the default."
         ) from error
+
+
+def local_use(address: str) -> dict[str, str]:
+    """Environment variables that lift the limits on computing for a server at an address that only its own machine reaches.
+
+    A proxy on that machine makes such a server public; whoever sets one up sets the limits, too.
+    """
+    try:
+        own = address == "localhost" or ip_address(address).is_loopback
+    except ValueError:
+        own = False
+    return {f"{PREFIX}RUN_SECONDS": "0", f"{PREFIX}VISITOR_SECONDS": "0"} if own else {}
 
 
 def described(limits: HostLimits) -> str:

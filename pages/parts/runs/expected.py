@@ -23,8 +23,8 @@ from perturb.methods.registry import METHODS
 from perturb.metrics.curves import curve_forwards
 
 T = TypeVar("T")
-SHORTER = 0.5
-"""Pace of a torch pass within a run, relative to a single full pass, while it is not known how it will be run."""
+DOWNSTREAM = 0.5
+"""Pace of a pass of the network after a layer, relative to a single full pass, while it is not known."""
 BACKWARD = 1.4
 """Pace of a pass of a method with gradients, relative to a single full pass, while it is not known."""
 CURVES = "curves"
@@ -43,23 +43,18 @@ def map_pace(request: Request, method: str, seconds: float) -> Pace:
         seconds: measured duration of one pass.
     """
     size = request.segmenter.name, request.image.height, request.image.width
-    paces, share = jobs.workshop().paces, _share(request, method)
-    ways = ("whole",) if share == 1 else ("incremental",) if share is not None else ("incremental", "whole")
-    kinds = [_kind(method, request.settings, way) for way in ways]
-    if (found := paces.find(*size, kinds)) is not None:
+    paces = jobs.workshop().paces
+    share, ways = _share(request, method)
+    if (found := paces.find(*size, [_kind(method, request.settings, way) for way in ways])) is not None:
         return found[1]
     alike = paces.find(*size, [f"{method} {way}" for way in ways])
-    unit = None if share is None else paces.find(*size, [_unit(way) for way in ways])
-    if alike and unit and share:
-        # Other windows or segments: by what they cost in theory each pass differs more than in fact.
+    unit = paces.find(*size, [_unit(way) for way in ways]) if isinstance(METHODS[method], MaskedMethod) else None
+    if alike and unit:
+        # Other windows or segments: by what they cost in theory passes differ more than in fact.
         return Pace(math.sqrt(alike[1].each * unit[1].each * share), min(alike[1].start, unit[1].start))
-    if unit and share:
+    if unit:
         return Pace(unit[1].each * share, unit[1].start)
-    if alike:
-        return alike[1]
-    if "gradients" in METHODS[method].needs:
-        return Pace(seconds * BACKWARD)
-    return Pace(seconds * (share or (SHORTER if isinstance(request.segmenter, perturb.TorchSegmenter) else 1.0)))
+    return alike[1] if alike else Pace(seconds * share)
 
 
 def curves_seconds(segmenter: perturb.Segmenter, image: perturb.Image, seconds: float) -> float:
@@ -87,7 +82,8 @@ def keep_map(result: perturb.Attribution, pace: Pace) -> None:
     for kind in kinds:
         paces.keep(*size, kind, pace)
     paces.keep(*size, ANY, Pace(0.0, pace.start if usual is None else min(pace.start, max(usual[1].start, 0.1))))
-    if isinstance(METHODS[method], MaskedMethod) and (share := _share(request, method)):
+    if isinstance(METHODS[method], MaskedMethod):
+        share, _ = _share(request, method)
         paces.keep(*size, _unit(way), Pace(pace.each / share, pace.start))
 
 
@@ -129,9 +125,13 @@ def _unit(way: str) -> str:
     return f"a whole pass, by {way} ones"
 
 
-def _share(request: Request, method: str) -> float | None:
-    """Cost of a pass relative to a whole one; None if it is not known."""
+def _share(request: Request, method: str) -> tuple[float, tuple[str, ...]]:
+    """Expected cost of a pass relative to a whole one, and how passes may be run."""
     chosen = METHODS[method]
-    if not isinstance(chosen, MaskedMethod):
-        return None
-    return expected_share(request.segmenter, request.image.height, request.image.width, chosen.masks(request))
+    if isinstance(chosen, MaskedMethod):
+        image = request.image
+        share, known = expected_share(request.segmenter, image.height, image.width, chosen.masks(request))
+        return share, (("whole",) if share == 1 else ("incremental",)) if known else ("incremental", "whole")
+    if "gradients" in chosen.needs:
+        return BACKWARD, ("whole",)
+    return (DOWNSTREAM if isinstance(request.segmenter, perturb.TorchSegmenter) else 1.0), ("incremental", "whole")

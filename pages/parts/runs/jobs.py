@@ -107,9 +107,9 @@ def work_parts(parts: Sequence[Part], *, stop: Callable[[], None]) -> list[Any]:
         LimitError: the job is longer than this server allows.
     """
     shop, who = workshop(), visitor()
-    total = sum(part.seconds for part in parts) or 1.0
-    forwards = sum(part.forwards for part in parts)
-    if refused := refusal(total, lambda _: "choose other settings"):
+    expected = sum(part.seconds for part in parts)
+    total, forwards = expected or 1.0, sum(part.forwards for part in parts)
+    if refused := refusal(expected, lambda _: "choose other settings"):
         raise LimitError(refused)
     title = " and ".join(part.title if index == 0 else part.title.lower() for index, part in enumerate(parts))
     place = st.empty()

@@ -31,6 +31,9 @@ SAMPLE = 12
 MEMORY = 2_000_000_000
 """Memory limit for the clean values of all steps, in bytes."""
 
+LEAST = 0.4
+"""Guess of the cost of an incremental pass for a small hole, relative to a whole pass."""
+
 EACH = 4
 """Perturbations per group: enough to amortize the start of small operations, but few enough that their maps stay in the
 cache and progress is visible."""
@@ -80,20 +83,25 @@ def _sample(masks: Masks) -> list[Hole | None]:
     return [hole for row in rows for hole in _holes(masks.hidden(row, row + 1))]
 
 
-def expected_share(segmenter: Segmenter, height: int, width: int, masks: Masks) -> float | None:
+def expected_share(segmenter: Segmenter, height: int, width: int, masks: Masks) -> tuple[float, bool]:
     """Expected cost of a perturbation relative to a whole pass, without running anything.
 
+    Args:
+        segmenter: the segmenter.
+        height, width: size of the image.
+        masks: the perturbations.
+
     Returns:
-        1 if the masks are run by whole passes, less for incremental ones; None if that is not known before the network
-        has been lowered for this size.
+        The cost: 1 if the masks are run by whole passes, less for incremental ones. And whether it is known: before the
+        network has been lowered for this size, it is a guess from the size of the hidden parts.
     """
     if segmenter.device.type != "cpu" or len(masks) < FEWEST or not isinstance(segmenter, TorchSegmenter):
-        return 1.0
-    network = known_network(segmenter, height, width)
+        return 1.0, True
+    network, holes = known_network(segmenter, height, width), _sample(masks)
     if network is None:
-        return None
-    holes = _sample(masks)
-    return 1.0 if dearer(network, holes, len(masks)) else share(network, holes)
+        areas = [0 if hole is None else (hole[0][1] - hole[0][0]) * (hole[1][1] - hole[1][0]) for hole in holes]
+        return LEAST + (1 - LEAST) * float(np.mean(areas)) / (height * width), False
+    return (1.0 if dearer(network, holes, len(masks)) else share(network, holes)), True
 
 
 class Passes:

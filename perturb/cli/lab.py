@@ -22,7 +22,6 @@ from perturb.engine import runner
 from perturb.experiments.evaluation import pictures_in
 from perturb.images.image import Image, load_image
 from perturb.images.samples import sample
-from perturb.lab.limits import local_use
 from perturb.segmenters.base import Segmenter
 from perturb.segmenters.registry import DEFAULT, SEGMENTERS, load_segmenter, register
 
@@ -150,8 +149,7 @@ def _run(options: argparse.Namespace) -> None:
     command = [sys.executable, "-P", "-m", "streamlit", "run", str(script), "--server.showEmailPrompt", "false"]
     if options.port is not None:
         command += ["--server.port", str(options.port)]
-    local = local_use(os.environ.get("STREAMLIT_SERVER_ADDRESS", ""))
-    environment = local | os.environ | {VARIABLE: offer.as_variable()}
+    environment = os.environ | {VARIABLE: offer.as_variable()}
     sys.stdout.flush()
     if os.name == "nt":  # on Windows, a process replaced by execve detaches from the terminal
         raise SystemExit(subprocess.call(command, env=environment))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cache
-from ipaddress import ip_address
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -50,14 +49,24 @@ class HostLimits(BaseSettings):
         description="A run that has computed for so long lets a waiting visitor's run go first, in s.",
     )
     run_seconds: float = Field(
-        default=300.0, ge=0, le=10_000_000, description="Longest run that a visitor may start, in s; 0 for no limit."
+        default=300.0,
+        ge=0,
+        le=10_000_000,
+        description="Longest run that a visitor may start, in s; 0 for no limit. Without this variable, a visit from the "
+        "server itself has none.",
     )
     visitor_seconds: float = Field(
         default=1800.0,
         ge=0,
         le=10_000_000,
-        description="Computing that a visitor may use within an hour, in s; 0 for no limit.",
+        description="Computing that a visitor may use within an hour, in s; 0 for no limit. Without this variable, a visit "
+        "from the server itself has none.",
     )
+
+    def for_local_use(self) -> HostLimits:
+        """The limits for whoever sits at the server itself: none on computing, except those that were set."""
+        computing = {"run_seconds", "visitor_seconds"}
+        return self.model_copy(update=dict.fromkeys(computing - self.model_fields_set, 0.0))
 
     @property
     def model(self) -> Limits:
@@ -88,18 +97,6 @@ def host_limits() -> HostLimits:
             f"The environment variable {name} is not usable: got '{str(first['input'])[:60]}'. {first['msg']}. Correct it, or "
             "unset it to use the default."
         ) from error
-
-
-def local_use(address: str) -> dict[str, str]:
-    """Environment variables that lift the limits on computing for a server at an address that only its own machine reaches.
-
-    A proxy on that machine makes such a server public; whoever sets one up sets the limits, too.
-    """
-    try:
-        own = address == "localhost" or ip_address(address).is_loopback
-    except ValueError:
-        own = False
-    return {f"{PREFIX}RUN_SECONDS": "0", f"{PREFIX}VISITOR_SECONDS": "0"} if own else {}
 
 
 def described(limits: HostLimits) -> str:

@@ -13,7 +13,7 @@ from pages.parts.runs.allowance import Budget, overrun, refusal
 from pages.parts.runs.paces import Meter, Pace, Paces
 from perturb.core import stopwatch
 from perturb.experiments.estimates import fitting
-from perturb.lab.limits import HostLimits, local_use
+from perturb.lab.limits import HostLimits
 from perturb.methods.base import Request
 from tests.pages.test_pages import FAST, visit, words
 
@@ -73,16 +73,36 @@ def test_a_run_is_stopped_well_above_the_limit_only():
 
 
 @pytest.mark.parametrize(
-    ("address", "free"),
+    ("address", "host", "headers", "local"),
     [
-        ("localhost", True), ("127.0.0.1", True), ("::1", True), ("0.0.0.0", False), ("", False), ("::", False),
-        ("192.168.1.7", False), ("localhost.example.org", False),
+        ("127.0.0.1", "127.0.0.1:8501", ["Host"], True),
+        ("localhost", "localhost:8501", [], True),
+        ("::1", "[::1]:8501", [], True),
+        ("127.0.0.1", "lab.example.org", [], False),  # a proxy that passes the name on
+        ("127.0.0.1", "localhost:8501", ["X-Forwarded-For"], False),  # a visitor behind a proxy who claims to be here
+        ("127.0.0.1", "localhost", ["via"], False),
+        ("0.0.0.0", "localhost:8501", [], False),  # anybody can name this host
+        (None, "localhost:8501", [], False),
+        ("", "", [], False),
+        ("127.0.0.1", "", [], False),
+        ("127.0.0.1", "[::", [], False),
+        ("127.0.0.1", "localhost.example.org", [], False),
     ],
-)  # fmt: skip
-def test_only_a_server_for_its_own_machine_has_no_limits(address, free):
-    assert bool(local_use(address)) is free
-    if free:
-        assert set(local_use(address)) == {"LAB_RUN_SECONDS", "LAB_VISITOR_SECONDS"}
+)
+def test_only_visits_from_the_server_itself_are_local(address, host, headers, local):
+    assert visitors.is_local(address, host, headers) is local
+
+
+def test_local_use_has_the_limits_that_were_set_and_no_others(monkeypatch):
+    for name in ("LAB_RUN_SECONDS", "LAB_VISITOR_SECONDS"):
+        monkeypatch.delenv(name)
+    assert (HostLimits().run_seconds, HostLimits().visitor_seconds) == (300, 1800)
+    local = HostLimits().for_local_use()
+    assert (local.run_seconds, local.visitor_seconds) == (0, 0)
+    monkeypatch.setenv("LAB_RUN_SECONDS", "40")
+    local = HostLimits().for_local_use()
+    assert (local.run_seconds, local.visitor_seconds) == (40, 0)
+    assert local.slice_seconds == HostLimits().slice_seconds
 
 
 def test_a_browser_is_one_visitor_and_a_forged_cookie_breaks_nothing():

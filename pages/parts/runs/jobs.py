@@ -19,13 +19,13 @@ import perturb
 from pages.parts.runs import allowance
 from pages.parts.runs.paces import Paces
 from pages.parts.runs.turns import Place, Turn, Turns
-from pages.parts.runs.visitors import visitor
+from pages.parts.runs.visitors import on_the_server, visitor
 from perturb.core import stopwatch
 from perturb.core.errors import LimitError
 from perturb.core.quoting import markdown_text
 from perturb.engine.runner import Progress
 from perturb.experiments.estimates import duration as duration  # of runs, for all pages
-from perturb.lab.limits import host_limits
+from perturb.lab.limits import HostLimits, host_limits
 from perturb.sandbox.process import WAITING
 
 T = TypeVar("T")
@@ -88,7 +88,13 @@ def refusal(seconds: float, fits: Callable[[float], str]) -> str:
         fits: says what would take at most so many seconds.
     """
     shop, who = workshop(), visitor()
-    return allowance.refusal(seconds, shop.budget.used(who) + shop.turns.work_of(who), host_limits(), fits)
+    return allowance.refusal(seconds, shop.budget.used(who) + shop.turns.work_of(who), _limits(), fits)
+
+
+def _limits() -> HostLimits:
+    """The limits of this visit."""
+    limits = host_limits()
+    return limits.for_local_use() if on_the_server() else limits
 
 
 def work_parts(parts: Sequence[Part], *, stop: Callable[[], None]) -> list[Any]:
@@ -106,7 +112,7 @@ def work_parts(parts: Sequence[Part], *, stop: Callable[[], None]) -> list[Any]:
     Raises:
         LimitError: the job is longer than this server allows.
     """
-    shop, who = workshop(), visitor()
+    shop, who, limits = workshop(), visitor(), _limits()
     expected = sum(part.seconds for part in parts)
     total, forwards = expected or 1.0, sum(part.forwards for part in parts)
     if refused := refusal(expected, lambda _: "choose other settings"):
@@ -144,10 +150,10 @@ def work_parts(parts: Sequence[Part], *, stop: Callable[[], None]) -> list[Any]:
                 text += f", in turns with {others} other visitor{'s' * (others > 1)}"
             shown = (min((before + fraction * part.seconds) / total, 1.0), text)
             bar.progress(*shown)
-            if allowance.overrun(turn.used, host_limits()):
+            if allowance.overrun(turn.used, limits):
                 raise LimitError(
                     f"The run was stopped after {duration(turn.used)}: this server allows "
-                    f"{duration(host_limits().run_seconds)} a run, and it took longer than estimated. Choose other settings."
+                    f"{duration(limits.run_seconds)} a run, and it took longer than estimated. Choose other settings."
                 )
             turn.hand_over()
 

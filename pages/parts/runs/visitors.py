@@ -1,8 +1,11 @@
-"""Who a visitor is: a browser, with all of its tabs and after a reload."""
+"""Who a visitor is: a browser, with all of its tabs and after a reload; and whether it is on the server itself."""
 
 from __future__ import annotations
 
 from binascii import Error, unhexlify
+from collections.abc import Iterable
+from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
@@ -14,6 +17,38 @@ COOKIE = "_streamlit_xsrf"
 def visitor() -> str:
     """A name for the visitor of this script run: of the browser, or of the tab if it keeps no cookies."""
     return _browser(st.context.cookies.get(COOKIE, "")) or f"tab {_tab()}"
+
+
+def on_the_server() -> bool:
+    """Whether this visit comes from the machine of the server, as far as that can be known."""
+    headers = st.context.headers
+    return is_local(st.get_option("server.address"), headers.get("Host", ""), headers)
+
+
+def is_local(address: str | None, host: str, headers: Iterable[str]) -> bool:
+    """Whether a request was made on the machine of the server.
+
+    Args:
+        address: that the server listens at.
+        host: that the request names.
+        headers: names of the request's headers. A proxy on the machine adds some, and passes on requests of others.
+    """
+    try:
+        named = urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return False
+    forwarded = any(name.lower() in _FORWARDED for name in headers)
+    return _loopback(address or "") and _loopback(named) and not forwarded
+
+
+_FORWARDED = {"forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"}
+
+
+def _loopback(address: str) -> bool:
+    try:
+        return address == "localhost" or ip_address(address).is_loopback
+    except ValueError:
+        return False
 
 
 def _tab() -> str:

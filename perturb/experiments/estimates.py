@@ -151,7 +151,7 @@ NICE = (1, 1.5, 2, 3, 5, 7.5)
 """Leading digits of the numbers that are proposed."""
 
 
-def fitting(request: Request, method: str, fits: Callable[[int], bool]) -> list[str]:
+def changes_that_fit(request: Request, method: str, fits: Callable[[int], bool]) -> list[str]:
     """Changes of one setting each with which a run would fit, such as `stride 8 → 16`.
 
     Args:

@@ -48,6 +48,13 @@ class HostLimits(BaseSettings):
         le=3600,
         description="A run that has computed for so long lets a waiting visitor's run go first, in s.",
     )
+    begun_runs: int = Field(
+        default=4,
+        ge=1,
+        le=1000,
+        description="Runs that may have begun at a time and take turns, each with 0.1 to 0.3 GB of memory; one more if it "
+        "is short.",
+    )
     run_seconds: float = Field(
         default=300.0,
         ge=0,

@@ -12,7 +12,7 @@ from pages.parts.runs import expected, jobs, visitors
 from pages.parts.runs.allowance import Budget, overrun, refusal
 from pages.parts.runs.paces import Meter, Pace, Paces
 from perturb.core import stopwatch
-from perturb.experiments.estimates import fitting
+from perturb.experiments.estimates import changes_that_fit
 from perturb.lab.limits import HostLimits
 from perturb.methods.base import Request
 from tests.pages.test_pages import FAST, visit, words
@@ -129,13 +129,13 @@ def test_what_fits_does_fit(limits):  # noqa: ARG001
         method = perturb.METHODS[name]
         every = {each.name: each.default for each in method.settings} | settings
         request = Request(image, segmenter, frozen, every)
-        (text, *others) = fitting(request, name, lambda passes, most=most: passes <= most)
+        (text, *others) = changes_that_fit(request, name, lambda passes, most=most: passes <= most)
         assert not others
         changed = {key: int(value.replace(",", "")) for key, value in re.findall(r"(\w+) [\d,]+ → ([\d,]+)", text)}
         assert changed
         passes = method.forwards(Request(image, segmenter, frozen, every | changed))
         assert most / 6 < passes <= most, (name, text)
-    assert fitting(request, "feature-ablation", lambda _: False) == []
+    assert changes_that_fit(request, "feature-ablation", lambda _: False) == []
 
 
 def test_a_meter_tells_passes_from_what_a_run_takes_besides():

@@ -33,6 +33,7 @@ class Office:
         batches: int,
         *,
         batch: float = 0.02,
+        expected: float | None = None,
         waiting: Callable[[Place], None] = lambda _: None,
         between: Callable[[Turn], None] = lambda _: None,
     ) -> threading.Thread:
@@ -41,7 +42,7 @@ class Office:
 
         def work() -> None:
             try:
-                with self.turns.take(visitor, batches * batch, waiting) as turn:
+                with self.turns.take(visitor, expected or batches * batch, waiting) as turn:
                     for index in range(batches):
                         with self._lock:
                             self._inside += 1
@@ -51,7 +52,7 @@ class Office:
                         time.sleep(batch)
                         with self._lock:
                             self._inside -= 1
-                        turn.left = (batches - index - 1) * batch
+                        turn.left = (expected or batches * batch) * (1 - (index + 1) / batches)
                         between(turn)
                         if index < batches - 1:
                             turn.hand_over()
@@ -270,3 +271,57 @@ def test_the_clock_of_a_run_stands_still_while_others_compute():
     office.send("ben", "other", 1, batch=1.0)
     office.wait()
     assert clocks[-1] - clocks[0] < 0.9, "19 batches of 20 ms, and not the second of the other"
+
+
+def test_only_so_many_runs_have_begun_and_a_short_one_beside_them():
+    office = Office()
+    office.turns = Turns(SLICE, most=2)
+    begun: list[int] = []
+
+    def count(_: Turn) -> None:
+        begun.append(sum(turn.begun for turn in office.turns._all()))
+
+    for name in ("a", "b", "c"):
+        # 0.02 s a batch in fact; what is announced decides.
+        office.send(name, name, 20, expected=100.0, between=count)
+    office.send("d", "short", 2, between=count)
+    office.wait()
+    assert office.ended[0] == "short"
+    assert office.log.index("short") < 6
+    assert max(begun) == 3, "two, and the short one"
+    assert office.log.index("c") > max(office.log.index("a"), office.log.index("short"))
+    assert min(office.ended.index("a"), office.ended.index("b")) < office.ended.index("c")
+    last = len(office.log) - 1 - office.log[::-1].index(next(n for n in office.ended if n in "ab"))
+    assert office.log.index("c") > last, "it begins when one of the two has ended"
+
+
+def test_a_run_that_may_not_begin_is_told_when_another_ends():
+    turns = Turns(1.0, most=1)
+    release = threading.Event()
+    places: list[Place] = []
+
+    def wait(place: Place) -> None:
+        places.append(place)
+        release.set()
+
+    def hold(visitor: str, seconds: float) -> None:
+        with turns.take(visitor, seconds, wait):
+            release.wait(5)
+
+    threads = [threading.Thread(target=hold, args=given) for given in (("anna", 100.0), ("ben", 40.0))]
+    for thread in threads:
+        thread.start()
+        time.sleep(0.05)
+    for thread in threads:
+        thread.join(5)
+    assert places[0].number == 1
+    assert places[0].wait >= 100
+
+
+def test_a_queue_for_one_run_at_a_time_comes_to_an_end():
+    office = Office()
+    office.turns = Turns(0.001, most=1)
+    for index in range(12):
+        office.send(f"visitor {index % 4}", f"run {index}", 3, expected=100.0, batch=0.005)
+    office.wait()
+    assert sorted(office.ended) == sorted(f"run {index}" for index in range(12))

@@ -20,7 +20,7 @@ from pages.parts.widgets import controls
 from perturb.core.quoting import markdown_text
 from perturb.core.settings import Value
 from perturb.engine.runner import Progress
-from perturb.experiments.estimates import HEAVY, fitting, remedies
+from perturb.experiments.estimates import HEAVY, changes_that_fit, remedies
 from perturb.methods.base import Outcome, Request
 from perturb.methods.registry import METHODS
 from perturb.metrics.curves import curve_forwards
@@ -76,7 +76,7 @@ class Plan:
         if self.frozen is None:
             return remedies(self.method, self.scene.segmenter)
         request = Request(self.scene.image, self.scene.segmenter, self.frozen, self.settings)
-        changes = fitting(request, self.method, lambda passes: self.pace.seconds(passes) <= seconds)
+        changes = changes_that_fit(request, self.method, lambda passes: self.pace.seconds(passes) <= seconds)
         return ", or ".join(changes) or remedies(self.method, self.scene.segmenter)
 
 

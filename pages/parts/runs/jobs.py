@@ -37,7 +37,7 @@ KEPT = 32
 class Workshop:
     """State shared by all visitors: the queue, what each has used, finished results and curves, and measured paces."""
 
-    turns: Turns = field(default_factory=lambda: Turns(host_limits().slice_seconds))
+    turns: Turns = field(default_factory=lambda: Turns(host_limits().slice_seconds, host_limits().begun_runs))
     budget: allowance.Budget = field(default_factory=allowance.Budget)
     paces: Paces = field(default_factory=Paces)
     results: OrderedDict[str, perturb.Attribution] = field(default_factory=OrderedDict)

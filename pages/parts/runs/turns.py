@@ -20,6 +20,9 @@ from perturb.core import stopwatch
 REDRAW = 0.25
 """Seconds between two calls of a waiting run's callback, in which its visitor can leave."""
 
+SHORT = 10.0
+"""Seconds. A run that is expected to take no more may begin beside as many others as there may be."""
+
 
 @dataclass(frozen=True)
 class Place:
@@ -48,6 +51,7 @@ class Turn:
         self._served = threading.Event()
         self._since: float | None = None
         self._used = 0.0
+        self.begun = False
 
     @property
     def used(self) -> float:
@@ -84,6 +88,7 @@ class Turn:
     def start(self) -> None:
         """Served from now on. Called under the lock of the queue."""
         self._since = time.monotonic()
+        self.begun = True
         self._served.set()
 
     def end(self) -> None:
@@ -100,10 +105,11 @@ class Turns:
 
     Args:
         slice_seconds: a run that has computed for so long lets a waiting visitor go first.
+        most: runs that may have begun at a time. Each holds memory also while it waits. One more may begin if it is short.
     """
 
-    def __init__(self, slice_seconds: float) -> None:
-        self._slice = slice_seconds
+    def __init__(self, slice_seconds: float, most: int = 4) -> None:
+        self._slice, self._most = slice_seconds, most
         self._lock = threading.Lock()
         self._serving: Turn | None = None
         self._waiting: OrderedDict[str, list[Turn]] = OrderedDict()
@@ -137,7 +143,7 @@ class Turns:
             since = turn._since
             if since is None or time.monotonic() - since < self._slice:
                 return False
-            if not any(visitor != turn.visitor for visitor in self._waiting):
+            if not any(turns[0].visitor != turn.visitor and self._may_go(turns[0]) for turns in self._waiting.values()):
                 return False
             self._enqueue(turn)
             self._release()
@@ -160,6 +166,8 @@ class Turns:
             if serving is not None and serving._since is not None:
                 rest = max(self._slice - (time.monotonic() - serving._since), 0.0)
                 wait += min(rest, serving.left)
+            if not self._may_go(turn):  # not before another run has ended
+                wait = max(wait, min(self._shared(each.visitor, each.left) for each in self._all() if each.begun))
             return Place(number, wait)
 
     def ends_in(self, turn: Turn) -> float:
@@ -199,14 +207,21 @@ class Turns:
     def _next(self) -> None:
         """Serve the next visitor, if any."""
         self._serving = None
-        if self._waiting:
-            visitor, turns = next(iter(self._waiting.items()))
-            self._serving = turns.pop(0)
-            if turns:
-                self._waiting.move_to_end(visitor)
-            else:
-                del self._waiting[visitor]
-            self._serving.start()
+        for visitor, turns in self._waiting.items():
+            if self._may_go(turns[0]):
+                self._serving = turns.pop(0)
+                if turns:
+                    self._waiting.move_to_end(visitor)
+                else:
+                    del self._waiting[visitor]
+                self._serving.start()
+                return
+
+    def _may_go(self, turn: Turn) -> bool:
+        """Whether a run that is the first of its visitor may compute. At least one always may: a visitor's next run
+        begins when the one before it has ended."""
+        begun = sum(each.begun for each in self._all())
+        return turn.begun or begun < self._most or (begun == self._most and turn.left <= SHORT)
 
     def _release(self) -> None:
         """End the present turn and serve the next one. Whoever was just served comes last."""
@@ -227,3 +242,5 @@ class Turns:
                 turns.remove(turn)
                 if not turns:
                     del self._waiting[turn.visitor]
+                if self._serving is None:
+                    self._next()

@@ -6,7 +6,8 @@
     ├── TargetError       the class or the region does not fit this image
     ├── SettingError      a method, fill or setting that does not exist, or a value out of bounds
     ├── SegmenterError    the segmenter cannot be loaded, or violated its contract
-    └── ExportError       the results cannot be written
+    ├── ExportError       the results cannot be written
+    └── LimitError        the work is more than this server allows
 
 Each message says in one or two sentences what is wrong, what was given, what was expected and how to correct it.
 The command line prints the message and exits with 2. A page shows it and keeps everything else.
@@ -49,3 +50,7 @@ class SegmenterError(PerturbError):
 
 class ExportError(PerturbError):
     """The results cannot be written to the given place."""
+
+
+class LimitError(PerturbError):
+    """The work is more than this server allows a visitor."""

@@ -65,9 +65,17 @@ class Score:
 
     def logits(self, images: Tensor) -> Tensor:
         """Logits `(N, K, H, W)`, checked."""
+        self.report(len(images))
+        return self.silent_logits(images)
+
+    def report(self, count: int) -> None:
+        """Call progress before a batch of `count` images."""
         if self._progress is not None:
             self._progress(min(self.done / self._total, 1.0))
-        self.done += len(images)
+        self.done += count
+
+    def silent_logits(self, images: Tensor) -> Tensor:
+        """Logits `(N, K, H, W)`, checked; `report` must be called first."""
         # A copy, because a network may modify its input in place.
         logits = self._segmenter(images.clone())
         if torch.is_grad_enabled() and not logits.requires_grad:
@@ -217,7 +225,8 @@ def trace(score: Score, segmenter: Segmenter, image: Image, layer: str = "") -> 
         outputs.append(output.clone())  # so that its gradient is not that of an alias
         return outputs[-1].clone()  # so that an in-place operation cannot change the kept output
 
+    score.report(len(clean))  # before the hook is set: other runs may pass in the callback
     with hooks((find_module(segmenter, layer), keep)) if layer else nullcontext():
-        logits = score.logits(clean)
+        logits = score.silent_logits(clean)
     activation = sole_map(outputs, layer) if layer else None
     return Traced(score.of(logits)[0], clean, logits, activation)

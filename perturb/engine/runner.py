@@ -203,11 +203,12 @@ def sweep(
     size = max(1, size)
     parts: list[Readings] = []
     start = 0
-    with torch.inference_mode(), kept(), undivided():
+    with torch.inference_mode(), kept():
         while start < total:
             stop = min(start + size, total)
             try:
-                parts.append(read(start, stop))
+                with undivided():  # not during the callback, in which runs may pass whose last bits depend on it
+                    parts.append(read(start, stop))
             except torch.OutOfMemoryError:
                 if stop - start == 1:
                     raise

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 
+from perturb.core.errors import PerturbError
+from perturb.core.settings import Value
 from perturb.engine import runner
 from perturb.experiments.study import DRAWS, FILL_NAMES, SIGMA, SIZES, STEPS, plan, study_forwards
 from perturb.images.image import Image
@@ -143,6 +145,49 @@ def remedies(method: str, segmenter: Segmenter) -> str:
     if fixed is None or "stride" in names:
         advice.append("a smaller image")
     return ", ".join(advice[:-1]) + (" or " if len(advice) > 1 else "") + "".join(advice[-1:]) or "a lighter network"
+
+
+NICE = (1, 1.5, 2, 3, 5, 7.5)
+"""Leading digits of the numbers that are proposed."""
+
+
+def changes_that_fit(request: Request, method: str, fits: Callable[[int], bool]) -> list[str]:
+    """Changes of one setting each with which a run would fit, such as `stride 8 → 16`.
+
+    Args:
+        request: the run.
+        method: its name.
+        fits: whether a run of so many passes fits.
+    """
+    found = []
+    known = {setting.name: setting for setting in METHODS[method].settings}
+    for setting in known.values():
+        counts = setting.name == "count" and "samples" in request.settings
+        if setting.name not in _SHORTENS or counts:
+            continue
+        for changed in _candidates(setting.name, request.settings):
+            try:
+                values = {name: known[name].check(value) for name, value in changed.items()}
+                passes = METHODS[method].forwards(replace(request, settings={**request.settings, **values}))
+            except PerturbError:
+                continue
+            if fits(passes):
+                changes = (f"{name} {request.settings[name]:,} → {value:,}" for name, value in values.items())
+                found.append(" and ".join(changes))
+                break
+    return found
+
+
+def _candidates(name: str, settings: Mapping[str, Value]) -> Iterator[dict[str, int]]:
+    """Values of a setting that make a run shorter and shorter; a stride larger than the window takes a larger window."""
+    now = int(settings[name])
+    if name != "stride":
+        numbers = {int(digit * 10**power) for digit in NICE for power in range(5)}
+        yield from ({name: number} for number in sorted(numbers, reverse=True) if 0 < number < now)
+        return
+    size = int(settings.get("size", now))
+    for stride in (now * 2**power for power in range(1, 11)):
+        yield {"stride": stride} if stride <= size else {"size": stride, "stride": stride}
 
 
 def duration(seconds: float) -> str:

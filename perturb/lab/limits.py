@@ -66,6 +66,33 @@ class HostLimits(BaseSettings):
     uploads_mb: int = Field(
         default=1000, ge=1, le=1_000_000, description="Uploaded files of all visitors that are in memory, in MB."
     )
+    slice_seconds: float = Field(
+        default=1.0,
+        ge=0,
+        le=3600,
+        description="A run that has computed for so long lets a waiting visitor's run go first, in s.",
+    )
+    begun_runs: int = Field(
+        default=4,
+        ge=1,
+        le=1000,
+        description="Runs that may have begun at a time and take turns, each with 0.1 to 0.3 GB of memory; one more if it "
+        "is short.",
+    )
+    run_seconds: float = Field(
+        default=300.0,
+        ge=0,
+        le=10_000_000,
+        description="Longest run that a visitor may start, in s; 0 for no limit. Without this variable, a visit from the "
+        "server itself has none.",
+    )
+    visitor_seconds: float = Field(
+        default=1800.0,
+        ge=0,
+        le=10_000_000,
+        description="Computing that a visitor may use within an hour, in s; 0 for no limit. Without this variable, a visit "
+        "from the server itself has none.",
+    )
 
     @field_validator("address")
     @classmethod
@@ -82,6 +109,11 @@ class HostLimits(BaseSettings):
         if not words or not all(map(_SOURCE.fullmatch, words)) or ("none" in words and len(words) > 1):
             raise ValueError("Expected self, none, or hosts such as https://huggingface.co, separated by spaces")
         return " ".join(words)
+
+    def for_local_use(self) -> HostLimits:
+        """The limits for whoever sits at the server itself: none on computing, except those that were set."""
+        computing = {"run_seconds", "visitor_seconds"}
+        return self.model_copy(update=dict.fromkeys(computing - self.model_fields_set, 0.0))
 
     @property
     def model(self) -> Limits:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from typing import Literal, get_args
 
 import numpy as np
 
+from perturb.core import stopwatch
 from perturb.core.errors import SegmenterError, SettingError
 from perturb.core.ranks import spearman
 from perturb.core.settings import Value, check_settings, lookup
@@ -76,7 +76,7 @@ def explain(
     chosen, checked = check_run(segmenter, method, settings, seed, precision)
     masked, half = isinstance(chosen, MaskedMethod), precision == "bfloat16" and not plain
     mode: Mode = "whole" if plain else "bfloat16" if half and masked else "exact"
-    began = time.perf_counter()
+    began = stopwatch.now()
     segmenter.refresh()
     logits = runner.clean_logits(image, segmenter)
     if frozen is None:
@@ -106,7 +106,7 @@ def explain(
         clean=request.clean,
         readings=readings,
         forwards=1 + (len(readings) if outcome.passes is None else outcome.passes),
-        seconds=time.perf_counter() - began,
+        seconds=stopwatch.now() - began,
         notes=notes,
         facts=facts,
         segments=outcome.segments,

@@ -6,7 +6,6 @@ restores the most important pixels first and measures how the score rises. Rando
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from perturb.core import stopwatch
 from perturb.core.errors import SettingError
 from perturb.core.files import csv_bytes
 from perturb.core.notebook import curves_html
@@ -259,7 +259,7 @@ def curves(
         raise SettingError(f"Curves need at least 2 steps and 1 draw: got {steps} steps and {draws} draws.")
     if fill is None and "fill" not in result.settings:
         raise SettingError(f"The method '{result.method}' uses no fill; choose one for its curves, such as '{FILL}'.")
-    began = time.perf_counter()
+    began = stopwatch.now()
     rank = order_by(result.heatmap, result.seed)
     masks = CurveMasks(rank, random_orders(rank.shape, result.seed, draws), steps)
     chain = Chain(Ranked(rank, np.zeros(1, np.int64)), masks)  # the clean image first
@@ -276,6 +276,6 @@ def curves(
         fill=str(settings["fill"]),
         clean_score=float(clean.score[0]),
         forwards=len(readings),
-        seconds=time.perf_counter() - began,
+        seconds=stopwatch.now() - began,
         execution=chosen.execution,
     )

@@ -175,18 +175,38 @@ def hooks(*wanted: tuple[nn.Module, Hook]) -> Iterator[None]:
     They act only on passes of this thread, because users of the app share networks.
     """
     own = threading.get_ident()
-
-    def guard(hook: Hook) -> Callable[..., Any]:
-        return lambda module, given, output: hook(output) if threading.get_ident() == own else None
-
     handles: list[Any] = []
     try:
         for module, hook in wanted:
-            handles.append(module.register_forward_hook(guard(hook)))
+            handles.append(module.register_forward_hook(_Guard(hook, own)))
         yield
     finally:
         for handle in handles:
             handle.remove()
+
+
+class _Guard:
+    """A forward hook that acts in one thread only."""
+
+    def __init__(self, hook: Hook, thread: int) -> None:
+        self._hook, self._thread = hook, thread
+
+    def __call__(self, module: nn.Module, given: Any, output: Any) -> Any:  # noqa: ARG002 — as torch calls it
+        return self._hook(output) if self.acts() else None
+
+    def acts(self) -> bool:
+        """Whether it acts in this thread."""
+        return threading.get_ident() == self._thread
+
+
+def hooked(module: nn.Module) -> bool:
+    """Whether a forward hook that acts in this thread is set on a module or on a part of it."""
+    return any(
+        not isinstance(hook, _Guard) or hook.acts()
+        for each in module.modules()
+        for held in (each._forward_hooks, each._forward_pre_hooks)
+        for hook in list(held.values())  # other threads set and remove theirs
+    )
 
 
 def _is_map(output: Any) -> TypeGuard[Tensor]:

@@ -42,8 +42,9 @@ def fresh_server(browser: Browser, tmp_path: Path) -> Iterator[Callable[..., str
     """Start a server that nobody has visited: `fresh_server()` or `fresh_server("tests/browser/other_app.py")`."""
     with ExitStack() as servers:
 
-        def start(script: str = "streamlit_app.py") -> str:
-            return servers.enter_context(serve(tmp_path / f"server-{os.urandom(4).hex()}.log", script))
+        def start(script: str = "streamlit_app.py", **environment: str) -> str:
+            log = tmp_path / f"server-{os.urandom(4).hex()}.log"
+            return servers.enter_context(serve(log, script, **environment))
 
         yield start
 

@@ -38,13 +38,13 @@ html, body, #root, #root > div, [data-testid=stApp], [data-testid=stAppViewConta
 
 
 @contextmanager
-def serve(log: Path, script: str = "streamlit_app.py") -> Iterator[str]:
+def serve(log: Path, script: str = "streamlit_app.py", **environment: str) -> Iterator[str]:
     """Run `script` as visitors get it, a real server in a process of its own, and yield its address."""
     port = free_port()
     command = [sys.executable, "-m", "streamlit", "run", script, "--server.port", str(port)]
     command += ["--server.address", "127.0.0.1", "--server.headless", "true", "--browser.gatherUsageStats", "false"]
     command += ["--server.fileWatcherType", "none"]  # a file saved during a test must not run the app again
-    with serve_by(command, port, log) as url:
+    with serve_by(command, port, log, **environment) as url:
         yield url
 
 

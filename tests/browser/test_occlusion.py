@@ -201,14 +201,39 @@ def test_the_probe_follows_a_click_on_the_map(page, app_url):
 
 
 @pytest.mark.long
-def test_two_visitors_queue_politely(new_page, app_url):
+def test_a_short_run_gets_through_beside_a_long_one(new_page, app_url):
     first, second = new_page(), new_page()
     open_page(first, f"{app_url}/occlusion?{LONG}")
     run_button(first).click()
     expect(first.get_by_text(re.compile("Map: [1-9]"))).to_be_visible(timeout=30_000)
     second.goto(f"{app_url}/occlusion?{FAST}&sample=fog&occ_class=road&occ_fill=white")
-    expect(second.get_by_text("waiting for another visitor's run to end")).to_be_visible(timeout=30_000)
+    expect(first.get_by_text("in turns with 1 other visitor")).to_be_visible(timeout=30_000)
+    numbers(second)
+    expect(first.get_by_text(re.compile("Map: [1-9]"))).to_be_visible()
+    expect(first.get_by_text("in turns with")).to_have_count(0)
+    first.close()
+
+
+@pytest.mark.long
+def test_a_waiting_visitor_sees_the_place_can_stop_and_is_served_when_the_other_leaves(new_page, fresh_server):
+    url = fresh_server(LAB_SLICE_SECONDS="3600")  # no turns, so that one waits
+    first, second = new_page(), new_page()
+    open_page(first, f"{url}/occlusion?{LONG}")
+    run_button(first).click()
+    expect(first.get_by_text(re.compile("Map: [1-9]"))).to_be_visible(timeout=30_000)
+    second.goto(f"{url}/occlusion?{FAST}&sample=fog&occ_class=road&occ_fill=white")
+    line = second.get_by_text(re.compile(r"1st in line, about \d+ (s|min)"))
+    expect(line).to_be_visible(timeout=30_000)
+    second.get_by_role("button", name="Stop").click()
+    expect(second.get_by_text("The run was stopped. Press Run to start it again.")).to_be_visible(timeout=5_000)
+    # Another tab of the same browser is the same visitor.
+    third = second.context.new_page()
+    third.goto(f"{url}/occlusion?{FAST}&sample=fog&occ_class=road&occ_fill=black")
+    expect(third.get_by_text(re.compile("1st in line"))).to_be_visible(timeout=30_000)
+    run_button(second).click()
+    expect(second.get_by_text(re.compile("2nd in line"))).to_be_visible(timeout=30_000)
     first.close()  # leaving ends the run
+    numbers(third)
     numbers(second)
 
 

@@ -15,7 +15,7 @@ from pages.parts.app import segmenter_choice
 from pages.parts.compare.panes import Shown
 from pages.parts.figures.charts import HUES
 from pages.parts.figures.drawing import CONTROL_COLOUR
-from pages.parts.runs import jobs, planning
+from pages.parts.runs import expected, jobs, planning
 from pages.parts.widgets import controls
 from perturb.engine.runner import Progress
 from perturb.export.comparison import AUCS, auc_rows, curve_rows
@@ -37,6 +37,8 @@ def section(shown: Sequence[Shown], prefix: str) -> None:
         "Run the curves",
         f"{passes} forward passes, about {jobs.duration(total)}.",
         key=f"{prefix}curves_run",
+        seconds=total,
+        fits=lambda _: "compare fewer panes, or a smaller image",
         text="Hide and restore the pixels in the order of each map, and in random orders for comparison.",
         up_to_date="Up to date: the curves below belong to the maps above.",
         at_once=planning.soon(passes, total) and not task.stopped,
@@ -76,9 +78,7 @@ def _task(shown: Sequence[Shown], prefix: str) -> jobs.Task[dict[str, perturb.Cu
 def _seconds(result: perturb.Attribution) -> float:
     """Expected duration of the curves of a result, in seconds."""
     _, guess = segmenter_choice.segment(result.segmenter, result.image)
-    return curve_forwards() * jobs.workshop().pass_seconds(
-        result.segmenter.name, result.image.height, result.image.width, guess
-    )
+    return expected.curves_seconds(result.segmenter, result.image, guess)
 
 
 def _show(shown: Sequence[Shown], found: Mapping[int, perturb.Curves], prefix: str) -> None:

@@ -219,6 +219,8 @@ def run(panes: Sequence[Pane], prefix: str) -> Outcome | None:
             "Run all panes",
             cost.replace(" 1 maps", " 1 map"),
             key=f"{prefix}run_all",
+            seconds=seconds,
+            fits=lambda most: _fits([plan for _, plan in missing.values()], able, most),
             text="Compute the missing maps.",
             primary=True,
             up_to_date="Up to date: the maps below belong to these settings.",
@@ -245,3 +247,16 @@ def run(panes: Sequence[Pane], prefix: str) -> Outcome | None:
                 )
             )
     return None if task.made is None else Outcome(task.made, task.fresh)
+
+
+def _fits(missing: Sequence[planning.Plan], able: Sequence[tuple[int, planning.Plan]], seconds: float) -> str:
+    """What would take at most so many seconds: a change of each map that takes more than its share, with its panes."""
+    left, changes = seconds, []
+    by_cost = sorted(missing, key=lambda plan: plan.map_seconds)
+    for index, plan in enumerate(by_cost):
+        share = left / (len(by_cost) - index)
+        if plan.map_seconds > share:
+            numbers = [str(number) for number, other in able if other.key == plan.key]
+            changes.append(f"pane{'s' * (len(numbers) > 1)} {', '.join(numbers)}: {plan.fits(share)}")
+        left -= min(plan.map_seconds, share)
+    return "; ".join(sorted(changes))

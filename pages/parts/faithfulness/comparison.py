@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 
 import streamlit as st
@@ -12,7 +11,7 @@ import perturb
 from pages.parts.app import report
 from pages.parts.app.shell import Scene
 from pages.parts.faithfulness import judged
-from pages.parts.runs import jobs, planning
+from pages.parts.runs import expected, jobs, planning
 from pages.parts.widgets import controls
 from perturb.core.quoting import markdown_text
 from perturb.engine.runner import Progress
@@ -54,7 +53,7 @@ def section(scene: Scene, target: perturb.Target, methods: list[str], prefix: st
     missing = [plan for plan in plans if plan.key not in shop.results]
     passes = compare_forwards(len(plans))
     size = scene.segmenter.name, scene.image.height, scene.image.width
-    seconds = passes * shop.pass_seconds(*size, scene.seconds * IMPUTED, what="faithfulness")
+    seconds = expected.job_pace(size, "faithfulness", scene.seconds * IMPUTED).seconds(passes)
     total = seconds + sum(plan.map_seconds for plan in missing)
     forwards = passes + sum(plan.forwards for plan in missing)
     running = task.offer(
@@ -62,6 +61,8 @@ def section(scene: Scene, target: perturb.Target, methods: list[str], prefix: st
         f"{forwards:,} forward passes for {len(plans)} map{'s' * (len(plans) > 1)} and 3 uninformative baselines, "
         f"about {jobs.duration(total)}.",
         key=f"{prefix}compare_run",
+        seconds=total,
+        fits=lambda _: "fewer or faster methods, or a smaller image",
         text="Run the methods, then compute the metrics of their maps and of the uninformative baselines.",
         primary=True,
         up_to_date="Up to date: the comparison below belongs to these settings.",
@@ -77,10 +78,10 @@ def section(scene: Scene, target: perturb.Target, methods: list[str], prefix: st
             return compute
 
         def measure(progress: Progress) -> Faithfulness:
-            began = time.perf_counter()
-            found = compare([made[plan.key] for plan in plans], progress=progress)
-            shop.seconds[(*size, "faithfulness")] = (time.perf_counter() - began) / passes
-            return found
+            maps = [made[plan.key] for plan in plans]
+            return expected.measured(
+                size, "faithfulness", passes, progress, lambda meter: compare(maps, progress=meter)
+            )
 
         parts = [planning.part_of(plan, plan.method, explain(plan)) for plan in missing]
         task.run(*parts, jobs.Part("Metrics", passes, seconds, measure))

@@ -73,6 +73,8 @@ def section(scene: Scene, target: perturb.Target, method: str, stages: int, pref
         "Check",
         cost,
         key=f"{prefix}sanity_run",
+        seconds=count * plan.map_seconds,
+        fits=lambda _: "fewer stages, a faster method or a smaller image",
         text="Explain with the trained weights, then with more and more layers randomized, then with other seeds.",
         primary=True,
         up_to_date="Up to date: the checks below belong to these settings.",

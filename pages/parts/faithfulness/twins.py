@@ -9,8 +9,9 @@ import streamlit as st
 
 from pages.parts.app import elements, shell
 from pages.parts.figures import drawing
-from pages.parts.runs import jobs
+from pages.parts.runs import expected, jobs
 from perturb.core.colour import blend, label_colours, limit_of, outline, overlay, to_uint8
+from perturb.engine.runner import Progress
 from perturb.images.planted import PLANTED_SEEDS, load_planted
 from perturb.methods.registry import METHODS
 from perturb.metrics.planted_shortcut import SETTINGS, TWINS, Case, Flip, Search, flip, search, search_forwards
@@ -92,27 +93,24 @@ def _search(method: str, seed: int, cases: list[Case]) -> None:
     task: jobs.Task[list[Search]] = jobs.Task(f"{PREFIX}search", f"{method} {seed}")
     passes = search_forwards(cases, method)
     first = cases[0]
-    seconds = passes * jobs.workshop().pass_seconds(first.segmenter.name, first.image.height, first.image.width, 0.04)
+    size, kind = (first.segmenter.name, first.image.height, first.image.width), f"search by {method}"
+    seconds = expected.job_pace(size, kind, 0.04).seconds(passes)
     cost = f"Both segmenters, {passes:,} forward passes, about {jobs.duration(seconds)}."
     running = task.offer(
         "Run",
         cost,
         key=f"{PREFIX}run",
+        seconds=seconds,
+        fits=lambda _: "a faster method",
         text="Explain the predicted class of the car for both segmenters, with the board in the image.",
         stale="Stale: the maps below belong to other settings. Run:",
     )
     if running:
-        task.run(
-            jobs.Part(
-                "Search",
-                passes,
-                seconds,
-                lambda progress: search(cases, method, progress=progress),
-                method,
-                first.segmenter.name,
-                first.image,
-            )
-        )
+
+        def find(progress: Progress) -> list[Search]:
+            return expected.measured(size, kind, passes, progress, lambda meter: search(cases, method, progress=meter))
+
+        task.run(jobs.Part("Search", passes, seconds, find, method, first.segmenter.name, first.image))
     if task.made is not None:
         with st.container(key=f"{PREFIX}maps_{'fresh' if task.fresh else 'stale'}"):
             _maps(task.made)

@@ -47,7 +47,13 @@ def section(asked: planning.Plan, prefix: str) -> None:
     task: jobs.Task[Pair] = jobs.Task(f"{prefix}grounds", json.dumps([plan.key for plan in plans]))
     passes, seconds = sum(plan.forwards for plan in plans), sum(plan.map_seconds for plan in plans)
     cost = f"Layer {asked.settings['layer']}: {passes} forward passes of the sub-network after it, about {jobs.duration(seconds)}."
-    running = task.offer("Run both", cost, key=f"{prefix}grounds_run")
+    running = task.offer(
+        "Run both",
+        cost,
+        key=f"{prefix}grounds_run",
+        seconds=seconds,
+        fits=lambda _: "a layer with fewer channels, or a smaller image",
+    )
     if running:
         inside, outside = plans
 

@@ -140,6 +140,8 @@ def _run(scene: Scene, label: str, method: str, names: list[str], sign: Sign, pr
         "Run",
         f"{len(missing)} maps, {passes:,} passes, about {jobs.duration(seconds)}.",
         key=f"{prefix}walk_run",
+        seconds=seconds,
+        fits=lambda _: "fewer layers, a faster method or a smaller image",
         text="Explain the class at each of the layers.",
         primary=True,
         up_to_date="Up to date: the maps below belong to these settings.",

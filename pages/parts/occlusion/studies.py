@@ -14,7 +14,7 @@ import perturb
 from pages.parts.app import address, elements, report
 from pages.parts.app.shell import Scene
 from pages.parts.figures import drawing
-from pages.parts.runs import jobs
+from pages.parts.runs import expected, jobs
 from perturb.core.colour import overlay
 from perturb.core.files import zip_of
 from perturb.core.quoting import markdown_text
@@ -71,12 +71,22 @@ def section(scene: Scene, target: perturb.Target, prefix: str) -> None:
     except perturb.PerturbError as error:
         st.error(markdown_text(str(error)), icon=":material/error:")
         return
-    seconds = passes * jobs.workshop().pass_seconds(segmenter.name, image.height, image.width, scene.seconds)
+    size, kind = (segmenter.name, image.height, image.width), f"study of {sizes}"
+    seconds = expected.job_pace(size, kind, scene.seconds).seconds(passes)
     cost = f"{len(plans)} occluders, {passes:,} forward passes, about {jobs.duration(seconds)}."
-    running = task.offer("Run the study", cost, key=f"{prefix}study_run")
+    running = task.offer(
+        "Run the study",
+        cost,
+        key=f"{prefix}study_run",
+        seconds=seconds,
+        fits=lambda _: "fewer occluders, larger windows or a smaller image",
+    )
 
     def compute(progress: Progress) -> Study:
-        return study(image, segmenter, target, fills=fills, colours=colours, sizes=sizes, progress=progress)
+        def run(meter: Progress) -> Study:
+            return study(image, segmenter, target, fills=fills, colours=colours, sizes=sizes, progress=meter)
+
+        return expected.measured(size, kind, passes, progress, run)
 
     if running:
         task.run(jobs.Part("Study", passes, seconds, compute))

@@ -97,23 +97,30 @@ def show(plan: planning.Plan) -> Explained | None:
 
 def _status(plan: planning.Plan, task: jobs.Task[Explained]) -> bool:
     """The run button, with the cost of a run or why it cannot start. Returns whether to run now."""
+    known = plan.key in jobs.workshop().results
+    seconds = plan.curves_seconds + (0.0 if known else plan.map_seconds)
+    refused = ""
+    if not plan.error and not task.fresh:
+        refused = jobs.refusal(seconds, lambda most: plan.fits(most - plan.curves_seconds))
     with st.container(horizontal=True, vertical_alignment="center"):
         pressed = st.button(
             "Run",
             type="primary",
             icon=":material/play_arrow:",
             key=f"{plan.prefix}run",
-            disabled=bool(plan.error) or task.fresh,
+            disabled=bool(plan.error or refused) or task.fresh,
             help="Run the method and compute the deletion and insertion curves of its map.",
         )
         if plan.error:
             st.error(markdown_text(plan.error), icon=":material/error:")
             return False
+        if refused:
+            st.warning(f"{task.ended} {refused}".strip(), icon=":material/timer_off:")
+            return False
         # Opening a page or changing the image starts a run; changing a setting does not, as more changes may follow.
         arrived = st.session_state["just_entered"] or (
             task.made is not None and task.made.result.image.key != plan.scene.image.key
         )
-        seconds = plan.map_seconds + plan.curves_seconds
         at_once = arrived and planning.soon(plan.forwards, seconds, curves=curve_forwards()) and not task.stopped
         running = not task.fresh and (pressed or task.interrupted or at_once)
         passes = "forward and backward passes" if planning.backward(plan.method) else "forward passes"

@@ -1,8 +1,8 @@
-"""Long computations: one job at a time, with progress, an estimate of the remaining time, and a Stop button.
+"""Long computations: one at a time, in turns, with progress, an estimate of the remaining time, and a Stop button.
 
 A job runs in the visitor's own script run. Streamlit ends that run at the next update of the progress bar after the
 visitor presses Stop, changes a widget or leaves, so a job can be cancelled in the engine's progress callback.
-One job on all cores is faster than two jobs on half of them each, so jobs of different visitors queue for one lock.
+There, too, a long job lets those of other visitors go first (`pages.parts.runs.turns`).
 """
 
 from __future__ import annotations
@@ -12,18 +12,23 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from threading import Lock
 from typing import Any, Generic, Literal, NoReturn, TypeVar
 
 import streamlit as st
-from streamlit.delta_generator import DeltaGenerator
 from streamlit.runtime.scriptrunner import StopException
 
 import perturb
 from pages.parts.app import segmenter_choice
+from pages.parts.runs import allowance
+from pages.parts.runs.paces import Paces
+from pages.parts.runs.turns import Place, Turn, Turns
+from pages.parts.runs.visitors import on_the_server, visitor
+from perturb.core import stopwatch
+from perturb.core.errors import LimitError
 from perturb.core.quoting import markdown_text
 from perturb.engine.runner import Progress
 from perturb.experiments.estimates import duration as duration  # of runs, for all pages
+from perturb.lab.limits import HostLimits, host_limits
 from perturb.sandbox.process import WAITING
 
 T = TypeVar("T")
@@ -34,12 +39,13 @@ KEPT = 32
 
 @dataclass
 class Workshop:
-    """State shared by all visitors: the lock, finished results and curves, and measured durations of forward passes."""
+    """State shared by all visitors: the queue, what each has used, finished results and curves, and measured paces."""
 
-    busy: Lock = field(default_factory=Lock)
+    turns: Turns = field(default_factory=lambda: Turns(host_limits().slice_seconds, host_limits().begun_runs))
+    budget: allowance.Budget = field(default_factory=allowance.Budget)
+    paces: Paces = field(default_factory=Paces)
     results: OrderedDict[str, perturb.Attribution] = field(default_factory=OrderedDict)
     curves: dict[str, perturb.Curves] = field(default_factory=dict)
-    seconds: dict[tuple[str, int, int, str], float] = field(default_factory=dict)
 
     def keep(self, key: str, result: perturb.Attribution) -> None:
         """Cache a finished result."""
@@ -53,16 +59,6 @@ class Workshop:
         """Cache the curves of a result while the result itself is cached."""
         if key in self.results:
             self.curves[key] = curves
-
-    def pass_seconds(self, segmenter: str, height: int, width: int, first_guess: float, what: str = "") -> float:
-        """Seconds of one forward pass in a run: as measured in the last run of this size, or a first guess.
-
-        Args:
-            segmenter, height, width: what is run.
-            first_guess: returned if there is no measurement yet.
-            what: the kind of pass; empty for the whole network, the name of a layer for the sub-network after it.
-        """
-        return self.seconds.get((segmenter, height, width, what), first_guess)
 
 
 @st.cache_resource(show_spinner=False)
@@ -94,14 +90,25 @@ class Part:
     image: perturb.Image | None = None
 
 
-def work(title: str, forwards: int, seconds: float, compute: Callable[[Progress], T], *, stop: Callable[[], None]) -> T:
-    """Run a job of one part; see `work_parts`."""
-    made: list[T] = work_parts([Part(title, forwards, seconds, compute)], stop=stop)
-    return made[0]
+def refusal(seconds: float, fits: Callable[[float], str]) -> str:
+    """Why this visitor cannot start a run of an expected duration, in words; empty if it can.
+
+    Args:
+        seconds: of the run.
+        fits: says what would take at most so many seconds.
+    """
+    shop, who = workshop(), visitor()
+    return allowance.refusal(seconds, shop.budget.used(who) + shop.turns.work_of(who), _limits(), fits)
+
+
+def _limits() -> HostLimits:
+    """The limits of this visit."""
+    limits = host_limits()
+    return limits.for_local_use() if on_the_server() else limits
 
 
 def work_parts(parts: Sequence[Part], *, stop: Callable[[], None], name: str = "job") -> list[Any]:
-    """Wait for the lock and run a job, with one progress bar for all its parts, the remaining time, and a Stop button.
+    """Queue and run a job, with one progress bar for all its parts, the remaining time, and a Stop button.
 
     Bar and button are removed afterwards. The job is a line in the log.
 
@@ -112,34 +119,61 @@ def work_parts(parts: Sequence[Part], *, stop: Callable[[], None], name: str = "
 
     Returns:
         The outcome of each part.
+
+    Raises:
+        LimitError: the job is longer than this server allows.
     """
-    shop = workshop()
-    total = sum(part.seconds for part in parts) or 1.0
-    forwards = sum(part.forwards for part in parts)
+    shop, who, limits = workshop(), visitor(), _limits()
+    expected = sum(part.seconds for part in parts)
+    total, forwards = expected or 1.0, sum(part.forwards for part in parts)
+    if refused := refusal(expected, lambda _: "choose other settings"):
+        raise LimitError(refused)
     title = " and ".join(part.title if index == 0 else part.title.lower() for index, part in enumerate(parts))
     place = st.empty()
     with place.container(horizontal=True, vertical_alignment="center"):
-        bar = st.progress(0.0, text=f"{title}: {forwards:,} forward passes, about {duration(total)}")
+        announced = f"{title}: {forwards:,} forward passes, about {duration(total)}"
+        bar = st.progress(0.0, text=announced)
         st.button("Stop", key=f"stop_{title}", icon=":material/stop_circle:", on_click=stop)
+    shown: tuple[float, str] | None = None
+    """The bar of a job that has started."""
 
-    def run(part: Part, before: float, after: float) -> Any:
+    def wait(where: Place) -> None:
+        """Draw the bar of a job that waits. Its visitor leaves the queue in this call."""
+        if shown is None:
+            bar.progress(0.0, text=f"{title}: {ordinal(where.number)} in line, about {duration(where.wait)}")
+        else:
+            bar.progress(*shown)
+
+    def run(part: Part, before: float, after: float, turn: Turn) -> Any:
         """Run one part, with `before` and `after` seconds of expected work before and after it."""
-        began = time.monotonic()
-        shown: tuple[float, str | None] = (min(before / total, 1.0), None)
+        nonlocal shown
+        began = stopwatch.now()
 
         def progress(fraction: float) -> None:
             nonlocal shown
             passes[part] = round(fraction * part.forwards)
-            spent = time.monotonic() - began
+            spent = stopwatch.now() - began
             # Kinds of passes differ in speed, so a measurement says nothing about the parts that follow.
             left = spent / fraction - spent if fraction > 0.05 else part.seconds * (1 - fraction)
+            turn.left = left + after
             count = f"{round(fraction * part.forwards):,} of {part.forwards:,} forward passes"
-            text = f"{part.title}: {count}, about {duration(left + after)} left"
+            text = f"{part.title}: {count}, about {duration(turn.ends_in())} left"
+            if others := turn.others:
+                text += f", in turns with {others} other visitor{'s' * (others > 1)}"
             shown = (min((before + fraction * part.seconds) / total, 1.0), text)
             bar.progress(*shown)
+            if allowance.overrun(turn.used, limits):
+                raise LimitError(
+                    f"The run was stopped after {duration(turn.used)}: this server allows "
+                    f"{duration(limits.run_seconds)} a run, and it took longer than estimated. Choose other settings."
+                )
+            turn.hand_over()
+
+        def again() -> None:
+            bar.progress(*(shown or (0.0, announced)))
 
         # One batch of a visitor's own network can take long; Stop must not wait for its end.
-        token = WAITING.set(lambda: _again(bar, shown))
+        token = WAITING.set(again)
         try:
             outcome = part.compute(progress)
             passes[part] = part.forwards
@@ -147,25 +181,22 @@ def work_parts(parts: Sequence[Part], *, stop: Callable[[], None], name: str = "
         finally:
             WAITING.reset(token)
 
-    held, outcome, passes = False, "failed", dict.fromkeys(parts, 0)
-    asked = began = time.monotonic()
+    ends = [sum(part.seconds for part in parts[: index + 1]) for index in range(len(parts))]
+    outcome, passes, used, asked = "failed", dict.fromkeys(parts, 0), 0.0, time.monotonic()
     try:
-        while not (held := shop.busy.acquire(timeout=0.2)):
-            waited = time.monotonic() - asked
-            # A visitor who stops waiting is released in this call.
-            bar.progress(0.0, text=f"{title}: waiting for another visitor's run to end ({waited:.0f} s)")
-        began = time.monotonic()
-        ends = [sum(part.seconds for part in parts[: index + 1]) for index in range(len(parts))]
-        made = [run(part, end - part.seconds, total - end) for part, end in zip(parts, ends, strict=True)]
-        outcome = "done"
+        with shop.turns.take(who, total, wait) as turn:
+            try:
+                made = [run(part, end - part.seconds, total - end, turn) for part, end in zip(parts, ends, strict=True)]
+                outcome = "done"
+            finally:
+                used = turn.used
+                shop.budget.spend(who, used)
     except StopException:  # Streamlit's own Stop has the same meaning as ours
         outcome = "stopped"
         stop()
         raise
     finally:
-        if held:
-            shop.busy.release()
-        _log(name, parts, sum(passes.values()), began - asked if held else 0, time.monotonic() - began, outcome)
+        _log(name, parts, sum(passes.values()), time.monotonic() - asked - used, used, outcome)
     place.empty()
     return made
 
@@ -188,11 +219,10 @@ def _log(name: str, parts: Sequence[Part], passes: int, waited: float, seconds: 
     )
 
 
-def _again(bar: DeltaGenerator, shown: tuple[float, str | None]) -> None:
-    """Draw the progress bar as it is. Streamlit ends the script run here after Stop."""
-    fraction, text = shown
-    if text is not None:
-        bar.progress(fraction, text=text)
+def ordinal(number: int) -> str:
+    """A number as a place: 1st, 2nd, 3rd, 4th, 11th."""
+    ending = "th" if number // 10 % 10 == 1 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"
 
 
 class Task(Generic[T]):
@@ -260,6 +290,8 @@ class Task(Generic[T]):
         cost: str,
         *,
         key: str,
+        seconds: float,
+        fits: Callable[[float], str] = lambda _: "choose fewer or faster runs",
         text: str | None = None,
         primary: bool = False,
         up_to_date: str = "",
@@ -271,6 +303,8 @@ class Task(Generic[T]):
         Args:
             label, key, text: of the button; `text` is its help.
             cost: of a run, in a sentence.
+            seconds: its expected duration. A run that this server does not allow cannot be started.
+            fits: says what would take at most so many seconds.
             primary: whether it is the page's main button.
             up_to_date: shown instead of the cost once the outcome belongs to the current settings.
             stale: shown before the cost while the outcome belongs to other settings.
@@ -279,10 +313,15 @@ class Task(Generic[T]):
         Returns:
             Whether to run now.
         """
+        refused = "" if self.fresh else refusal(seconds, fits)
         with st.container(horizontal=True, vertical_alignment="center"):
             kind: Literal["primary", "secondary"] = "primary" if primary else "secondary"
-            pressed = st.button(label, type=kind, icon=":material/play_arrow:", key=key, disabled=self.fresh, help=text)
-            running = not self.fresh and (pressed or self.interrupted or at_once)
+            off = self.fresh or bool(refused)
+            pressed = st.button(label, type=kind, icon=":material/play_arrow:", key=key, disabled=off, help=text)
+            running = not off and (pressed or self.interrupted or at_once)
+            if refused:
+                st.warning(f"{self.ended} {refused}".strip(), icon=":material/timer_off:")
+                return False
             if stale and self.made is not None and not self.fresh and not running:
                 st.warning(f"{stale} {cost}", icon=":material/history:")
             elif self.ended and not running:

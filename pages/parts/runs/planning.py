@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import perturb
 from pages.parts.app.shell import Scene
-from pages.parts.runs import jobs
+from pages.parts.runs import expected, jobs
+from pages.parts.runs.paces import Meter, Pace
 from perturb.core.settings import Value
 from perturb.engine.runner import Progress
-from perturb.experiments.estimates import HEAVY
+from perturb.experiments.estimates import HEAVY, changes_that_fit, remedies
 from perturb.methods.base import Outcome, Request
 from perturb.methods.registry import METHODS
 from perturb.metrics.curves import curve_forwards
@@ -21,8 +21,6 @@ from perturb.targets.target import Frozen
 
 AT_ONCE = 600
 """Forward passes. A run that takes no more starts automatically when a visitor opens a page or changes the image."""
-SHORTER = 0.5
-"""Estimated duration of a torch pass within a run, relative to a single full pass. A cautious guess until measured."""
 SOON = 180
 """Seconds. A run that is expected to take longer never starts automatically."""
 
@@ -37,7 +35,8 @@ class Plan:
         key: the same as text; plans with equal keys have equal results.
         frozen: the target on this image; None if it does not fit.
         forwards: passes of the method's own run.
-        map_seconds, curves_seconds: expected durations.
+        pace: expected pace of the map.
+        curves_seconds: expected duration of the curves.
         error: why it cannot run; empty if it can.
     """
 
@@ -49,9 +48,22 @@ class Plan:
     key: str
     frozen: Frozen | None
     forwards: int
-    map_seconds: float
+    pace: Pace
     curves_seconds: float
     error: str
+
+    @property
+    def map_seconds(self) -> float:
+        """Expected duration of the map."""
+        return self.pace.seconds(self.forwards)
+
+    def fits(self, seconds: float) -> str:
+        """What would take at most so many seconds, in words."""
+        if self.frozen is None:
+            return remedies(self.method, self.scene.segmenter)
+        request = Request(self.scene.image, self.scene.segmenter, self.frozen, self.settings)
+        changes = changes_that_fit(request, self.method, lambda passes: self.pace.seconds(passes) <= seconds)
+        return ", or ".join(changes) or remedies(self.method, self.scene.segmenter)
 
 
 def plan(
@@ -80,19 +92,19 @@ def plan(
         forwards = METHODS[method].forwards(Request(image, segmenter, frozen, settings))
     except perturb.PerturbError as problem:
         error = str(problem)
-    shorter = isinstance(segmenter, perturb.TorchSegmenter) and not backward(method)
-    pace = partial(jobs.workshop().pass_seconds, *_size(scene), scene.seconds * (SHORTER if shorter else 1))
+    request = None if frozen is None or error else Request(image, segmenter, frozen, settings)
+    key = json.dumps([*what, *sorted(settings.items())])
     return Plan(
         scene=scene,
         target=target,
         method=method,
         settings=settings,
         prefix=prefix,
-        key=json.dumps([*what, *sorted(settings.items())]),
+        key=key,
         frozen=frozen,
         forwards=forwards,
-        map_seconds=forwards * pace(what=_pace(method, settings)),
-        curves_seconds=curve_forwards() * pace(),
+        pace=Pace(scene.seconds) if request is None else expected.map_pace(request, method, scene.seconds),
+        curves_seconds=expected.curves_seconds(segmenter, image, scene.seconds),
         error=error,
     )
 
@@ -123,18 +135,19 @@ def compute_map(
     known = shop.results.get(plan.key)
     if known is not None:
         return known
+    meter = Meter(progress, plan.forwards)
     result = perturb.explain(
         scene.image,
         scene.segmenter,
         plan.target,
         method=plan.method,
-        progress=progress,
+        progress=meter,
         preview=preview,
         frozen=plan.frozen,
         **plan.settings,
     )
     shop.keep(plan.key, result)
-    shop.seconds[*_size(scene), _pace(plan.method, plan.settings)] = result.seconds / result.forwards
+    expected.keep_map(result, meter.pace())
     return result
 
 
@@ -150,19 +163,11 @@ def compute_curves(key: str, result: perturb.Attribution, progress: Progress) ->
     known = shop.curves.get(key)
     if known is not None:
         return known
-    made = perturb.curves(result, progress=progress)
+    meter = Meter(progress, curve_forwards())
+    made = perturb.curves(result, progress=meter)
     shop.keep_curves(key, made)
-    shop.seconds[result.segmenter.name, result.image.height, result.image.width, ""] = made.seconds / made.forwards
+    expected.keep_curves(result, meter.pace())
     return made
-
-
-def _size(scene: Scene) -> tuple[str, int, int]:
-    return scene.segmenter.name, scene.image.height, scene.image.width
-
-
-def _pace(method: str, settings: Mapping[str, Any]) -> str:
-    """The kind of pass in a run: with gradients, of the sub-network after a layer, or of the whole network."""
-    return "gradients" if backward(method) else str(settings.get("layer", ""))
 
 
 def backward(method: str) -> bool:

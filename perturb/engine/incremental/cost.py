@@ -50,6 +50,17 @@ def dearer(network: Network, holes: Sequence[Box], total: int) -> str:
     )
 
 
+def share(network: Network, holes: Sequence[Box]) -> float:
+    """Expected cost of an incremental pass relative to a whole pass, the mean over a sample of the masks.
+
+    Args:
+        network, holes: as for `dearer`.
+    """
+    return float(np.mean([_incremental(network, hole) for hole in holes])) / sum(
+        _cost(network, step) for step in network.steps[1:]
+    )
+
+
 def _cost(network: Network, step: Step) -> float:
     """Cost of one step for the whole map."""
     channels, height, width = step.shape

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from perturb.engine.incremental.known import Stale, Unknown
 from perturb.engine.incremental.lowering import Builder, Network, Recorder
 from perturb.segmenters.base import Segmenter
+from perturb.segmenters.torch_layers import hooked
 from perturb.segmenters.torch_module import TorchSegmenter
 from perturb.segmenters.tracing import trace_module
 
@@ -46,16 +47,27 @@ def lower_network(
     _require_plain(segmenter)
     assert isinstance(segmenter, TorchSegmenter)
     key = (height, width, keep, dtype, *segmenter.marks())
-    if segmenter.module not in _LATEST or _LATEST[segmenter.module][0] != key:
+    latest = _LATEST.get(segmenter.module)
+    if latest is None or latest[0] != key:
+        made: Network | str
         try:
-            made: Network | str = _compile(segmenter, height, width, keep, dtype)
+            made = _compile(segmenter, height, width, keep, dtype)
         except Unknown as reason:
             made = str(reason)
-        _LATEST[segmenter.module] = (key, made)
-    latest = _LATEST[segmenter.module][1]
-    if isinstance(latest, str):
-        raise Unknown(latest)
-    return latest
+        # Kept in a variable as well, because another thread may store that of another size at any time.
+        latest = _LATEST[segmenter.module] = (key, made)
+    if isinstance(latest[1], str):
+        raise Unknown(latest[1])
+    return latest[1]
+
+
+def known_network(segmenter: Segmenter, height: int, width: int) -> Network | None:
+    """The cached lowered network for images of one size in float32, without any work; None if there is none."""
+    if not isinstance(segmenter, TorchSegmenter):
+        return None
+    key = (height, width, "", torch.float32, *segmenter.marks())
+    latest = _LATEST.get(segmenter.module)
+    return latest[1] if latest is not None and latest[0] == key and isinstance(latest[1], Network) else None
 
 
 _LATEST: WeakKeyDictionary[nn.Module, tuple[tuple[Any, ...], Network | str]] = WeakKeyDictionary()
@@ -98,10 +110,9 @@ def _require_plain(segmenter: Segmenter) -> None:
         raise Unknown(f"only the operations of torch modules can be read, and this is {kind.__name__}")
     if any(getattr(kind, name) is not getattr(TorchSegmenter, name) for name in decide):
         raise Unknown(f"{kind.__name__} has code of its own around the module")
-    modules = list(segmenter.module.modules())
-    if any(module._forward_hooks or module._forward_pre_hooks for module in modules):
+    if hooked(segmenter.module):
         raise Unknown("hooks are set on the network")
-    if any(module.training for module in modules):
+    if any(module.training for module in segmenter.module.modules()):
         raise Unknown("a part of the network is in training mode")
 
 

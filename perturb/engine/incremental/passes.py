@@ -13,8 +13,8 @@ from torch import Tensor
 from perturb.core.threads import cores, spread
 from perturb.engine.incremental.base import Span
 from perturb.engine.incremental.boxes import WHOLE, Boxes, ChangedBoxes, Value
-from perturb.engine.incremental.cost import dearer
-from perturb.engine.incremental.graph import check_clean, lower_network
+from perturb.engine.incremental.cost import dearer, share
+from perturb.engine.incremental.graph import check_clean, known_network, lower_network
 from perturb.engine.incremental.known import Unknown
 from perturb.engine.incremental.lowering import Network
 from perturb.engine.incremental.reading import LowReader
@@ -30,6 +30,9 @@ SAMPLE = 12
 """Number of masks for which the cost is estimated."""
 MEMORY = 2_000_000_000
 """Memory limit for the clean values of all steps, in bytes."""
+
+LEAST = 0.4
+"""Guess of the cost of an incremental pass for a small hole, relative to a whole pass."""
 
 EACH = 4
 """Perturbations per group: enough to amortize the start of small operations, but few enough that their maps stay in the
@@ -67,14 +70,38 @@ def passes(
     network = lower_network(segmenter, *image.shape[1:], dtype=dtype)
     if (size := sum(c * h * w for c, h, w in (s.shape for s in network.steps)) * dtype.itemsize) > MEMORY:
         raise Unknown(f"the clean maps would take {size / 1e9:.1f} GB")
-    if not half:
-        rows = np.unique(np.linspace(0, len(masks) - 1, min(SAMPLE, len(masks))).astype(int)).tolist()
-        holes = [hole for row in rows for hole in _holes(masks.hidden(row, row + 1))]
-        if reason := dearer(network, holes, len(masks)):
-            raise Unknown(reason)
+    if not half and (reason := dearer(network, _sample(masks), len(masks))):
+        raise Unknown(reason)
     assert isinstance(segmenter, TorchSegmenter)
     with torch.inference_mode():
         return Passes(network, segmenter, image, frozen, logits)
+
+
+def _sample(masks: Masks) -> list[Hole | None]:
+    """Bounding boxes of some of the masks."""
+    rows = np.unique(np.linspace(0, len(masks) - 1, min(SAMPLE, len(masks))).astype(int)).tolist()
+    return [hole for row in rows for hole in _holes(masks.hidden(row, row + 1))]
+
+
+def expected_share(segmenter: Segmenter, height: int, width: int, masks: Masks) -> tuple[float, bool]:
+    """Expected cost of a perturbation relative to a whole pass, without running anything.
+
+    Args:
+        segmenter: the segmenter.
+        height, width: size of the image.
+        masks: the perturbations.
+
+    Returns:
+        The cost: 1 if the masks are run by whole passes, less for incremental ones. And whether it is known: before the
+        network has been lowered for this size, it is a guess from the size of the hidden parts.
+    """
+    if segmenter.device.type != "cpu" or len(masks) < FEWEST or not isinstance(segmenter, TorchSegmenter):
+        return 1.0, True
+    network, holes = known_network(segmenter, height, width), _sample(masks)
+    if network is None:
+        areas = [0 if hole is None else (hole[0][1] - hole[0][0]) * (hole[1][1] - hole[1][0]) for hole in holes]
+        return LEAST + (1 - LEAST) * float(np.mean(areas)) / (height * width), False
+    return (1.0 if dearer(network, holes, len(masks)) else share(network, holes)), True
 
 
 class Passes:

@@ -147,6 +147,9 @@ def work_parts(parts: Sequence[Part], *, stop: Callable[[], None], name: str = "
         finally:
             WAITING.reset(token)
 
+    what = _described(
+        name, parts
+    )  # now, as the session's state cannot be read any more once the visitor has stopped the run
     held, outcome, passes = False, "failed", dict.fromkeys(parts, 0)
     asked = began = time.monotonic()
     try:
@@ -165,27 +168,22 @@ def work_parts(parts: Sequence[Part], *, stop: Callable[[], None], name: str = "
     finally:
         if held:
             shop.busy.release()
-        _log(name, parts, sum(passes.values()), began - asked if held else 0, time.monotonic() - began, outcome)
+        done, waited = sum(passes.values()), began - asked if held else time.monotonic() - asked
+        seconds = time.monotonic() - began if held else 0.0
+        _LOG.info("run %s passes=%d seconds=%.1f waited=%.1f outcome=%s", what, done, seconds, waited, outcome)
     place.empty()
     return made
 
 
-def _log(name: str, parts: Sequence[Part], passes: int, waited: float, seconds: float, outcome: str) -> None:
-    """A line on a finished job. Names that a visitor may have chosen, of files, networks and classes, are left out."""
+def _described(name: str, parts: Sequence[Part]) -> str:
+    """A job for the log. Names that a visitor may have chosen, of files, networks and classes, are left out."""
     own = segmenter_choice.own_segmenter()
     used = {part.segmenter or st.session_state.get("segmenter_name") for part in parts}
     images = [part.image or st.session_state.get("image") for part in parts]
-    _LOG.info(
-        "run job=%s method=%s passes=%d seconds=%.1f waited=%.1f image=%s network=%s outcome=%s",
-        name,
-        ",".join(sorted({part.method for part in parts if part.method})) or "none",
-        passes,
-        seconds,
-        waited,
-        ",".join(sorted({f"{image.width}x{image.height}" for image in images if image is not None})) or "none",
-        "own" if own is not None and own.name in used else "registered",
-        outcome,
-    )
+    methods = ",".join(sorted({part.method for part in parts if part.method})) or "none"
+    sizes = ",".join(sorted({f"{image.width}x{image.height}" for image in images if image is not None})) or "none"
+    network = "own" if own is not None and own.name in used else "registered"
+    return f"job={name} method={methods} image={sizes} network={network}"
 
 
 def _again(bar: DeltaGenerator, shown: tuple[float, str | None]) -> None:

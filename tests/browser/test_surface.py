@@ -181,7 +181,7 @@ def test_an_upload_over_the_limit_is_refused_by_the_server(page, told):
 
 
 def test_health_answers_while_a_run_is_busy(page, plain):
-    url, _ = plain
+    url, log = plain
     open_page(page, f"{url}/perturbation?per_method=rise&per_masks=20000&sample=rain")
     page.get_by_role("button", name="Run", exact=True).first.click()
     expect(page.get_by_text(re.compile("[1-9][0-9,]* of .* forward passes"))).to_be_visible(timeout=RUN_SECONDS)
@@ -196,6 +196,12 @@ def test_health_answers_while_a_run_is_busy(page, plain):
     print(f"health while busy: median {sorted(waits)[30] * 1000:.0f} ms, longest {max(waits) * 1000:.0f} ms")
     assert max(waits) < 3
     page.get_by_test_id("stMain").get_by_role("button", name="Stop").click()
+    expect(page.get_by_text("The run was stopped")).to_be_visible(timeout=RUN_SECONDS)
+    line = re.compile(r" run job=per_run method=rise image=\d+x\d+ network=registered .* outcome=stopped\n")
+    deadline = time.monotonic() + 20  # the run ends with its batch
+    while not line.search(log.read_text()) and time.monotonic() < deadline:
+        page.wait_for_timeout(200)
+    assert line.search(log.read_text())
 
 
 def test_an_error_of_the_code_shows_neither_its_type_nor_its_text(page, tmp_path):

@@ -183,6 +183,7 @@ def work_parts(parts: Sequence[Part], *, stop: Callable[[], None], name: str = "
 
     ends = [sum(part.seconds for part in parts[: index + 1]) for index in range(len(parts))]
     outcome, passes, used, asked = "failed", dict.fromkeys(parts, 0), 0.0, time.monotonic()
+    what = _described(name, parts)  # now: the session's state cannot be read once the visitor has stopped the run
     try:
         with shop.turns.take(who, total, wait) as turn:
             try:
@@ -196,27 +197,21 @@ def work_parts(parts: Sequence[Part], *, stop: Callable[[], None], name: str = "
         stop()
         raise
     finally:
-        _log(name, parts, sum(passes.values()), time.monotonic() - asked - used, used, outcome)
+        done, waited = sum(passes.values()), time.monotonic() - asked - used
+        _LOG.info("run %s passes=%d seconds=%.1f waited=%.1f outcome=%s", what, done, used, waited, outcome)
     place.empty()
     return made
 
 
-def _log(name: str, parts: Sequence[Part], passes: int, waited: float, seconds: float, outcome: str) -> None:
-    """A line on a finished job. Names that a visitor may have chosen, of files, networks and classes, are left out."""
+def _described(name: str, parts: Sequence[Part]) -> str:
+    """A job for the log. Names that a visitor may have chosen, of files, networks and classes, are left out."""
     own = segmenter_choice.own_segmenter()
     used = {part.segmenter or st.session_state.get("segmenter_name") for part in parts}
     images = [part.image or st.session_state.get("image") for part in parts]
-    _LOG.info(
-        "run job=%s method=%s passes=%d seconds=%.1f waited=%.1f image=%s network=%s outcome=%s",
-        name,
-        ",".join(sorted({part.method for part in parts if part.method})) or "none",
-        passes,
-        seconds,
-        waited,
-        ",".join(sorted({f"{image.width}x{image.height}" for image in images if image is not None})) or "none",
-        "own" if own is not None and own.name in used else "registered",
-        outcome,
-    )
+    methods = ",".join(sorted({part.method for part in parts if part.method})) or "none"
+    sizes = ",".join(sorted({f"{image.width}x{image.height}" for image in images if image is not None})) or "none"
+    network = "own" if own is not None and own.name in used else "registered"
+    return f"job={name} method={methods} image={sizes} network={network}"
 
 
 def ordinal(number: int) -> str:

@@ -16,6 +16,7 @@ from pages.parts.compare.panes import Shown
 from pages.parts.figures.charts import HUES
 from pages.parts.figures.drawing import CONTROL_COLOUR
 from pages.parts.runs import expected, jobs, planning
+from pages.parts.runs.task import Task
 from pages.parts.widgets import controls
 from perturb.engine.runner import Progress
 from perturb.export.comparison import AUCS, auc_rows, curve_rows
@@ -70,9 +71,9 @@ def known(shown: Sequence[Shown], prefix: str) -> dict[int, perturb.Curves]:
     return {number: made for number, made in found.items() if made is not None}
 
 
-def _task(shown: Sequence[Shown], prefix: str) -> jobs.Task[dict[str, perturb.Curves]]:
+def _task(shown: Sequence[Shown], prefix: str) -> Task[dict[str, perturb.Curves]]:
     """The task that computes the missing curves. Its outcome holds those of all panes, by key of the pane."""
-    return jobs.Task(f"{prefix}curves", json.dumps([[pane.number, pane.key] for pane in shown]))
+    return Task(f"{prefix}curves", json.dumps([[pane.number, pane.key] for pane in shown]))
 
 
 def _seconds(result: perturb.Attribution) -> float:

@@ -12,6 +12,7 @@ import perturb
 from pages.parts.app import segmenter_choice, shell
 from pages.parts.app.shell import Scene
 from pages.parts.runs import jobs, planning
+from pages.parts.runs.task import Task
 from pages.parts.widgets import controls
 from perturb.core.quoting import markdown_text
 from perturb.core.settings import Value
@@ -201,9 +202,7 @@ def run(panes: Sequence[Pane], prefix: str) -> Outcome | None:
         if pane.trouble:
             st.error(f"**Pane {pane.number}** is left out. {markdown_text(pane.trouble)}", icon=":material/block:")
     shop = jobs.workshop()
-    task: jobs.Task[tuple[Shown, ...]] = jobs.Task(
-        f"{prefix}run", json.dumps([[number, plan.key] for number, plan in able])
-    )
+    task: Task[tuple[Shown, ...]] = Task(f"{prefix}run", json.dumps([[number, plan.key] for number, plan in able]))
     known = {plan.key: shop.results[plan.key] for _, plan in able if plan.key in shop.results}
     missing = {plan.key: (number, plan) for number, plan in able if plan.key not in known}
     if able and not missing and not task.fresh:

@@ -12,6 +12,7 @@ from pages.parts.app import report
 from pages.parts.app.shell import Scene
 from pages.parts.faithfulness import judged
 from pages.parts.runs import expected, jobs, planning
+from pages.parts.runs.task import Task
 from pages.parts.widgets import controls
 from perturb.core.quoting import markdown_text
 from perturb.engine.runner import Progress
@@ -46,7 +47,7 @@ def section(scene: Scene, target: perturb.Target, methods: list[str], prefix: st
         return
     shop = jobs.workshop()
     plans = [planning.plan(scene, target, name, controls.default_settings(name, scene), prefix) for name in methods]
-    task: jobs.Task[Faithfulness] = jobs.Task(f"{prefix}compare", json.dumps([plan.key for plan in plans]))
+    task: Task[Faithfulness] = Task(f"{prefix}compare", json.dumps([plan.key for plan in plans]))
     if errors := [plan.error for plan in plans if plan.error]:
         st.error(markdown_text(errors[0]), icon=":material/error:")
         return

@@ -16,6 +16,7 @@ from pages.parts.app import elements
 from pages.parts.app.shell import Scene
 from pages.parts.figures import drawing
 from pages.parts.runs import jobs, planning
+from pages.parts.runs.task import Task
 from pages.parts.widgets import controls
 from perturb.core.colour import overlay, readable_limit
 from perturb.core.quoting import markdown_text
@@ -58,7 +59,7 @@ def section(scene: Scene, target: perturb.Target, method: str, stages: int, pref
         st.info(markdown_text(reason), icon=":material/block:")
         return
     plan = planning.plan(scene, target, method, controls.default_settings(method, scene), prefix)
-    task: jobs.Task[Checked] = jobs.Task(f"{prefix}sanity", json.dumps([plan.key, stages]))
+    task: Task[Checked] = Task(f"{prefix}sanity", json.dumps([plan.key, stages]))
     if plan.error:
         st.error(markdown_text(plan.error), icon=":material/error:")
         return

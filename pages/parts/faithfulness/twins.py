@@ -10,6 +10,7 @@ import streamlit as st
 from pages.parts.app import elements, shell
 from pages.parts.figures import drawing
 from pages.parts.runs import expected, jobs
+from pages.parts.runs.task import Task
 from perturb.core.colour import blend, label_colours, limit_of, outline, overlay, to_uint8
 from perturb.engine.runner import Progress
 from perturb.images.planted import PLANTED_SEEDS, load_planted
@@ -90,7 +91,7 @@ def _predictions(made: Flip) -> None:
 
 def _search(method: str, seed: int, cases: list[Case]) -> None:
     """The run button, and both maps on one colour scale with how well they find the board."""
-    task: jobs.Task[list[Search]] = jobs.Task(f"{PREFIX}search", f"{method} {seed}")
+    task: Task[list[Search]] = Task(f"{PREFIX}search", f"{method} {seed}")
     passes = search_forwards(cases, method)
     first = cases[0]
     size, kind = (first.segmenter.name, first.image.height, first.image.width), f"search by {method}"

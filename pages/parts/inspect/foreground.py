@@ -14,6 +14,7 @@ import perturb
 from pages.parts.app import elements
 from pages.parts.figures import drawing
 from pages.parts.runs import jobs, planning
+from pages.parts.runs.task import Task
 from perturb.core.colour import limit_of, outline, overlay
 from perturb.core.quoting import markdown_text
 from perturb.engine.runner import Progress
@@ -44,7 +45,7 @@ def section(asked: planning.Plan, prefix: str) -> None:
         planning.plan(asked.scene, asked.target, asked.method, {**asked.settings, "ablation": ground}, prefix)
         for ground in GROUNDS
     ]
-    task: jobs.Task[Pair] = jobs.Task(f"{prefix}grounds", json.dumps([plan.key for plan in plans]))
+    task: Task[Pair] = Task(f"{prefix}grounds", json.dumps([plan.key for plan in plans]))
     passes, seconds = sum(plan.forwards for plan in plans), sum(plan.map_seconds for plan in plans)
     cost = f"Layer {asked.settings['layer']}: {passes} forward passes of the sub-network after it, about {jobs.duration(seconds)}."
     running = task.offer(

@@ -18,6 +18,7 @@ from pages.parts.app.shell import Scene
 from pages.parts.figures import downloads, drawing
 from pages.parts.inspect import activation_maps
 from pages.parts.runs import jobs, planning
+from pages.parts.runs.task import Task
 from pages.parts.widgets import controls
 from perturb.core.colour import limit_of, overlay
 from perturb.core.quoting import markdown_text
@@ -129,9 +130,7 @@ def _run(scene: Scene, label: str, method: str, names: list[str], sign: Sign, pr
     if errors := [plan.error for plan in plans if plan.error]:
         st.error(markdown_text(errors[0]), icon=":material/error:")
         return
-    task: jobs.Task[list[perturb.Attribution]] = jobs.Task(
-        f"{prefix}walk_maps", json.dumps([plan.key for plan in plans])
-    )
+    task: Task[list[perturb.Attribution]] = Task(f"{prefix}walk_maps", json.dumps([plan.key for plan in plans]))
     missing = [plan for plan in plans if plan.key not in shop.results]
     if not missing:
         task.keep([shop.results[plan.key] for plan in plans])

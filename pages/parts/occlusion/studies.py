@@ -15,6 +15,7 @@ from pages.parts.app import address, elements, report
 from pages.parts.app.shell import Scene
 from pages.parts.figures import drawing
 from pages.parts.runs import expected, jobs
+from pages.parts.runs.task import Task
 from perturb.core.colour import overlay
 from perturb.core.files import zip_of
 from perturb.core.quoting import markdown_text
@@ -63,7 +64,7 @@ def section(scene: Scene, target: perturb.Target, prefix: str) -> None:
     colours = [part.strip() for part in (typed or "").split(",") if part.strip()]
     image, segmenter = scene.image, scene.segmenter
     what = [image.key, segmenter.name, target.label, target.region, target.score, fills, sizes, colours]
-    task: jobs.Task[Study] = jobs.Task(f"{prefix}study", json.dumps(what))
+    task: Task[Study] = Task(f"{prefix}study", json.dumps(what))
     try:
         plans = plan(fills, colours, sizes, 12.0)
         target.freeze(image, scene.labels, segmenter.classes)  # raises if the target does not fit

@@ -12,6 +12,7 @@ import perturb
 from pages.parts.app import report, shell
 from pages.parts.figures import result_view
 from pages.parts.runs import jobs, planning
+from pages.parts.runs.task import Task
 from pages.parts.widgets import controls
 from perturb.core.quoting import markdown_text
 from perturb.engine.runner import Progress
@@ -49,9 +50,9 @@ def explain(names: Sequence[str], prefix: str) -> tuple[planning.Plan, Explained
     return asked, show(asked)
 
 
-def task_of(plan: planning.Plan) -> jobs.Task[Explained]:
+def task_of(plan: planning.Plan) -> Task[Explained]:
     """The task that runs a plan on its page."""
-    return jobs.Task(f"{plan.prefix}run", plan.key)
+    return Task(f"{plan.prefix}run", plan.key)
 
 
 def rest(plan: planning.Plan, name: str = "rest") -> DeltaGenerator:
@@ -95,7 +96,7 @@ def show(plan: planning.Plan) -> Explained | None:
     return task.made
 
 
-def _status(plan: planning.Plan, task: jobs.Task[Explained]) -> bool:
+def _status(plan: planning.Plan, task: Task[Explained]) -> bool:
     """The run button, with the cost of a run or why it cannot start. Returns whether to run now."""
     known = plan.key in jobs.workshop().results
     seconds = plan.curves_seconds + (0.0 if known else plan.map_seconds)
@@ -163,7 +164,7 @@ def _cell(result: perturb.Attribution) -> tuple[int, int]:
 
 def _run(
     plan: planning.Plan,
-    task: jobs.Task[Explained],
+    task: Task[Explained],
     known: perturb.Attribution | None,
     draw: Callable[[perturb.Attribution], None],
     draft: DeltaGenerator,
@@ -191,5 +192,5 @@ def _run(
     )
     if known is not None:
         draw(known)
-        task.run(curves)
-    task.run(planning.part_of(plan, "Map", make_map), curves)
+        task.run(curves, shared=True)
+    task.run(planning.part_of(plan, "Map", make_map), curves, shared=True)

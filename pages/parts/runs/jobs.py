@@ -12,7 +12,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import streamlit as st
 from streamlit.runtime.scriptrunner import StopException
@@ -22,10 +22,10 @@ from pages.parts.app import segmenter_choice
 from pages.parts.runs import allowance
 from pages.parts.runs.paces import Paces
 from pages.parts.runs.turns import Place, Turn, Turns
+from pages.parts.runs.under_way import UnderWay
 from pages.parts.runs.visitors import on_the_server, visitor
 from perturb.core import stopwatch
 from perturb.core.errors import LimitError
-from perturb.core.quoting import markdown_text
 from perturb.engine.runner import Progress
 from perturb.experiments.estimates import duration as duration  # of runs, for all pages
 from perturb.lab.limits import HostLimits, host_limits
@@ -44,6 +44,7 @@ class Workshop:
     turns: Turns = field(default_factory=lambda: Turns(host_limits().slice_seconds, host_limits().begun_runs))
     budget: allowance.Budget = field(default_factory=allowance.Budget)
     paces: Paces = field(default_factory=Paces)
+    under_way: UnderWay = field(default_factory=UnderWay)
     results: OrderedDict[str, perturb.Attribution] = field(default_factory=OrderedDict)
     curves: dict[str, perturb.Curves] = field(default_factory=dict)
 
@@ -107,7 +108,7 @@ def _limits() -> HostLimits:
     return limits.for_local_use() if on_the_server() else limits
 
 
-def work_parts(parts: Sequence[Part], *, stop: Callable[[], None], name: str = "job") -> list[Any]:
+def work_parts(parts: Sequence[Part], *, stop: Callable[[], None], name: str = "job", key: str = "") -> list[Any]:
     """Queue and run a job, with one progress bar for all its parts, the remaining time, and a Stop button.
 
     Bar and button are removed afterwards. The job is a line in the log.
@@ -116,6 +117,7 @@ def work_parts(parts: Sequence[Part], *, stop: Callable[[], None], name: str = "
         parts: of the job, in order.
         stop: called when the visitor stops the job, before the page runs again.
         name: of the job in the log.
+        key: what is computed and cached for all visitors: while another job has the same key, this one waits for its end.
 
     Returns:
         The outcome of each part.
@@ -143,6 +145,9 @@ def work_parts(parts: Sequence[Part], *, stop: Callable[[], None], name: str = "
             bar.progress(0.0, text=f"{title}: {ordinal(where.number)} in line, about {duration(where.wait)}")
         else:
             bar.progress(*shown)
+
+    def wait_for_the_same() -> None:
+        bar.progress(0.0, text=f"{title}: another visitor has started the same run; its result will be shown here, too")
 
     def run(part: Part, before: float, after: float, turn: Turn) -> Any:
         """Run one part, with `before` and `after` seconds of expected work before and after it."""
@@ -185,7 +190,7 @@ def work_parts(parts: Sequence[Part], *, stop: Callable[[], None], name: str = "
     outcome, passes, used, asked = "failed", dict.fromkeys(parts, 0), 0.0, time.monotonic()
     what = _described(name, parts)  # now: the session's state cannot be read once the visitor has stopped the run
     try:
-        with shop.turns.take(who, total, wait) as turn:
+        with shop.under_way.alone(key, wait_for_the_same), shop.turns.take(who, total, wait) as turn:
             try:
                 made = [run(part, end - part.seconds, total - end, turn) for part, end in zip(parts, ends, strict=True)]
                 outcome = "done"
@@ -218,121 +223,3 @@ def ordinal(number: int) -> str:
     """A number as a place: 1st, 2nd, 3rd, 4th, 11th."""
     ending = "th" if number // 10 % 10 == 1 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
     return f"{number}{ending}"
-
-
-class Task(Generic[T]):
-    """A long computation that a page offers: its last outcome, whether that is up to date, and whether to run.
-
-    All data is in the session state, so the object itself is created in each script run.
-
-    Args:
-        name: of the task; a prefix of its keys in the session state.
-        key: the settings as text; equal keys have equal outcomes.
-    """
-
-    def __init__(self, name: str, key: str) -> None:
-        self.name, self.key = name, key
-        self._made, self._pending, self._ended = (f"{name}_{part}" for part in ("made", "pending", "ended"))
-        state = st.session_state
-        if state.get(self._pending, key) != key:
-            # A changed setting ends the script run, and the computation in it, silently.
-            state[self._ended] = (
-                state.pop(self._pending),
-                "The run was stopped because a setting changed. Press Run to start it with the current settings.",
-            )
-
-    @property
-    def made(self) -> T | None:
-        """The outcome of the last finished run, possibly under other settings."""
-        made: T | None = st.session_state.get(self._made, ("", None))[1]
-        return made
-
-    @property
-    def fresh(self) -> bool:
-        """Whether the outcome belongs to the current settings."""
-        return bool(st.session_state.get(self._made, ("", None))[0] == self.key)
-
-    @property
-    def interrupted(self) -> bool:
-        """Whether a run under the current settings was interrupted by an unrelated widget."""
-        return bool(st.session_state.get(self._pending) == self.key)
-
-    @property
-    def stopped(self) -> bool:
-        """Whether a run under the current settings was stopped or failed, so that it must not restart automatically."""
-        return bool(st.session_state.get(self._ended, ("", ""))[0] == self.key)
-
-    @property
-    def ended(self) -> str:
-        """Why the latest run did not finish; empty if it did."""
-        return str(st.session_state.get(self._ended, ("", ""))[1])
-
-    def keep(self, made: T) -> None:
-        """Store an outcome for the current settings."""
-        state = st.session_state
-        state[self._made] = (self.key, made)
-        state.pop(self._pending, None)
-        state.pop(self._ended, None)
-
-    def stop(self) -> None:
-        """The visitor stopped the run."""
-        st.session_state.pop(self._pending, None)
-        st.session_state[self._ended] = (self.key, "The run was stopped. Press Run to start it again.")
-
-    def offer(
-        self,
-        label: str,
-        cost: str,
-        *,
-        key: str,
-        seconds: float,
-        fits: Callable[[float], str] = lambda _: "choose fewer or faster runs",
-        text: str | None = None,
-        primary: bool = False,
-        up_to_date: str = "",
-        stale: str = "",
-        at_once: bool = False,
-    ) -> bool:
-        """The button that starts the task, with its cost or why the latest run did not finish.
-
-        Args:
-            label, key, text: of the button; `text` is its help.
-            cost: of a run, in a sentence.
-            seconds: its expected duration. A run that this server does not allow cannot be started.
-            fits: says what would take at most so many seconds.
-            primary: whether it is the page's main button.
-            up_to_date: shown instead of the cost once the outcome belongs to the current settings.
-            stale: shown before the cost while the outcome belongs to other settings.
-            at_once: run without a click.
-
-        Returns:
-            Whether to run now.
-        """
-        refused = "" if self.fresh else refusal(seconds, fits)
-        with st.container(horizontal=True, vertical_alignment="center"):
-            kind: Literal["primary", "secondary"] = "primary" if primary else "secondary"
-            off = self.fresh or bool(refused)
-            pressed = st.button(label, type=kind, icon=":material/play_arrow:", key=key, disabled=off, help=text)
-            running = not off and (pressed or self.interrupted or at_once)
-            if refused:
-                st.warning(f"{self.ended} {refused}".strip(), icon=":material/timer_off:")
-                return False
-            if stale and self.made is not None and not self.fresh and not running:
-                st.warning(f"{stale} {cost}", icon=":material/history:")
-            elif self.ended and not running:
-                st.warning(f"{self.ended} {cost}", icon=":material/stop_circle:")
-            else:
-                st.caption((self.fresh and up_to_date) or cost)
-        return running
-
-    def run(self, *parts: Part) -> NoReturn:
-        """Run the parts, store the outcome of the last one, and rerun the page."""
-        state = st.session_state
-        state[self._pending] = self.key
-        state.pop(self._ended, None)
-        try:
-            self.keep(work_parts(parts, stop=self.stop, name=self.name)[-1])
-        except perturb.PerturbError as error:
-            state.pop(self._pending, None)
-            state[self._ended] = (self.key, markdown_text(str(error)))
-        st.rerun()

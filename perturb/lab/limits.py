@@ -128,6 +128,10 @@ class HostLimits(BaseSettings):
         return Limits(self.decoder_memory_mb * 1_000_000, self.decoder_seconds)
 
 
+_EXPECTED = {"int_parsing": "Expected a whole number", "float_parsing": "Expected a number"}
+"""In place of pydantic's words, by its name of the error."""
+
+
 @cache
 def host_limits() -> HostLimits:
     """The limits of this server, read once.
@@ -139,7 +143,7 @@ def host_limits() -> HostLimits:
         return HostLimits()
     except ValidationError as error:
         first = error.errors()[0]
-        reason = first["msg"].removeprefix("Value error, ")
+        reason = _EXPECTED.get(first["type"]) or first["msg"].removeprefix("Value error, ")
         raise SettingError(
             f"The environment variable {variable(str(first['loc'][0]))} is not usable: got {str(first['input'])[:60]!r}. "
             f"{reason}. Correct it, or unset it to use the default."

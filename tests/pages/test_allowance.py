@@ -247,3 +247,14 @@ def test_the_limit_is_held_to_when_an_estimate_was_wrong(limits):
         shop.paces._known.clear()
         shop.paces._known.update(before)
         shop.budget._used.clear()
+
+
+def test_a_job_of_a_new_kind_is_estimated_by_passes_of_other_runs_and_not_by_the_first_pass_of_all(monkeypatch):
+    shop = jobs.Workshop()
+    monkeypatch.setattr(jobs, "workshop", lambda: shop)
+    size = ("net", 10, 20)
+    assert expected.job_pace(size, "study", 0.2).seconds(2000) == pytest.approx(400)
+    shop.paces.keep(*size, expected.CURVES, Pace(0.02))
+    assert expected.job_pace(size, "study", 0.2).seconds(2000) == pytest.approx(40)
+    shop.paces.keep(*size, "study", Pace(0.01))
+    assert expected.job_pace(size, "study", 0.2).seconds(2000) == pytest.approx(20)

@@ -100,7 +100,9 @@ def job_pace(size: tuple[str, int, int], kind: str, seconds: float) -> Pace:
         kind: what the pace depends on besides.
         seconds: guess of the duration of a pass.
     """
-    found = jobs.workshop().paces.find(*size, [kind])
+    paces = jobs.workshop().paces
+    # Passes within any run are a better guess than the first pass of all, which also prepares the network.
+    found = paces.find(*size, [kind]) or paces.find(*size, (CURVES, _unit("whole"), _unit("incremental")))
     return Pace(seconds) if found is None else found[1]
 
 

@@ -32,6 +32,7 @@ class Task(Generic[T]):
             # A changed setting ends the script run, and the computation in it, silently.
             state[self._ended] = (
                 state.pop(self._pending),
+                key,
                 "The run was stopped because a setting changed. Press Run to start it with the current settings.",
             )
 
@@ -54,12 +55,13 @@ class Task(Generic[T]):
     @property
     def stopped(self) -> bool:
         """Whether a run under the current settings was stopped or failed, so that it must not restart automatically."""
-        return bool(st.session_state.get(self._ended, ("", ""))[0] == self.key)
+        return bool(st.session_state.get(self._ended, ("", "", ""))[0] == self.key)
 
     @property
     def ended(self) -> str:
-        """Why the latest run did not finish; empty if it did."""
-        return str(st.session_state.get(self._ended, ("", ""))[1])
+        """Why the latest run did not finish; empty if it did, or if the settings have changed since."""
+        _, key, words = st.session_state.get(self._ended, ("", "", ""))
+        return str(words) if key == self.key else ""
 
     def keep(self, made: T) -> None:
         """Store an outcome for the current settings."""
@@ -71,7 +73,7 @@ class Task(Generic[T]):
     def stop(self) -> None:
         """The visitor stopped the run."""
         st.session_state.pop(self._pending, None)
-        st.session_state[self._ended] = (self.key, "The run was stopped. Press Run to start it again.")
+        st.session_state[self._ended] = (self.key, self.key, "The run was stopped. Press Run to start it again.")
 
     def offer(
         self,
@@ -133,5 +135,5 @@ class Task(Generic[T]):
             self.keep(work_parts(parts, stop=self.stop, name=self.name, key=self.key if shared else "")[-1])
         except perturb.PerturbError as error:
             state.pop(self._pending, None)
-            state[self._ended] = (self.key, markdown_text(str(error)))
+            state[self._ended] = (self.key, self.key, markdown_text(str(error)))
         st.rerun()

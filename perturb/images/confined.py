@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from perturb.core.errors import ImageError
-from perturb.images.decoding import MAX_BYTES, MAX_SIDE
+from perturb.images.decoding import MAX_BYTES, MAX_SIDE, too_many_bytes
 from perturb.images.ground_truth import IgnoreIndex, ignored_values
 from perturb.images.image import Image, image_from_pixels
 from perturb.sandbox.connection import Array
@@ -103,10 +103,7 @@ class Decoders:
 
 def _bytes(data: bytes) -> Array:
     if len(data) > MAX_BYTES:
-        raise ImageError(
-            f"The file is too large: got {len(data) / 1e6:.0f} MB, expected at most {MAX_BYTES / 1e6:.0f} MB. "
-            "Scale the image down first."
-        )
+        raise ImageError(too_many_bytes(len(data)))
     return np.frombuffer(data, dtype=np.uint8)
 
 

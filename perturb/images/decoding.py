@@ -212,7 +212,7 @@ def _bytes_of(source: str | Path | bytes | IO[bytes]) -> bytes:
             if not path.is_file():
                 raise ImageError(f"There is no image at '{path}'; expected the path of a file. Check the spelling.")
             if path.stat().st_size > MAX_BYTES:
-                raise ImageError(_too_many_bytes(path.stat().st_size))
+                raise ImageError(too_many_bytes(path.stat().st_size))
             data = path.read_bytes()
         except (OSError, ValueError) as error:  # a path with a zero byte is a ValueError
             why = getattr(error, "strerror", None) or error
@@ -222,11 +222,12 @@ def _bytes_of(source: str | Path | bytes | IO[bytes]) -> bytes:
     if not data:
         raise ImageError("The file is empty: got 0 bytes, expected an image. Choose another file.")
     if len(data) > MAX_BYTES:
-        raise ImageError(_too_many_bytes(len(data)))
+        raise ImageError(too_many_bytes(len(data)))
     return data
 
 
-def _too_many_bytes(count: int) -> str:
+def too_many_bytes(count: int) -> str:
+    """Why a file of so many bytes is refused."""
     return (
         f"The file is too large: got {count / 1e6:.0f} MB, expected at most {MAX_BYTES / 1e6:.0f} MB. "
         "Scale the image down first."

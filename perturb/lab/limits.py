@@ -111,7 +111,7 @@ class HostLimits(BaseSettings):
         return " ".join(words)
 
     def for_local_use(self) -> HostLimits:
-        """The limits for whoever sits at the server itself: none on computing, except those that were set."""
+        """The limits for local use: none on computing, except those that were set."""
         computing = {"run_seconds", "visitor_seconds"}
         return self.model_copy(update=dict.fromkeys(computing - self.model_fields_set, 0.0))
 

@@ -125,7 +125,7 @@ class Connection:
                 each.madvise(mmap.MADV_REMOVE, RELEASED, ROOM - RELEASED)
 
     def end(self) -> None:
-        """End the connection: whoever waits for a message is told. Files and memory are freed with this object."""
+        """Shut the connection down: a blocked `receive` raises `ConnectionBrokenError`. The socket is closed with this object."""
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
 

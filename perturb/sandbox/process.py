@@ -205,7 +205,7 @@ class _Process:
             for number in (lifeline, *files):
                 os.close(number)
         self.pid = self._popen.pid
-        # Called once: by `kill`, when nobody refers to this object any more, or at the end of this program.
+        # Called once: by `kill`, when this object is garbage-collected, or when the server exits.
         self._ending = weakref.finalize(self, _end, self._popen, held, self._connection.end)
 
     def wait_until_ready(self) -> None:

@@ -12,7 +12,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 import streamlit as st
 from streamlit.runtime.scriptrunner import StopException
@@ -31,7 +31,6 @@ from perturb.experiments.estimates import duration as duration  # of runs, for a
 from perturb.lab.limits import HostLimits, host_limits
 from perturb.sandbox.process import WAITING
 
-T = TypeVar("T")
 _LOG = logging.getLogger("perturb.lab")
 KEPT = 32
 """Results cached for all visitors. The oldest is dropped first, with its curves. Each takes about 10 MB."""
@@ -161,7 +160,7 @@ def work_parts(parts: Sequence[Part], *, stop: Callable[[], None], name: str = "
             # Kinds of passes differ in speed, so a measurement says nothing about the parts that follow.
             left = spent / fraction - spent if fraction > 0.05 else part.seconds * (1 - fraction)
             turn.left = left + after
-            count = f"{round(fraction * part.forwards):,} of {part.forwards:,} forward passes"
+            count = f"{passes[part]:,} of {part.forwards:,} forward passes"
             text = f"{part.title}: {count}, about {duration(turn.ends_in())} left"
             if others := turn.others:
                 text += f", in turns with {others} other visitor{'s' * (others > 1)}"

@@ -224,7 +224,7 @@ class Turns:
         return turn.begun or begun < self._most or (begun == self._most and turn.left <= SHORT)
 
     def _release(self) -> None:
-        """End the present turn and serve the next one. Whoever was just served comes last."""
+        """End the present turn and serve the next one. The visitor who was just served comes last."""
         served = self._serving
         if served is not None:
             served.end()

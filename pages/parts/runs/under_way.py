@@ -20,11 +20,11 @@ class UnderWay:
 
     @contextmanager
     def alone(self, key: str, waiting: Callable[[], None]) -> Iterator[None]:
-        """Enter as soon as nobody else is inside with this key. Whoever was inside may have cached the outcome.
+        """Enter when no other run with this key is under way. Its outcome may then be cached.
 
         Args:
             key: what is computed; an empty one is everybody's own.
-            waiting: called again and again while somebody else is inside. It may raise, and so leave.
+            waiting: called repeatedly while another run has the key. It may raise, and so leave.
         """
         while key and not self._enter(key):
             waiting()
